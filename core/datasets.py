@@ -1,0 +1,198 @@
+"""Labelled image sets: those that ship, and folders of class-named folders."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass, field
+from functools import cached_property
+from pathlib import Path
+
+from core import images, settings
+from core.errors import DatasetError, UnknownNameError
+
+FORMAT = 1
+_DESCRIPTION = "dataset.json"
+
+
+@dataclass(frozen=True)
+class Item:
+    """One labelled picture; ``id`` is its place in the dataset, from 0."""
+
+    id: int
+    file: str
+    label: str
+    title: str = ""
+    source: str = ""
+    license: str = ""
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """A named set of labelled images in a fixed order."""
+
+    name: str
+    title: str
+    description: str
+    classes: tuple[str, ...]
+    items: tuple[Item, ...]
+    fingerprint: str
+    images: Path = field(repr=False)
+
+    def __len__(self) -> int:
+        return len(self.items)
+
+    @cached_property
+    def labels(self) -> list[str]:
+        """The label of every item, by id."""
+        return [item.label for item in self.items]
+
+    def path(self, item_id: int) -> Path:
+        """The file of an item.
+
+        Raises
+        ------
+        DatasetError : the description names a file outside the dataset's folder.
+        """
+        root = self.images.resolve()
+        path = (root / self.items[item_id].file).resolve()
+        if not path.is_relative_to(root):
+            raise DatasetError(
+                f"Dataset {self.name!r} names a file outside its folder: {self.items[item_id].file!r}."
+            )
+        return path
+
+
+def names(grid_dir: Path | None = None) -> list[str]:
+    """The datasets that have a description in a grid folder, in alphabetical order."""
+    return sorted(path.parent.name for path in (grid_dir or settings.GRID_DIR).glob(f"*/{_DESCRIPTION}"))
+
+
+def find(name_or_folder: str, grid_dir: Path | None = None) -> Dataset:
+    """A dataset by its name in a grid folder, or a folder of class-named folders.
+
+    Raises
+    ------
+    UnknownNameError : it is neither.
+    DatasetError : it is there but can't be read.
+    """
+    valid = names(grid_dir)
+    if name_or_folder in valid:
+        return load((grid_dir or settings.GRID_DIR) / name_or_folder)
+    folder = Path(name_or_folder).expanduser()
+    if folder.is_dir():
+        return load(folder) if (folder / _DESCRIPTION).is_file() else scan(folder)
+    raise UnknownNameError("dataset", name_or_folder, [*valid, "or a folder of class-named folders"])
+
+
+def load(folder: Path) -> Dataset:
+    """Read a dataset from the folder of its ``dataset.json``.
+
+    Raises
+    ------
+    DatasetError : the description is missing, broken or of another format.
+    """
+    path = folder / _DESCRIPTION
+    try:
+        data = json.loads(path.read_text("utf-8"))
+        if data["format"] != FORMAT:
+            raise DatasetError(
+                f"{folder.name}/{_DESCRIPTION} has format {data['format']!r}, this version reads format {FORMAT}; "
+                "rebuild the dataset or update the project."
+            )
+        items = tuple(Item(**item) for item in data["items"])
+        dataset = Dataset(
+            name=str(data["name"]),
+            title=str(data["title"]),
+            description=str(data["description"]),
+            classes=tuple(map(str, data["classes"])),
+            items=items,
+            fingerprint=str(data["fingerprint"]),
+            images=folder / data["images"],
+        )
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DatasetError(
+            f"{folder.name}/{_DESCRIPTION} can't be read ({type(error).__name__}: {error}); restore or rebuild it."
+        ) from None
+    if not items:
+        raise DatasetError(f"{folder.name}/{_DESCRIPTION} lists no images.")
+    for place, item in enumerate(items):
+        if item.id != place or not isinstance(item.file, str) or item.label not in dataset.classes:
+            raise DatasetError(f"{folder.name}/{_DESCRIPTION}: item {place} has a wrong id, file or label.")
+    return dataset
+
+
+def scan(folder: Path) -> Dataset:
+    """A folder of class-named folders as a dataset; pictures below each, in alphabetical order.
+
+    Raises
+    ------
+    DatasetError : there are no pictures in class-named folders.
+    """
+    folder = folder.resolve()
+    files: list[tuple[str, Path]] = []
+    for label in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+        files += [
+            (label.name, path)
+            for path in sorted(label.rglob("*"))
+            if path.suffix.lower() in images.SUFFIXES
+            and path.is_file()
+            and path.resolve().is_relative_to(folder)
+        ]
+    if not files:
+        raise DatasetError(
+            f"The folder {folder.name!r} has no pictures in class-named folders; "
+            f"expected {folder.name}/<class>/<picture>, with {', '.join(sorted(images.SUFFIXES))}."
+        )
+    items = tuple(
+        Item(id=place, file=path.relative_to(folder).as_posix(), label=label, title=path.stem)
+        for place, (label, path) in enumerate(files)
+    )
+    return Dataset(
+        name=_name(folder.name),
+        title=folder.name,
+        description=f"{len(items):,} pictures from the folder {folder.name!r}.",
+        classes=tuple(dict.fromkeys(label for label, _ in files)),
+        items=items,
+        fingerprint=fingerprint([label for label, _ in files], [path for _, path in files]),
+        images=folder,
+    )
+
+
+def fingerprint(labels: Sequence[str], files: Iterable[Path]) -> str:
+    """SHA-256 over label and content of every file, in order: changes with any of them.
+
+    Each file adds the line ``label TAB sha256-of-its-bytes NEWLINE``. A file that can't be read
+    counts as empty.
+    """
+    digest = hashlib.sha256()
+    for label, path in zip(labels, files, strict=True):
+        try:
+            with path.open("rb") as file:
+                content = hashlib.file_digest(file, "sha256").hexdigest()
+        except OSError:
+            content = hashlib.sha256(b"").hexdigest()
+        digest.update(f"{label}\t{content}\n".encode())
+    return digest.hexdigest()
+
+
+def describe(dataset: Dataset, images_folder: str) -> str:
+    """The text of ``dataset.json``; ``images_folder`` is relative to it, or absolute."""
+    return json.dumps(
+        {
+            "format": FORMAT,
+            "name": dataset.name,
+            "title": dataset.title,
+            "description": dataset.description,
+            "images": images_folder,
+            "classes": dataset.classes,
+            "fingerprint": dataset.fingerprint,
+            "items": [asdict(item) for item in dataset.items],
+        },
+        ensure_ascii=False,
+        indent=1,
+    )
+
+
+def _name(text: str) -> str:
+    name = "".join(c if c.isalnum() or c in "-_" else "-" for c in text.lower()).strip("-")
+    return name or "dataset"

@@ -1,0 +1,39 @@
+"""Mistakes a user can make, each told in a sentence that says what was wrong and what to do."""
+
+from collections.abc import Iterable
+
+
+class UserError(Exception):
+    """Something a user can put right; ``str(error)`` is one sentence fit to be shown to them."""
+
+
+class UnknownNameError(UserError):
+    """A name that is not one of those that exist.
+
+    Parameters
+    ----------
+    kind : what was named, such as ``"model"``.
+    name : what was given.
+    valid : the names that would have been accepted.
+    """
+
+    def __init__(self, kind: str, name: str, valid: Iterable[str]):
+        self.kind, self.name, self.valid = kind, name, tuple(valid)
+        choices = ", ".join(self.valid) or "none"
+        super().__init__(f"Unknown {kind} {name!r}; valid: {choices}.")
+
+
+class ImageError(UserError):
+    """Bytes that can't be shown as a picture."""
+
+
+class WeightsError(UserError):
+    """Weights that can't be had or don't fit the model."""
+
+
+class DatasetError(UserError):
+    """A dataset that can't be read."""
+
+
+class GridError(UserError):
+    """A part of a grid on disk that is missing, broken or of another format."""

@@ -1,0 +1,133 @@
+"""How good neighbors are, when being good means sharing the query's label.
+
+Everything starts from ``same``, a boolean matrix (n_queries, n_neighbors): whether the i-th nearest
+neighbor of a query, the query itself left out, has the query's label.
+"""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+
+def same_label(queries: np.ndarray, neighbors: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """Whether each neighbor shares its query's label.
+
+    Parameters
+    ----------
+    queries : (n_queries,) ids.
+    neighbors : (n_queries, n_neighbors) ids.
+    labels : label by id.
+
+    Returns
+    -------
+    same : (n_queries, n_neighbors) bool.
+    """
+    codes = np.unique(np.asarray(labels), return_inverse=True)[1]
+    return codes[neighbors] == codes[queries][:, None]
+
+
+def score(same: np.ndarray, k: int) -> np.ndarray:
+    """Weighted precision at k, 0..100: an early neighbor counts for more than a late one.
+
+    ``100 * sum(w_i * same_i) / sum(w_i)`` with ``w_i = (k - i) / k`` for ``i = 0..k-1``; the measure
+    of the published ConvNet Playground.
+
+    Returns
+    -------
+    scores : (n_queries,) float64.
+
+    Examples
+    --------
+    >>> score(np.array([[True, False]]), k=2).round(1).tolist()
+    [66.7]
+    """
+    weights = (k - np.arange(k)) / k
+    return 100.0 * (_first(same, k) @ weights) / weights.sum()
+
+
+def precision_at_k(same: np.ndarray, k: int) -> np.ndarray:
+    """Share of the first k neighbors that are good: (n_queries,), 0..1."""
+    return _first(same, k).mean(axis=1)
+
+
+def recall_at_k(same: np.ndarray, k: int, n_relevant: np.ndarray) -> np.ndarray:
+    """Share of all good images that stand among the first k neighbors: (n_queries,), 0..1.
+
+    Parameters
+    ----------
+    n_relevant : (n_queries,) how many other images share each query's label (:func:`count_relevant`).
+        A query with none has recall 0.
+    """
+    return _first(same, k).sum(axis=1) / np.maximum(n_relevant, 1)
+
+
+def average_precision_at_k(same: np.ndarray, k: int, n_relevant: np.ndarray) -> np.ndarray:
+    """Mean of the precision at each good neighbor among the first k: (n_queries,), 0..1.
+
+    ``sum(precision@i * same_i) / min(k, n_relevant)``, so that 1 is within reach whatever k; a query
+    with nothing to find has 0. The truncated average precision of Manning, Raghavan and Schütze,
+    Introduction to Information Retrieval (2008), chapter 8.
+    """
+    same = _first(same, k)
+    precision = np.cumsum(same, axis=1) / np.arange(1, k + 1)
+    return (precision * same).sum(axis=1) / np.maximum(np.minimum(n_relevant, k), 1)
+
+
+def count_relevant(queries: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """For each query, how many of the queries other than itself share its label: (n_queries,) int."""
+    chosen = np.asarray(labels)[queries]
+    _, codes, counts = np.unique(chosen, return_inverse=True, return_counts=True)
+    return counts[codes] - 1
+
+
+def per_class(values: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
+    """Mean of the queries' values in each class, by label; ``labels`` is one per query."""
+    labels = np.asarray(labels)
+    return {str(label): float(values[labels == label].mean()) for label in np.unique(labels)}
+
+
+def bootstrap_interval(
+    values: np.ndarray, level: float = 0.95, resamples: int = 2000, seed: int = 0
+) -> tuple[float, float]:
+    """Interval of the mean over queries: percentile bootstrap (Efron, 1979).
+
+    Parameters
+    ----------
+    values : (n_queries,) one number per query.
+
+    Returns
+    -------
+    low, high : in the unit of ``values``.
+    """
+    values = np.asarray(values, np.float64)
+    picks = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(values[picks].mean(axis=1), [tail, 1.0 - tail])
+    return float(low), float(high)
+
+
+def agreement_near(
+    distance: float, distances: np.ndarray, same: np.ndarray, window: int = 100
+) -> tuple[int, int]:
+    """Of the neighbors about this close, how many share the query's label.
+
+    Parameters
+    ----------
+    distance : the distance asked about.
+    distances, same : (n_queries, n_neighbors) distances of all result lists, and whether labels agree.
+    window : how many neighbors to look at: those whose distance is nearest to ``distance``.
+
+    Returns
+    -------
+    good, looked_at : counts; ``looked_at`` is ``window``, or fewer when there are not as many.
+    """
+    flat = np.ravel(distances)
+    looked_at = min(window, flat.size)
+    nearest = np.argsort(np.abs(flat - distance), kind="stable")[:looked_at]
+    return int(np.ravel(same)[nearest].sum()), looked_at
+
+
+def _first(same: np.ndarray, k: int) -> np.ndarray:
+    if not 1 <= k <= same.shape[1]:
+        raise ValueError(f"k is {k}; there are {same.shape[1]} neighbors.")
+    return same[:, :k]

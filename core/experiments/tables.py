@@ -1,0 +1,141 @@
+"""Parquet files in which every row group is one small table with a key.
+
+Reading one table reads its own kilobytes, whatever the size of the file. The keys stand in the
+file's metadata, so a file describes itself; pages carry checksums, so a damaged table is noticed
+and costs only itself.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from core.errors import GridError
+
+FORMAT = 1
+_FORMAT_KEY = b"format"
+_TABLES_KEY = b"tables"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A table with its key (a flat dictionary) and facts about it, both such that JSON can hold them."""
+
+    key: dict[str, Any]
+    rows: pa.Table
+    facts: dict[str, Any] = field(default_factory=dict)
+
+
+def write(path: Path, entries: Sequence[Entry]) -> None:
+    """Write tables of one schema, a row group each."""
+    schema = entries[0].rows.schema
+    index = [{"key": entry.key, "facts": entry.facts} for entry in entries]
+    floats = [f for f in schema if "float" in str(f.type)]
+    leaves = [f"{f.name}.list.element" if pa.types.is_list(f.type) else f.name for f in floats]
+    with pq.ParquetWriter(
+        path,
+        schema,
+        compression="zstd",
+        compression_level=15,
+        use_dictionary=False,
+        # Bytes of equal weight side by side: neighboring floats share the high ones.
+        column_encoding=dict.fromkeys(leaves, "BYTE_STREAM_SPLIT"),
+        write_page_checksum=True,
+        store_schema=False,
+    ) as writer:
+        for entry in entries:
+            writer.write_table(entry.rows, row_group_size=max(1, len(entry.rows)))
+        writer.add_key_value_metadata({_FORMAT_KEY: str(FORMAT), _TABLES_KEY: json.dumps(index)})
+
+
+class Tables:
+    """A file written by :func:`write`, opened for reading.
+
+    Raises
+    ------
+    GridError : the file is missing, truncated, not ours, or of another format.
+    """
+
+    def __init__(self, path: Path):
+        self._path = path
+        try:
+            # Parsed once: reading a table later needs only its own row group.
+            self._metadata = pq.read_metadata(path)
+            metadata = self._metadata.metadata or {}
+            found = metadata[_FORMAT_KEY].decode()
+            if found != str(FORMAT):
+                raise GridError(
+                    f"{self._name} has format {found}, this version reads {FORMAT}; run the grid again."
+                )
+            index = json.loads(metadata[_TABLES_KEY])
+            if len(index) != self._metadata.num_row_groups:
+                raise ValueError("keys and tables differ in number")
+            # Key and facts of every table, in the order they were written.
+            self.entries: list[tuple[dict[str, Any], dict[str, Any]]] = [
+                (e["key"], e["facts"]) for e in index
+            ]
+            self._places = {_frozen(key): place for place, (key, _) in enumerate(self.entries)}
+        except (OSError, KeyError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
+            raise GridError(_broken(self._name, error)) from None
+
+    def read(self, key: dict[str, Any], columns: Sequence[str]) -> pa.Table:
+        """The rows of one table.
+
+        Raises
+        ------
+        GridError : there is no such table, or it is damaged.
+        """
+        if _frozen(key) not in self._places:
+            raise GridError(f"{self._name} has no table for {', '.join(map(str, key.values()))}.")
+        try:
+            with pq.ParquetFile(
+                self._path, metadata=self._metadata, page_checksum_verification=True, memory_map=False
+            ) as file:
+                table = file.read_row_group(
+                    self._places[_frozen(key)], columns=list(columns), use_threads=False
+                )
+        except (OSError, ValueError, pa.ArrowException) as error:
+            raise GridError(_broken(self._name, error)) from None
+        if table.column_names != list(columns):
+            raise GridError(
+                f"{self._name} lacks some of the columns {', '.join(columns)}; run the grid again."
+            )
+        return table
+
+    @property
+    def _name(self) -> str:
+        return f"{self._path.parent.name}/{self._path.name}"
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file beside its place and rename it into it: a reader sees the old one or the new one."""
+    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)
+
+
+def content_hash(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _frozen(key: dict[str, Any]) -> tuple:
+    return tuple(sorted(key.items()))
+
+
+def _broken(name: str, error: Exception) -> str:
+    kind = "is missing" if isinstance(error, FileNotFoundError) else "is damaged or not a grid file"
+    return f"{name} {kind}; run the grid again for this model, or restore the file."

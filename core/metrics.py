@@ -1,0 +1,160 @@
+"""Distances between vectors; smaller is closer.
+
+For vectors ``x`` and ``y``, as SciPy's ``scipy.spatial.distance`` defines them:
+
+- cosine: ``1 - x.y / (|x| |y|)``; a vector of zeros has distance 1 to every other and 0 to itself
+- euclidean: ``sqrt(sum((x - y)**2))``
+- manhattan: ``sum(|x - y|)``
+- chebyshev: ``max(|x - y|)``
+"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.errors import UnknownNameError
+
+
+@dataclass(frozen=True)
+class Metric:
+    """A distance, with the name of its counterpart in FAISS.
+
+    FAISS has no cosine: it is the inner product of vectors scaled to length one (``normalized``).
+    """
+
+    name: str
+    explanation: str
+    faiss_metric: str
+    normalized: bool = False
+
+
+METRICS: dict[str, Metric] = {
+    metric.name: metric
+    for metric in (
+        Metric(
+            "cosine",
+            "The angle between two vectors: how alike their patterns are, however strong. The usual choice.",
+            "METRIC_INNER_PRODUCT",
+            normalized=True,
+        ),
+        Metric(
+            "euclidean",
+            "The straight line between two vectors: pattern and strength both count, large differences most.",
+            "METRIC_L2",
+        ),
+        Metric(
+            "manhattan",
+            "The differences of all numbers added up: many small ones count as much as a few large ones.",
+            "METRIC_L1",
+        ),
+        Metric(
+            "chebyshev",
+            "The single largest difference: one number decides, which makes it the most easily misled.",
+            "METRIC_Linf",
+        ),
+    )
+}
+
+
+def get_metric(name: str) -> Metric:
+    """A metric by its name; raises :class:`UnknownNameError` with the valid ones."""
+    if name not in METRICS:
+        raise UnknownNameError("metric", name, METRICS)
+    return METRICS[name]
+
+
+def pairwise(metric: str, X: np.ndarray, Y: np.ndarray | None = None) -> np.ndarray:
+    """Distances between all rows of two matrices.
+
+    Parameters
+    ----------
+    X : (n_samples_X, n_features) finite numbers.
+    Y : (n_samples_Y, n_features) finite numbers; ``X`` itself when not given.
+
+    Returns
+    -------
+    distances : (n_samples_X, n_samples_Y) float64.
+
+    Raises
+    ------
+    ValueError : not matrices, different numbers of features, or numbers that are not finite.
+
+    Examples
+    --------
+    >>> pairwise("manhattan", [[0, 0], [1, 2]]).tolist()
+    [[0.0, 3.0], [3.0, 0.0]]
+    """
+    X = _matrix(X)
+    Y = X if Y is None else _matrix(Y)
+    if X.shape[1] != Y.shape[1]:
+        raise ValueError(f"X has {X.shape[1]} features, Y has {Y.shape[1]}.")
+    distances = PairwiseDistances([metric], len(X), len(Y))
+    distances.add(X, Y)
+    return distances.result(metric)
+
+
+class PairwiseDistances:
+    """Distances under several metrics, accumulated over blocks of features.
+
+    Vectors of millions of numbers need never be in memory as a whole: hand over the same columns
+    of both sides, block after block, then ask for the results.
+
+    Parameters
+    ----------
+    metrics : names of metrics.
+    n_samples_X, n_samples_Y : rows of the two sides.
+    """
+
+    def __init__(self, metrics: Sequence[str], n_samples_X: int, n_samples_Y: int):
+        self.metrics = [get_metric(name).name for name in metrics]
+        shape = (n_samples_X, n_samples_Y)
+        if {"cosine", "euclidean"} & set(self.metrics):
+            self._dot = np.zeros(shape)
+            self._square_X = np.zeros(n_samples_X)
+            self._square_Y = np.zeros(n_samples_Y)
+        self._manhattan = np.zeros(shape) if "manhattan" in self.metrics else None
+        self._chebyshev = np.zeros(shape, np.float32) if "chebyshev" in self.metrics else None
+
+    def add(self, X: np.ndarray, Y: np.ndarray) -> None:
+        """Take in a block: (n_samples_X, n_block) and (n_samples_Y, n_block) numbers."""
+        import faiss
+
+        if {"cosine", "euclidean"} & set(self.metrics):
+            # float64, since |x|^2 + |y|^2 - 2 x.y loses the small distances in float32.
+            wide_X = np.asarray(X, np.float64)
+            wide_Y = wide_X if Y is X else np.asarray(Y, np.float64)
+            self._dot += wide_X @ wide_Y.T
+            self._square_X += np.einsum("ij,ij->i", wide_X, wide_X)
+            self._square_Y += np.einsum("ij,ij->i", wide_Y, wide_Y)
+        if self._manhattan is not None or self._chebyshev is not None:
+            narrow_X = np.ascontiguousarray(X, np.float32)
+            narrow_Y = narrow_X if Y is X else np.ascontiguousarray(Y, np.float32)
+            if self._manhattan is not None:
+                self._manhattan += faiss.pairwise_distances(narrow_X, narrow_Y, metric=faiss.METRIC_L1)
+            if self._chebyshev is not None:
+                block = faiss.pairwise_distances(narrow_X, narrow_Y, metric=faiss.METRIC_Linf)
+                np.maximum(self._chebyshev, block, out=self._chebyshev)
+
+    def result(self, metric: str) -> np.ndarray:
+        """(n_samples_X, n_samples_Y) float64 distances under one of the metrics, over all blocks so far."""
+        if metric == "cosine":
+            lengths = np.sqrt(self._square_X[:, None] * self._square_Y)
+            with np.errstate(invalid="ignore", divide="ignore"):
+                similarity = np.where(lengths > 0, self._dot / lengths, 0.0)
+            return 1.0 - np.clip(similarity, -1.0, 1.0)
+        if metric == "euclidean":
+            squares = self._square_X[:, None] + self._square_Y - 2.0 * self._dot
+            return np.sqrt(np.maximum(squares, 0.0))
+        if metric == "manhattan":
+            return self._manhattan.copy()
+        return self._chebyshev.astype(np.float64)
+
+
+def _matrix(X: np.ndarray) -> np.ndarray:
+    X = np.asarray(X)
+    if X.ndim != 2 or not np.issubdtype(X.dtype, np.number):
+        raise ValueError(f"Expected a matrix of numbers, got shape {X.shape} of {X.dtype}.")
+    if not np.isfinite(X).all():
+        raise ValueError("The vectors hold numbers that are not finite.")
+    return X
