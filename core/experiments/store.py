@@ -237,18 +237,33 @@ class StoredRun:
 
     def layouts(self, pooling: str, method: str, dimensions: int) -> list[StoredLayout]:
         """The layouts of all layers, by depth; empty when there are none; raises :class:`GridError`."""
-        if "projections" not in self.about.files:
-            return []
-        stored = self._tables("projections")
         wanted = {"pooling": pooling, "method": method, "dimensions": dimensions}
         return [
-            self._layout(stored, key, facts)
-            for key, facts in stored.entries
-            if {**key, "layer": ""} == {**wanted, "layer": ""}
+            self._layout(key, facts)
+            for key, facts in self._entries("projections")
+            if key == {**wanted, "layer": key["layer"]}
         ]
 
-    def _layout(self, stored: tables.Tables, key: dict[str, Any], facts: dict[str, Any]) -> StoredLayout:
-        table = stored.read(key, ["id", "coordinates"])
+    def read_all(self) -> "Contents":
+        """Everything that is stored of this model; raises :class:`GridError` when a part is damaged."""
+        experiments = [
+            Computed(
+                **key,
+                facts=facts,
+                neighbors=self.neighbors(**key),
+                pair_quantiles=self.pair_quantiles(**key),
+            )
+            for key, facts in self._tables("neighbors").entries
+        ]
+        vectors = {(key["layer"], key["pooling"]): self.vectors(**key) for key, _ in self._entries("vectors")}
+        layouts = [self._layout(key, facts) for key, facts in self._entries("projections")]
+        return Contents(experiments, vectors, layouts)
+
+    def _entries(self, kind: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+        return self._tables(kind).entries if kind in self.about.files else []
+
+    def _layout(self, key: dict[str, Any], facts: dict[str, Any]) -> StoredLayout:
+        table = self._tables("projections").read(key, ["id", "coordinates"])
         ids = table["id"].to_numpy()
         return StoredLayout(ids=ids, coordinates=_matrix(table["coordinates"], len(ids)), **key, **facts)
 
@@ -286,13 +301,20 @@ class Computed:
     pair_quantiles: np.ndarray
 
 
+@dataclass(frozen=True)
+class Contents:
+    """All that is stored of one model beside ``model.json``.
+
+    ``vectors`` are ids (n,) and vectors (n, dimensions) by (layer, pooling).
+    """
+
+    experiments: list[Computed]
+    vectors: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]
+    layouts: list[StoredLayout]
+
+
 def write_run(
-    dataset_folder: Path,
-    dataset: datasets.Dataset,
-    about: ModelRun,
-    experiments: Sequence[Computed],
-    vectors: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]],
-    layouts: Sequence[StoredLayout],
+    dataset_folder: Path, dataset: datasets.Dataset, about: ModelRun, contents: Contents
 ) -> StoredRun:
     """Put a model's experiments on disk, in place of those that were there.
 
@@ -300,12 +322,11 @@ def write_run(
 
     Parameters
     ----------
-    experiments : in the order in which they are to be listed; at least one.
-    vectors : ids (n,) and vectors (n, dimensions) by (layer, pooling).
+    contents : experiments in the order in which they are to be listed, at least one.
     """
     folder = run_folder(dataset_folder, about.model, about.weights)
     folder.mkdir(parents=True, exist_ok=True)
-    contents = {
+    tables_by_kind = {
         "neighbors": [
             tables.Entry(
                 {"layer": e.layer, "pooling": e.pooling, "metric": e.metric},
@@ -318,21 +339,21 @@ def write_run(
                 ),
                 e.facts,
             )
-            for e in experiments
+            for e in contents.experiments
         ],
         "pairs": [
             tables.Entry(
                 {"layer": e.layer, "pooling": e.pooling, "metric": e.metric},
                 pa.table({"distance": pa.array(e.pair_quantiles, pa.float32())}),
             )
-            for e in experiments
+            for e in contents.experiments
         ],
         "vectors": [
             tables.Entry(
                 {"layer": layer, "pooling": pooling},
                 pa.table({"id": pa.array(ids, pa.int32()), "vector": _lists(rows, pa.float16())}),
             )
-            for (layer, pooling), (ids, rows) in vectors.items()
+            for (layer, pooling), (ids, rows) in contents.vectors.items()
         ],
         "projections": [
             tables.Entry(
@@ -354,10 +375,10 @@ def write_run(
                     "parameters": one.parameters,
                 },
             )
-            for one in layouts
+            for one in contents.layouts
         ],
     }
-    files = {kind: _write_named(folder, kind, entries) for kind, entries in contents.items() if entries}
+    files = {kind: _write_named(folder, kind, entries) for kind, entries in tables_by_kind.items() if entries}
     about = replace(about, files=files)
     manifest = {"format": FORMAT, **asdict(about)}
     tables.replace_file(folder / _MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())

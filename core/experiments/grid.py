@@ -1,0 +1,354 @@
+"""Computing a grid: every configuration of some models on a dataset.
+
+One model at a time: features of all layers in one pass, then distances, neighbors and layouts; a
+model's results go to disk together. A run that is started again computes what is not there yet.
+"""
+
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Protocol
+
+import numpy as np
+
+from core.datasets import Dataset
+from core.errors import GridError, UnknownNameError, UserError
+from core.experiments import cost, evaluate, layouts, lock, store
+from core.experiments.columns import ColumnBlocks
+from core.metrics import METRICS, PairwiseDistances, get_metric
+from core.models import extractor, weights, zoo
+
+# A tile of distances (rows of queries by all images) stays below this many numbers.
+_TILE = 8_000_000
+# Quantiles of the distances are taken from about this many pairs.
+_PAIRS = 4_000_000
+
+
+class Progress(Protocol):
+    """Told what is being computed; the command line draws a bar of it."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A new stage begins, of ``total`` steps."""
+
+    def step(self, n: int = 1) -> None:
+        """Steps of the stage are done."""
+
+    def say(self, sentence: str) -> None:
+        """Something the user should read."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """The part of a grid to be computed; layers of None are all eight of each model."""
+
+    models: tuple[str, ...]
+    weights: str = "imagenet"
+    layers: tuple[str, ...] | None = None
+    poolings: tuple[str, ...] = ("avg", "flatten")
+    metrics: tuple[str, ...] = tuple(METRICS)
+    top: int = 20
+
+    def check(self) -> None:
+        """Raise :class:`UnknownNameError` or :class:`UserError` for what does not exist."""
+        for pooling in self.poolings:
+            if pooling not in extractor.POOLINGS:
+                raise UnknownNameError("pooling", pooling, extractor.POOLINGS)
+        for metric in self.metrics:
+            get_metric(metric)
+        for model in self.models:
+            for layer in self.layers or ():
+                zoo.get_model(model).layer(layer)
+            zoo.get_model(model)
+        if self.top < 1:
+            raise UserError(f"--top is {self.top}; it must be at least 1.")
+
+
+@dataclass(frozen=True)
+class Features:
+    """Vectors of one model on a dataset, by (layer, pooling), rows in the order of ``ids``."""
+
+    ids: np.ndarray
+    vectors: dict[tuple[str, str], ColumnBlocks]
+    skipped: tuple[tuple[int, str], ...]
+
+
+def run(dataset: Dataset, request: Request, out: Path, progress: Progress) -> None:
+    """Compute what is missing of the requested grid and put it below ``out``.
+
+    Raises
+    ------
+    UnknownNameError, UserError : the request or the dataset can't be computed; a sentence says why.
+    """
+    request.check()
+    with lock.writing(out / dataset.name):
+        folder = store.write_dataset(out, dataset)
+        for number, name in enumerate(request.models, 1):
+            model = zoo.get_model(name)
+            provenance = weights.provenance(model, request.weights)
+            label = f"[{number}/{len(request.models)}] {dataset.name} · {name} · {provenance.slug}"
+            work = _pending(folder, dataset, model, provenance, request)
+            if work is None:
+                progress.say(f"{label}: already there")
+                continue
+            progress.say(f"{label}: {work.sentence}")
+            started = time.monotonic()
+            _run_model(folder, dataset, model, request.weights, work, progress)
+            progress.say(f"{label}: done in {time.monotonic() - started:.0f} s")
+
+
+@dataclass(frozen=True)
+class _Work:
+    """What to compute of one model, and what is kept of an earlier run."""
+
+    layers: tuple[str, ...]
+    poolings: tuple[str, ...]
+    metrics: tuple[str, ...]
+    top: int
+    kept: store.StoredRun | None
+
+    @property
+    def sentence(self) -> str:
+        kept = f", {len(self.kept.summaries)} experiments are there" if self.kept else ""
+        n = len(self.layers) * len(self.poolings) * len(self.metrics)
+        return f"{n} experiments to compute{kept}"
+
+
+def _pending(
+    folder: Path, dataset: Dataset, model: zoo.Model, provenance: weights.Provenance, request: Request
+) -> _Work | None:
+    layers = request.layers or tuple(layer.name for layer in model.layers)
+    work = _Work(layers, request.poolings, request.metrics, request.top, None)
+    try:
+        there = store.StoredRun(store.run_folder(folder, model.name, provenance.slug), dataset)
+        done = {(s.layer, s.pooling, s.metric) for s in there.summaries}
+    except GridError:
+        return work
+    usable_top = there.about.top >= min(request.top, _n_good(there, dataset) - 1)
+    if there.about.weights_fingerprint != provenance.fingerprint or not usable_top:
+        return work
+    missing = [
+        (layer, pooling, metric)
+        for layer in layers
+        for pooling in request.poolings
+        for metric in request.metrics
+        if (layer, pooling, metric) not in done
+    ]
+    if not missing:
+        return None
+    return _Work(
+        layers=tuple(name for name in layers if any(name == layer for layer, _, _ in missing)),
+        poolings=tuple(
+            name for name in request.poolings if any(name == pooling for _, pooling, _ in missing)
+        ),
+        metrics=tuple(name for name in request.metrics if any(name == metric for _, _, metric in missing)),
+        top=there.about.top,
+        kept=there,
+    )
+
+
+def _n_good(there: store.StoredRun, dataset: Dataset) -> int:
+    return len(dataset) - len(there.about.skipped)
+
+
+def _run_model(
+    folder: Path, dataset: Dataset, model: zoo.Model, weights_name: str, work: _Work, progress: Progress
+) -> None:
+    progress.stage("loading the model", 1)
+    graph, provenance = weights.load(model, weights_name, notify=progress.say)
+    progress.step()
+
+    progress.stage("measuring its speed", len(work.layers))
+    measured = cost.measure(model, graph, work.layers, progress.step)
+
+    progress.stage("features", len(dataset))
+    network = extractor.Extractor(model, graph, work.layers, work.poolings)
+    features = extract(network, dataset, progress)
+    top = min(work.top, len(features.ids) - 1)
+
+    progress.stage("neighbors", len(features.vectors))
+    experiments: list[store.Computed] = []
+    placed: list[store.StoredLayout] = []
+    for pooling in work.poolings:
+        matrices = []
+        for layer in work.layers:
+            found, cosine = compare(features, layer, pooling, work.metrics, top, dataset.labels)
+            experiments += found
+            matrices.append(cosine)
+            progress.step()
+        placed += layouts.place(features, work.layers, pooling, matrices, dataset.labels, progress)
+    vectors = {
+        key: (features.ids, blocks.whole())
+        for key, blocks in features.vectors.items()
+        if key[1] == "avg" and provenance.kind != "untrained"
+    }
+    for blocks in features.vectors.values():
+        blocks.close()
+
+    about = store.ModelRun(
+        dataset=dataset.name,
+        dataset_fingerprint=dataset.fingerprint,
+        model=model.name,
+        title=model.title,
+        weights=provenance.slug,
+        weights_source=provenance.source,
+        weights_fingerprint=provenance.fingerprint,
+        input_size=model.input_size,
+        parameters=model.parameters,
+        layers=tuple(
+            store.LayerRun(
+                name=name,
+                depth=model.depth(name),
+                shape=model.layer(name).shape,
+                parameters=model.layer(name).parameters,
+                ms_per_image=measured.ms_per_image[name],
+            )
+            for name in work.layers
+        ),
+        top=top,
+        measured=measured.conditions,
+        skipped=features.skipped,
+    )
+    contents = store.Contents(experiments, vectors, placed)
+    if work.kept is not None:
+        about, contents = _merge(work.kept, about, contents)
+    store.write_run(folder, dataset, about, _in_order(contents, about))
+
+
+def extract(network: extractor.Extractor, dataset: Dataset, progress: Progress) -> Features:
+    """Vectors of every readable picture of a dataset; the others are reported and left out.
+
+    Raises
+    ------
+    UserError : fewer than two pictures can be read.
+    """
+    vectors = {
+        (layer, pooling): ColumnBlocks(len(dataset), network.dimensions(layer, pooling))
+        for layer in network.layers
+        for pooling in network.poolings
+    }
+    ids: list[np.ndarray] = []
+    skipped: list[tuple[int, str]] = []
+    for batch in network.batches([dataset.path(item.id) for item in dataset.items]):
+        for place, reason in batch.failures:
+            skipped.append((place, reason))
+            progress.say(f"Skipped {reason}")
+        if len(batch.places):
+            ids.append(batch.places)
+            for key, rows in network(batch.pixels).items():
+                vectors[key].append(rows)
+        progress.step(len(batch.places) + len(batch.failures))
+    good = np.concatenate(ids) if ids else np.empty(0, np.int64)
+    if len(good) < 2:
+        raise UserError(
+            f"Dataset {dataset.name!r} has {len(good)} readable pictures; neighbors need at least two."
+        )
+    return Features(good, vectors, tuple(skipped))
+
+
+def compare(
+    features: Features, layer: str, pooling: str, metrics: Sequence[str], top: int, labels: Sequence[str]
+) -> tuple[list[store.Computed], np.ndarray | None]:
+    """Experiments of one layer and pooling, and the cosine distances of all pairs when they fit in one tile.
+
+    Returns
+    -------
+    experiments : one per metric.
+    cosine : (n, n) float64 or None.
+    """
+    n = len(features.ids)
+    blocks = features.vectors[layer, pooling]
+    wanted = list(dict.fromkeys([*metrics, "cosine"]))
+    sample = _sample_rows(n)
+    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {metric: [] for metric in metrics}
+    pairs: dict[str, list[np.ndarray]] = {metric: [] for metric in metrics}
+    cosine = None
+    for start, stop in _tiles(n):
+        tile = PairwiseDistances(wanted, stop - start, n)
+        for block in blocks.blocks():
+            tile.add(block if stop - start == n else block[start:stop], block)
+        rows = np.arange(start, stop)
+        for metric in metrics:
+            distances = tile.result(metric)
+            chosen = np.intersect1d(rows, sample, assume_unique=True)
+            others = np.arange(n)[None, :] != chosen[:, None]
+            pairs[metric].append(distances[chosen - start][others].astype(np.float32))
+            found[metric].append(_nearest(distances, rows, top))
+        if stop - start == n:
+            cosine = tile.result("cosine")
+    experiments = []
+    for metric in metrics:
+        places = np.concatenate([p for p, _ in found[metric]])
+        neighbors = store.Neighbors(
+            queries=features.ids,
+            ids=features.ids[places],
+            distances=np.concatenate([d for _, d in found[metric]]).astype(np.float32),
+        )
+        quantiles = np.quantile(np.concatenate(pairs[metric]), np.linspace(0, 1, store.N_QUANTILES))
+        facts = {"dimensions": blocks.n_columns, **summarize(neighbors, labels)}
+        experiments.append(
+            store.Computed(layer, pooling, metric, facts, neighbors, quantiles.astype(np.float32))
+        )
+    return experiments, cosine
+
+
+def summarize(neighbors: store.Neighbors, labels: Sequence[str]) -> dict[str, float]:
+    """Mean scores of an experiment; k is cut to what the result lists hold."""
+    same = evaluate.same_label(neighbors.queries, neighbors.ids, labels)
+    longest = same.shape[1]
+    return {
+        "score_10": float(evaluate.score(same, min(10, longest)).mean()),
+        "score_15": float(evaluate.score(same, min(15, longest)).mean()),
+        "precision_1": float(evaluate.precision_at_k(same, 1).mean()),
+    }
+
+
+def _nearest(distances: np.ndarray, rows: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
+    """Places and distances (n_rows, top) of the nearest, the row itself left out; ties by place."""
+    distances = distances.copy()
+    distances[np.arange(len(rows)), rows] = np.inf
+    places = np.argsort(distances, axis=1, kind="stable")[:, :top]
+    return places, np.take_along_axis(distances, places, axis=1)
+
+
+def _tiles(n: int) -> Iterator[tuple[int, int]]:
+    height = max(1, min(n, _TILE // n))
+    for start in range(0, n, height):
+        yield start, min(n, start + height)
+
+
+def _sample_rows(n: int) -> np.ndarray:
+    size = min(n, max(1, _PAIRS // n))
+    return np.sort(np.random.default_rng(0).choice(n, size, replace=False))
+
+
+def _merge(
+    kept: store.StoredRun, about: store.ModelRun, new: store.Contents
+) -> tuple[store.ModelRun, store.Contents]:
+    """The new results together with those of an earlier run that were not computed again."""
+    old = kept.read_all()
+    computed = {(e.layer, e.pooling, e.metric) for e in new.experiments}
+    placed = {(one.layer, one.pooling) for one in new.layouts}
+    layers = {layer.name: layer for layer in (*kept.about.layers, *about.layers)}
+    return (
+        replace(about, layers=tuple(sorted(layers.values(), key=lambda layer: layer.depth))),
+        store.Contents(
+            new.experiments + [e for e in old.experiments if (e.layer, e.pooling, e.metric) not in computed],
+            {**old.vectors, **new.vectors},
+            new.layouts + [one for one in old.layouts if (one.layer, one.pooling) not in placed],
+        ),
+    )
+
+
+def _in_order(contents: store.Contents, about: store.ModelRun) -> store.Contents:
+    """By depth, then pooling, then metric, as the registries list them: the same results, the same files."""
+    depth = {layer.name: layer.depth for layer in about.layers}
+    place = {name: i for i, name in enumerate([*extractor.POOLINGS, *METRICS])}
+    return store.Contents(
+        sorted(contents.experiments, key=lambda e: (depth[e.layer], place[e.pooling], place[e.metric])),
+        dict(sorted(contents.vectors.items(), key=lambda item: (depth[item[0][0]], place[item[0][1]]))),
+        sorted(
+            contents.layouts,
+            key=lambda one: (place[one.pooling], one.method, one.dimensions, depth[one.layer]),
+        ),
+    )

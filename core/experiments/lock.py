@@ -1,0 +1,35 @@
+"""One writer at a time."""
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from core.errors import GridError
+
+
+@contextmanager
+def writing(folder: Path) -> Iterator[None]:
+    """Hold the right to write below a folder, which is made when missing.
+
+    The operating system gives the right back however the process ends.
+
+    Raises
+    ------
+    GridError : another process holds it, or the folder can't be written to.
+    """
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError as error:
+        raise GridError(
+            f"The folder {folder.name!r} can't be written to ({error.strerror}); choose another one."
+        ) from None
+    with file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise GridError(
+                f"Another run is writing to {folder.name!r}; wait for it to end or choose another folder."
+            ) from None
+        yield

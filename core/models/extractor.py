@@ -1,0 +1,174 @@
+"""Images to pooled vectors: one forward pass per batch gives every requested layer."""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core import images, settings
+from core.errors import ImageError, UnknownNameError
+from core.models import zoo
+
+if TYPE_CHECKING:
+    import keras
+    import tensorflow as tf
+
+POOLINGS = {
+    "avg": "The mean over all positions of each channel: what is in the picture, wherever it is. The usual choice.",
+    "max": "The strongest position of each channel: what is somewhere in the picture, however small.",
+    "gem": "Between mean and maximum (generalized mean with p = 3): strong positions count more.",
+    "flatten": "Every position of every channel: what is where. Long vectors, and a shifted object is another vector.",
+}
+
+_GEM_P = 3.0
+_GEM_FLOOR = 1e-6
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Pictures ready for a forward pass.
+
+    places : (n,) indexes into the list of files; pixels : (n, size, size, 3) uint8;
+    failures : index and reason for each file of the batch that can't be decoded.
+    """
+
+    places: np.ndarray
+    pixels: np.ndarray
+    failures: list[tuple[int, str]]
+
+
+class Extractor:
+    """Pooled activations of some layers of a model.
+
+    Parameters
+    ----------
+    model : the model's definition.
+    graph : its Keras graph with weights, as ``core.models.weights.load`` gives it.
+    layers : names of layers, computed in one pass.
+    poolings : of :data:`POOLINGS`.
+    batch_size : pictures in one forward pass. The graph is compiled for this size; a smaller batch is filled up.
+
+    Raises
+    ------
+    UnknownNameError : no such layer or pooling.
+    """
+
+    def __init__(
+        self,
+        model: zoo.Model,
+        graph: "keras.Model",
+        layers: Sequence[str],
+        poolings: Sequence[str] = ("avg",),
+        batch_size: int = settings.BATCH_SIZE,
+    ):
+        import keras
+        import tensorflow as tf
+
+        for pooling in poolings:
+            if pooling not in POOLINGS:
+                raise UnknownNameError("pooling", pooling, POOLINGS)
+        self.model = model
+        self.layers = tuple(layers)
+        self.poolings = tuple(poolings)
+        self.batch_size = batch_size
+        cut = keras.Model(graph.input, zoo.outputs(graph, model, self.layers))
+        size = model.input_size
+
+        @tf.function(input_signature=[tf.TensorSpec((batch_size, size, size, 3), tf.uint8)])
+        def forward(pixels: "tf.Tensor") -> list["tf.Tensor"]:
+            activations = cut(zoo.preprocess(model, tf.cast(pixels, tf.float32)), training=False)
+            activations = activations if isinstance(activations, list | tuple) else [activations]
+            return [_pool(activation, pooling) for activation in activations for pooling in self.poolings]
+
+        self._forward = forward
+
+    def __call__(self, pixels: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
+        """Vectors of a batch.
+
+        Parameters
+        ----------
+        pixels : (n, size, size, 3) uint8 with n at most ``batch_size``.
+
+        Returns
+        -------
+        vectors : (n, dimensions) float32 by (layer, pooling).
+        """
+        n = len(pixels)
+        if n < self.batch_size:
+            pixels = np.concatenate([pixels, np.zeros((self.batch_size - n, *pixels.shape[1:]), np.uint8)])
+        keys = [(layer, pooling) for layer in self.layers for pooling in self.poolings]
+        return {key: vectors.numpy()[:n] for key, vectors in zip(keys, self._forward(pixels), strict=True)}
+
+    def dimensions(self, layer: str, pooling: str) -> int:
+        """Length of the vectors of a layer under a pooling."""
+        return dimensions(self.model.layer(layer).shape, pooling)
+
+    def batches(self, files: Sequence[Path]) -> Iterator[Batch]:
+        """Decode and resize files in threads, ahead of their use; see :func:`read_batches`."""
+        return read_batches(files, self.model.input_size, self.model.resample, self.batch_size)
+
+
+def dimensions(shape: tuple[int, int, int], pooling: str) -> int:
+    """Length of the vector that a pooling makes of an activation of this (height, width, channels)."""
+    return int(np.prod(shape)) if pooling == "flatten" else shape[-1]
+
+
+def read_batches(files: Sequence[Path], size: int, resample: str, batch_size: int) -> Iterator[Batch]:
+    """Decode and resize files in threads while the caller works on the batch before.
+
+    A file that can't be decoded is reported in ``Batch.failures``; it ends nothing.
+
+    Parameters
+    ----------
+    size, resample : as for :func:`core.images.resize`.
+    """
+    with ThreadPoolExecutor(settings.DECODE_THREADS, thread_name_prefix="decode") as pool:
+        tasks = (pool.submit(_read, path, size, resample) for path in files)
+        # At most two batches wait, so memory does not grow with the number of files.
+        waiting: list[list[Future]] = []
+        chunks = _chunks(tasks, batch_size)
+        waiting.extend(islice(chunks, 2))
+        start = 0
+        while waiting:
+            results = [task.result() for task in waiting.pop(0)]
+            waiting.extend(islice(chunks, 1))
+            good = [(start + i, r) for i, r in enumerate(results) if isinstance(r, np.ndarray)]
+            yield Batch(
+                places=np.array([place for place, _ in good], np.int64),
+                pixels=np.stack([r for _, r in good]) if good else np.empty((0, size, size, 3), np.uint8),
+                failures=[(start + i, str(r)) for i, r in enumerate(results) if isinstance(r, ImageError)],
+            )
+            start += len(results)
+
+
+def _chunks(tasks: Iterator[Future], size: int) -> Iterator[list[Future]]:
+    while chunk := list(islice(tasks, size)):
+        yield chunk
+
+
+def _read(path: Path, size: int, resample: str) -> np.ndarray | ImageError:
+    try:
+        return images.resize(images.read(path), size, resample)
+    except ImageError as error:
+        return error
+
+
+def _pool(activation: "tf.Tensor", pooling: str) -> "tf.Tensor":
+    """(batch, height, width, channels) to (batch, dimensions).
+
+    ``gem`` is ``mean(max(x, 1e-6)**3) ** (1/3)``: Radenović, Tolias and Chum, 2018, with their usual p.
+    """
+    import tensorflow as tf
+
+    if pooling == "avg":
+        return tf.reduce_mean(activation, axis=(1, 2))
+    if pooling == "max":
+        return tf.reduce_max(activation, axis=(1, 2))
+    if pooling == "gem":
+        powers = tf.pow(tf.maximum(activation, _GEM_FLOOR), _GEM_P)
+        return tf.pow(tf.reduce_mean(powers, axis=(1, 2)), 1.0 / _GEM_P)
+    return tf.reshape(activation, (tf.shape(activation)[0], -1))

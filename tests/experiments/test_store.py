@@ -1,0 +1,181 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from core import datasets
+from core.errors import DatasetError, GridError
+from core.experiments import store
+from tests.experiments.synthetic import draw_dataset, random_run
+
+KINDS = ("neighbors", "pairs", "vectors", "projections")
+
+
+@pytest.fixture
+def dataset(tmp_path):
+    return draw_dataset(tmp_path / "shapes")
+
+
+@pytest.fixture
+def run(tmp_path, dataset):
+    return random_run(tmp_path / "grid", dataset)
+
+
+def file_of(run, kind) -> Path:
+    return run.folder / run.about.files[kind]
+
+
+def reopened(run, dataset):
+    return store.StoredRun(run.folder, dataset)
+
+
+def test_what_was_written_is_read_back(run, dataset):
+    before, after = run.read_all(), reopened(run, dataset).read_all()
+    assert [e.facts for e in after.experiments] == [e.facts for e in before.experiments]
+    for one, two in zip(before.experiments, after.experiments, strict=True):
+        np.testing.assert_array_equal(one.neighbors.ids, two.neighbors.ids)
+        np.testing.assert_array_equal(one.neighbors.distances, two.neighbors.distances)
+        np.testing.assert_array_equal(one.pair_quantiles, two.pair_quantiles)
+    assert len(after.layouts) == 4
+    assert after.vectors["early", "avg"][1].shape == (len(dataset), 6)
+
+
+def test_a_result_list_never_holds_its_query_and_is_in_order(run, dataset):
+    neighbors = run.neighbors("late", "avg", "cosine")
+    assert not (neighbors.ids == neighbors.queries[:, None]).any()
+    assert (np.diff(neighbors.distances, axis=1) >= 0).all()
+
+
+def test_summaries_name_every_experiment_with_its_scores(run):
+    found = [(s.layer, s.depth, s.pooling, s.metric) for s in run.summaries]
+    assert found == [
+        ("early", 1, "avg", "cosine"),
+        ("early", 1, "avg", "euclidean"),
+        ("late", 2, "avg", "cosine"),
+        ("late", 2, "avg", "euclidean"),
+    ]
+    assert all(0 <= s.score_10 <= 100 for s in run.summaries)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("damage", ["missing", "truncated", "foreign", "empty"])
+def test_a_broken_file_gives_a_sentence_and_leaves_the_rest(run, dataset, kind, damage):
+    path = file_of(run, kind)
+    if damage == "missing":
+        path.unlink()
+    else:
+        data = path.read_bytes()
+        path.write_bytes(
+            {"truncated": data[: len(data) // 2], "foreign": b"\x89PNG\r\n" * 99, "empty": b""}[damage]
+        )
+    again = reopened(run, dataset)
+    readers = {
+        "neighbors": lambda: again.neighbors("early", "avg", "cosine"),
+        "pairs": lambda: again.pair_quantiles("early", "avg", "cosine"),
+        "vectors": lambda: again.vectors("early"),
+        "projections": lambda: again.layouts("avg", "umap", 2),
+    }
+    for other, read in readers.items():
+        if other == kind:
+            with pytest.raises(GridError, match=r"(missing|damaged).*run the grid again"):
+                read()
+        else:
+            read()
+
+
+def test_a_flipped_byte_costs_only_the_experiment_it_is_in(run, dataset):
+    path = file_of(run, "neighbors")
+    data = bytearray(path.read_bytes())
+    data[60] ^= 0xFF
+    path.write_bytes(data)
+    again = reopened(run, dataset)
+    with pytest.raises(GridError, match="damaged"):
+        again.neighbors("early", "avg", "cosine")
+    again.neighbors("late", "avg", "euclidean")
+
+
+@pytest.mark.parametrize("text", ["", "{", "[]", "null", '{"format": 1}', '{"format": 99}', "\xff\xfe"])
+def test_a_broken_manifest_gives_a_sentence(run, dataset, text):
+    (run.folder / "model.json").write_bytes(text.encode("latin-1"))
+    with pytest.raises(GridError, match=r"model\.json"):
+        reopened(run, dataset)
+
+
+def test_a_broken_model_costs_a_notice_and_the_others_are_listed(tmp_path, dataset, run):
+    random_run(tmp_path / "grid", dataset, model="squeezenet")
+    (run.folder / "model.json").write_text("{")
+    rows, notices = store.Grid(tmp_path / "grid").summaries(dataset)
+    assert {row.model for row in rows} == {"squeezenet"}
+    assert len(notices) == 1
+
+
+def test_a_newer_format_is_refused_with_what_to_do(run, dataset):
+    manifest = json.loads((run.folder / "model.json").read_text())
+    (run.folder / "model.json").write_text(json.dumps({**manifest, "format": 2}))
+    with pytest.raises(GridError, match="another format than 1; run the grid again"):
+        reopened(run, dataset)
+
+
+def test_a_manifest_cannot_name_a_file_elsewhere(run, dataset):
+    manifest = json.loads((run.folder / "model.json").read_text())
+    manifest["files"]["neighbors"] = "../../../etc/passwd"
+    (run.folder / "model.json").write_text(json.dumps(manifest))
+    with pytest.raises(GridError, match="names no neighbors file"):
+        reopened(run, dataset).neighbors("early", "avg", "cosine")
+
+
+def test_a_grid_of_other_pictures_is_refused(run, dataset):
+    with pytest.raises(GridError, match="other pictures"):
+        reopened(run, replace(dataset, fingerprint="f" * 64))
+
+
+def test_writing_again_leaves_no_old_files(tmp_path, run, dataset):
+    again = random_run(tmp_path / "grid", dataset, seed=1)
+    assert {p.name for p in again.folder.iterdir()} == {"model.json", *again.about.files.values()}
+    assert again.about.files != run.about.files
+
+
+def test_the_same_results_give_the_same_files(tmp_path, run, dataset):
+    assert random_run(tmp_path / "other", dataset).about.files == run.about.files
+
+
+def test_a_dataset_of_the_same_name_from_another_folder_is_refused(tmp_path, run):
+    other = draw_dataset(tmp_path / "elsewhere" / "shapes")
+    with pytest.raises(DatasetError, match="same name"):
+        store.write_dataset(tmp_path / "grid", other)
+
+
+WRITER = """
+import sys
+from pathlib import Path
+from core import datasets
+from tests.experiments.synthetic import random_run
+grid, dataset = Path(sys.argv[1]), datasets.scan(Path(sys.argv[2]))
+seed = 0
+print("ready", flush=True)
+while True:
+    seed += 1
+    random_run(grid, dataset, seed=seed)
+"""
+
+
+def test_killed_at_any_moment_the_grid_on_disk_is_whole(tmp_path, run, dataset):
+    rng = np.random.default_rng(0)
+    for _ in range(8):
+        writer = subprocess.Popen(
+            [sys.executable, "-c", WRITER, tmp_path / "grid", tmp_path / "shapes"],
+            stdout=subprocess.PIPE,
+            env={**os.environ, "PYTHONPATH": str(Path(datasets.__file__).parents[1])},
+        )
+        assert writer.stdout.readline() == b"ready\n"
+        time.sleep(rng.uniform(0.05, 0.3))
+        writer.send_signal(signal.SIGKILL)
+        writer.communicate()
+        assert len(reopened(run, dataset).read_all().experiments) == 4
