@@ -14,7 +14,7 @@ import numpy as np
 
 from core.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError
-from core.experiments import cost, evaluate, layouts, lock, store
+from core.experiments import cost, evaluate, lock, store
 from core.experiments.columns import ColumnBlocks
 from core.metrics import METRICS, PairwiseDistances, get_metric
 from core.models import extractor, weights, zoo
@@ -22,7 +22,7 @@ from core.models import extractor, weights, zoo
 # A tile of distances (rows of queries by all images) stays below this many numbers.
 _TILE = 8_000_000
 # Quantiles of the distances are taken from about this many pairs.
-_PAIRS = 4_000_000
+_PAIRS = 2_000_000
 
 
 class Progress(Protocol):
@@ -176,7 +176,6 @@ def _run_model(
             experiments += found
             matrices.append(cosine)
             progress.step()
-        placed += layouts.place(features, work.layers, pooling, matrices, dataset.labels, progress)
     vectors = {
         key: (features.ids, blocks.whole())
         for key, blocks in features.vectors.items()
@@ -271,8 +270,9 @@ def compare(
         for metric in metrics:
             distances = tile.result(metric)
             chosen = np.intersect1d(rows, sample, assume_unique=True)
-            others = np.arange(n)[None, :] != chosen[:, None]
-            pairs[metric].append(distances[chosen - start][others].astype(np.float32))
+            # Each pair once: of a sampled row, the columns after it.
+            later = np.arange(n)[None, :] > chosen[:, None]
+            pairs[metric].append(distances[chosen - start][later].astype(np.float32))
             found[metric].append(_nearest(distances, rows, top))
         if stop - start == n:
             cosine = tile.result("cosine")
@@ -318,7 +318,7 @@ def _tiles(n: int) -> Iterator[tuple[int, int]]:
 
 
 def _sample_rows(n: int) -> np.ndarray:
-    size = min(n, max(1, _PAIRS // n))
+    size = min(n, max(1, 2 * _PAIRS // n))
     return np.sort(np.random.default_rng(0).choice(n, size, replace=False))
 
 

