@@ -111,8 +111,9 @@ def _grid_run(options: argparse.Namespace) -> None:
     request.check()
     chosen = [datasets.find(name, out) for name in options.dataset]
     with _Bar() as bar:
-        for dataset in chosen:
-            grid.run(dataset, request, out, bar)
+        bar.stage("starting TensorFlow", 1)
+        _start_tensorflow()
+        grid.run(chosen, request, out, bar)
     print(f"The grid is in {out}", file=sys.stderr)
 
 
@@ -281,6 +282,19 @@ def _print(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
         import pandas as pd
 
         print(pd.DataFrame(rows).to_string(index=False))
+
+
+def _start_tensorflow() -> None:
+    """Import it with its greetings hushed: its C++ part writes them to the terminal before any setting applies."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
 
 
 class _Bar:

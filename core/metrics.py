@@ -2,13 +2,14 @@
 
 For vectors ``x`` and ``y``, as SciPy's ``scipy.spatial.distance`` defines them:
 
-- cosine: ``1 - x.y / (|x| |y|)``; a vector of zeros has distance 1 to every other and 0 to itself
+- cosine: ``1 - x.y / (|x| |y|)``; a vector of zeros has distance 1 to every vector
 - euclidean: ``sqrt(sum((x - y)**2))``
 - manhattan: ``sum(|x - y|)``
 - chebyshev: ``max(|x - y|)``
 """
 
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
@@ -109,32 +110,41 @@ class PairwiseDistances:
     def __init__(self, metrics: Sequence[str], n_samples_X: int, n_samples_Y: int):
         self.metrics = [get_metric(name).name for name in metrics]
         shape = (n_samples_X, n_samples_Y)
-        if {"cosine", "euclidean"} & set(self.metrics):
-            self._dot = np.zeros(shape)
-            self._square_X = np.zeros(n_samples_X)
-            self._square_Y = np.zeros(n_samples_Y)
-        self._manhattan = np.zeros(shape) if "manhattan" in self.metrics else None
-        self._chebyshev = np.zeros(shape, np.float32) if "chebyshev" in self.metrics else None
+        self._dot = np.zeros(shape)
+        self._square_X = np.zeros(n_samples_X)
+        self._square_Y = np.zeros(n_samples_Y)
+        self._manhattan = np.zeros(shape)
+        self._chebyshev = np.zeros(shape)
 
     def add(self, X: np.ndarray, Y: np.ndarray) -> None:
-        """Take in a block: (n_samples_X, n_block) and (n_samples_Y, n_block) numbers."""
-        import faiss
+        """Take in a block: (n_samples_X, n_block) and (n_samples_Y, n_block) numbers; the same object
+        for both when the sides are the same."""
+        # float64, since |x|^2 + |y|^2 - 2 x.y loses the small distances in float32.
+        same = Y is X
+        X = np.asarray(X, np.float64)
+        Y = X if same else np.asarray(Y, np.float64)
+        parts = {
+            self._add_dots: {"cosine", "euclidean"},
+            self._add_manhattan: {"manhattan"},
+            self._add_chebyshev: {"chebyshev"},
+        }
+        # The work is done in C, which lets the threads run at the same time.
+        with ThreadPoolExecutor(len(parts)) as pool:
+            for task in [
+                pool.submit(part, X, Y) for part, names in parts.items() if names & set(self.metrics)
+            ]:
+                task.result()
 
-        if {"cosine", "euclidean"} & set(self.metrics):
-            # float64, since |x|^2 + |y|^2 - 2 x.y loses the small distances in float32.
-            wide_X = np.asarray(X, np.float64)
-            wide_Y = wide_X if Y is X else np.asarray(Y, np.float64)
-            self._dot += wide_X @ wide_Y.T
-            self._square_X += np.einsum("ij,ij->i", wide_X, wide_X)
-            self._square_Y += np.einsum("ij,ij->i", wide_Y, wide_Y)
-        if self._manhattan is not None or self._chebyshev is not None:
-            narrow_X = np.ascontiguousarray(X, np.float32)
-            narrow_Y = narrow_X if Y is X else np.ascontiguousarray(Y, np.float32)
-            if self._manhattan is not None:
-                self._manhattan += faiss.pairwise_distances(narrow_X, narrow_Y, metric=faiss.METRIC_L1)
-            if self._chebyshev is not None:
-                block = faiss.pairwise_distances(narrow_X, narrow_Y, metric=faiss.METRIC_Linf)
-                np.maximum(self._chebyshev, block, out=self._chebyshev)
+    def _add_dots(self, X: np.ndarray, Y: np.ndarray) -> None:
+        self._dot += X @ Y.T
+        self._square_X += np.einsum("ij,ij->i", X, X)
+        self._square_Y += np.einsum("ij,ij->i", Y, Y)
+
+    def _add_manhattan(self, X: np.ndarray, Y: np.ndarray) -> None:
+        self._manhattan += _scipy("cityblock", X, Y)
+
+    def _add_chebyshev(self, X: np.ndarray, Y: np.ndarray) -> None:
+        np.maximum(self._chebyshev, _scipy("chebyshev", X, Y), out=self._chebyshev)
 
     def result(self, metric: str) -> np.ndarray:
         """(n_samples_X, n_samples_Y) float64 distances under one of the metrics, over all blocks so far."""
@@ -148,7 +158,14 @@ class PairwiseDistances:
             return np.sqrt(np.maximum(squares, 0.0))
         if metric == "manhattan":
             return self._manhattan.copy()
-        return self._chebyshev.astype(np.float64)
+        return self._chebyshev.copy()
+
+
+def _scipy(name: str, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
+    from scipy.spatial.distance import cdist, pdist, squareform
+
+    # Each pair only once where both sides are the same.
+    return squareform(pdist(X, name), checks=False) if Y is X else cdist(X, Y, name)
 
 
 def _matrix(X: np.ndarray) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 import os
 import platform
-import statistics
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -18,7 +17,7 @@ from core.models import extractor, zoo
 if TYPE_CHECKING:
     import keras
 
-_ROUNDS = 3
+_ROUNDS = 5
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,8 @@ def measure(
 ) -> Cost:
     """Time a forward pass to each layer over noise already in memory.
 
-    The median of a few rounds after a warm-up; the layers take turns within a round, so that a slow
-    moment of the machine does not fall on one of them alone.
+    The fastest of a few rounds after a warm-up, since whatever else the machine does only adds; the
+    layers take turns within a round, so that a slow moment does not fall on one of them alone.
 
     Parameters
     ----------
@@ -59,7 +58,7 @@ def measure(
             network(pixels)
             times[layer].append((time.perf_counter() - started) * 1000 / size)
     return Cost(
-        ms_per_image={layer: round(statistics.median(values), 3) for layer, values in times.items()},
+        ms_per_image={layer: round(min(values), 3) for layer, values in times.items()},
         conditions={
             "batch_size": size,
             "processor": _processor(),

@@ -127,6 +127,25 @@ def agreement_near(
     return int(np.ravel(same)[nearest].sum()), looked_at
 
 
+def share_farther(distance: float, quantiles: np.ndarray) -> float:
+    """Share of all pairs that are farther apart than ``distance``, 0..1.
+
+    Parameters
+    ----------
+    quantiles : (n_quantiles,) of the distances of all pairs, evenly spaced from 0 to 1, ascending;
+        between two of them the distances are taken to lie evenly.
+
+    Examples
+    --------
+    >>> share_farther(1.5, np.array([0.0, 1.0, 2.0]))
+    0.25
+    """
+    # Of equal quantiles the last one counts: pairs at the very distance are not farther.
+    values, from_end = np.unique(np.asarray(quantiles, np.float64)[::-1], return_index=True)
+    levels = 1.0 - from_end / max(1, len(quantiles) - 1)
+    return float(1.0 - np.interp(distance, values, levels, left=0.0, right=1.0))
+
+
 def _first(same: np.ndarray, k: int) -> np.ndarray:
     if not 1 <= k <= same.shape[1]:
         raise ValueError(f"k is {k}; there are {same.shape[1]} neighbors.")

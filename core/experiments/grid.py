@@ -4,17 +4,20 @@ One model at a time: features of all layers in one pass, then distances, neighbo
 model's results go to disk together. A run that is started again computes what is not there yet.
 """
 
+import itertools
 import time
 from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
 import numpy as np
 
+from core import settings
 from core.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError
-from core.experiments import cost, evaluate, lock, store
+from core.experiments import cost, evaluate, lock, project, store
 from core.experiments.columns import ColumnBlocks
 from core.metrics import METRICS, PairwiseDistances, get_metric
 from core.models import extractor, weights, zoo
@@ -73,28 +76,51 @@ class Features:
     skipped: tuple[tuple[int, str], ...]
 
 
-def run(dataset: Dataset, request: Request, out: Path, progress: Progress) -> None:
-    """Compute what is missing of the requested grid and put it below ``out``.
+def run(chosen: Sequence[Dataset], request: Request, out: Path, progress: Progress) -> None:
+    """Compute what is missing of the requested grid on some datasets and put it below ``out``.
 
     Raises
     ------
-    UnknownNameError, UserError : the request or the dataset can't be computed; a sentence says why.
+    UnknownNameError, UserError : the request or a dataset can't be computed; a sentence says why.
     """
     request.check()
-    with lock.writing(out / dataset.name):
-        folder = store.write_dataset(out, dataset)
+    with ExitStack() as locks:
+        folders = []
+        for dataset in chosen:
+            locks.enter_context(lock.writing(out / dataset.name))
+            folders.append(store.write_dataset(out, dataset))
         for number, name in enumerate(request.models, 1):
             model = zoo.get_model(name)
             provenance = weights.provenance(model, request.weights)
-            label = f"[{number}/{len(request.models)}] {dataset.name} · {name} · {provenance.slug}"
-            work = _pending(folder, dataset, model, provenance, request)
-            if work is None:
-                progress.say(f"{label}: already there")
-                continue
-            progress.say(f"{label}: {work.sentence}")
-            started = time.monotonic()
-            _run_model(folder, dataset, model, request.weights, work, progress)
-            progress.say(f"{label}: done in {time.monotonic() - started:.0f} s")
+            network = None
+            for dataset, folder in zip(chosen, folders, strict=True):
+                label = f"[{number}/{len(request.models)}] {name} · {provenance.slug} · {dataset.name}"
+                work = _pending(folder, dataset, model, provenance, request)
+                if work is None:
+                    progress.say(f"{label}: already there")
+                    continue
+                progress.say(f"{label}: {work.sentence}")
+                started = time.monotonic()
+                network = network or _Network(model, request.weights, progress)
+                _run_model(folder, dataset, network, work, progress)
+                progress.say(f"{label}: done in {time.monotonic() - started:.0f} s")
+
+
+class _Network:
+    """A loaded model, and what its layers were measured to cost: once, however many datasets it is run on."""
+
+    def __init__(self, model: zoo.Model, weights_name: str, progress: Progress):
+        progress.stage("loading the model", 1)
+        self.model = model
+        self.graph, self.provenance = weights.load(model, weights_name, notify=progress.say)
+        self._measured: dict[tuple[str, ...], cost.Cost] = {}
+        progress.step()
+
+    def cost(self, layers: tuple[str, ...], progress: Progress) -> cost.Cost:
+        if layers not in self._measured:
+            progress.stage("measuring its speed", len(layers))
+            self._measured[layers] = cost.measure(self.model, self.graph, layers, progress.step)
+        return self._measured[layers]
 
 
 @dataclass(frozen=True)
@@ -125,7 +151,9 @@ def _pending(
     except GridError:
         return work
     usable_top = there.about.top >= min(request.top, _n_good(there, dataset) - 1)
-    if there.about.weights_fingerprint != provenance.fingerprint or not usable_top:
+    # Weights that Keras has yet to download have no fingerprint to compare.
+    other_weights = provenance.fingerprint not in ("", there.about.weights_fingerprint)
+    if other_weights or not usable_top:
         return work
     missing = [
         (layer, pooling, metric)
@@ -151,31 +179,26 @@ def _n_good(there: store.StoredRun, dataset: Dataset) -> int:
     return len(dataset) - len(there.about.skipped)
 
 
-def _run_model(
-    folder: Path, dataset: Dataset, model: zoo.Model, weights_name: str, work: _Work, progress: Progress
-) -> None:
-    progress.stage("loading the model", 1)
-    graph, provenance = weights.load(model, weights_name, notify=progress.say)
-    progress.step()
-
-    progress.stage("measuring its speed", len(work.layers))
-    measured = cost.measure(model, graph, work.layers, progress.step)
-
+def _run_model(folder: Path, dataset: Dataset, network: _Network, work: _Work, progress: Progress) -> None:
+    model, provenance = network.model, network.provenance
+    measured = network.cost(work.layers, progress)
     progress.stage("features", len(dataset))
-    network = extractor.Extractor(model, graph, work.layers, work.poolings)
-    features = extract(network, dataset, progress)
+    features = extract(
+        extractor.Extractor(model, network.graph, work.layers, work.poolings), dataset, progress
+    )
     top = min(work.top, len(features.ids) - 1)
 
-    progress.stage("neighbors", len(features.vectors))
     experiments: list[store.Computed] = []
     placed: list[store.StoredLayout] = []
     for pooling in work.poolings:
+        progress.stage(f"neighbors, {pooling}", len(work.layers))
         matrices = []
         for layer in work.layers:
             found, cosine = compare(features, layer, pooling, work.metrics, top, dataset.labels)
             experiments += found
             matrices.append(cosine)
             progress.step()
+        placed += place(features, work.layers, pooling, matrices, dataset.labels, progress)
     vectors = {
         key: (features.ids, blocks.whole())
         for key, blocks in features.vectors.items()
@@ -269,6 +292,10 @@ def compare(
         rows = np.arange(start, stop)
         for metric in metrics:
             distances = tile.result(metric)
+            if not np.isfinite(distances).all():
+                raise UserError(
+                    f"Layer {layer} gives numbers that are not finite for some pictures; check the weights."
+                )
             chosen = np.intersect1d(rows, sample, assume_unique=True)
             # Each pair once: of a sampled row, the columns after it.
             later = np.arange(n)[None, :] > chosen[:, None]
@@ -276,6 +303,7 @@ def compare(
             found[metric].append(_nearest(distances, rows, top))
         if stop - start == n:
             cosine = tile.result("cosine")
+            np.fill_diagonal(cosine, 0.0)
     experiments = []
     for metric in metrics:
         places = np.concatenate([p for p, _ in found[metric]])
@@ -290,6 +318,56 @@ def compare(
             store.Computed(layer, pooling, metric, facts, neighbors, quantiles.astype(np.float32))
         )
     return experiments, cosine
+
+
+def place(
+    features: Features,
+    layers: Sequence[str],
+    pooling: str,
+    cosine: Sequence[np.ndarray | None],
+    labels: Sequence[str],
+    progress: Progress,
+) -> list[store.StoredLayout]:
+    """UMAP and PCA of all images under each layer, in two and three dimensions.
+
+    Parameters
+    ----------
+    cosine : for each layer the distances of all pairs, or None where they are too many.
+    """
+    blocks = [features.vectors[layer, pooling] for layer in layers]
+    given: dict[str, list[np.ndarray]]
+    if all(matrix is not None for matrix in cosine):
+        given = {"distances": list(cosine)}
+    elif len(features.ids) <= settings.MAX_LAYOUT_IMAGES and all(one.in_memory for one in blocks):
+        given = {"vectors": [one.whole() for one in blocks]}
+    else:
+        progress.say(f"No layouts for {pooling}: too many pictures for vectors of this length.")
+        return []
+    kinds = list(itertools.product(project.METHODS, project.DIMENSIONS))
+    progress.stage(f"layouts, {pooling}", len(kinds))
+    shown = [labels[place] for place in features.ids]
+    placed = []
+    for method, dimensions in kinds:
+        for one in project.project(shown, **given, method=method, dimensions=dimensions):
+            placed.append(
+                store.StoredLayout(
+                    layer=layers[one.layer],
+                    pooling=pooling,
+                    method=method,
+                    dimensions=dimensions,
+                    ids=features.ids,
+                    coordinates=one.coordinates,
+                    trustworthiness=_known(one.trustworthiness),
+                    silhouette=_known(one.silhouette),
+                    parameters=one.parameters,
+                )
+            )
+        progress.step()
+    return placed
+
+
+def _known(number: float) -> float | None:
+    return None if np.isnan(number) else round(number, 6)
 
 
 def summarize(neighbors: store.Neighbors, labels: Sequence[str]) -> dict[str, float]:

@@ -2,5 +2,6 @@
 
 import os
 
-# Read by TensorFlow when it is imported, which the functions of this package do: warnings and errors only.
-os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
+# Read by TensorFlow when it is imported, which the functions of this package do. Its C++ part reports a machine without a
+# GPU as an error; what really goes wrong comes as an exception.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

