@@ -1,0 +1,93 @@
+"""The grid in precomputed/: complete, sound, and what the code computes today."""
+
+import itertools
+
+import numpy as np
+import pytest
+
+from core import settings
+from core.experiments import evaluate, grid, store
+from core.metrics import METRICS
+from core.models import extractor, weights, zoo
+
+DATASETS = ("objects200", "emoji200")
+SHIPPED = store.Grid(settings.GRID_DIR)
+EXPECTED = {
+    (model.name, "imagenet" if model.family == "package" else "untrained", layer.name, pooling, metric)
+    for model in zoo.MODELS.values()
+    for layer in model.layers
+    for pooling, metric in (
+        itertools.product(("avg", "flatten"), METRICS)
+        if model.family == "package"
+        else itertools.product(("avg",), ("cosine", "euclidean"))
+    )
+}
+
+
+class Silent:
+    def stage(self, name, total):
+        pass
+
+    def step(self, n=1):
+        pass
+
+    def say(self, sentence):
+        raise AssertionError(sentence)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_configuration_is_there(name):
+    rows, notices = SHIPPED.summaries(SHIPPED.dataset(name))
+    assert notices == []
+    found = {(s.model, s.weights, s.layer, s.pooling, s.metric) for s in rows}
+    assert found >= EXPECTED
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_file_reads_and_agrees_with_its_summary(name):
+    dataset = SHIPPED.dataset(name)
+    for run in SHIPPED.runs(dataset)[0]:
+        contents = run.read_all()
+        for experiment in contents.experiments:
+            neighbors = experiment.neighbors
+            assert neighbors.ids.shape == (200, 20)
+            assert (np.diff(neighbors.distances, axis=1) >= 0).all()
+            assert not (neighbors.ids == neighbors.queries[:, None]).any()
+            same = evaluate.same_label(neighbors.queries, neighbors.ids, dataset.labels)
+            assert experiment.facts["score_10"] == pytest.approx(evaluate.score(same, 10).mean())
+            assert (np.diff(experiment.pair_quantiles) >= 0).all()
+        poolings = {e.pooling for e in contents.experiments}
+        assert {(one.method, one.dimensions, one.pooling) for one in contents.layouts} == set(
+            itertools.product(("umap", "pca"), (2, 3), poolings)
+        )
+        trained = run.about.weights != "untrained"
+        assert len(contents.vectors) == (8 if trained else 0)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_every_layer_says_what_it_costs(name):
+    for run in SHIPPED.runs(SHIPPED.dataset(name))[0]:
+        assert len(run.about.layers) == 8
+        for layer in run.about.layers:
+            assert layer.ms_per_image > 0
+            defined = zoo.get_model(run.about.model).layer(layer.name)
+            assert (layer.shape, layer.parameters) == (defined.shape, defined.parameters)
+
+
+def test_everything_together_is_small():
+    total = sum(path.stat().st_size for path in settings.GRID_DIR.rglob("*") if path.is_file())
+    assert total <= 40e6
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_recomputed_from_the_images_the_neighbors_are_the_same(name):
+    dataset = SHIPPED.dataset(name)
+    model = zoo.get_model("efficientnet-lite0")
+    layer = "block6_output"
+    network = extractor.Extractor(model, weights.load(model, "imagenet")[0], [layer], ("avg",))
+    features = grid.extract(network, dataset, Silent())
+    [fresh], _ = grid.compare(features, layer, "avg", ["cosine"], 20, dataset.labels)
+    shipped = SHIPPED.run(dataset, model.name, "imagenet").neighbors(layer, "avg", "cosine")
+    np.testing.assert_allclose(fresh.neighbors.distances, shipped.distances, rtol=1e-3, atol=1e-5)
+    # Another processor may round otherwise, which swaps neighbors at equal distance and nothing else.
+    assert (fresh.neighbors.ids == shipped.ids).mean() > 0.99
