@@ -28,6 +28,25 @@ def _setting(name: str, default: Any, kind: type = int) -> Any:
     return value
 
 
+def _ports(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
+    text = os.environ.get(f"PLAYGROUND_{name}")
+    if not text:
+        return default
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and 0 < int(part) < 65536 for part in parts):
+        raise UserError(
+            f"The environment variable PLAYGROUND_{name} is {text!r}, not ports such as 80,443,8080."
+        )
+    return tuple(int(part) for part in parts)
+
+
+def _switch(name: str) -> bool:
+    text = os.environ.get(f"PLAYGROUND_{name}", "").strip()
+    if text not in ("", "0", "1"):
+        raise UserError(f"The environment variable PLAYGROUND_{name} is {text!r}; it must be 0 or 1.")
+    return text == "1"
+
+
 # Where the grids lie: one folder per dataset.
 GRID_DIR: Path = _setting("GRID_DIR", _ROOT / "precomputed", Path)
 
@@ -39,6 +58,20 @@ MAX_IMAGE_PIXELS: int = _setting("MAX_IMAGE_PIXELS", 50_000_000)
 BATCH_SIZE: int = _setting("BATCH_SIZE", 8)
 DECODE_THREADS: int = _setting("DECODE_THREADS", 2)
 
+# Pictures from strangers are decoded in processes of their own: how many, what each may take, and how long
+# a picture waits for a free one.
+DECODE_WORKERS: int = _setting("DECODE_WORKERS", 2)
+DECODE_SECONDS: int = _setting("DECODE_SECONDS", 10)
+DECODE_BYTES: int = _setting("DECODE_BYTES", 1_500_000_000)
+DECODE_QUEUE_SECONDS: int = _setting("DECODE_QUEUE_SECONDS", 20)
+
+# Pictures from a URL: how long one may take in all, how often it may redirect, and where it may lead.
+# FETCH_PRIVATE=1 allows addresses of the own network as well; those of the machine's link never.
+FETCH_SECONDS: int = _setting("FETCH_SECONDS", 10)
+FETCH_REDIRECTS: int = _setting("FETCH_REDIRECTS", 3)
+FETCH_PORTS: tuple[int, ...] = _ports("FETCH_PORTS", (80, 443))
+FETCH_PRIVATE: bool = _switch("FETCH_PRIVATE")
+
 # Vectors of one layer and pooling larger than this together go through a scratch file instead of memory.
 MEMORY_BYTES: int = _setting("MEMORY_BYTES", 256_000_000)
 # Folder of the scratch file; the platform's own temporary folder when not set.
@@ -49,3 +82,9 @@ MAX_STORED_VECTOR_BYTES: int = _setting("MAX_STORED_VECTOR_BYTES", 100_000_000)
 
 # Layouts are computed for datasets of at most this many images.
 MAX_LAYOUT_IMAGES: int = _setting("MAX_LAYOUT_IMAGES", 20_000)
+
+# Live search: models and indexes kept in memory, bytes of the vectors of one index, forward passes at a time.
+LIVE_MODELS: int = _setting("LIVE_MODELS", 3)
+LIVE_INDEXES: int = _setting("LIVE_INDEXES", 16)
+LIVE_INDEX_BYTES: int = _setting("LIVE_INDEX_BYTES", 64_000_000)
+LIVE_PASSES: int = _setting("LIVE_PASSES", 2)

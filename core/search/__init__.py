@@ -1,0 +1,1 @@
+"""Searching with pictures that are in no dataset."""

@@ -1,0 +1,196 @@
+"""Pictures from outside to the nearest images of a dataset.
+
+One :class:`Engine` serves a whole process: models are loaded once and shared, indexes are made when
+first asked for. All of it can be called from several threads.
+"""
+
+import threading
+import time
+from collections import OrderedDict
+from collections.abc import Callable, Hashable
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import numpy as np
+from PIL import Image
+
+from core import images, settings
+from core.datasets import Dataset
+from core.errors import GridError, UnknownNameError, UserError
+from core.experiments.store import Configuration, Grid, Summary
+from core.models import extractor, weights, zoo
+from core.search.index import Index
+
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a picture is under a layer and pooling: (dimensions,) float32, and the time it took."""
+
+    vector: np.ndarray
+    milliseconds: float
+
+
+@dataclass(frozen=True)
+class Matches:
+    """The nearest images: (k,) ids and distances, nearest first, and the time of the search."""
+
+    ids: np.ndarray
+    distances: np.ndarray
+    milliseconds: float
+
+
+class Engine:
+    """Searches the datasets of a grid with pictures that are in none of them.
+
+    Parameters
+    ----------
+    grid : where datasets and their stored vectors are.
+    """
+
+    def __init__(self, grid: Grid):
+        self.grid = grid
+        self._graphs = _Shared(settings.LIVE_MODELS)
+        self._networks = _Shared(settings.LIVE_MODELS * 4)
+        self._indexes = _Shared(settings.LIVE_INDEXES)
+        # More forward passes at a time than there are cores only take memory.
+        self._passes = threading.BoundedSemaphore(settings.LIVE_PASSES)
+
+    def searchable(self, dataset: Dataset) -> list[Summary]:
+        """The experiments of a dataset that a new picture can be compared under, the best first.
+
+        Those whose weights are on this machine and whose vectors are short enough to be kept.
+        """
+        rows, _ = self.grid.summaries(dataset)
+        limit = settings.LIVE_INDEX_BYTES / (4 * len(dataset))
+        found = [row for row in rows if row.dimensions <= limit and _weights_here(row.model, row.weights)]
+        return sorted(found, key=lambda row: (row.weights == weights.UNTRAINED, -row.score_10))
+
+    def embed(self, image: Image.Image, configuration: Configuration | Summary) -> Features:
+        """The vector of a picture.
+
+        Raises
+        ------
+        UnknownNameError, WeightsError : there is no such model, layer or pooling, or its weights can't be had.
+        """
+        network = self.network(configuration)
+        started = time.perf_counter()
+        with self._passes:
+            pixels = images.resize(image, network.model.input_size, network.model.resample)[None]
+            vector = network(pixels)[configuration.layer, configuration.pooling][0]
+        return Features(vector, (time.perf_counter() - started) * 1000)
+
+    def search(
+        self, dataset: Dataset, configuration: Configuration | Summary, vector: np.ndarray, k: int
+    ) -> Matches:
+        """The images of a dataset nearest to a vector.
+
+        Raises
+        ------
+        GridError, UserError : the dataset's vectors under this configuration can't be had.
+        """
+        ids, index = self.index(dataset, configuration)
+        started = time.perf_counter()
+        places, distances = index.search(vector[None], k)
+        return Matches(ids[places[0]], distances[0], (time.perf_counter() - started) * 1000)
+
+    def network(self, configuration: Configuration | Summary) -> extractor.Extractor:
+        """The compiled model of a configuration for one picture at a time; loaded at the first call."""
+        model = zoo.get_model(configuration.model)
+        model.layer(configuration.layer)
+        key = (configuration.model, configuration.weights)
+        part = (*key, configuration.layer, configuration.pooling)
+
+        def make() -> extractor.Extractor:
+            graph = self._graphs.get(key, lambda: weights.load(model, _loadable(configuration.weights))[0])
+            return extractor.Extractor(model, graph, [configuration.layer], [configuration.pooling], 1)
+
+        return self._networks.get(part, make)
+
+    def index(self, dataset: Dataset, configuration: Configuration | Summary) -> tuple[np.ndarray, Index]:
+        """Ids (n,) and index of a dataset's images; from the stored vectors, or computed where none are stored."""
+        key = (dataset.fingerprint, configuration.model, configuration.weights)
+        part = (*key, configuration.layer, configuration.pooling, configuration.metric)
+
+        def make() -> tuple[np.ndarray, Index]:
+            ids, vectors = self._vectors(dataset, configuration)
+            return ids, Index(vectors, configuration.metric)
+
+        return self._indexes.get(part, make)
+
+    def _vectors(
+        self, dataset: Dataset, configuration: Configuration | Summary
+    ) -> tuple[np.ndarray, np.ndarray]:
+        try:
+            run = self.grid.run(dataset, configuration.model, configuration.weights)
+            return run.vectors(configuration.layer, configuration.pooling)
+        except GridError:
+            return self._extract(dataset, configuration)
+
+    def _extract(
+        self, dataset: Dataset, configuration: Configuration | Summary
+    ) -> tuple[np.ndarray, np.ndarray]:
+        model = zoo.get_model(configuration.model)
+        size = (
+            4
+            * len(dataset)
+            * extractor.dimensions(model.layer(configuration.layer).shape, configuration.pooling)
+        )
+        if size > settings.LIVE_INDEX_BYTES:
+            raise UserError(
+                f"The vectors of this layer and pooling take {size / 1e6:.0f} MB for {len(dataset)} images, "
+                f"more than the {settings.LIVE_INDEX_BYTES / 1e6:.0f} MB allowed; choose another layer or pooling."
+            )
+        network = self.network(configuration)
+        ids, rows = [], []
+        for batch in network.batches([dataset.path(item.id) for item in dataset.items]):
+            for place, pixels in zip(batch.places, batch.pixels, strict=True):
+                with self._passes:
+                    rows.append(network(pixels[None])[configuration.layer, configuration.pooling][0])
+                ids.append(place)
+        if not rows:
+            raise UserError(f"None of the pictures of {dataset.name!r} can be read.")
+        return np.array(ids), np.stack(rows)
+
+
+class _Shared:
+    """Things that are costly to make: made once whoever asks, the least recently used dropped."""
+
+    def __init__(self, most: int):
+        self._most = most
+        self._lock = threading.Lock()
+        self._made: OrderedDict[Hashable, Any] = OrderedDict()
+        self._making: dict[Hashable, threading.Lock] = {}
+
+    def get(self, key: Hashable, make: Callable[[], _T]) -> _T:
+        with self._lock:
+            if key in self._made:
+                self._made.move_to_end(key)
+                return self._made[key]
+            making = self._making.setdefault(key, threading.Lock())
+        with making:
+            with self._lock:
+                if key in self._made:
+                    return self._made[key]
+            thing = make()
+            with self._lock:
+                self._made[key] = thing
+                self._making.pop(key, None)
+                while len(self._made) > self._most:
+                    self._made.popitem(last=False)
+            return thing
+
+
+def _loadable(slug: str) -> str:
+    if slug not in (weights.IMAGENET, weights.UNTRAINED):
+        raise UnknownNameError("weights", slug, (weights.IMAGENET, weights.UNTRAINED))
+    return slug
+
+
+def _weights_here(model: str, slug: str) -> bool:
+    if model not in zoo.MODELS:
+        return False
+    return slug == weights.UNTRAINED or (
+        slug == weights.IMAGENET and weights.availability(zoo.MODELS[model])[0]
+    )

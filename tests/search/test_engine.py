@@ -1,0 +1,114 @@
+import threading
+
+import numpy as np
+import pytest
+from scipy.spatial.distance import cdist
+
+from core import images, settings
+from core.errors import UnknownNameError, UserError
+from core.experiments.store import Configuration, Grid
+from core.metrics import METRICS, pairwise
+from core.models import weights
+from core.search.engine import Engine
+from core.search.index import Index
+
+LAYER = "block6_output"
+CONFIGURATION = Configuration("efficientnet-lite0", "imagenet", LAYER, "avg", "cosine")
+
+
+@pytest.fixture(scope="module")
+def engine():
+    return Engine(Grid(settings.GRID_DIR))
+
+
+@pytest.fixture(scope="module")
+def dataset(engine):
+    return engine.grid.dataset("objects200")
+
+
+@pytest.mark.parametrize("metric", METRICS)
+def test_an_index_finds_what_exact_distances_say(metric):
+    rng = np.random.default_rng(0)
+    vectors, queries = rng.normal(size=(50, 17)), rng.normal(size=(4, 17))
+    places, distances = Index(vectors, metric).search(queries, 6)
+    exact = pairwise(metric, queries, vectors)
+    np.testing.assert_allclose(distances, np.sort(exact, axis=1)[:, :6], rtol=1e-4, atol=1e-6)
+    np.testing.assert_array_equal(places, np.argsort(exact, axis=1)[:, :6])
+
+
+def test_more_neighbors_than_vectors_give_all_of_them():
+    assert Index(np.eye(3), "euclidean").search(np.ones((1, 3)), 9)[0].shape == (1, 3)
+
+
+def test_a_query_of_another_length_is_refused():
+    with pytest.raises(ValueError, match="3 numbers"):
+        Index(np.eye(3), "cosine").search(np.ones((1, 4)), 1)
+
+
+def test_a_picture_of_the_dataset_finds_itself_first(engine, dataset):
+    for query in (0, 77, 199):
+        found = engine.search(dataset, CONFIGURATION, _vector(engine, dataset, query), 5)
+        assert found.ids[0] == query
+        assert found.distances[0] == pytest.approx(0, abs=1e-3)
+
+
+def test_results_are_those_of_the_experiment(engine, dataset):
+    shipped = engine.grid.run(dataset, "efficientnet-lite0", "imagenet").neighbors(LAYER, "avg", "cosine")
+    found = engine.search(dataset, CONFIGURATION, _vector(engine, dataset, 42), 11)
+    np.testing.assert_allclose(found.distances[1:], shipped.distances[42][:10], atol=2e-3)
+
+
+def test_vectors_that_are_not_stored_are_computed(engine, dataset):
+    configuration = Configuration("squeezenet", "imagenet", "fire9_concat", "max", "euclidean")
+    ids, index = engine.index(dataset, configuration)
+    assert ids.tolist() == list(range(200)) and index.dimensions == 512
+    vector = engine.embed(images.read(dataset.path(9)), configuration).vector
+    assert engine.search(dataset, configuration, vector, 1).ids.tolist() == [9]
+
+
+def test_vectors_too_long_to_keep_are_refused(engine, dataset):
+    configuration = Configuration("efficientnet-lite0", "imagenet", "stem_activation", "flatten", "cosine")
+    with pytest.raises(UserError, match="MB allowed"):
+        engine.index(dataset, configuration)
+
+
+def test_searchable_lists_trained_ones_first_by_score(engine, dataset):
+    rows = engine.searchable(dataset)
+    trained = [row for row in rows if row.weights != "untrained"]
+    assert rows[: len(trained)] == trained
+    assert [row.score_10 for row in trained] == sorted((row.score_10 for row in trained), reverse=True)
+
+
+def test_unknown_names_are_refused(engine, dataset):
+    picture = images.read(dataset.path(0))
+    for change in (
+        {"model": "alexnet"},
+        {"layer": "conv99"},
+        {"pooling": "sum"},
+        {"weights": "file-12345678"},
+    ):
+        with pytest.raises(UnknownNameError):
+            engine.embed(picture, Configuration(**{**CONFIGURATION.__dict__, **change}))
+
+
+def test_threads_that_ask_at_once_load_the_model_once(monkeypatch, dataset):
+    loads = []
+    load = weights.load
+    monkeypatch.setattr(weights, "load", lambda *a, **k: loads.append(a) or load(*a, **k))
+    engine = Engine(Grid(settings.GRID_DIR))
+    picture = images.read(dataset.path(3))
+    vectors = []
+    threads = [
+        threading.Thread(target=lambda: vectors.append(engine.embed(picture, CONFIGURATION).vector))
+        for _ in range(6)
+    ]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(loads) == 1 and len(vectors) == 6
+    assert cdist(vectors, vectors).max() == 0
+
+
+def _vector(engine, dataset, query):
+    return engine.embed(images.read(dataset.path(query)), CONFIGURATION).vector
