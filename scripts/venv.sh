@@ -26,6 +26,7 @@ find_python() {
 # The mark stays when an install is cut short. What lies there then may be half a package that pip takes
 # for a whole one, so the next install starts over; pip has the downloads in its cache.
 mark=.venv/incomplete
+quiet=--quiet
 if [ -e "$mark" ] || ! .venv/bin/python -c "$supported" 2>/dev/null; then
     python=$(find_python)
     rm -rf .venv
@@ -33,10 +34,12 @@ if [ -e "$mark" ] || ! .venv/bin/python -c "$supported" 2>/dev/null; then
     touch "$mark"
     echo "Setting up .venv with $("$python" --version); the first time takes some minutes and 3 GB of disk."
     "$python" -m venv .venv
+    # Minutes of downloads want to be seen; an addition to what is there already does not.
+    quiet=
 fi
 
 install() {
-    .venv/bin/python -m pip install --disable-pip-version-check "$@"
+    .venv/bin/python -m pip install $quiet --disable-pip-version-check "$@"
 }
 
 touch "$mark"
@@ -46,5 +49,5 @@ else
     install -c constraints.txt -r requirements.txt
 fi
 # One of the two comes as source; it is built with the pinned setuptools rather than the newest.
-install --quiet --no-deps --no-build-isolation -r requirements-extra.txt
+install --no-deps --no-build-isolation -r requirements-extra.txt
 rm "$mark"

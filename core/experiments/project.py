@@ -7,10 +7,11 @@ How the layers are aligned
 --------------------------
 ``"umap"`` lays all layers out in one go. The neighbor graph of each layer is UMAP's own; an edge ties
 each image to itself in the layers before and after, and one UMAP optimization of that joint graph (a
-point for each image and layer) places everything. The idea is that of ``umap.AlignedUMAP`` (a spring between the same image in
-neighboring layers). Measured on 200 pictures of 10 classes, eight layers of a trained EfficientNet-Lite0 with average
-and with flatten pooling, on two cores; ``move`` is the mean distance an image moves from layer to layer,
-``far`` that of which one move in twenty is farther, both in units of the layouts' root mean square radius:
+point for each image and layer) places everything, starting from the principal components. The idea, a
+spring between the same image in neighboring layers, is that of ``umap.AlignedUMAP``. Measured on 200 pictures
+of 10 classes, eight layers of a trained EfficientNet-Lite0 with average and with flatten pooling, on two
+cores; ``move`` is the mean distance an image moves from layer to layer and ``far`` the one that a
+twentieth of the moves exceed, both in units of the layouts' root mean square radius:
 
 =====================================  =====  =====  ===============  ==========
 two dimensions, avg / flatten pooling  move   far    trustworthiness  seconds
@@ -20,14 +21,14 @@ the same, turned by Procrustes         0.61   1.5    0.950 / 0.926    1.4
 started from the layer before, turned  0.49   1.4    0.949 / 0.925    1.4
 AlignedUMAP, regularisation 0.01       0.31   0.94   0.944 / 0.923    9 to 18
 AlignedUMAP, regularisation 0.05       0.24   0.83   0.938 / 0.920    8 to 17
-joint graph (used here)                0.27   0.67   0.944 / 0.917    2 to 4
+joint graph (used here)                0.25   0.52   0.942 / 0.920    3 to 4
 =====================================  =====  =====  ===============  ==========
 
-The chain of starts is the cheapest and as faithful, but every second image still jumps. AlignedUMAP
-compiles its optimizer anew at each call, takes no notice of ``min_dist``, and runs it in threads that
-race. The joint graph is as smooth, makes fewer long jumps, keeps the classes as far apart as
-UMAP alone does (silhouette of the last layer's layout 0.82 against 0.80; AlignedUMAP 0.76 and 0.69) and is
-reproducible.
+Starting each layer from the one before is the cheapest and as faithful as can be, but the map still
+jumps. AlignedUMAP compiles its optimizer anew at each call and takes no notice of ``min_dist``. The joint
+graph is as smooth at a third of the time, makes fewer long jumps and keeps the classes as far apart as UMAP
+alone (silhouette of the last layer's layout, avg pooling: 0.83 against 0.80; AlignedUMAP 0.76 and 0.69).
+Its price is at most 0.01 of trustworthiness.
 
 ``"pca"`` is the principal components of the vectors scaled to length one. Each layer is
 brought to the same root mean square radius and turned onto the next by an orthogonal
@@ -36,7 +37,8 @@ Procrustes rotation, since the order and signs of components are arbitrary from 
 Sources
 -------
 - UMAP: McInnes, Healy and Melville (2018), arXiv:1802.03426.
-- Principal components from distances (classical scaling): Torgerson (1952), Psychometrika 17; Gower (1966), Biometrika 53.
+- Principal components from distances (classical scaling): Torgerson (1952), Psychometrika 17;
+  Gower (1966), Biometrika 53.
 - Orthogonal Procrustes: Schönemann (1966), Psychometrika 31.
 - Trustworthiness: Venna and Kaski (2001), ICANN. Silhouette: Rousseeuw (1987), J. Comput. Appl. Math. 20.
 """
@@ -53,9 +55,8 @@ from core.errors import UnknownNameError, UserError
 METHODS = ("umap", "pca")
 DIMENSIONS = (2, 3)
 
-_COUPLING = (
-    1.0  # weight of the edge between an image and itself in the next layer; a nearest neighbor weighs 1
-)
+# Weight of the edge between an image and itself in the next layer; a nearest neighbor weighs 1.
+_COUPLING = 1.0
 # UMAP's usual 5, doubled: most of the points drawn to push a point away belong to other layers.
 _NEGATIVE_SAMPLE_RATE = 10
 _LARGE = 20_000  # points (images times layers) beyond which 200 epochs are enough, as in UMAP itself
@@ -72,7 +73,7 @@ class Layout:
     Attributes
     ----------
     layer : position of the layer in the sequence given to :func:`project`, from 0.
-    method : ``"umap"`` or ``"pca"``: what the coordinates are, which for fewer than four images is always ``"pca"``.
+    method : ``"umap"`` or ``"pca"``, what the coordinates are; for fewer than four images always ``"pca"``.
     dimensions : 2 or 3.
     coordinates : (n_images, dimensions) float32, centered; within [-1, 1] over all layers together.
     trustworthiness : of this layout: how far images that are neighbors here are neighbors under the layer's
@@ -106,21 +107,23 @@ def project(
 ) -> list[Layout]:
     """Lay out all images under each layer of one model, in a frame common to the layers.
 
-    The layers are handed over either as distances or as vectors. Distances suit long vectors (flatten pooling)
-    that no memory holds, and up to some thousands of images; vectors suit more images than a matrix holds.
+    The layers are handed over either as distances or as vectors. Distances suit vectors too long for memory
+    (flatten pooling) and up to some thousands of images; vectors suit more images than that.
     The same seed and input give the same layouts.
 
     Parameters
     ----------
     labels : (n_images,) class of each image, or None.
-    distances : for each layer, first to last, (n_images, n_images) cosine distances: symmetric, within [0, 2].
-    vectors : for each layer, first to last, (n_images, n_features) finite numbers; ``n_features`` may differ. A vector
-        of zeros has distance 1 to every other, as in :mod:`core.metrics`. Trustworthiness and silhouette are taken
-        on 2,000 images drawn with the seed where there are more.
+    distances : for each layer, first to last, (n_images, n_images) cosine distances: symmetric, in
+        [0, 2], 0 on the diagonal.
+    vectors : for each layer, first to last, (n_images, n_features) finite numbers; ``n_features`` may differ.
+        A vector of zeros has distance 1 to every other, as in :mod:`core.metrics`. Trustworthiness and
+        silhouette are taken on 2,000 images drawn with the seed where there are more.
     method : ``"umap"`` or ``"pca"``.
     dimensions : 2 or 3.
     seed : of the layout and the draw, 0 to 2**32 - 1.
-    n_neighbors : neighbors that count as near, the image itself among them, at least 2; cut to ``n_images - 1``.
+    n_neighbors : neighbors that count as near, the image itself among them, at least 2; cut to
+        ``n_images - 1``.
     min_dist : how tightly UMAP packs points, 0 (tight) to 1.
 
     Returns
@@ -130,8 +133,8 @@ def project(
 
     Raises
     ------
-    UserError : no images, layers that don't fit each other or the labels, numbers that aren't finite or aren't
-        cosine distances, or a parameter out of its range.
+    UserError : no images, layers that don't fit each other or the labels, numbers that aren't finite or
+        aren't cosine distances, or a parameter out of its range.
     ValueError : both or neither of ``distances`` and ``vectors``, or no layers.
 
     Examples
@@ -197,9 +200,10 @@ def project(
 def principal_components(distances: np.ndarray, dimensions: int) -> np.ndarray:
     """Principal components of vectors scaled to length one, from nothing but their cosine distances.
 
-    Vectors of length one have the inner products ``1 - distances``. Centered in rows and columns, they are the
-    inner products of the centered vectors, whose eigenvectors times the roots of their eigenvalues are the
-    components: those of ``sklearn.decomposition.PCA`` on the scaled vectors, up to sign.
+    Vectors of length one have the inner products ``1 - distances``. Centered in rows and columns, they are
+    the inner products of the centered vectors, whose eigenvectors times the roots of their eigenvalues are
+    the components: those of ``sklearn.decomposition.PCA`` on the scaled vectors, up to sign. (A vector of
+    zeros, at distance 1 from all others, counts as one at right angles to them.)
 
     Parameters
     ----------
@@ -208,7 +212,8 @@ def principal_components(distances: np.ndarray, dimensions: int) -> np.ndarray:
 
     Returns
     -------
-    components : (n_images, dimensions) float64, centered, of decreasing variance; zero where there are no more.
+    components : (n_images, dimensions) float64, centered, of decreasing variance; zeros where there
+        are no more.
 
     Raises
     ------
@@ -280,7 +285,7 @@ class _VectorLayer:
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
         self._vectors = vectors / np.where(lengths > 0, lengths, 1.0)
         self.n, self._seed = len(vectors), seed
-        # Squares of the distances to the first image, which for vectors of length one are twice the cosine distance.
+        # For vectors of length one, the square of the straight distance is twice the cosine distance.
         self.collapsed = self.n < 2 or bool(
             np.square(self._vectors - self._vectors[:1]).sum(axis=1).max() <= 2 * _SAME
         )
@@ -318,7 +323,7 @@ _Layer = _DistanceLayer | _VectorLayer
 
 
 def _principal_components(layers: Sequence[_Layer], dimensions: int) -> tuple[list[np.ndarray], list[float]]:
-    """Components of each layer with a root mean square radius of one, turned onto each other; variances they hold."""
+    """Components of each layer, of one radius, turned onto each other, and the variances they hold."""
     found = [layer.components(dimensions) for layer in layers]
     scaled = [x / max(np.sqrt(np.square(x).sum(axis=1).mean()), np.finfo(float).tiny) for x, _ in found]
     return _turned(scaled), [variance for _, variance in found]
@@ -346,7 +351,7 @@ def _joint_umap(
     graphs = []
     for layer in layers:
         indices, distances = layer.neighbors(n_neighbors)
-        # UMAP looks at ratios of distances alone; near 1 they keep clear of the steps of its search in float32.
+        # UMAP looks at ratios of distances alone; near 1 they keep clear of its tolerances.
         distances = (distances / (distances.mean() or 1.0)).astype(np.float32)
         graphs.append(
             fuzzy_simplicial_set(
@@ -386,7 +391,7 @@ def _joint_umap(
 
 
 def _turned(layouts: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Each layout centered and turned, or mirrored, onto the one after it; the last, where classes are clearest, leads."""
+    """Each layout centered and turned, or mirrored, onto the next; the last, of the clearest classes, leads."""
     from scipy.linalg import orthogonal_procrustes
 
     turned: list[np.ndarray] = []

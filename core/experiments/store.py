@@ -192,7 +192,7 @@ class StoredRun:
         """Every experiment in numbers, by depth, pooling and metric; raises :class:`GridError`."""
         about = self.about
         try:
-            return [
+            found = [
                 Summary(
                     dataset=about.dataset,
                     model=about.model,
@@ -203,6 +203,11 @@ class StoredRun:
                 )
                 for key, facts in self._tables("neighbors").entries
             ]
+            for one in found:
+                numbers = (one.dimensions, one.score_10, one.score_15, one.precision_1)
+                if not all(type(number) in (int, float) and np.isfinite(number) for number in numbers):
+                    raise TypeError("a score is not a number")
+            return found
         except (KeyError, TypeError) as error:
             raise GridError(f"{self._label}: the list of experiments is damaged ({error}).") from None
 
@@ -227,7 +232,12 @@ class StoredRun:
     def pair_quantiles(self, layer: str, pooling: str, metric: str) -> np.ndarray:
         """:data:`N_QUANTILES` quantiles of the distances of all pairs, float32; raises :class:`GridError`."""
         table = self._tables("pairs").read(self._key(layer, pooling, metric), ["distance"])
-        return table["distance"].to_numpy()
+        distances = table["distance"].to_numpy()
+        if distances.shape != (N_QUANTILES,) or not np.isfinite(distances).all():
+            raise GridError(
+                f"{self._label}: the distances of all pairs of {layer}/{pooling}/{metric} are damaged."
+            )
+        return distances
 
     def vectors(self, layer: str, pooling: str = "avg") -> tuple[np.ndarray, np.ndarray]:
         """Ids (n,) and pooled vectors (n, dimensions) float16 of a layer; raises :class:`GridError`."""
@@ -429,6 +439,7 @@ def _read_manifest(folder: Path) -> ModelRun:
         )
         data["skipped"] = tuple((int(item), str(reason)) for item, reason in data["skipped"])
         about = ModelRun(**data)
+        _check_kinds(about)
     except FileNotFoundError:
         raise GridError(f"{label} is missing; run the grid for this model.") from None
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
@@ -440,6 +451,32 @@ def _read_manifest(folder: Path) -> ModelRun:
             f"{label} belongs to {about.model}.{about.weights} on {about.dataset}; it was moved here."
         )
     return about
+
+
+def _check_kinds(about: ModelRun) -> None:
+    """Raise :class:`TypeError` for a value of another kind than its field: readers rely on them."""
+    texts = [
+        about.title,
+        about.weights_source,
+        about.weights_fingerprint,
+        *about.files,
+        *about.files.values(),
+    ]
+    numbers = [about.input_size, about.parameters, about.top]
+    costs = []
+    for layer in about.layers:
+        texts.append(layer.name)
+        numbers += [layer.depth, layer.parameters, *layer.shape]
+        costs += [] if layer.ms_per_image is None else [layer.ms_per_image]
+    if (
+        not all(isinstance(text, str) for text in texts)
+        or not all(type(number) is int and number >= 0 for number in numbers)
+        or not all(type(cost) in (int, float) and np.isfinite(cost) for cost in costs)
+        or not all(len(layer.shape) == 3 for layer in about.layers)
+        or not isinstance(about.measured, dict)
+        or about.top < 1
+    ):
+        raise TypeError("a value is of another kind than its field")
 
 
 def _write_named(folder: Path, kind: str, entries: Sequence[tables.Entry]) -> str:
