@@ -1,0 +1,60 @@
+"""Small drawings as SVG: they cost the browser nothing and take their colors from the theme."""
+
+from collections.abc import Sequence
+from html import escape
+
+import numpy as np
+import streamlit as st
+
+_component = st.components.v2.component(
+    "playground_drawing",
+    html='<div class="drawing"></div>',
+    css=".drawing svg { display: block; width: 100%; height: auto; color: var(--st-text-color); font-family: var(--st-font); }",
+    js="""export default ({ data, parentElement }) => {
+      const place = parentElement.querySelector(".drawing");
+      if (place.drawn !== data.svg) place.innerHTML = place.drawn = data.svg;
+      place.style.maxWidth = `${data.width}px`;
+    }""",
+)
+
+
+def strip(
+    scores: Sequence[float] | np.ndarray,
+    here: float,
+    mean: float,
+    interval: tuple[float, float],
+    description: str,
+    key: str = "strip",
+) -> None:
+    """Where one score (0..100) stands among all: a histogram, a marker, the mean with its interval.
+
+    Parameters
+    ----------
+    description : what is to be seen, in a sentence, for those who don't see it.
+    """
+    n_bins, width, height, foot = 20, 240.0, 48.0, 28.0
+    counts = np.histogram(scores, bins=n_bins, range=(0, 100))[0]
+    step = width / n_bins
+    mine = min(int(here / 100 * n_bins), n_bins - 1)
+    strong = "var(--st-primary-color)"
+    heights = np.where(counts, np.maximum(2.0, counts / max(1, counts.max()) * height), 0.0)
+    bars = "".join(
+        f'<rect x="{place * step + 1:.1f}" y="{height - h:.1f}" width="{step - 2:.1f}" height="{h:.1f}" rx="1.5" '
+        f'fill="{strong if place == mine else "currentColor"}" opacity="{1 if place == mine else 0.28}"/>'
+        for place, h in enumerate(heights)
+    )
+    x, low, middle, high = (width * value / 100 for value in (here, interval[0], mean, interval[1]))
+    label = min(max(middle, 44.0), width - 58.0)
+    svg = (
+        f'<svg viewBox="-6 -12 {width + 12:.0f} {height + foot + 12:.0f}" role="img" aria-label="{escape(description)}" '
+        f'font-size="11.5" fill="currentColor">{bars}'
+        f'<line x1="0" x2="{width}" y1="{height}" y2="{height}" stroke="currentColor" opacity="0.5"/>'
+        f'<path d="M{x - 6:.1f} -11 h12 l-6 9 z" fill="{strong}"/>'
+        f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{height + 7}" y2="{height + 7}" stroke="currentColor" stroke-width="3"/>'
+        f'<circle cx="{middle:.1f}" cy="{height + 7}" r="4"/>'
+        f'<text x="0" y="{height + 25}">0</text>'
+        f'<text x="{width}" y="{height + 25}" text-anchor="end">100</text>'
+        f'<text x="{label:.1f}" y="{height + 25}" text-anchor="middle">mean {mean:.1f}</text>'
+        "</svg>"
+    )
+    _component(key=key, data={"svg": svg, "width": 340})

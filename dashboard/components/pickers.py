@@ -1,0 +1,202 @@
+"""Widgets that choose a dataset, a configuration and the number of neighbors.
+
+They show what the address says and change nothing but the address. Changing one part of a
+configuration keeps the rest as far as it exists: the same depth in another model, the same pooling
+and metric.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import streamlit as st
+
+from core.experiments.store import ModelRun, Summary
+from dashboard.components import data, explain, state
+from dashboard.components.data import DatasetGrid
+
+MIN_NEIGHBORS, MAX_NEIGHBORS, DEFAULT_NEIGHBORS = 5, 20, 10
+
+
+def dataset(names: Sequence[str], shown: str, width: int = 140) -> None:
+    """Choose a dataset; the configuration is kept as far as the other one has it."""
+
+    def chosen(name: str) -> None:
+        # The picture and what the gallery shows belong to the old dataset.
+        state.change(dataset=name, query=0, page=None, **{"class": None})
+
+    _select("Dataset", names, shown, data.title, chosen, "dataset", explain.DATASET, width)
+
+
+def configuration(grid: DatasetGrid, shown: Summary, untrained: bool = False, suffix: str = "") -> None:
+    """Choose model, layer, pooling and metric: four pickers, to stand in a horizontal container.
+
+    Parameters
+    ----------
+    untrained : offer the untrained controls too; the one that is shown is always offered.
+    suffix : of the keys in the address, where a page shows several configurations.
+    """
+    model(grid, shown, untrained, suffix)
+    layer(grid, shown, suffix)
+    pooling(grid, shown, suffix)
+    metric(grid, shown, suffix)
+
+
+def model(
+    grid: DatasetGrid, shown: Summary, untrained: bool = False, suffix: str = "", width: int = 330
+) -> None:
+    """Choose a model with its weights, trained ones first."""
+    here = (shown.model, shown.weights)
+    offered = sorted(
+        (key for key in grid.runs if untrained or key[1] != state.UNTRAINED or key == here),
+        key=lambda key: (key[1] == state.UNTRAINED, grid.runs[key].about.title.lower(), key),
+    )
+
+    def chosen(key: tuple[str, str]) -> None:
+        _change(grid, shown, suffix, model=key[0], weights=key[1])
+
+    _select(
+        "Model",
+        offered,
+        here,
+        lambda key: model_name(grid.runs[key].about),
+        chosen,
+        f"model{suffix}",
+        explain.MODEL,
+        width,
+    )
+
+
+def layer(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 365) -> None:
+    """Choose a layer, by depth."""
+    about = grid.run(shown).about
+    offered = [
+        one.name
+        for one in sorted(about.layers, key=lambda one: one.depth)
+        if any(s.layer == one.name for s in _of(grid, shown))
+    ]
+
+    def name(layer_name: str) -> str:
+        one = about.layer(layer_name)
+        return f"{one.depth} · {one.name} · {'×'.join(map(str, one.shape))} · {explain.count(one.parameters)}"
+
+    _select(
+        "Layer",
+        offered,
+        shown.layer,
+        name,
+        lambda value: _change(grid, shown, suffix, layer=value),
+        f"layer{suffix}",
+        explain.LAYER
+        + "\n\nEach is listed with its depth, its output (height × width × channels) and the parameters up to it.",
+        width,
+    )
+
+
+def pooling(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 100) -> None:
+    """Choose a pooling among those of the layer."""
+    _select(
+        "Pooling",
+        list(dict.fromkeys(s.pooling for s in _of(grid, shown, "layer"))),
+        shown.pooling,
+        str,
+        lambda value: _change(grid, shown, suffix, layer=shown.layer, pooling=value),
+        f"pooling{suffix}",
+        explain.POOLING,
+        width,
+    )
+
+
+def metric(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 130) -> None:
+    """Choose a metric among those of the layer and pooling."""
+    _select(
+        "Distance",
+        list(dict.fromkeys(s.metric for s in _of(grid, shown, "layer", "pooling"))),
+        shown.metric,
+        str,
+        lambda value: _change(grid, shown, suffix, layer=shown.layer, pooling=shown.pooling, metric=value),
+        f"metric{suffix}",
+        explain.METRIC,
+        width,
+    )
+
+
+def neighbors(shown: int, most: int = MAX_NEIGHBORS, width: int = 125) -> None:
+    """Choose how many neighbors to show."""
+    key = "pick-k"
+    st.session_state[key] = shown
+    st.number_input(
+        "Neighbors (k)",
+        min(MIN_NEIGHBORS, most),
+        most,
+        key=key,
+        on_change=lambda: state.change(k=st.session_state[key]),
+        help=explain.NEIGHBORS,
+        width=width,
+    )
+
+
+def untrained(grid: DatasetGrid, shown: bool) -> None:
+    """Choose whether untrained controls are offered; nothing when the dataset has none."""
+    if not any(weights == state.UNTRAINED for _, weights in grid.runs):
+        return
+    key = "pick-untrained"
+    st.session_state[key] = shown
+    st.toggle(
+        "Show untrained controls",
+        key=key,
+        on_change=lambda: state.change(untrained=1 if st.session_state[key] else None),
+        help="Networks with random weights, a control that shows what training is worth. They are left out of "
+        "lists and rankings unless you ask for them.",
+    )
+
+
+def model_name(about: ModelRun) -> str:
+    """A model with its parameters and weights."""
+    return f"{about.title} · {explain.count(about.parameters)} · {explain.weights(about.weights)}"
+
+
+def _of(grid: DatasetGrid, shown: Summary, *parts: str) -> list[Summary]:
+    """The experiments that share the shown one's model and weights, and those parts too."""
+    return [
+        one
+        for one in grid.summaries
+        if all(getattr(one, part) == getattr(shown, part) for part in ("model", "weights", *parts))
+    ]
+
+
+def _change(grid: DatasetGrid, shown: Summary, suffix: str, **wanted: str) -> None:
+    """Go to the experiment that has what is wanted and is otherwise most like the shown one."""
+    wanted = {"model": shown.model, "weights": shown.weights} | wanted
+    found = state.closest(grid.summaries, wanted, like=shown)
+    for part in ("pooling", "metric"):
+        was, now = getattr(shown, part), getattr(found, part)
+        if part not in wanted and was != now:
+            state.say(f"There is no experiment with {part} `{was}` here, so this is `{now}`.")
+    values = asdict(found)
+    state.change(**{part + suffix: values[part] for part in state.PARTS})
+
+
+def _select(
+    label: str,
+    options: Sequence[Any],
+    shown: Any,
+    name: Callable[[Any], str],
+    chosen: Callable[[Any], None],
+    key: str,
+    help: str,
+    width: int,
+) -> None:
+    key = f"pick-{key}"
+    # The address decides what is shown, whatever the widget showed before.
+    st.session_state[key] = shown
+    st.selectbox(
+        label,
+        options,
+        format_func=name,
+        key=key,
+        on_change=lambda: chosen(st.session_state[key]),
+        help=help,
+        width=width,
+        filter_mode=None if len(options) < 12 else "fuzzy",
+    )

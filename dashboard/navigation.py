@@ -1,0 +1,36 @@
+"""The pages and what they share; run by Streamlit for every page."""
+
+import sys
+from pathlib import Path
+
+import streamlit as st
+
+_HERE = Path(__file__).resolve().parent
+if str(_HERE.parent) not in sys.path:
+    sys.path.insert(0, str(_HERE.parent))
+
+from dashboard.components import style  # noqa: E402
+
+_PAGES = (
+    ("search", "Search", ":material/image_search:"),
+    ("embeddings", "Embeddings", ":material/scatter_plot:"),
+    ("compare", "Compare", ":material/compare:"),
+)
+
+st.set_page_config(
+    page_title="Embedding Playground",
+    page_icon=str(_HERE / "icon.svg"),
+    layout="wide",
+    initial_sidebar_state="collapsed",
+)
+style.apply()
+st.navigation(
+    [
+        st.Page(
+            _HERE / "views" / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "search"
+        )
+        for name, title, icon in _PAGES
+        if (_HERE / "views" / f"{name}.py").is_file()
+    ],
+    position="top",
+).run()

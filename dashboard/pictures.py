@@ -1,0 +1,87 @@
+"""The pictures of the datasets, over HTTP: small, cached, and only those that a dataset lists.
+
+Pages name a picture as ``/pictures/<dataset>/<id>?v=<fingerprint>``. The fingerprint changes with
+the dataset, so a browser may keep what it got for good.
+"""
+
+import threading
+from functools import lru_cache
+from pathlib import Path
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from core import datasets, images, settings
+from core.datasets import Dataset
+from core.errors import UserError
+
+LONGEST = 320
+_FOREVER = "public, max-age=31536000, immutable"
+_SMALL = 64_000
+# Decoding a large picture takes memory: only so many at a time, whatever many are asked for.
+_decoding = threading.BoundedSemaphore(settings.DECODE_THREADS)
+
+
+def routes(base_path: str = "") -> list[Route]:
+    """The routes to mount, below the server's base path."""
+    base = base_path.strip("/")
+    return [Route(f"{'/' + base if base else ''}/pictures/{{dataset}}/{{item}}", picture, methods=["GET"])]
+
+
+def picture(request: Request) -> Response:
+    """A picture as a small WebP; a sentence with status 404 when there is none.
+
+    Starlette runs this in a thread, since it is no coroutine: reading and decoding never hold up the
+    server.
+    """
+    try:
+        dataset = _dataset(request.path_params["dataset"])
+        item = request.path_params["item"]
+        if not (item.isascii() and item.isdigit() and len(item) <= 9 and int(item) < len(dataset)):
+            return _missing(f"The dataset has no picture of that number; it has 0 to {len(dataset) - 1}.")
+        path = dataset.path(int(item))
+        stat = path.stat()
+        data = _webp(path, stat.st_mtime_ns, stat.st_size)
+    except UserError as error:
+        return _missing(str(error))
+    except OSError:
+        return _missing("The file of this picture is missing; restore the dataset's folder of images.")
+    version = request.query_params.get("v", "")
+    current = len(version) >= 8 and dataset.fingerprint.startswith(version)
+    return Response(
+        data,
+        media_type="image/webp",
+        headers={
+            "Cache-Control": _FOREVER if current else "no-cache",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+def _dataset(name: str) -> Dataset:
+    # The name is looked for among those that exist and never used as a path.
+    for known in datasets.names():
+        if known == name:
+            description = settings.GRID_DIR / known / "dataset.json"
+            return _read(settings.GRID_DIR / known, description.stat().st_mtime_ns)
+    raise UserError("There is no dataset of that name here.")
+
+
+@lru_cache(maxsize=32)
+def _read(folder: Path, changed: int) -> Dataset:
+    return datasets.load(folder)
+
+
+@lru_cache(maxsize=1024)
+def _webp(path: Path, changed: int, size: int) -> bytes:
+    if size <= _SMALL:
+        data = path.read_bytes()
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return data
+    with _decoding:
+        return images.thumbnail(images.read(path), LONGEST)
+
+
+def _missing(sentence: str) -> Response:
+    return PlainTextResponse(sentence, status_code=404, headers={"Cache-Control": "no-store"})

@@ -1,0 +1,333 @@
+"""The search page: one picture, what is nearest to it, and how far that can be trusted."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from core.datasets import Dataset
+from core.errors import GridError, UserError
+from core.experiments import evaluate
+from core.experiments.store import Summary
+from dashboard.components import charts, data, explain, gallery, palette, pickers, state
+from dashboard.components.data import DatasetGrid, Evaluation
+from dashboard.components.state import Address
+
+_PER_PAGE = 48
+_ORDERS = ("class", "shuffled")
+_MAX_SHUFFLE = 9999
+_SIDE, _WIDE = 245, 330
+
+
+def show() -> None:
+    """The page from top to bottom."""
+    st.title("Search")
+    st.markdown(
+        "Choose a picture and see which others a network takes for similar; then change how it looks at them."
+    )
+    address = state.read()
+    names = data.dataset_names()
+    if not names:
+        _no_datasets()
+        return
+    name = address.dataset(names)
+    try:
+        grid = data.load(name)
+    except UserError as error:
+        pickers.dataset(names, name, _WIDE)
+        st.error(state.plain(str(error)), icon=":material/error:")
+        state.write({"dataset": name})
+        return
+    if grid.summaries:
+        _search(address, names, grid)
+    else:
+        _nothing_computed(address, names, grid)
+
+
+def _search(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
+    dataset = grid.dataset
+    chosen = address.configuration(grid.summaries)
+    about = grid.run(chosen).about
+    most = min(pickers.MAX_NEIGHBORS, about.top)
+    k = address.number(
+        "k",
+        min(pickers.MIN_NEIGHBORS, most),
+        most,
+        min(pickers.DEFAULT_NEIGHBORS, most),
+        "number of neighbors",
+    )
+    query = address.number("query", 0, len(dataset) - 1, 0, "picture number")
+    untrained = address.choice("untrained", ("1", "0"), "0") == "1"
+
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
+        pickers.dataset(names, dataset.name)
+        pickers.configuration(grid, chosen, untrained)
+        pickers.neighbors(k, most)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        _cost(grid, chosen)
+        pickers.untrained(grid, untrained)
+    if chosen.weights == state.UNTRAINED:
+        st.info(explain.UNTRAINED, icon=":material/science:")
+    notices = st.container()
+    _results(grid, chosen, query, k)
+    browsing = _browse(address, dataset, query)
+    _tell(notices, [*address.notices], grid.notices)
+    state.write(
+        state.query_params(chosen, k=k, query=query) | {"untrained": 1 if untrained else None} | browsing
+    )
+
+
+def _results(grid: DatasetGrid, chosen: Summary, query: int, k: int) -> None:
+    """The query with its neighbors and their score."""
+    found, trouble = None, ""
+    try:
+        found = data.evaluation(grid, chosen.configuration, k)
+    except GridError as error:
+        trouble = str(error)
+    row = found.row(query) if found else None
+    outer = st.container(horizontal=True, gap="medium", key="search")
+    with outer.container(horizontal=True, width=_SIDE, key="search-query"):
+        with st.container(width=_SIDE):
+            _query(grid.dataset, query)
+        if found and row is not None:
+            with st.container(width=_SIDE):
+                _standing(found, row)
+    with outer.container(key="search-results"):
+        st.header(f"The {found.k if found else k} nearest")
+        if found is None:
+            st.error(
+                f"This experiment can't be shown: {state.plain(trouble)} All others still work; choose another above.",
+                icon=":material/error:",
+            )
+        elif row is None:
+            st.warning(
+                "This picture was left out of the experiment, since it could not be read. Choose another."
+            )
+        else:
+            _neighbors(grid, chosen, found, row)
+
+
+def _query(dataset: Dataset, query: int) -> None:
+    item = dataset.items[query]
+    st.header("Your picture")
+    gallery.show(
+        [gallery.tile(dataset, query, title=item.title or item.label, lines=(f"class: {item.label}",))],
+        key="query",
+        size=160,
+        columns=1,
+        label="The picture that is searched for",
+    )
+
+
+def _standing(found: Evaluation, row: int) -> None:
+    score = found.scores[row]
+    st.metric(f"Score of this search at k = {found.k}", f"{score:.0f} of 100", help=explain.SCORE)
+    sentence = _place(*found.standing(row))
+    charts.strip(
+        found.scores,
+        score,
+        found.mean,
+        (found.low, found.high),
+        f"Scores of all {len(found.scores)} pictures from 0 to 100; this one has {score:.0f}, the mean is {found.mean:.0f}. {sentence}",
+    )
+    st.markdown(sentence)
+    st.caption(
+        f"Over all {len(found.scores):,} pictures this configuration scores {found.mean:.1f} on average "
+        f"(95% interval {found.low:.1f} to {found.high:.1f}).",
+        help=explain.INTERVAL,
+    )
+
+
+def _place(lower: float, equal: float) -> str:
+    """How a score compares with those of the other pictures."""
+    if equal == 1.0:
+        return "All pictures score the same."
+    if lower == 0.0:
+        return (
+            f"No other picture scores lower{f'; {explain.percent(equal)} score the same' if equal else ''}."
+        )
+    also = f"; {explain.percent(equal)} score the same" if equal else ""
+    return f"Better than {explain.percent(lower)} of the other pictures{also}."
+
+
+def _neighbors(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) -> None:
+    try:
+        quantiles = data.pair_quantiles(grid, chosen.configuration)
+    except GridError as error:
+        quantiles = None
+        st.warning(state.plain(str(error)), icon=":material/warning:")
+    tiles = []
+    for place in range(found.k):
+        neighbor, distance = int(found.ids[row, place]), float(found.distances[row, place])
+        same = bool(found.same[row, place])
+        good, of = found.agreement_near(distance)
+        lines = [f"distance {explain.distance(distance)}"]
+        if quantiles is not None:
+            lines.append(
+                f"closer than {explain.percent(evaluate.share_farther(distance, quantiles))} of pairs"
+            )
+        lines.append(f"same class in {good} of {of}")
+        tiles.append(
+            gallery.tile(grid.dataset, neighbor, rank=place + 1, mark=palette.mark(same), lines=tuple(lines))
+        )
+    gallery.show(
+        tiles,
+        key="results",
+        on_pick=lambda item: state.change(query=item),
+        size=172,
+        columns=5,
+        label=f"The {found.k} nearest pictures, nearest first",
+        announce=f"Nearest to {gallery.alt(grid.dataset.items[int(found.queries[row])])}: "
+        f"{int(found.same[row, : found.k].sum())} of {found.k} are of its class.",
+    )
+    yes, no = palette.mark(True), palette.mark(False)
+    st.caption(
+        f"{yes.sign} {yes.words} as your picture  ·  {no.sign} {no.words}  ·  Click a picture to search for it.",
+        help=explain.DISTANCE,
+    )
+
+
+def _browse(address: Address, dataset: Dataset, query: int) -> dict[str, object]:
+    """All pictures to choose from; what the address is to say about them."""
+    order = address.choice("order", _ORDERS, "class")
+    shuffle = address.number("shuffle", 1, _MAX_SHUFFLE, 1)
+    label = address.choice("class", ("", *dataset.classes), "", shown="all classes")
+    ids = _ordered(dataset, order, shuffle, label)
+    pages = max(1, -(-len(ids) // _PER_PAGE))
+    page = address.number("page", 1, pages, 1)
+
+    st.header("Choose another picture")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.session_state["browse-class"] = label
+        st.selectbox(
+            "Class",
+            ("", *dataset.classes),
+            format_func=lambda name: name or f"All {len(dataset.classes)} classes",
+            key="browse-class",
+            on_change=lambda: state.change(page=None, **{"class": st.session_state["browse-class"] or None}),
+            label_visibility="collapsed",
+            width=220,
+        )
+        st.session_state["browse-order"] = order
+        st.segmented_control(
+            "Order",
+            _ORDERS,
+            format_func={"class": "By class", "shuffled": "Shuffled"}.__getitem__,
+            key="browse-order",
+            required=True,
+            label_visibility="collapsed",
+            on_change=lambda: _order(st.session_state["browse-order"], shuffle),
+        )
+        if order == "shuffled":
+            st.button(
+                "Shuffle again",
+                icon=":material/shuffle:",
+                on_click=lambda: state.change(shuffle=shuffle % _MAX_SHUFFLE + 1, page=None),
+            )
+        if pages > 1:
+            _turn(pages, page)
+    shown = ids[(page - 1) * _PER_PAGE : page * _PER_PAGE]
+    gallery.show(
+        [
+            gallery.tile(
+                dataset,
+                item,
+                title=dataset.items[item].title or dataset.items[item].label,
+                selected=item == query,
+            )
+            for item in map(int, shown)
+        ],
+        key="browse",
+        on_pick=lambda item: state.change(query=item),
+        size=88,
+        label=f"Pictures of {dataset.title}, page {page} of {pages}",
+        to_top=True,
+    )
+    return {
+        "order": order if order != "class" else None,
+        "shuffle": shuffle if order == "shuffled" else None,
+        "class": label or None,
+        "page": page if page > 1 else None,
+    }
+
+
+def _order(order: str | None, shuffle: int) -> None:
+    shuffled = order == "shuffled"
+    state.change(order="shuffled" if shuffled else None, shuffle=shuffle if shuffled else None, page=None)
+
+
+def _turn(pages: int, page: int) -> None:
+    """Choose a page of the gallery."""
+    # The widget takes its page when it is made: a new one is made when the address says another.
+    made = st.session_state.get("browse-turn", 0)
+    if st.session_state.get(f"browse-page-{made}", page) != page:
+        made += 1
+        st.session_state["browse-turn"] = made
+    key = f"browse-page-{made}"
+    st.pagination(pages, default=page, key=key, on_change=lambda: state.change(page=st.session_state[key]))
+
+
+def _ordered(dataset: Dataset, order: str, shuffle: int, label: str) -> np.ndarray:
+    places = {name: place for place, name in enumerate(dataset.classes)}
+    codes = np.array([places[name] for name in dataset.labels])
+    if order == "shuffled":
+        ids = np.random.default_rng(shuffle).permutation(len(dataset))
+    else:
+        ids = np.argsort(codes, kind="stable")
+    return ids[codes[ids] == places[label]] if label else ids
+
+
+def _cost(grid: DatasetGrid, chosen: Summary) -> None:
+    about = grid.run(chosen).about
+    layer = about.layer(chosen.layer)
+    parts = [
+        f"Layer {layer.depth} of {max(one.depth for one in about.layers)}",
+        f"{explain.count(layer.parameters)} of the model's {explain.count(about.parameters)} parameters",
+        f"{chosen.dimensions:,} numbers per vector ({explain.size(4 * chosen.dimensions)})",
+    ]
+    if layer.ms_per_image is not None:
+        parts.append(f"{layer.ms_per_image:.3g} ms per picture")
+    st.caption("  ·  ".join(parts), help=explain.COST, width="stretch")
+
+
+def _tell(place: st.delta_generator.DeltaGenerator, asked: Sequence[str], unreadable: Sequence[str]) -> None:
+    if asked:
+        _listed(place, "Not all that was asked for exists:", asked)
+    if unreadable:
+        sentences = [state.plain(sentence) for sentence in unreadable]
+        _listed(place, "Some experiments can't be read and are left out; all others work:", sentences)
+
+
+def _listed(place: st.delta_generator.DeltaGenerator, opening: str, sentences: Sequence[str]) -> None:
+    place.warning("\n".join([opening, *(f"- {one}" for one in sentences)]), icon=":material/warning:")
+
+
+def _nothing_computed(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
+    name = grid.dataset.name
+    pickers.dataset(names, name, _WIDE)
+    st.info(
+        f"No experiments of {state.quoted(grid.dataset.title)} can be shown yet. This computes them:",
+        icon=":material/hourglass_empty:",
+    )
+    st.code(f"python -m core grid run --dataset {name} --model MODEL", language="bash")
+    st.caption("`python -m core models` lists the models there are.")
+    _tell(st.container(), address.notices, grid.notices)
+    state.write({"dataset": name})
+    st.header("The pictures")
+    gallery.show(
+        [gallery.tile(grid.dataset, item) for item in range(min(_PER_PAGE, len(grid.dataset)))],
+        key="browse",
+        size=88,
+        label="Pictures of the dataset",
+    )
+
+
+def _no_datasets() -> None:
+    st.info(
+        "There are no datasets here yet. This computes experiments on a folder of class-named folders of pictures:",
+        icon=":material/hourglass_empty:",
+    )
+    st.code("python -m core grid run --dataset FOLDER --model MODEL", language="bash")
+
+
+show()

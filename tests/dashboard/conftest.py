@@ -1,0 +1,166 @@
+"""A small grid with real files for tests of the pages: made once, copied for the tests that break it."""
+
+import asyncio
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import numpy as np
+import pytest
+import streamlit as st
+from streamlit.testing.v1 import AppTest
+
+from core import datasets, settings
+from core.experiments import evaluate, store
+from core.metrics import pairwise
+from tests.conftest import ROOT
+from tests.experiments.synthetic import draw_dataset
+
+DATASET = "drawings"
+# What each model has: how well its vectors follow the classes, its layers, its poolings.
+MODELS = {
+    ("good", "imagenet"): (2.0, ("early", "middle", "late"), ("avg", "max")),
+    ("plain", "imagenet"): (0.5, ("first", "second", "third"), ("avg",)),
+    ("good", "untrained"): (0.0, ("early", "middle", "late"), ("avg",)),
+}
+
+
+@pytest.fixture(scope="session")
+def made_grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Two datasets of 3 x 8 drawings, one with experiments of three models and one without any; read only."""
+    folder = tmp_path_factory.mktemp("grid")
+    for name in (DATASET, "empty"):
+        drawn = draw_dataset(folder / name / "images", 3, 8)
+        described = datasets.Dataset(
+            name, name.title(), "", drawn.classes, drawn.items, drawn.fingerprint, folder / name / "images"
+        )
+        (folder / name / "dataset.json").write_text(datasets.describe(described, "images"))
+    dataset = datasets.load(folder / DATASET)
+    for (model, weights), (strength, layers, poolings) in MODELS.items():
+        write_run(folder, dataset, model, weights, strength, layers, poolings)
+    return folder
+
+
+def write_run(
+    folder: Path,
+    dataset: datasets.Dataset,
+    model: str,
+    weights: str,
+    strength: float,
+    layers: tuple[str, ...],
+    poolings: tuple[str, ...],
+) -> None:
+    rng = np.random.default_rng(len(model) + len(weights))
+    n, top = len(dataset), 20
+    codes = np.unique(dataset.labels, return_inverse=True)[1]
+    experiments, vectors = [], {}
+    for depth, layer in enumerate(layers, 1):
+        for pooling in poolings:
+            rows = strength * depth * np.eye(3)[codes] @ np.ones((3, 6)) * codes[:, None]
+            rows = (rows + rng.normal(size=(n, 6))).astype(np.float32)
+            vectors[layer, pooling] = (np.arange(n), rows)
+            for metric in ("cosine", "euclidean"):
+                distances = pairwise(metric, rows)
+                pairs = distances[np.triu_indices(n, 1)]
+                np.fill_diagonal(distances, -1.0)
+                ids = np.argsort(distances, axis=1, kind="stable")[:, 1 : top + 1]
+                same = evaluate.same_label(np.arange(n), ids, dataset.labels)
+                facts = {
+                    "dimensions": 6,
+                    "score_10": float(evaluate.score(same, 10).mean()),
+                    "score_15": float(evaluate.score(same, 15).mean()),
+                    "precision_1": float(same[:, 0].mean()),
+                }
+                found = store.Neighbors(
+                    np.arange(n), ids, np.take_along_axis(distances, ids, 1).astype(np.float32)
+                )
+                quantiles = np.quantile(pairs, np.linspace(0, 1, store.N_QUANTILES)).astype(np.float32)
+                experiments.append(store.Computed(layer, pooling, metric, facts, found, quantiles))
+    about = store.ModelRun(
+        dataset=dataset.name,
+        dataset_fingerprint=dataset.fingerprint,
+        model=model,
+        title=model.title(),
+        weights=weights,
+        weights_source="random numbers",
+        weights_fingerprint="0" * 64,
+        input_size=32,
+        parameters=1_500_000,
+        layers=tuple(
+            store.LayerRun(name, d, (8, 8, 6), 400_000 * d, 1.5 * d) for d, name in enumerate(layers, 1)
+        ),
+        top=top,
+    )
+    store.write_run(folder / dataset.name, dataset, about, store.Contents(experiments, vectors, []))
+
+
+@pytest.fixture
+def grid_dir(made_grid: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The grid that the pages look at; not to be written to."""
+    monkeypatch.setattr(settings, "GRID_DIR", made_grid)
+    return made_grid
+
+
+@pytest.fixture
+def own_grid_dir(made_grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A copy of the grid that the pages look at, for tests that change it."""
+    folder = Path(shutil.copytree(made_grid, tmp_path / "grid"))
+    monkeypatch.setattr(settings, "GRID_DIR", folder)
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def _empty_caches() -> None:
+    st.cache_resource.clear()
+    st.cache_data.clear()
+
+
+@pytest.fixture
+def open_page() -> Callable[..., AppTest]:
+    """Run a page, such as ``open_page("search", k=7)``, with that address."""
+
+    def run(name: str, **address: str | list[str]) -> AppTest:
+        page = AppTest.from_file(str(ROOT / "dashboard" / "views" / f"{name}.py"), default_timeout=30)
+        for key, value in address.items():
+            page.query_params[key] = value if isinstance(value, list) else str(value)
+        return page.run()
+
+    return run
+
+
+def gallery_of(page: AppTest, place: int) -> dict:
+    """What a gallery on a page was given, by its place among the galleries."""
+    parts = [part.proto for part in page.get("bidi_component")]
+    return json.loads([part.json for part in parts if part.component_name == "playground_gallery"][place])
+
+
+def http_get(app: Callable, url: str) -> tuple[int, dict[str, str], bytes]:
+    """Status, headers and body of a GET of an ASGI app, without a server."""
+    sent: list[dict] = []
+
+    async def receive() -> dict:
+        return {"type": "http.request", "body": b"", "more_body": False}
+
+    async def send(message: dict) -> None:
+        sent.append(message)
+
+    parts = urlsplit(url)
+    scope = {
+        "type": "http",
+        "http_version": "1.1",
+        "method": "GET",
+        "scheme": "http",
+        "path": parts.path,
+        "raw_path": parts.path.encode(),
+        "query_string": parts.query.encode(),
+        "root_path": "",
+        "headers": [],
+        "server": ("testserver", 80),
+        "client": ("testclient", 1),
+    }
+    asyncio.run(app(scope, receive, send))
+    start, *rest = sent
+    headers = {name.decode(): value.decode() for name, value in start["headers"]}
+    return start["status"], headers, b"".join(message.get("body", b"") for message in rest)

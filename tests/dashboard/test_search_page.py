@@ -1,0 +1,276 @@
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.conftest import ROOT
+from tests.dashboard.conftest import DATASET, gallery_of
+
+RESULTS, BROWSE = 1, 2
+
+
+def warnings(page) -> str:
+    return "\n".join(part.value for part in page.warning)
+
+
+def test_opens_with_the_best_trained_configuration(grid_dir, open_page):
+    page = open_page("search")
+    assert not page.exception
+    assert page.selectbox(key="pick-model").value == ("good", "imagenet")
+    assert len(gallery_of(page, RESULTS)["tiles"]) == 10
+
+
+def test_the_address_holds_the_whole_state(grid_dir, open_page):
+    page = open_page("search")
+    first = dict(page.query_params)
+    assert set(first) == {"dataset", "model", "weights", "layer", "pooling", "metric", "k", "query"}
+    again = open_page("search", **first)
+    assert gallery_of(again, RESULTS) == gallery_of(page, RESULTS)
+    assert dict(again.query_params) == first
+
+
+def test_shows_what_the_address_asks_for(grid_dir, open_page):
+    page = open_page(
+        "search", dataset=DATASET, model="plain", weights="imagenet", layer="second", pooling="avg", metric="euclidean", k=7, query=9
+    )  # fmt: skip
+    assert not page.warning
+    assert page.selectbox(key="pick-layer").value == "second"
+    assert page.selectbox(key="pick-metric").value == "euclidean"
+    assert page.number_input(key="pick-k").value == 7
+    assert gallery_of(page, 0)["tiles"][0]["id"] == 9
+    assert [tile["rank"] for tile in gallery_of(page, RESULTS)["tiles"]] == [1, 2, 3, 4, 5, 6, 7]
+
+
+def test_results_come_nearest_first_with_a_mark_in_words(grid_dir, open_page):
+    tiles = gallery_of(open_page("search", model="plain", query=3, k=20), RESULTS)["tiles"]
+    distances = [float(tile["lines"][0].removeprefix("distance ")) for tile in tiles]
+    assert distances == sorted(distances)
+    assert {(tile["mark"]["sign"], tile["mark"]["words"], tile["mark"]["dashed"]) for tile in tiles} == {
+        ("✓", "same class", False),
+        ("✗", "another class", True),
+    }
+    assert all("of pairs" in tile["lines"][1] and "same class in" in tile["lines"][2] for tile in tiles)
+
+
+def test_another_layer_keeps_everything_else(grid_dir, open_page):
+    page = open_page("search", model="good", pooling="max", metric="euclidean", layer="late", k=6, query=5)
+    before = dict(page.query_params)
+    page.selectbox(key="pick-layer").select_index(0).run()
+    assert dict(page.query_params) == before | {"layer": "early"}
+
+
+def test_another_model_keeps_the_depth_the_pooling_and_the_metric(grid_dir, open_page):
+    page = open_page("search", model="good", layer="middle", pooling="avg", metric="euclidean", query=5)
+    page.selectbox(key="pick-model").set_value(("plain", "imagenet")).run()
+    shown = page.query_params
+    assert (shown["layer"], shown["pooling"], shown["metric"]) == ("second", "avg", "euclidean")
+    assert shown["query"] == "5"
+    assert not page.warning
+
+
+def test_what_another_model_does_not_have_is_told(grid_dir, open_page):
+    page = open_page("search", model="good", layer="middle", pooling="max", metric="cosine")
+    page.selectbox(key="pick-model").set_value(("plain", "imagenet")).run()
+    assert (page.query_params["layer"], page.query_params["pooling"]) == ("second", "avg")
+    assert "`max`" in warnings(page)
+    assert "`avg`" in warnings(page)
+    page.run()
+    assert not page.warning
+
+
+def test_untrained_controls_are_offered_only_on_demand_and_marked(grid_dir, open_page):
+    page = open_page("search")
+    assert not any("untrained" in name for name in page.selectbox(key="pick-model").options)
+    page.toggle(key="pick-untrained").set_value(True).run()
+    assert any("○ untrained" in name for name in page.selectbox(key="pick-model").options)
+    page.selectbox(key="pick-model").set_value(("good", "untrained")).run()
+    assert "untrained control" in page.info[0].value
+    assert page.query_params["untrained"] == "1"
+
+
+def test_another_dataset_forgets_the_query(grid_dir, open_page):
+    page = open_page("search", query=5)
+    page.selectbox(key="pick-dataset").set_value("empty").run()
+    assert dict(page.query_params) == {"dataset": "empty"}
+
+
+def test_a_dataset_without_experiments_says_which_command_computes_them(grid_dir, open_page):
+    page = open_page("search", dataset="empty")
+    assert not page.exception
+    assert page.code[0].value == "python -m core grid run --dataset empty --model MODEL"
+    assert len(gallery_of(page, 0)["tiles"]) == 24
+
+
+def test_without_any_dataset_the_page_says_what_to_do(tmp_path, monkeypatch, open_page):
+    monkeypatch.setattr("core.settings.GRID_DIR", tmp_path)
+    page = open_page("search")
+    assert not page.exception
+    assert "grid run" in page.code[0].value
+
+
+def test_browsing_by_class_in_shuffled_order_and_by_page_is_in_the_address(grid_dir, open_page):
+    page = open_page("search", order="shuffled", shuffle=3)
+    shuffled = [tile["id"] for tile in gallery_of(page, BROWSE)["tiles"]]
+    assert sorted(shuffled) == list(range(24)) != shuffled
+    assert [
+        t["id"] for t in gallery_of(open_page("search", order="shuffled", shuffle=3), BROWSE)["tiles"]
+    ] == shuffled
+    one = open_page("search", **{"class": "class-1"})
+    assert [tile["id"] for tile in gallery_of(one, BROWSE)["tiles"]] == list(range(8, 16))
+
+
+def test_a_page_without_an_address_goes_on_with_what_the_session_showed(grid_dir, open_page):
+    page = open_page("search", model="plain", layer="first", query=5, order="shuffled")
+    shown = dict(page.query_params)
+    page.query_params.clear()
+    page.run()
+    assert dict(page.query_params) == shown
+    page.segmented_control(key="browse-order").set_value("class").run()
+    page.query_params.clear()
+    page.run()
+    assert dict(page.query_params) == {key: shown[key] for key in shown if key not in ("order", "shuffle")}
+
+
+def test_every_picture_has_an_alternative_text(grid_dir, open_page):
+    page = open_page("search")
+    assert all(tile["alt"] for place in range(3) for tile in gallery_of(page, place)["tiles"])
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        {"dataset": "../../etc/passwd"},
+        {"model": "<script>alert(1)</script>"},
+        {"layer": "![x](http://example.org/x.png)"},
+        {"pooling": "🦄`" * 50},
+        {"metric": "x" * 10_000},
+        {"weights": ""},
+        {"query": "-1"},
+        {"query": "24"},
+        {"query": "9" * 5000},
+        {"query": "1_0"},
+        {"query": "٣"},
+        {"k": "4"},
+        {"k": "1e1"},
+        {"k": "NaN"},
+        {"page": "0"},
+        {"page": "99"},
+        {"class": "no such class"},
+        {"order": "\x00\u202e"},
+        {"shuffle": "-0"},
+        {"untrained": "yes"},
+        {"query": ["1", "2"]},
+    ],
+    ids=lambda address: next(iter(address)),
+)
+def test_nonsense_in_the_address_falls_back_with_a_notice(grid_dir, open_page, address):
+    page = open_page("search", **address)
+    assert not page.exception
+    assert not page.error
+    told = warnings(page)
+    assert "Not all that was asked for exists" in told
+    assert len(told) < 1000
+    assert "http" not in told.replace("`![x](http://example.org/x.png)`", "")
+    assert not open_page("search", **dict(page.query_params)).warning
+
+
+def damage(path: Path, how: str) -> None:
+    if how == "removed":
+        path.unlink()
+    elif how == "truncated":
+        path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+    elif how == "emptied":
+        path.write_bytes(b"")
+    else:
+        path.write_bytes(b"\x89PNG not what was here before" * 20)
+
+
+@pytest.mark.parametrize("how", ["removed", "truncated", "emptied", "overwritten"])
+@pytest.mark.parametrize("kind", ["model.json", "neighbors", "pairs", "vectors"])
+def test_a_damaged_file_costs_its_experiments_a_sentence_and_nothing_else(own_grid_dir, open_page, kind, how):
+    damage(next((own_grid_dir / DATASET / "good.imagenet").glob(f"{kind}*")), how)
+    page = open_page("search")
+    assert not page.exception
+    assert not page.error
+    assert len(gallery_of(page, RESULTS)["tiles"]) == 10
+    # The page does not read the vectors.
+    assert ("good.imagenet" in warnings(page)) == (kind != "vectors")
+
+
+@pytest.mark.parametrize("how", ["removed", "truncated", "overwritten"])
+def test_a_file_damaged_while_the_page_is_open_is_told(own_grid_dir, open_page, how):
+    page = open_page("search", model="good")
+    damage(next((own_grid_dir / DATASET / "good.imagenet").glob("neighbors*")), how)
+    page.selectbox(key="pick-layer").select_index(0).run()
+    assert not page.exception
+    assert "run the grid again" in warnings(page)
+    assert gallery_of(page, RESULTS)["tiles"]
+
+
+def test_a_damaged_experiment_leaves_the_other_layers_of_its_model(own_grid_dir, open_page):
+    path = next((own_grid_dir / DATASET / "good.imagenet").glob("neighbors*"))
+    data = bytearray(path.read_bytes())
+    data[8:200] = bytes(192)
+    path.write_bytes(data)
+    page = open_page("search", model="good", layer="early", pooling="avg", metric="cosine")
+    assert not page.exception
+    assert "can't be shown" in page.error[0].value
+    page.selectbox(key="pick-layer").select_index(2).run()
+    assert not page.error
+    assert len(gallery_of(page, RESULTS)["tiles"]) == 10
+
+
+@pytest.mark.parametrize("how", ["truncated", "emptied", "overwritten"])
+def test_a_damaged_dataset_leaves_the_others(own_grid_dir, open_page, how):
+    damage(own_grid_dir / DATASET / "dataset.json", how)
+    page = open_page("search", dataset=DATASET)
+    assert not page.exception
+    assert "dataset" in page.error[0].value
+    page.selectbox(key="pick-dataset").set_value("empty").run()
+    assert not page.error
+
+
+def test_experiments_of_other_pictures_are_left_out_with_a_sentence(own_grid_dir, open_page):
+    manifest = own_grid_dir / DATASET / "good.imagenet" / "model.json"
+    text = manifest.read_text()
+    start = text.index('"dataset_fingerprint": "') + len('"dataset_fingerprint": "')
+    manifest.write_text(text[:start] + "0" * 64 + text[start + 64 :])
+    page = open_page("search")
+    assert "computed on other pictures" in warnings(page)
+    assert page.selectbox(key="pick-model").value == ("plain", "imagenet")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"title": None}, {"top": "many"}, {"parameters": []}, {"files": []}, {"layers": [{}]}, {"format": 99}, {"model": "x"}],
+    ids=lambda change: next(iter(change)),
+)  # fmt: skip
+def test_a_manifest_of_another_kind_costs_its_model_a_sentence(own_grid_dir, open_page, change):
+    manifest = own_grid_dir / DATASET / "good.imagenet" / "model.json"
+    manifest.write_text(json.dumps(json.loads(manifest.read_text()) | change))
+    page = open_page("search")
+    assert not page.exception
+    assert "good.imagenet" in warnings(page)
+    assert page.selectbox(key="pick-model").value == ("plain", "imagenet")
+
+
+def test_opening_the_page_imports_nothing_heavy(made_grid):
+    script = (
+        "import sys; from streamlit.testing.v1 import AppTest; "
+        "page = AppTest.from_file('dashboard/navigation.py', default_timeout=60).run(); "
+        "assert not page.exception, page.exception; "
+        "heavy = {'tensorflow', 'keras', 'umap', 'faiss', 'sklearn', 'scipy', 'numba', 'torch'} & set(sys.modules); "
+        "assert not heavy, heavy"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "PLAYGROUND_GRID_DIR": str(made_grid)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert answer.returncode == 0, answer.stderr[-2000:]

@@ -1,0 +1,98 @@
+import pytest
+
+from core.experiments.store import Summary
+from dashboard.components import state
+from dashboard.components.state import Address
+
+
+def summary(model="net", weights="imagenet", depth=1, pooling="avg", metric="cosine", score=50.0) -> Summary:
+    return Summary(
+        "drawings", model, weights, f"{model}-{depth}", depth, pooling, metric, 8, score, score, score / 100
+    )
+
+
+SUMMARIES = [
+    summary(depth=1, score=30),
+    summary(depth=2, score=60),
+    summary(depth=2, pooling="max", score=55),
+    summary(depth=3, metric="euclidean", score=50),
+    summary("other", depth=1, score=20),
+    summary("other", depth=3, score=40),
+    summary("net", "untrained", depth=2, score=99),
+]
+
+
+def test_the_default_is_the_best_trained_configuration():
+    assert Address({}).configuration(SUMMARIES) == SUMMARIES[1]
+
+
+def test_an_untrained_control_is_the_default_only_where_there_is_nothing_else():
+    assert Address({}).configuration(SUMMARIES[-1:]) == SUMMARIES[-1]
+    assert Address({"weights": "untrained"}).configuration(SUMMARIES) == SUMMARIES[-1]
+
+
+def test_a_part_of_a_configuration_is_completed_by_the_score():
+    address = Address({"model": "other"})
+    assert address.configuration(SUMMARIES) == SUMMARIES[5]
+    assert not address.notices
+
+
+def test_a_layer_that_does_not_exist_is_told_and_the_model_kept():
+    address = Address({"model": "other", "weights": "imagenet", "layer": "nope"})
+    assert address.configuration(SUMMARIES) == SUMMARIES[5]
+    assert len(address.notices) == 1
+    assert "`nope`" in address.notices[0]
+    assert "`other-3`" in address.notices[0]
+
+
+def test_a_second_configuration_has_keys_of_its_own():
+    address = Address({"model": "other", "model2": "net", "layer2": "net-1"})
+    assert address.configuration(SUMMARIES, suffix="2") == SUMMARIES[0]
+    assert Address({"model": "other"}).configuration(SUMMARIES, "2", default=SUMMARIES[3]) == SUMMARIES[3]
+
+
+def test_another_model_gets_the_nearest_depth():
+    wanted = {"model": "other", "weights": "imagenet"}
+    assert state.closest(SUMMARIES, wanted, like=SUMMARIES[0]).depth == 1
+    assert state.closest(SUMMARIES, wanted, like=SUMMARIES[3]).depth == 3
+
+
+def test_the_depth_counts_before_the_pooling_and_the_pooling_before_the_metric():
+    like = summary("other", depth=2, pooling="max", metric="euclidean")
+    wanted = {"model": "net", "weights": "imagenet"}
+    assert state.closest(SUMMARIES, wanted, like=like) == SUMMARIES[2]
+
+
+@pytest.mark.parametrize("text", ["", "7.0", "1_0", " 7", "+7", "-", "--7", "٧", "9" * 10_000, "0x7", "nan"])
+def test_only_plain_whole_numbers_are_numbers(text):
+    address = Address({"k": text})
+    assert address.number("k", 5, 20, 10) == 10
+    assert len(address.notices) == 1
+    assert len(address.notices[0]) < 200
+
+
+@pytest.mark.parametrize(("text", "number"), [("5", 5), ("20", 20), ("07", 7)])
+def test_numbers_in_range_are_taken(text, number):
+    address = Address({"k": text})
+    assert address.number("k", 5, 20, 10) == number
+    assert not address.notices
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<img src=x onerror=alert(1)>", "[a](http://b)", "`x` **y**", "a\nb\x00\u202ec", "$x$", ":material/x:"],
+)
+def test_foreign_text_stays_inside_its_quotes(text):
+    shown = state.quoted(text)
+    assert shown.startswith("`")
+    assert shown.endswith("`")
+    assert "`" not in shown[1:-1]
+    assert shown.isprintable()
+
+
+def test_long_foreign_text_is_cut():
+    assert len(state.quoted("x" * 1_000_000)) < 50
+
+
+def test_a_sentence_of_an_error_is_shown_as_it_is_and_not_as_markdown():
+    assert state.plain("a_b *c* [d](e) <f>") == r"a\_b \*c\* \[d\]\(e\) \<f\>"
