@@ -89,21 +89,32 @@ def run(chosen: Sequence[Dataset], request: Request, out: Path, progress: Progre
         for dataset in chosen:
             locks.enter_context(lock.writing(out / dataset.name))
             folders.append(store.write_dataset(out, dataset))
-        for number, name in enumerate(request.models, 1):
+        tasks = [(name, *pair) for name in request.models for pair in zip(chosen, folders, strict=True)]
+        spent: list[float] = []
+        network: _Network | None = None
+        for number, (name, dataset, folder) in enumerate(tasks, 1):
             model = zoo.get_model(name)
             provenance = weights.provenance(model, request.weights)
-            network = None
-            for dataset, folder in zip(chosen, folders, strict=True):
-                label = f"[{number}/{len(request.models)}] {name} · {provenance.slug} · {dataset.name}"
-                work = _pending(folder, dataset, model, provenance, request)
-                if work is None:
-                    progress.say(f"{label}: already there")
-                    continue
-                progress.say(f"{label}: {work.sentence}")
-                started = time.monotonic()
-                network = network or _Network(model, request.weights, progress)
-                _run_model(folder, dataset, network, work, progress)
-                progress.say(f"{label}: done in {time.monotonic() - started:.0f} s")
+            label = f"[{number}/{len(tasks)}] {name} · {provenance.slug} · {dataset.name}"
+            work = _pending(folder, dataset, model, provenance, request)
+            if work is None:
+                progress.say(f"{label}: already there")
+                continue
+            progress.say(f"{label}: {work.sentence}")
+            started = time.monotonic()
+            if network is None or network.model is not model:
+                # The one before is let go first: two models at a time would take twice the memory.
+                network = None
+                network = _Network(model, request.weights, progress)
+            _run_model(folder, dataset, network, work, progress)
+            spent.append(time.monotonic() - started)
+            left = sum(spent) / len(spent) * (len(tasks) - number)
+            rest = f", about {_span(left)} left" if left else ""
+            progress.say(f"{label}: done in {_span(spent[-1])}{rest}")
+
+
+def _span(seconds: float) -> str:
+    return f"{seconds:.0f} s" if seconds < 100 else f"{seconds / 60:.0f} min"
 
 
 class _Network:
@@ -164,11 +175,15 @@ def _pending(
     ]
     if not missing:
         return None
+    poolings = {pooling for _, pooling, _ in missing}
+    needed = {layer for layer, _, _ in missing}
+    placed = {(layer, pooling) for layer, pooling, _ in done}
+    if any((layer, pooling) not in placed for layer, pooling, _ in missing):
+        # Layouts of layers are aligned with each other, so a new layer means all of them again.
+        needed |= {layer for layer, pooling in placed if pooling in poolings}
     return _Work(
-        layers=tuple(name for name in layers if any(name == layer for layer, _, _ in missing)),
-        poolings=tuple(
-            name for name in request.poolings if any(name == pooling for _, pooling, _ in missing)
-        ),
+        layers=tuple(layer.name for layer in model.layers if layer.name in needed),
+        poolings=tuple(name for name in request.poolings if name in poolings),
         metrics=tuple(name for name in request.metrics if any(name == metric for _, _, metric in missing)),
         top=there.about.top,
         kept=there,
@@ -406,14 +421,19 @@ def _merge(
     """The new results together with those of an earlier run that were not computed again."""
     old = kept.read_all()
     computed = {(e.layer, e.pooling, e.metric) for e in new.experiments}
-    placed = {(one.layer, one.pooling) for one in new.layouts}
+    layouts: list[store.StoredLayout] = []
+    for pooling in {one.pooling for one in (*old.layouts, *new.layouts)}:
+        before = [one for one in old.layouts if one.pooling == pooling]
+        now = [one for one in new.layouts if one.pooling == pooling]
+        # Only layouts made together are aligned with each other: those of the more layers stay.
+        layouts += now if {one.layer for one in before} <= {one.layer for one in now} else before
     layers = {layer.name: layer for layer in (*kept.about.layers, *about.layers)}
     return (
         replace(about, layers=tuple(sorted(layers.values(), key=lambda layer: layer.depth))),
         store.Contents(
             new.experiments + [e for e in old.experiments if (e.layer, e.pooling, e.metric) not in computed],
             {**old.vectors, **new.vectors},
-            new.layouts + [one for one in old.layouts if (one.layer, one.pooling) not in placed],
+            layouts,
         ),
     )
 
