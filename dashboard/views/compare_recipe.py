@@ -1,0 +1,69 @@
+"""How to use a configuration on one's own pictures."""
+
+import streamlit as st
+
+from core.experiments.compare import BYTES_PER_NUMBER
+from core.models import zoo
+from dashboard.components import explain, pickers, recipe, state
+from dashboard.views.compare_scene import Scene, plan_search
+
+_LARGE = 10_000
+
+
+def show(scene: Scene) -> None:
+    """The configuration, what it costs, and the code."""
+    chosen = scene.chosen
+    st.header("Use this configuration")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        pickers.configuration(scene.grid, chosen, scene.untrained)
+    about = scene.grid.run(chosen).about
+    layer = about.layer(chosen.layer)
+    size = BYTES_PER_NUMBER * chosen.dimensions
+    place = scene.table.place(chosen.configuration)
+    if place is not None:
+        low, high = scene.table.intervals
+        st.markdown(
+            f"On {state.quoted(scene.grid.dataset.title)} it scores **{scene.table.means[place]:.1f}** of 100 at k = {scene.k} "
+            f"(95% interval {low[place]:.1f} to {high[place]:.1f}). Your pictures differ: check it on some of yours with the "
+            "command below.",
+            help=f"{explain.SCORE}\n\n{explain.INTERVAL}",
+        )
+    time = (
+        ""
+        if layer.ms_per_image is None
+        else f", about {layer.ms_per_image:.3g} ms for each on the machine that ran the experiments"
+    )
+    st.markdown(
+        f"A vector takes {state.plain(explain.size(size))}, so an index of {_LARGE:,} pictures takes "
+        f"{state.plain(explain.size(_LARGE * size))} of memory and disk{time}."
+    )
+    st.button(
+        "See what it finds",
+        icon=":material/image_search:",
+        key="use-open",
+        on_click=lambda: plan_search(scene, chosen),
+    )
+    if chosen.weights == state.UNTRAINED:
+        st.info(explain.UNTRAINED, icon=":material/science:")
+    if chosen.weights.startswith("file-"):
+        st.info(
+            f"This experiment used weights of your own ({state.quoted(chosen.weights)}): put the path of their file into the code.",
+            icon=":material/info:",
+        )
+    if chosen.model not in zoo.MODELS:
+        st.warning(
+            f"This version does not know the model {state.quoted(chosen.model)}, so there is no code for it.",
+            icon=":material/warning:",
+        )
+        return
+    st.subheader("Build an index of your own folder and search it")
+    st.markdown(
+        "Run it in this project's folder. It reads all pictures below the folder, makes an exact FAISS index with the same "
+        "distance, keeps it in `pictures.faiss` with the names in `pictures.txt`, and searches for the first picture."
+    )
+    st.code(recipe.python(chosen.configuration), language="python")
+    st.subheader("Measure it on your own labelled pictures")
+    st.markdown(
+        "The pictures stand in folders named after their classes. The experiment then appears here, as a dataset of its own."
+    )
+    st.code(recipe.command_line(chosen.configuration), language="bash")

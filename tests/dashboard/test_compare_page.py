@@ -1,0 +1,408 @@
+import base64
+import json
+import os
+import shlex
+import shutil
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+
+from core import cli, datasets
+from core.experiments import compare, evaluate
+from core.experiments.grid import Request
+from core.experiments.store import Configuration, Grid
+from core.metrics import METRICS, pairwise
+from core.models import zoo
+from dashboard.components import comparison, data, recipe
+from dashboard.views import compare_cost, compare_pair, compare_scene
+from tests.conftest import ROOT
+from tests.dashboard.conftest import DATASET, gallery_of, write_run
+from tests.experiments.synthetic import draw_dataset
+
+SECTIONS = ("overview", "leaderboard", "cost", "factors", "pair", "pictures", "classes", "use")
+
+
+def words(page) -> str:
+    """All that the page says in sentences."""
+    kinds = (page.markdown, page.caption, page.info, page.warning, page.error)
+    return "\n".join(part.value for kind in kinds for part in kind).replace("\\", "")
+
+
+def address(page) -> dict[str, str]:
+    return {key: value if isinstance(value, str) else value[0] for key, value in page.query_params.items()}
+
+
+def charts(page) -> list[dict]:
+    return [json.loads(part.proto.spec) for part in page.get("plotly_chart")]
+
+
+def only(folder, *kept: str) -> None:
+    """Remove the experiments of all other models."""
+    for run in (folder / DATASET).glob("*.*"):
+        if run.is_dir() and run.name not in kept:
+            shutil.rmtree(run)
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_section_opens_without_complaint(grid_dir, open_page, section):
+    page = open_page("compare", section=section)
+    assert not page.exception
+    # The models of this grid are made up, so there is no code for them.
+    assert len(page.warning) == (1 if section == "use" else 0)
+    assert not page.error
+    assert address(page).get("section", "overview") == section
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+@pytest.mark.parametrize("kept", ["plain.imagenet", "good.untrained"])
+def test_every_section_is_sensible_with_one_model_or_without_trained_ones(
+    own_grid_dir, open_page, section, kept
+):
+    only(own_grid_dir, kept)
+    page = open_page("compare", section=section)
+    assert not page.exception
+    assert not page.error
+
+
+@pytest.mark.parametrize("section", SECTIONS)
+def test_every_section_is_sensible_with_a_single_experiment(own_grid_dir, open_page, section, monkeypatch):
+    only(own_grid_dir, "plain.imagenet")
+    monkeypatch.setattr(data.StoredRun, "summaries", property(lambda run: _first_summary(run)))
+    page = open_page("compare", section=section)
+    assert not page.exception
+    assert not page.error
+
+
+def _first_summary(run):
+    layer = run.about.layers[0]
+    facts = {"dimensions": 6, "score_10": 50.0, "score_15": 50.0, "precision_1": 0.5}
+    place = {
+        "dataset": DATASET,
+        "model": "plain",
+        "weights": "imagenet",
+        "layer": layer.name,
+        "depth": 1,
+        "pooling": "avg",
+        "metric": "cosine",
+    }
+    return [data.Summary(**place, **facts)]
+
+
+def test_a_dataset_without_experiments_says_how_to_compute_some(grid_dir, open_page):
+    page = open_page("compare", dataset="empty")
+    assert not page.exception
+    assert "grid run --dataset empty" in page.code[0].value
+
+
+# What is claimed
+
+
+def test_the_best_and_its_rivals_are_true(grid_dir, open_page):
+    grid = Grid(grid_dir)
+    summaries = [s for s in grid.summaries(grid.dataset(DATASET))[0] if s.weights == "imagenet"]
+    best = max(summaries, key=lambda one: one.score_10)
+    said = words(open_page("compare"))
+    assert f"with a mean score of **{best.score_10:.1f}** of 100 at k = 10" in said
+    assert f"of the other {len(summaries) - 1} can't be told from it" in said or "by more than chance" in said
+
+
+def test_untrained_controls_are_compared_only_on_request(grid_dir, open_page):
+    said = words(open_page("compare", section="leaderboard"))
+    assert "**18** of 18 configurations" in said
+    page = open_page("compare", section="leaderboard", untrained=1)
+    assert "**24** of 24 configurations" in words(page)
+    assert address(page)["untrained"] == "1"
+
+
+def test_the_leaderboard_has_the_scores_of_the_command_line(grid_dir):
+    grid = data.load(DATASET)
+    table = comparison.load(grid, 10, untrained=False)
+    for place, one in enumerate(table.experiments):
+        assert table.means[place] == pytest.approx(one.score_10)
+        assert table.precision_1[place] == pytest.approx(one.precision_1)
+    low, high = table.intervals
+    assert (low[3], high[3]) == pytest.approx(evaluate.bootstrap_interval(table.scores[3]))
+
+
+def test_a_limit_leaves_dearer_configurations_out_of_the_leaderboard(grid_dir, open_page):
+    page = open_page("compare", section="leaderboard")
+    limit = page.selectbox(key="most-time")
+    assert limit.value == 0.0
+    page = limit.select(1.5).run()
+    # The first of three layers: four experiments of the good model, two of the plain one.
+    assert "**6** of 18 configurations" in words(page)
+    shown = page.dataframe[0].value
+    assert set(shown["ms_per_image"]) == {1.5}
+    assert shown["precision@1"].max() > 1.0
+
+
+def test_what_is_said_of_cost_follows_from_the_numbers(grid_dir):
+    scene = _scene()
+    table = scene.table
+    for kind, cost in table.costs.items():
+        said = compare_cost.verdict(scene, kind)
+        best, cheap = compare.cheapest_within(table.means, cost, 1.0)
+        if cost[cheap] < cost[table.best]:
+            assert scene.name(table.experiments[cheap]) in said.replace("\\", "")
+            assert table.means[cheap] >= table.means[table.best] - 1.0
+        else:
+            assert said.startswith("Nothing within 1 point")
+        assert best is not None
+
+
+def _scene() -> compare_scene.Scene:
+    grid = data.load(DATASET)
+    address = compare_scene.Address({})
+    return compare_scene.make_scene(address, grid)
+
+
+@pytest.mark.parametrize(
+    ("share", "said"),
+    [(0.5, "about half"), (0.26, "about a quarter of"), (0.29, "29% of"), (0.0001, "less than 0.001 of")],
+)
+def test_ratios_are_told_in_words_only_where_they_fit(share, said):
+    assert compare_scene.ratio(share) == said
+
+
+@pytest.mark.parametrize(
+    ("gap", "said"),
+    [
+        (compare.Difference(3.0, 1.0, 5.0), "A is better by 3.0 points, more than chance"),
+        (compare.Difference(-3.0, -5.0, -1.0), "B is better by 3.0 points, more than chance"),
+        (compare.Difference(1.0, -1.0, 3.0), "No difference can be told"),
+    ],
+)
+def test_a_difference_is_called_certain_only_when_its_interval_leaves_zero_out(gap, said):
+    assert said in compare_pair.difference(gap)
+
+
+def test_shares_of_the_variance_add_up(grid_dir, open_page):
+    (chart,) = charts(open_page("compare", section="factors"))
+    values = _numbers(chart["data"][0]["x"])
+    assert sum(values) == pytest.approx(100.0)
+
+
+def _numbers(value) -> list[float]:
+    """A list in a chart, which Plotly may have packed."""
+    if isinstance(value, dict):
+        return np.frombuffer(base64.b64decode(value["bdata"]), value["dtype"]).tolist()
+    return value
+
+
+def test_every_row_of_the_confusion_adds_up_to_100(grid_dir, open_page):
+    page = open_page("compare", section="classes", model="plain", layer="first")
+    confusion = charts(page)[1]["data"][0]
+    rows = np.array(_numbers(confusion["y"]))
+    shares = np.array(_numbers(confusion["marker"]["color"]))
+    assert [shares[rows == row].sum() for row in np.unique(rows)] == pytest.approx([100.0] * 3)
+
+
+# The address
+
+
+def test_two_configurations_stand_in_the_address(grid_dir, open_page):
+    page = open_page("compare", section="pair", model="plain", layer="second", model2="good", layer2="late")
+    params = address(page)
+    assert (params["model"], params["layer"], params["model2"], params["layer2"]) == (
+        "plain",
+        "second",
+        "good",
+        "late",
+    )
+    assert (params["pooling2"], params["weights2"]) == ("avg", "imagenet")
+
+
+def test_the_second_configuration_is_kept_while_other_sections_are_shown(grid_dir, open_page):
+    page = open_page("compare", section="cost", model2="good", layer2="late")
+    assert address(page)["layer2"] == "late"
+
+
+def test_side_by_side_starts_with_the_best_of_another_model(grid_dir, open_page):
+    page = open_page("compare", section="pair", model="good")
+    assert address(page)["model2"] == "plain"
+
+
+def test_swapping_turns_the_two_around(grid_dir, open_page):
+    page = open_page("compare", section="pair", model="plain", layer="second", model2="good", layer2="late")
+    page.button(key="swap").click().run()
+    assert address(page)["layer"] == "late"
+    assert address(page)["layer2"] == "second"
+
+
+def test_both_lists_say_where_the_other_has_the_same_picture(grid_dir, open_page):
+    page = open_page(
+        "compare", section="pair", model="plain", layer="second", metric="cosine", metric2="euclidean", model2="plain", layer2="second", query=3
+    )  # fmt: skip
+    query, a, b = (gallery_of(page, place)["tiles"] for place in range(3))
+    assert [tile["id"] for tile in query] == [3]
+    places = {tile["id"]: tile["rank"] for tile in b}
+    for tile in a:
+        expected = f"B: place {places[tile['id']]}" if tile["id"] in places else "only in A"
+        assert tile["lines"] == [expected]
+
+
+def test_nonsense_in_the_address_costs_a_sentence_each(grid_dir, open_page):
+    page = open_page("compare", section="nowhere", cost="love", model2="gone", k="99")
+    assert not page.exception
+    said = words(page)
+    assert "`nowhere`" in said
+    assert "`99`" in said
+    page = open_page("compare", section="cost", cost="love")
+    assert "`love`" in words(page)
+
+
+def test_use_of_the_best_goes_to_its_code(grid_dir, open_page):
+    page = open_page("compare", model="plain", layer="first")
+    page.button(key="best-use").click().run()
+    assert address(page)["section"] == "use"
+    assert address(page)["model"] == "good"
+
+
+# What is missing
+
+
+def test_a_damaged_model_costs_a_sentence_and_nothing_else(own_grid_dir, open_page):
+    for path in (own_grid_dir / DATASET / "good.imagenet").glob("neighbors-*.parquet"):
+        path.write_bytes(path.read_bytes()[:-200])
+    page = open_page("compare", section="leaderboard")
+    assert not page.exception
+    assert "**6** of 6 configurations" in words(page)
+    assert len(page.warning) == 1
+
+
+def test_a_damaged_experiment_costs_a_sentence_and_nothing_else(own_grid_dir, open_page):
+    (path,) = (own_grid_dir / DATASET / "good.imagenet").glob("neighbors-*.parquet")
+    broken = bytearray(path.read_bytes())
+    broken[40:60] = b"\0" * 20
+    path.write_bytes(broken)
+    page = open_page("compare", section="leaderboard")
+    assert not page.exception
+    assert "**17** of 17 configurations" in words(page)
+    assert len(page.warning) == 1
+
+
+def test_experiments_with_shorter_lists_are_left_out_with_a_sentence(own_grid_dir, monkeypatch):
+    grid = data.load(DATASET)
+    found = grid.runs["plain", "imagenet"]
+    full = found.neighbors
+    monkeypatch.setattr(
+        found,
+        "neighbors",
+        lambda *key: data.Neighbors(full(*key).queries, full(*key).ids[:, :5], full(*key).distances[:, :5]),
+    )
+    table = comparison.load(grid, 10, untrained=False)
+    assert len(table.experiments) == 12
+    assert "6 experiments hold fewer than 10 neighbors" in table.notices[0]
+
+
+def test_class_names_are_shown_literally(own_grid_dir, open_page):
+    described = own_grid_dir / DATASET / "dataset.json"
+    text = described.read_text().replace("class-0", "<b>*a*</b> $x$")
+    described.write_text(text)
+    page = open_page("compare", section="classes")
+    assert not page.exception
+    assert "&lt;b&gt;*a*" in json.dumps(charts(page)[0])
+    assert not any("<b>*a*" in part.value for part in page.caption)
+
+
+def test_opening_the_page_imports_nothing_heavy(grid_dir):
+    code = """
+import sys
+from streamlit.testing.v1 import AppTest
+for section in sys.argv[1:]:
+    page = AppTest.from_file("dashboard/views/compare.py", default_timeout=60)
+    page.query_params["section"] = section
+    assert not page.run().exception
+print(sorted({"tensorflow", "keras", "umap", "sklearn", "scipy", "faiss", "torch"} & set(sys.modules)))
+"""
+    answer = subprocess.run(
+        [sys.executable, "-c", code, *SECTIONS],
+        cwd=ROOT,
+        env={**os.environ, "PLAYGROUND_GRID_DIR": str(grid_dir), "PYTHONPATH": str(ROOT)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert answer.stdout.strip() == "[]", answer.stderr
+
+
+# Using it
+
+
+def configuration(metric: str, weights: str = "untrained") -> Configuration:
+    return Configuration("squeezenet", weights, zoo.get_model("squeezenet").layers[-1].name, "avg", metric)
+
+
+def test_the_python_shown_builds_an_index_and_searches_it_under_every_metric(tmp_path):
+    pictures = draw_dataset(tmp_path / "pictures", 2, 3)
+    (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")
+    programs = {
+        name: recipe.python(configuration(name), folder=str(tmp_path / "pictures")) for name in METRICS
+    }
+    (tmp_path / "programs.json").write_text(json.dumps(programs))
+    # The programs stand as they are shown; what they have made is looked at afterwards.
+    code = """
+import contextlib, io, json, pathlib
+answers = {}
+for name, program in json.loads(pathlib.Path("programs.json").read_text()).items():
+    scope, said = {}, io.StringIO()
+    with contextlib.redirect_stdout(said):
+        exec(compile(program, name, "exec"), scope)
+    vectors = scope["index"].reconstruct_n(0, scope["index"].ntotal)
+    answers[name] = {"said": said.getvalue(), "vectors": vectors.tolist(), "names": scope["names"]}
+    assert pathlib.Path("pictures.faiss").stat().st_size > vectors.nbytes
+pathlib.Path("answers.json").write_text(json.dumps(answers))
+"""
+    subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        check=True,
+        timeout=120,
+        capture_output=True,
+    )
+    for name, answer in json.loads((tmp_path / "answers.json").read_text()).items():
+        left_out, *lines = answer["said"].splitlines()
+        assert left_out.startswith("left out: broken.png")
+        assert answer["names"] == [item.file for item in pictures.items]
+        expected = pairwise(name, np.array(answer["vectors"]))[0]
+        assert [float(line.split()[0]) for line in lines] == pytest.approx(sorted(expected), abs=2e-3)
+        assert lines[0].endswith(answer["names"][0])
+
+
+@pytest.mark.parametrize("weights", ["imagenet", "untrained"])
+def test_the_command_shown_is_one_the_command_line_takes(weights):
+    shown = recipe.command_line(configuration("euclidean", weights), folder="my pictures")
+    arguments = shlex.split(shown.replace("\\\n", ""))
+    assert arguments[:3] == ["python", "-m", "core"]
+    options = cli._parser().parse_args(arguments[3:])
+    assert (options.dataset, options.weights) == (["my pictures"], weights)
+    Request(
+        tuple(options.model),
+        options.weights,
+        tuple(options.layer),
+        tuple(options.pooling),
+        tuple(options.metric),
+    ).check()
+
+
+def test_own_weights_are_named_by_a_path_to_fill_in(grid_dir):
+    own = configuration("cosine", "file-0123abcd")
+    assert recipe.WEIGHTS_FILE in recipe.python(own)
+    assert recipe.WEIGHTS_FILE in recipe.command_line(own)
+
+
+def test_the_page_shows_the_code_of_the_chosen_configuration(own_grid_dir, open_page):
+    dataset = datasets.load(own_grid_dir / DATASET)
+    write_run(own_grid_dir, dataset, "squeezenet", "imagenet", 1.0, ("fire9_concat",), ("avg",))
+    page = open_page("compare", section="use", model="squeezenet", metric="euclidean")
+    chosen = Configuration("squeezenet", "imagenet", "fire9_concat", "avg", "euclidean")
+    assert [part.value for part in page.code] == [recipe.python(chosen).strip(), recipe.command_line(chosen)]
+
+
+def test_a_model_that_this_version_does_not_know_has_no_code(grid_dir, open_page):
+    page = open_page("compare", section="use")
+    assert not page.code
+    assert "does not know the model `good`" in words(page)
