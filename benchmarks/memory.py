@@ -19,6 +19,8 @@ def rows() -> list[Row]:
         for part in ("dataset.json", "images"):
             (Path(out) / "objects200" / part).symlink_to(_ROOT / "precomputed" / "objects200" / part)
         command = [sys.executable, "-m", "core", "grid", "run", "--dataset", "objects200", "--out", out]
-        subprocess.run([*command, *(word for option in options.items() for word in option)], cwd=_ROOT, check=True)
+        subprocess.run(
+            [*command, *(word for option in options.items() for word in option)], cwd=_ROOT, check=True
+        )
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1e6
     return [Row("VGG16, eight layers flattened, 200 images", peak, "GB", 4, "peak resident memory")]

@@ -1,30 +1,90 @@
 """One door for every picture: decode it, check it, bring it to the size that a model wants.
 
-The only place that calls Pillow on bytes from outside.
+The only place that calls Pillow on bytes from outside. Pictures of the user's own folders are decoded
+here and in threads (:func:`read`, :func:`decode`); those of strangers go through :func:`decode_guarded`,
+which runs the same :func:`decode` in a process that may die, so that a file gives the same pixels
+whichever way it came in.
 """
 
 import io
+import re
 import warnings
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps, UnidentifiedImageError
+from PIL import Image, ImageCms, UnidentifiedImageError, features
 
-from core import settings
+from core import decoder, settings
 from core.errors import ImageError
 
-SUFFIXES = frozenset({".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff"})
+_AVIF = features.check("avif")
 
-_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if _AVIF else []))
+SUFFIXES = frozenset(
+    {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", *([".avif"] if _AVIF else [])}
+)
+
 _RESAMPLE = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
 }
+# EXIF's orientations 2 to 8, as the turns that undo them.
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+_ORIENTATION = 0x0112
+_TIFF_BITS, _TIFF_PHOTOMETRIC, _WHITE_IS_ZERO = 258, 262, 0
+
+# Color spaces of ICC profiles, as the modes of Pillow that they describe.
+_SPACES = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK", "Lab": "LAB"}
+_MAX_PROFILE_BYTES = 4_000_000
+# Profiles that move no color by more than this are sRGB, or as good as.
+_SRGB_TOLERANCE = 1
+
+# What strangers send instead of pictures, by how it begins; looked at only after Pillow has declined.
+_OTHERS = (
+    (b"%PDF", "it is a PDF document, not a picture"),
+    (b"%!PS", "it is a PostScript drawing, not a picture of pixels"),
+    (b"\xc5\xd0\xd3\xc6", "it is an EPS drawing, not a picture of pixels"),
+    (b"PK\x03\x04", "it is a ZIP archive or an office document, not a picture"),
+    (b"8BPS", "it is a Photoshop document; save it as PNG or JPEG"),
+    (b"\xff\x0a", "it is a JPEG XL picture, which can't be read here; save it as PNG or JPEG"),
+    (b"\x00\x00\x00\x0cJXL ", "it is a JPEG XL picture, which can't be read here; save it as PNG or JPEG"),
+    (b"\x00\x00\x00\x0cjP  ", "it is a JPEG 2000 picture, which can't be read here; save it as PNG or JPEG"),
+)
+_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+# How pictures of known formats begin: place, bytes, format.
+_MAGIC = (
+    (0, b"\xff\xd8", "JPEG"),
+    (0, b"\x89PNG", "PNG"),
+    (8, b"WEBP", "WebP"),
+    (0, b"GIF8", "GIF"),
+    (0, b"BM", "BMP"),
+    (0, b"II*\x00", "TIFF"),
+    (0, b"MM\x00*", "TIFF"),
+    (0, b"II+\x00", "TIFF"),
+    (0, b"MM\x00+", "TIFF"),
+    (4, b"ftypavi", "AVIF"),
+)
+
+# Pillow's own limit, which also covers frames that are larger than their header says. It is one for the process.
+Image.MAX_IMAGE_PIXELS = settings.MAX_IMAGE_PIXELS
+# Pillow warns of what is refused here, and of metadata that nobody reads here. A filter for good and not
+# `catch_warnings` around each picture, since that one is not safe in threads.
+warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def read(path: Path) -> Image.Image:
-    """Decode the picture in a file; see :func:`decode`.
+    """Decode the picture in a file of the user's own; see :func:`decode`.
 
     Raises
     ------
@@ -33,58 +93,65 @@ def read(path: Path) -> Image.Image:
     try:
         if not path.is_file():
             raise ImageError("it is not a file that exists")
-        if path.stat().st_size > settings.MAX_IMAGE_BYTES:
-            raise ImageError(_too_large(path.stat().st_size))
+        _check_bytes(path.stat().st_size)
         return decode(path.read_bytes())
     except (ImageError, OSError) as error:
         reason = error.strerror or "it can't be read" if isinstance(error, OSError) else str(error)
         raise ImageError(f"{path.name}: {reason}") from None
 
 
+def decode_guarded(data: bytes, pool: decoder.Pool | None = None) -> Image.Image:
+    """Decode a stranger's bytes in another process, with limits on time and memory; see :func:`decode`.
+
+    Gives exactly the pixels of :func:`decode`. A file that crashes, hangs or bloats the decoder costs this
+    one call.
+
+    Parameters
+    ----------
+    pool : the processes to use; those that the whole program shares when not given.
+
+    Raises
+    ------
+    ImageError : as :func:`decode`, and when decoding takes more than the time or memory of
+        ``core.settings`` or when too many pictures wait already.
+    """
+    _check_bytes(len(data))
+    return (pool or decoder.shared()).decode(data)
+
+
 def decode(data: bytes) -> Image.Image:
     """Decode bytes to an RGB picture as a viewer would show it.
 
-    EXIF orientation is applied, transparency is laid on white, the first frame of an animation is
-    taken.
+    Colors are brought to sRGB by the embedded profile (a broken one is ignored), 16 bits to 8, EXIF orientation is
+    applied, transparency is laid on white, the first frame of an animation is taken.
 
     Raises
     ------
     ImageError : not a picture of a known format, truncated, or over the limits of ``core.settings``.
     """
-    if not data:
-        raise ImageError("the file is empty")
-    if len(data) > settings.MAX_IMAGE_BYTES:
-        raise ImageError(_too_large(len(data)))
+    _check_bytes(len(data))
     try:
-        with warnings.catch_warnings():
-            # Pillow only warns of what our own limit refuses below.
-            warnings.simplefilter("ignore")
-            with Image.open(io.BytesIO(data), formats=_FORMATS) as image:
-                width, height = image.size
-                if width * height > settings.MAX_IMAGE_PIXELS:
-                    raise ImageError(
-                        f"{width} x {height} pixels is more than the {settings.MAX_IMAGE_PIXELS / 1e6:g} million allowed"
-                    )
-                image.load()
-                return _on_white(ImageOps.exif_transpose(image))
+        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+            # The header alone says this: nothing has been decoded yet.
+            _check_pixels(*image.size)
+            image.load()
+            # Some formats know their true size only now.
+            _check_pixels(*image.size)
+            return _as_viewed(image)
     except ImageError:
         raise
     except UnidentifiedImageError:
-        raise ImageError(f"not a picture in a known format ({', '.join(_FORMATS)})") from None
-    except (
-        OSError,
-        SyntaxError,
-        ValueError,
-        EOFError,
-        IndexError,
-        KeyError,
-        TypeError,
-        OverflowError,
-    ) as error:
-        # What Pillow's decoders raise on broken files is not one class.
-        raise ImageError(f"the picture is truncated or broken ({type(error).__name__})") from None
-    except (MemoryError, Image.DecompressionBombError):
-        raise ImageError("the picture is too large to decode") from None
+        raise ImageError(_why_unidentified(data)) from None
+    except Image.DecompressionBombError as error:
+        # Pillow's sentence is the only place where the number stands.
+        count = re.search(r"(\d+) pixels", str(error))
+        what = f"{int(count[1]) / 1e6:,.0f} million pixels" if count else "the number of its pixels"
+        raise ImageError(_too_many_pixels(what)) from None
+    except MemoryError:
+        raise ImageError("decoding it takes more memory than allowed") from None
+    except Exception as error:
+        # What decoders raise on broken files is any class at all.
+        raise ImageError(_why_broken(error, data)) from None
 
 
 def resize(image: Image.Image, size: int, resample: str) -> np.ndarray:
@@ -110,18 +177,161 @@ def thumbnail(image: Image.Image, longest: int, quality: int = 85) -> bytes:
     return out.getvalue()
 
 
-def _on_white(image: Image.Image) -> Image.Image:
-    if image.mode.startswith("I;16") or image.mode in ("I", "F"):
-        # Pillow clips these modes at 255 when converting; 16-bit greys span 0..65535.
-        pixels = np.asarray(image, dtype=np.float32)
-        top = 65535.0 if pixels.max(initial=0) > 255 else 255.0
-        image = Image.fromarray(np.clip(pixels * (255.0 / top), 0, 255).astype(np.uint8))
-    if image.has_transparency_data:
-        image = image.convert("RGBA")
-        white = Image.new("RGBA", image.size, "white")
-        return Image.alpha_composite(white, image).convert("RGB")
+def _check_bytes(size: int) -> None:
+    if not size:
+        raise ImageError("the file is empty")
+    if size > settings.MAX_IMAGE_BYTES:
+        raise ImageError(
+            f"{size / 1e6:.1f} MB is more than the {settings.MAX_IMAGE_BYTES / 1e6:g} MB allowed"
+        )
+
+
+def _check_pixels(width: int, height: int) -> None:
+    if width * height > settings.MAX_IMAGE_PIXELS:
+        raise ImageError(_too_many_pixels(f"{width} x {height} pixels"))
+    if width < 1 or height < 1:
+        raise ImageError(f"it has no pixels ({width} x {height})")
+
+
+def _too_many_pixels(what: str) -> str:
+    return f"{what} is more than the {settings.MAX_IMAGE_PIXELS / 1e6:g} million allowed"
+
+
+def _as_viewed(image: Image.Image) -> Image.Image:
+    turn = _TURNS.get(_orientation(image))
+    profile = image.info.get("icc_profile")
+    colors, alpha = _split(_eight_bits(image))
+    colors = _to_srgb(colors, profile)
+    if alpha is not None and alpha.getextrema()[0] < 255:
+        white = Image.new("RGB", colors.size, "white")
+        white.paste(colors, mask=alpha)
+        colors = white
+    return colors if turn is None else colors.transpose(turn)
+
+
+def _orientation(image: Image.Image) -> int:
+    try:
+        orientation = image.getexif().get(_ORIENTATION, 1)
+        return orientation if isinstance(orientation, int) else 1
+    except Exception:
+        # Broken metadata is no reason to refuse a picture; viewers show it unturned.
+        return 1
+
+
+def _eight_bits(image: Image.Image) -> Image.Image:
+    """Greys of more than 8 bits as 8 bits, where Pillow would clip them at 255; other pictures as they are."""
+    if image.mode.startswith("I;16"):
+        pixels = np.asarray(image)
+        tags: Any = getattr(image, "tag_v2", {})
+        bits = tags.get(_TIFF_BITS, (16,))[0]
+        # The high byte, as Pillow takes it from 16-bit colors: grey and color files have the same tone.
+        grey = (pixels >> max(bits - 8, 0)).astype(np.uint8)
+        if tags.get(_TIFF_PHOTOMETRIC) == _WHITE_IS_ZERO:
+            grey = 255 - grey
+        result = Image.fromarray(grey)
+        if isinstance(transparent := image.info.get("transparency"), int):
+            result.putalpha(Image.fromarray(np.where(pixels == transparent, 0, 255).astype(np.uint8)))
+        return result
+    if image.mode in ("I", "F"):
+        # These have no agreed white: the first usual one that covers the brightest pixel is taken.
+        pixels = np.nan_to_num(np.asarray(image, dtype=np.float32))
+        brightest = float(pixels.max(initial=0))
+        whites = (1.0, 255.0, 65535.0) if image.mode == "F" else (255.0, 65535.0)
+        white = next((white for white in whites if brightest <= white), brightest)
+        return Image.fromarray(np.clip(pixels * (255.0 / white), 0, 255).astype(np.uint8))
+    return image
+
+
+def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """Colors in a mode that profiles speak of, and opacity where there is any."""
+    if image.mode in ("La", "RGBa"):
+        image = image.convert("LA" if image.mode == "La" else "RGBA")
+    if not image.has_transparency_data:
+        return (image if image.mode in _SPACES.values() else image.convert("RGB")), None
+    transparent = image.info.get("transparency")
+    if image.mode == "RGB" and isinstance(transparent, tuple) and max(transparent) > 255:
+        # PNG names the transparent color with 16 bits, of which Pillow has kept the upper 8.
+        image.info["transparency"] = tuple(value >> 8 for value in transparent)
+    grey = image.mode in ("1", "L", "LA")
+    rgba = image.convert("RGBA")
+    return (rgba.getchannel("R") if grey else rgba.convert("RGB")), rgba.getchannel("A")
+
+
+def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
+    """A picture of mode RGB, L, CMYK or LAB as RGB in sRGB."""
+    transform = None
+    if image.mode == "LAB":
+        transform = _transform(None, "LAB")
+    elif isinstance(profile, bytes) and 0 < len(profile) <= _MAX_PROFILE_BYTES:
+        transform = _transform(profile, image.mode)
+    if transform is not None:
+        return ImageCms.applyTransform(image, transform)
     return image.convert("RGB")
 
 
-def _too_large(size: int) -> str:
-    return f"{size / 1e6:.1f} MB is more than the {settings.MAX_IMAGE_BYTES / 1e6:g} MB allowed"
+# Many pictures share few profiles, and making a transform takes longer than decoding a small picture.
+@lru_cache(maxsize=16)
+def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
+    """The way from a profile to sRGB; None where there is nothing to do or the profile is of no use."""
+    try:
+        if profile is None:
+            source = ImageCms.ImageCmsProfile(ImageCms.createProfile("LAB"))
+        else:
+            source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        if _SPACES.get(source.profile.xcolor_space.strip()) != mode:
+            return None
+        # Without its cache a transform can be used by several threads at once.
+        transform = ImageCms.buildTransform(
+            source, ImageCms.createProfile("sRGB"), mode, "RGB", flags=ImageCms.Flags.NOCACHE
+        )
+        return None if mode == "RGB" and _changes_nothing(transform) else transform
+    except Exception:
+        # Viewers ignore a broken profile, whatever is wrong with it.
+        return None
+
+
+def _changes_nothing(transform: ImageCms.ImageCmsTransform) -> bool:
+    steps = np.linspace(0, 255, 8).round().astype(np.uint8)
+    lattice = np.stack(np.meshgrid(steps, steps, steps), axis=-1).reshape(64, 8, 3)
+    moved = np.asarray(ImageCms.applyTransform(Image.fromarray(lattice), transform))
+    return bool(np.abs(moved.astype(int) - lattice).max() <= _SRGB_TOLERANCE)
+
+
+def _why_unidentified(data: bytes) -> str:
+    start = data[:1024]
+    for magic, reason in _OTHERS:
+        if start.startswith(magic):
+            return reason
+    text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
+    if text.startswith(b"<") and b"<svg" in text:
+        return "it is an SVG drawing, not a picture of pixels; save it as PNG"
+    if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script")):
+        return "it is a web page, not a picture"
+    if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS:
+        return "it is a HEIC photo, which can't be read here; save it as JPEG"
+    for place, magic, kind in _MAGIC:
+        if start.startswith(magic, place):
+            if (size := _size_by_header(data)) and 0 in size:
+                return f"it has no pixels ({size[0]} x {size[1]})"
+            return f"it begins like a {kind} picture but is truncated, broken or of a kind that can't be read"
+    return f"it is not a picture in a known format ({', '.join(FORMATS)})"
+
+
+def _size_by_header(data: bytes) -> tuple[int, int] | None:
+    if data.startswith(b"\x89PNG") and len(data) >= 24:
+        return int.from_bytes(data[16:20]), int.from_bytes(data[20:24])
+    if data.startswith(b"GIF8") and len(data) >= 10:
+        return int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little")
+    if data.startswith(b"BM") and len(data) >= 26:
+        return int.from_bytes(data[18:22], "little"), int.from_bytes(data[22:26], "little")
+    return None
+
+
+def _why_broken(error: Exception, data: bytes) -> str:
+    said = str(error).lower()
+    cut_webp = data.startswith(b"RIFF") and int.from_bytes(data[4:8], "little") + 8 > len(data)
+    if isinstance(error, EOFError) or cut_webp or "truncated" in said or "end of" in said:
+        return "the picture is truncated: its end is missing"
+    if "memory" in said:
+        return "decoding it takes more memory than allowed"
+    return "the picture is broken: its data can't be decoded"
