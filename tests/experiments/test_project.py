@@ -167,9 +167,9 @@ def test_min_dist_spreads_the_points():
 def test_many_images_as_vectors_take_seconds():
     n = 2500
     layers = list(_vectors(n=n, layers=1, n_classes=10))
-    started = time.perf_counter()
+    started = time.process_time()  # which other programs do not slow down
     layouts = project(np.arange(n) % 10, vectors=layers)
-    assert time.perf_counter() - started < 40
+    assert time.process_time() - started < 40
     assert layouts[-1].coordinates.shape == (n, 2)
     assert layouts[-1].parameters["judged_images"] == 2000
     assert layouts[-1].trustworthiness > 0.8

@@ -1,0 +1,349 @@
+"""The embeddings page: all images of a dataset as points that move from layer to layer of a model."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from core.errors import GridError, UserError
+from core.experiments.store import Summary
+from dashboard.components import data, explain, layouts, pickers, scatter, state
+from dashboard.components import points_panel as panel
+from dashboard.components.data import DatasetGrid, Evaluation
+from dashboard.components.layouts import Stack
+from dashboard.components.state import Address
+
+_METHODS = {"umap": "UMAP", "pca": "PCA"}
+# Chart and details stand side by side where there is room for both.
+_RULES = """<style>
+@media (max-width: 1000px) {
+  .st-key-embeddings-main > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"]
+    > [data-testid="stColumn"] { min-width: 100%; }
+}
+.st-key-pickers [data-testid="stButtonGroup"] button { min-height: 2.5rem; }
+.st-key-pickers [data-testid="stButtonGroup"] [data-testid="stWidgetLabel"] { height: 1.5rem; white-space: nowrap; }
+.class-counts { display: grid; grid-template-columns: max-content 1fr max-content; gap: .15rem .6rem;
+  align-items: center; font-size: .875rem; margin: 0; max-height: 16rem; overflow: auto; }
+.class-counts i { display: block; height: .6rem; border-radius: 2px; }
+.class-counts b { font-weight: 600; font-variant-numeric: tabular-nums; text-align: right; }
+</style>"""
+
+
+def show() -> None:
+    """The page from top to bottom."""
+    st.html(_RULES)
+    st.title("Embeddings")
+    st.markdown(
+        "Every point is a picture; those that a layer takes for similar lie together. "
+        "Press **Play** to go through the layers and see the classes come apart."
+    )
+    address = state.read()
+    names = data.dataset_names()
+    if not names:
+        st.info(
+            "There are no datasets here yet. This computes experiments:", icon=":material/hourglass_empty:"
+        )
+        st.code("python -m core grid run --dataset FOLDER --model MODEL", language="bash")
+        return
+    name = address.dataset(names)
+    try:
+        grid = data.load(name)
+    except UserError as error:
+        pickers.dataset(names, name)
+        st.error(state.plain(str(error)), icon=":material/error:")
+        return
+    if grid.summaries:
+        _embeddings(address, names, grid)
+    else:
+        pickers.dataset(names, name)
+        st.info(
+            f"No experiments of {state.quoted(grid.dataset.title)} can be shown yet. This computes them:",
+            icon=":material/hourglass_empty:",
+        )
+        st.code(f"python -m core grid run --dataset {name} --model MODEL", language="bash")
+        _tell(st.container(), address.notices, grid.notices)
+
+
+def _embeddings(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
+    dataset = grid.dataset
+    chosen = address.configuration(grid.summaries, default=_first(grid))
+    most = min(pickers.MAX_NEIGHBORS, grid.run(chosen).about.top)
+    k = address.number(
+        "k",
+        min(pickers.MIN_NEIGHBORS, most),
+        most,
+        min(pickers.DEFAULT_NEIGHBORS, most),
+        "the number of neighbors",
+    )
+    picked = None
+    if "query" in address.asked:
+        picked = address.number("query", 0, len(dataset) - 1, 0, "picture number")
+    method = address.choice("method", layouts.METHODS, "umap", "projection")
+    dimensions = 3 if address.choice("dimensions", ("2", "3"), "2", "number of dimensions") == "3" else 2
+    untrained = address.choice("untrained", ("1", "0"), "0") == "1"
+
+    with st.container(horizontal=True, vertical_alignment="bottom", key="pickers"):
+        pickers.dataset(names, dataset.name)
+        pickers.model(grid, chosen, untrained)
+        pickers.pooling(grid, chosen)
+        _projection(method, dimensions)
+        pickers.untrained(grid, untrained)
+    if chosen.weights == state.UNTRAINED:
+        st.info(explain.UNTRAINED, icon=":material/science:")
+    notices = st.container()
+    selected = panel.selection(dataset)
+    found, trouble = _neighbors(grid, chosen, k)
+    with st.container(key="embeddings-main"):
+        left, right = st.columns([62, 38], gap="medium")
+        with left:
+            points = _chart(address, grid, chosen, method, dimensions, picked, found, selected)
+            if points is not None:
+                _explanation(grid, chosen, points, method)
+                _table(grid, chosen, points)
+        with right:
+            panel.show(grid, chosen, points, method, picked, found, trouble, selected, k, most)
+    _tell(notices, address.notices, grid.notices)
+    state.write(
+        state.query_params(chosen, k=k, query=picked)
+        | {
+            "method": method if method != "umap" else None,
+            "dimensions": dimensions if dimensions != 2 else None,
+            "untrained": 1 if untrained else None,
+        }
+    )
+
+
+def _first(grid: DatasetGrid) -> Summary | None:
+    """What is shown when nothing is asked for: the best trained experiment of a model that has layouts."""
+    placed = [one for one in grid.summaries if grid.run(one).about.files.get("projections")]
+    return state.closest(placed, {}) if placed else None
+
+
+def _projection(method: str, dimensions: int) -> None:
+    """Choose how and in how many dimensions the points are laid out."""
+    st.session_state["pick-method"] = method
+    st.segmented_control(
+        "Projection",
+        layouts.METHODS,
+        format_func=_METHODS.__getitem__,
+        key="pick-method",
+        required=True,
+        on_change=lambda: state.change(method=st.session_state["pick-method"]),
+        help=explain.PROJECTION,
+    )
+    st.session_state["pick-dimensions"] = dimensions
+    st.segmented_control(
+        "Dimensions",
+        (2, 3),
+        format_func=lambda number: f"{number}-D",
+        key="pick-dimensions",
+        required=True,
+        on_change=lambda: state.change(dimensions=st.session_state["pick-dimensions"]),
+    )
+
+
+# -- The chart -------------------------------------------------------------------------------------
+
+
+def _chart(
+    address: Address,
+    grid: DatasetGrid,
+    chosen: Summary,
+    method: str,
+    dimensions: int,
+    picked: int | None,
+    found: Evaluation | None,
+    selected: np.ndarray,
+) -> Stack | None:
+    """The points with everything that moves them; None, with a sentence, where there are none."""
+    dataset, run = grid.dataset, grid.run(chosen)
+    try:
+        stored = data.layouts(grid, chosen.model, chosen.weights, chosen.pooling, method, dimensions)
+        points = layouts.stack(stored, len(dataset)) if stored else None
+    except GridError as error:
+        st.error(
+            f"These points can't be shown: {state.plain(str(error))} Everything else still works. "
+            "This computes them again:",
+            icon=":material/error:",
+        )
+        st.code(_command(chosen), language="bash")
+        return None
+    if points is None:
+        _no_layouts(grid, chosen, method, dimensions)
+        return None
+
+    depths = [run.about.layer(name).depth for name in points.layers]
+    layer = min(range(len(depths)), key=lambda place: abs(depths[place] - chosen.depth))
+    if points.layers[layer] != chosen.layer:
+        address.notices.append(
+            f"There are no points for the layer {state.quoted(chosen.layer)}; these are of {state.quoted(points.layers[layer])}."
+        )
+    links: dict[int, bool] = {}
+    row = found.row(picked) if found is not None and picked is not None else None
+    if found is not None and row is not None:
+        links = dict(
+            zip(found.ids[row, : found.k].tolist(), found.same[row, : found.k].tolist(), strict=True)
+        )
+
+    def go(name: str) -> None:
+        wanted = {"model": chosen.model, "weights": chosen.weights, "layer": name}
+        near = state.closest(grid.summaries, wanted, like=chosen)
+        state.change(layer=near.layer, pooling=near.pooling, metric=near.metric)
+
+    scatter.show(
+        dataset,
+        run,
+        (chosen.pooling, method, dimensions),
+        [
+            scatter.Layer(name, depth, _named(grid, chosen, name), trust, silhouette)
+            for name, depth, trust, silhouette in zip(
+                points.layers, depths, points.trustworthiness, points.silhouette, strict=True
+            )
+        ],
+        layer,
+        picked,
+        links,
+        selected,
+        f"Scatter chart of {len(points.ids):,} pictures in {len(dataset.classes)} classes: {_METHODS[method]} in "
+        f"{dimensions} dimensions of what {run.about.title} answers at {_named(grid, chosen, points.layers[layer])}. "
+        "The table below the chart holds the same numbers.",
+        scatter.Events(layer=go, picked=panel.pick, selected=lambda ids: panel.select(dataset, ids)),
+        key="scatter",
+    )
+    return points
+
+
+def _named(grid: DatasetGrid, chosen: Summary, layer: str) -> str:
+    about = grid.run(chosen).about
+    one = about.layer(layer)
+    return f"Layer {one.depth} of {max(other.depth for other in about.layers)} · {one.name} · {'×'.join(map(str, one.shape))}"
+
+
+def _no_layouts(grid: DatasetGrid, chosen: Summary, method: str, dimensions: int) -> None:
+    there = []
+    for pooling in dict.fromkeys(one.pooling for one in grid.summaries if _same_run(one, chosen)):
+        try:
+            if data.layouts(grid, chosen.model, chosen.weights, pooling, method, dimensions):
+                there.append(pooling)
+        except GridError:
+            continue
+    title = grid.run(chosen).about.title
+    st.info(
+        f"There are no points of {state.plain(title)} with {chosen.pooling} pooling yet. This computes them:",
+        icon=":material/hourglass_empty:",
+    )
+    st.code(_command(chosen), language="bash")
+    for pooling in there:
+        st.button(
+            f"Show {pooling} pooling instead",
+            on_click=lambda pooling=pooling: _change_pooling(grid, chosen, pooling),
+        )
+
+
+def _change_pooling(grid: DatasetGrid, chosen: Summary, pooling: str) -> None:
+    wanted = {
+        "model": chosen.model,
+        "weights": chosen.weights,
+        "layer": chosen.layer,
+        "pooling": pooling,
+    }
+    near = state.closest(grid.summaries, wanted, like=chosen)
+    state.change(layer=near.layer, pooling=near.pooling, metric=near.metric)
+
+
+def _same_run(one: Summary, other: Summary) -> bool:
+    return (one.model, one.weights) == (other.model, other.weights)
+
+
+def _command(chosen: Summary) -> str:
+    """What computes the points of a configuration."""
+    command = f"python -m core grid run --dataset {chosen.dataset} --model {chosen.model} --pooling {chosen.pooling}"
+    if chosen.weights == "imagenet":
+        return command
+    return f"{command} --weights {'untrained' if chosen.weights == state.UNTRAINED else 'FILE'}"
+
+
+def _explanation(grid: DatasetGrid, chosen: Summary, points: Stack, method: str) -> None:
+    """What the two lines below the points say, and at which layer they say it best."""
+    known = [(value, place) for place, value in enumerate(points.silhouette) if value is not None]
+    if len(known) > 1:
+        best, place = max(known)
+        low, first = known[0]
+        depth = grid.run(chosen).about.layer(points.layers[place]).depth
+        where = f"**layer {depth} ({state.plain(points.layers[place])})**"
+        st.markdown(
+            f"The classes are farthest apart at {where}, with a silhouette of {_signed(best)}"
+            + ("." if place == first else f"; at the first layer it is {_signed(low)}.")
+        )
+    st.caption(f"{explain.TRUSTWORTHINESS} {explain.SILHOUETTE}")
+    shown = points.layers.index(chosen.layer) if chosen.layer in points.layers else 0
+    about = points.parameters[shown]
+    if method == "pca" and isinstance(share := about.get("explained_variance"), float):
+        st.caption(
+            f"PCA at this layer: {points.coordinates.shape[2]} components hold {explain.percent(share)} of the variance."
+        )
+    if isinstance(reason := about.get("fallback"), str):
+        st.caption(state.plain(reason))
+
+
+def _signed(number: float) -> str:
+    return f"{number:.2f}".replace("-", "−")
+
+
+def _table(grid: DatasetGrid, chosen: Summary, points: Stack) -> None:
+    """The charts as tables, made only once they are asked for."""
+    tables = st.expander("The charts as tables", key="embeddings-tables", on_change="rerun")
+    if not tables.open:
+        return
+    about = grid.run(chosen).about
+    with tables:
+        st.dataframe(
+            {
+                "depth": [about.layer(name).depth for name in points.layers],
+                "layer": list(points.layers),
+                "trustworthiness": list(points.trustworthiness),
+                "silhouette": list(points.silhouette),
+            },
+            hide_index=True,
+            alt="Trustworthiness and silhouette of every layer",
+        )
+        key = "embeddings-rows"
+
+        def rows_chosen() -> None:
+            rows = st.session_state[key].selection.rows
+            if rows and rows[0] < len(points.ids):
+                panel.pick(int(points.ids[rows[0]]))
+
+        names, rows = panel.rows(grid.dataset, chosen, points, points.ids)
+        st.dataframe(
+            dict(zip(names, zip(*rows, strict=True), strict=True)),
+            hide_index=True,
+            height=320,
+            key=key,
+            on_select=rows_chosen,
+            selection_mode="single-row",
+            alt="Every picture with its place in the chart",
+        )
+        st.caption("Choose a row to see its neighbors.")
+
+
+def _neighbors(grid: DatasetGrid, chosen: Summary, k: int) -> tuple[Evaluation | None, str]:
+    """The result lists of the configuration, or a sentence about why there are none."""
+    try:
+        return data.evaluation(grid, chosen.configuration, k), ""
+    except GridError as error:
+        return None, f"The neighbors can't be shown: {error}"
+
+
+def _tell(place: st.delta_generator.DeltaGenerator, asked: Sequence[str], unreadable: Sequence[str]) -> None:
+    for sentence in asked:
+        place.warning(sentence, icon=":material/info:")
+    if unreadable:
+        sentences = "\n".join(f"- {state.plain(sentence)}" for sentence in unreadable)
+        place.warning(
+            f"Some experiments can't be read and are left out; all others work.\n{sentences}",
+            icon=":material/warning:",
+        )
+
+
+show()

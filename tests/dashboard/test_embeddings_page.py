@@ -1,0 +1,279 @@
+"""The embeddings page without a browser: what it asks the chart to show, and what it serves to it."""
+
+import base64
+import json
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+
+from core import datasets
+from core.experiments import store
+from core.experiments.store import Grid, StoredLayout
+from dashboard.components import layouts, plotly_js, scatter
+from tests.conftest import ROOT
+from tests.dashboard.conftest import DATASET, gallery_of, http_get
+
+LAYERS = ("early", "middle", "late")
+N_IMAGES = 24
+
+
+def some_layouts(layers: tuple[str, ...] = LAYERS, pooling: str = "avg") -> list[StoredLayout]:
+    rng = np.random.default_rng(0)
+    return [
+        StoredLayout(
+            layer,
+            pooling,
+            method,
+            dimensions,
+            np.arange(N_IMAGES),
+            rng.uniform(-1, 1, (N_IMAGES, dimensions)).astype(np.float32),
+            0.9 - 0.1 * place,
+            None if place == 0 else 0.2 * place,
+            {"explained_variance": 0.42} if method == "pca" else {},
+        )
+        for method in ("umap", "pca")
+        for dimensions in (2, 3)
+        for place, layer in enumerate(layers)
+    ]
+
+
+def place(folder: Path, made: list[StoredLayout], model: str = "good") -> store.StoredRun:
+    """Give a model of the grid these layouts."""
+    dataset = datasets.load(folder / DATASET)
+    run = Grid(folder).run(dataset, model, "imagenet")
+    return store.write_run(folder / DATASET, dataset, run.about, replace(run.read_all(), layouts=made))
+
+
+@pytest.fixture
+def placed(own_grid_dir: Path) -> store.StoredRun:
+    return place(own_grid_dir, some_layouts())
+
+
+def chart_of(page) -> dict:
+    parts = [part.proto for part in page.get("bidi_component")]
+    return json.loads(next(part.json for part in parts if part.component_name == "playground_scatter"))
+
+
+def warnings(page) -> str:
+    return "\n".join(part.value for part in page.warning)
+
+
+def numbers(text: str, kind: str) -> np.ndarray:
+    return np.frombuffer(base64.b64decode(text), kind)
+
+
+def test_shows_the_points_of_a_model_that_has_some(placed, open_page):
+    page = open_page("embeddings")
+    assert not page.exception
+    chart = chart_of(page)
+    assert [layer["name"] for layer in chart["layers"]] == list(LAYERS)
+    assert chart["layers"][chart["layer"]]["name"] == page.query_params["layer"]
+    assert [layer["silhouette"] for layer in chart["layers"]] == [None, 0.2, 0.4]
+    assert chart["dimensions"] == 2
+    assert "24 pictures in 3 classes" in chart["description"]
+
+
+def test_the_address_holds_the_whole_state(placed, open_page):
+    page = open_page("embeddings", model="good", layer="middle", method="pca", dimensions=3, query=5, k=7)
+    assert not page.warning
+    again = open_page("embeddings", **dict(page.query_params))
+    assert chart_of(again) == chart_of(page)
+    assert {key: page.query_params[key] for key in ("method", "dimensions", "query", "k")} == {
+        "method": "pca",
+        "dimensions": "3",
+        "query": "5",
+        "k": "7",
+    }
+
+
+def test_nonsense_in_the_address_costs_a_sentence_each(placed, open_page):
+    page = open_page("embeddings", method="tsne", dimensions=4, query=999, layer="nowhere")
+    assert not page.exception
+    assert all(word in warnings(page) for word in ("`tsne`", "`4`", "`999`", "`nowhere`"))
+
+
+def test_lines_lead_to_the_nearest_under_the_metric_with_whether_the_class_is_the_same(placed, open_page):
+    page = open_page("embeddings", model="good", layer="late", metric="euclidean", query=3, k=6)
+    found = placed.neighbors("late", "avg", "euclidean")
+    labels = datasets.load(placed.folder.parent).labels
+    links = chart_of(page)["links"]
+    assert [link["id"] for link in links] == found.ids[3, :6].tolist()
+    assert [link["same"] for link in links] == [labels[link["id"]] == labels[3] for link in links]
+    tiles = gallery_of(page, 1)["tiles"]
+    assert [tile["id"] for tile in tiles] == [link["id"] for link in links]
+    assert all(tile["lines"][0].startswith("distance ") for tile in tiles)
+
+
+def test_without_a_chosen_picture_it_says_how_to_choose_one(placed, open_page):
+    page = open_page("embeddings")
+    assert chart_of(page)["picked"] is None
+    assert any("Click a point" in part.value for part in page.markdown)
+
+
+def test_another_projection_changes_the_address_and_nothing_else(placed, open_page):
+    page = open_page("embeddings", model="good", layer="middle", query=5)
+    before = dict(page.query_params)
+    page.segmented_control(key="pick-method").set_value("pca").run()
+    assert dict(page.query_params) == before | {"method": "pca"}
+    assert any("42% of the variance" in part.value for part in page.caption)
+
+
+def test_enclosed_pictures_are_counted_by_class_and_shown(placed, open_page):
+    page = open_page("embeddings")
+    fingerprint = datasets.load(placed.folder.parent).fingerprint
+    page.session_state["embeddings-selection"] = (fingerprint, np.array([0, 1, 9]))
+    page.session_state["embeddings-panel"] = "selection"
+    page.run()
+    assert [tile["id"] for tile in gallery_of(page, 0)["tiles"]] == [0, 1, 9]
+    assert any("3 of 24 pictures" in part.value for part in page.markdown)
+    assert numbers(chart_of(page)["selected"], "<u4").tolist() == [0, 1, 9]
+
+
+def test_enclosed_pictures_of_another_dataset_are_not_shown(placed, open_page):
+    page = open_page("embeddings")
+    page.session_state["embeddings-selection"] = ("another", np.array([0, 1, 9]))
+    page.run()
+    assert chart_of(page)["selected"] == ""
+
+
+def test_a_layer_without_a_layout_gives_way_to_the_nearest(own_grid_dir, open_page):
+    place(own_grid_dir, some_layouts(("early", "middle")))
+    page = open_page("embeddings", model="good", layer="late")
+    assert chart_of(page)["layer"] == 1
+    assert "`late`" in warnings(page)
+    assert page.query_params["layer"] == "late"
+
+
+def test_missing_layouts_cost_a_sentence_with_the_command_that_computes_them(placed, open_page):
+    page = open_page("embeddings", model="plain", query=3)
+    assert not page.exception
+    assert [part.value for part in page.code] == [
+        f"python -m core grid run --dataset {DATASET} --model plain --pooling avg"
+    ]
+    assert len(gallery_of(page, 1)["tiles"]) == 10
+
+
+def test_a_pooling_that_has_layouts_is_offered_instead(placed, open_page):
+    page = open_page("embeddings", model="good", layer="middle", pooling="max")
+    assert page.button[0].label == "Show avg pooling instead"
+    page.button[0].click().run()
+    assert page.query_params["pooling"] == "avg"
+    assert chart_of(page)["layer"] == 1
+
+
+def test_broken_layouts_cost_a_sentence_and_nothing_else(placed, open_page):
+    (placed.folder / placed.about.files["projections"]).write_bytes(b"broken")
+    page = open_page("embeddings", model="good", query=3)
+    assert not page.exception
+    assert len(page.error) == 1
+    assert page.code[0].value.startswith("python -m core grid run")
+    assert len(gallery_of(page, 1)["tiles"]) == 10
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        {"ids": np.arange(N_IMAGES) + 1},
+        {"ids": np.zeros(N_IMAGES, int)},
+        {"coordinates": np.full((N_IMAGES, 2), np.nan, np.float32)},
+    ],
+)
+def test_layouts_that_fit_neither_each_other_nor_the_dataset_are_refused(own_grid_dir, open_page, damage):
+    first, *others = [one for one in some_layouts() if (one.method, one.dimensions) == ("umap", 2)]
+    place(own_grid_dir, [replace(first, **damage), *others])
+    page = open_page("embeddings", model="good")
+    assert not page.exception
+    assert len(page.error) == 1
+
+
+def served(url: str) -> tuple[int, dict[str, str], bytes]:
+    app = Starlette(routes=[*layouts.routes(), *plotly_js.routes()])
+    # In a thread, since tests in a browser leave an event loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        return pool.submit(http_get, app, url).result()
+
+
+def test_points_are_served_in_steps_too_small_to_see_and_kept_by_the_browser(placed):
+    status, headers, body = served(layouts.source(placed, "avg", "umap", 2))
+    assert status == 200
+    assert "immutable" in headers["cache-control"]
+    points = json.loads(body)
+    steps = numbers(points["coordinates"], "<i2").reshape(len(LAYERS), N_IMAGES, 2)
+    stored = np.stack([one.coordinates for one in placed.layouts("avg", "umap", 2)])
+    np.testing.assert_allclose(steps / 32767 * np.abs(stored).max(), stored, atol=1e-4)
+    assert numbers(points["ids"], "<u4").tolist() == list(range(N_IMAGES))
+
+
+def test_an_address_of_other_contents_is_not_kept(placed):
+    source = layouts.source(placed, "avg", "umap", 2).split("?")[0]
+    assert served(f"{source}?v=older")[1]["cache-control"] == "no-cache"
+
+
+def test_titles_and_classes_of_the_pictures_are_served(placed):
+    dataset = datasets.load(placed.folder.parent)
+    about = json.loads(served(layouts.pictures_source(dataset))[2])
+    labels = [dataset.classes[place] for place in numbers(about["labels"], "<u2")]
+    assert labels == dataset.labels
+    assert about["titles"] == [item.title for item in dataset.items]
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "nowhere",
+        f"{DATASET}/nothing/imagenet/avg/umap/2",
+        f"{DATASET}/good/imagenet/avg/umap/4",
+        f"{DATASET}/good/imagenet/max/umap/2",
+        f"{DATASET}/../{DATASET}.good/avg/umap/2",
+        "../drawings",
+        "%2e%2e",
+    ],
+)
+def test_what_is_not_there_is_404(placed, path):
+    assert served(f"/layouts/{path}")[0] == 404
+
+
+def test_plotly_is_served_from_the_installed_package():
+    status, headers, body = served(plotly_js.source())
+    assert status == 200
+    assert headers["content-type"].startswith("text/javascript")
+    assert b"plotly.js v" in body[:200]
+
+
+@pytest.mark.parametrize(
+    "said", [None, 3, "nonsense!", "AAA=", base64.b64encode(b"\xff\xff\xff\xff").decode()]
+)
+def test_what_the_browser_says_is_enclosed_is_checked(said):
+    assert scatter._unpacked(said, 10) is None
+
+
+def test_enclosed_ids_arrive_sorted_and_once():
+    packed = layouts.packed(np.array([7, 2, 7]), "u4")
+    assert scatter._unpacked(packed, 10).tolist() == [2, 7]
+
+
+def test_opening_the_page_imports_nothing_heavy(placed):
+    script = (
+        "import sys\n"
+        "from streamlit.testing.v1 import AppTest\n"
+        f"page = AppTest.from_file({str(ROOT / 'dashboard' / 'views' / 'embeddings.py')!r}, default_timeout=60).run()\n"
+        "assert not page.exception, page.exception\n"
+        "assert page.get('bidi_component')\n"
+        "print([name for name in ('tensorflow', 'keras', 'umap', 'sklearn', 'scipy', 'faiss') if name in sys.modules])\n"
+    )
+    answer = subprocess.run(
+        [sys.executable, "-c", script],
+        cwd=ROOT,
+        env={**os.environ, "PLAYGROUND_GRID_DIR": str(placed.folder.parent.parent)},
+        capture_output=True,
+        text=True,
+        timeout=120,
+    )
+    assert answer.stdout.strip().splitlines()[-1:] == ["[]"], answer.stderr
