@@ -4,6 +4,7 @@ import asyncio
 import json
 import shutil
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -160,7 +161,9 @@ def http_get(app: Callable, url: str) -> tuple[int, dict[str, str], bytes]:
         "server": ("testserver", 80),
         "client": ("testclient", 1),
     }
-    asyncio.run(app(scope, receive, send))
+    # In a thread of its own: the browser's driver keeps an event loop running in this one.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, app(scope, receive, send)).result()
     start, *rest = sent
     headers = {name.decode(): value.decode() for name, value in start["headers"]}
     return start["status"], headers, b"".join(message.get("body", b"") for message in rest)

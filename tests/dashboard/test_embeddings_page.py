@@ -5,7 +5,6 @@ import json
 import os
 import subprocess
 import sys
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
@@ -195,9 +194,7 @@ def test_layouts_that_fit_neither_each_other_nor_the_dataset_are_refused(own_gri
 
 def served(url: str) -> tuple[int, dict[str, str], bytes]:
     app = Starlette(routes=[*layouts.routes(), *plotly_js.routes()])
-    # In a thread, since tests in a browser leave an event loop running in this one.
-    with ThreadPoolExecutor(1) as pool:
-        return pool.submit(http_get, app, url).result()
+    return http_get(app, url)
 
 
 def test_points_are_served_in_steps_too_small_to_see_and_kept_by_the_browser(placed):
