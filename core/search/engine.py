@@ -8,7 +8,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar
 
 import numpy as np
@@ -29,15 +29,6 @@ class Features:
     """What a picture is under a layer and pooling: (dimensions,) float32, and the time it took."""
 
     vector: np.ndarray
-    milliseconds: float
-
-
-@dataclass(frozen=True)
-class Matches:
-    """The nearest images: (k,) ids and distances, nearest first, and the time of the search."""
-
-    ids: np.ndarray
-    distances: np.ndarray
     milliseconds: float
 
 
@@ -81,19 +72,19 @@ class Engine:
             vector = network(pixels)[configuration.layer, configuration.pooling][0]
         return Features(vector, (time.perf_counter() - started) * 1000)
 
-    def search(
-        self, dataset: Dataset, configuration: Configuration | Summary, vector: np.ndarray, k: int
-    ) -> Matches:
-        """The images of a dataset nearest to a vector.
+    def nearest(
+        self, index: tuple[np.ndarray, Index], vector: np.ndarray, k: int
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Ids and distances (k,) of the images nearest to a vector (dimensions,), in an index from :meth:`index`."""
+        ids, vectors = index
+        places, distances = vectors.search(vector[None], k)
+        return ids[places[0]], distances[0]
 
-        Raises
-        ------
-        GridError, UserError : the dataset's vectors under this configuration can't be had.
-        """
-        ids, index = self.index(dataset, configuration)
-        started = time.perf_counter()
-        places, distances = index.search(vector[None], k)
-        return Matches(ids[places[0]], distances[0], (time.perf_counter() - started) * 1000)
+    def activation(self, image: Image.Image, configuration: Configuration | Summary) -> np.ndarray:
+        """(height, width, channels) float32: what the layer answers before pooling; raises as :meth:`embed`."""
+        flat = replace(as_configuration(configuration), pooling="flatten")
+        shape = zoo.get_model(flat.model).layer(flat.layer).shape
+        return self.embed(image, flat).vector.reshape(shape)
 
     def network(self, configuration: Configuration | Summary) -> extractor.Extractor:
         """The compiled model of a configuration for one picture at a time; loaded at the first call."""
@@ -180,6 +171,11 @@ class _Shared:
                 while len(self._made) > self._most:
                     self._made.popitem(last=False)
             return thing
+
+
+def as_configuration(configuration: Configuration | Summary) -> Configuration:
+    """The configuration of a summary; a configuration as it is."""
+    return configuration.configuration if isinstance(configuration, Summary) else configuration
 
 
 def _loadable(slug: str) -> str:

@@ -47,15 +47,15 @@ def test_a_query_of_another_length_is_refused():
 
 def test_a_picture_of_the_dataset_finds_itself_first(engine, dataset):
     for query in (0, 77, 199):
-        found = engine.search(dataset, CONFIGURATION, _vector(engine, dataset, query), 5)
-        assert found.ids[0] == query
-        assert found.distances[0] == pytest.approx(0, abs=1e-3)
+        ids, distances = _nearest(engine, dataset, query, 5)
+        assert ids[0] == query
+        assert distances[0] == pytest.approx(0, abs=1e-3)
 
 
 def test_results_are_those_of_the_experiment(engine, dataset):
     shipped = engine.grid.run(dataset, "efficientnet-lite0", "imagenet").neighbors(LAYER, "avg", "cosine")
-    found = engine.search(dataset, CONFIGURATION, _vector(engine, dataset, 42), 11)
-    np.testing.assert_allclose(found.distances[1:], shipped.distances[42][:10], atol=2e-3)
+    _, distances = _nearest(engine, dataset, 42, 11)
+    np.testing.assert_allclose(distances[1:], shipped.distances[42][:10], atol=2e-3)
 
 
 def test_vectors_that_are_not_stored_are_computed(engine, dataset):
@@ -63,7 +63,15 @@ def test_vectors_that_are_not_stored_are_computed(engine, dataset):
     ids, index = engine.index(dataset, configuration)
     assert ids.tolist() == list(range(200)) and index.dimensions == 512
     vector = engine.embed(images.read(dataset.path(9)), configuration).vector
-    assert engine.search(dataset, configuration, vector, 1).ids.tolist() == [9]
+    assert engine.nearest((ids, index), vector, 1)[0].tolist() == [9]
+
+
+def test_the_activation_is_what_is_pooled(engine, dataset):
+    picture = images.read(dataset.path(5))
+    activation = engine.activation(picture, CONFIGURATION)
+    assert activation.shape == (7, 7, 192)
+    pooled = engine.embed(picture, CONFIGURATION).vector
+    np.testing.assert_allclose(activation.mean(axis=(0, 1)), pooled, rtol=1e-4, atol=1e-5)
 
 
 def test_vectors_too_long_to_keep_are_refused(engine, dataset):
@@ -110,5 +118,6 @@ def test_threads_that_ask_at_once_load_the_model_once(monkeypatch, dataset):
     assert cdist(vectors, vectors).max() == 0
 
 
-def _vector(engine, dataset, query):
-    return engine.embed(images.read(dataset.path(query)), CONFIGURATION).vector
+def _nearest(engine, dataset, query, k):
+    vector = engine.embed(images.read(dataset.path(query)), CONFIGURATION).vector
+    return engine.nearest(engine.index(dataset, CONFIGURATION), vector, k)

@@ -1,0 +1,107 @@
+"""A question and its answer: what the Live page, the REST API and the command line share."""
+
+import time
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from PIL import Image
+
+from core.datasets import Dataset
+from core.errors import UserError
+from core.experiments.store import Configuration, Summary
+from core.search.engine import Engine, as_configuration
+
+# Left, top, right, bottom of a region, as shares of the picture's width and height.
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Vote:
+    """How many of the nearest images have a label."""
+
+    label: str
+    count: int
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The nearest images of a dataset, nearest first.
+
+    ids : (k,) ints; distances : (k,) float32; vector : (dimensions,) float32 of the query;
+    features_ms and search_ms : how long each took. Loading a model at its first use counts in neither.
+    """
+
+    configuration: Configuration
+    ids: np.ndarray
+    distances: np.ndarray
+    vector: np.ndarray
+    votes: tuple[Vote, ...]
+    features_ms: float
+    search_ms: float
+
+
+def answer(
+    engine: Engine,
+    dataset: Dataset,
+    configuration: Configuration | Summary,
+    image: Image.Image,
+    k: int,
+    box: Box | None = None,
+) -> Answer:
+    """Search a dataset with a picture, or with a region of it.
+
+    Raises
+    ------
+    UserError : the region, ``k`` or the configuration can't be used; a sentence says why.
+    """
+    if k < 1:
+        raise UserError(f"k is {k}; it must be at least 1.")
+    if box is not None:
+        image = crop(image, box)
+    index = engine.index(dataset, configuration)
+    features = engine.embed(image, configuration)
+    started = time.perf_counter()
+    ids, distances = engine.nearest(index, features.vector, k)
+    search_ms = (time.perf_counter() - started) * 1000
+    return Answer(
+        configuration=as_configuration(configuration),
+        ids=ids,
+        distances=distances,
+        vector=features.vector,
+        votes=vote([dataset.items[i].label for i in ids]),
+        features_ms=features.milliseconds,
+        search_ms=search_ms,
+    )
+
+
+def crop(image: Image.Image, box: Box) -> Image.Image:
+    """A region of a picture, at least one pixel wide and high.
+
+    Parameters
+    ----------
+    box : left, top, right, bottom as shares from 0 to 1.
+
+    Raises
+    ------
+    UserError : not four numbers from 0 to 1 with left < right and top < bottom.
+    """
+    left, top, right, bottom = box
+    # Written so that a number that is not a number fails too.
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise UserError(
+            "The region must be left, top, right and bottom as shares from 0 to 1, left below right and top below bottom."
+        )
+    if (left, top, right, bottom) == (0, 0, 1, 1):
+        return image
+    x = min(int(left * image.width), image.width - 1)
+    y = min(int(top * image.height), image.height - 1)
+    return image.crop(
+        (x, y, max(x + 1, round(right * image.width)), max(y + 1, round(bottom * image.height)))
+    )
+
+
+def vote(labels: Sequence[str]) -> tuple[Vote, ...]:
+    """How often each label stands among the nearest, most often first; ties by the nearer one."""
+    return tuple(Vote(label, count) for label, count in Counter(labels).most_common())

@@ -1,0 +1,64 @@
+import numpy as np
+import pytest
+from PIL import Image
+
+from core import images
+from core.errors import UserError
+from core.experiments.store import Configuration
+from core.search import query, shared
+
+CONFIGURATION = Configuration("efficientnet-lite0", "imagenet", "block6_output", "avg", "cosine")
+
+
+def test_an_answer_names_results_votes_and_times():
+    engine = shared.engine()
+    dataset = engine.grid.dataset("objects200")
+    found = query.answer(engine, dataset, CONFIGURATION, images.read(dataset.path(12)), 10)
+    assert found.ids[0] == 12 and len(found.ids) == 10
+    assert (np.diff(found.distances) >= 0).all()
+    assert sum(vote.count for vote in found.votes) == 10
+    assert found.votes[0].count == max(vote.count for vote in found.votes)
+    assert found.features_ms > 0 and found.search_ms > 0
+
+
+def test_a_region_is_searched_as_if_it_were_the_picture():
+    engine = shared.engine()
+    dataset = engine.grid.dataset("objects200")
+    picture = images.read(dataset.path(30))
+    half = picture.crop((0, 0, picture.width // 2, picture.height))
+    by_box = query.answer(
+        engine, dataset, CONFIGURATION, picture, 5, (0, 0, (picture.width // 2) / picture.width, 1)
+    )
+    np.testing.assert_array_equal(by_box.vector, engine.embed(half, CONFIGURATION).vector)
+
+
+def test_the_whole_picture_as_region_changes_nothing():
+    picture = Image.new("RGB", (10, 20))
+    assert query.crop(picture, (0, 0, 1, 1)) is picture
+
+
+def test_a_region_has_at_least_one_pixel():
+    assert query.crop(Image.new("RGB", (10, 10)), (0.999, 0.999, 1, 1)).size == (1, 1)
+    assert query.crop(Image.new("RGB", (10, 10)), (0.5, 0.5, 0.5001, 0.5001)).size == (1, 1)
+
+
+@pytest.mark.parametrize(
+    "box", [(0.5, 0, 0.5, 1), (0, 0.9, 1, 0.1), (-0.1, 0, 1, 1), (0, 0, 1.1, 1), (float("nan"), 0, 1, 1)]
+)
+def test_an_impossible_region_is_refused(box):
+    with pytest.raises(UserError, match="shares from 0 to 1"):
+        query.crop(Image.new("RGB", (10, 10)), box)
+
+
+def test_votes_go_to_the_nearer_label_when_equal():
+    assert query.vote(["b", "a", "a", "b", "c"]) == (
+        query.Vote("b", 2),
+        query.Vote("a", 2),
+        query.Vote("c", 1),
+    )
+
+
+def test_k_below_one_is_refused():
+    engine = shared.engine()
+    with pytest.raises(UserError, match="k is 0"):
+        query.answer(engine, engine.grid.dataset("objects200"), CONFIGURATION, Image.new("RGB", (9, 9)), 0)
