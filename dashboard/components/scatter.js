@@ -442,10 +442,11 @@ class Scatter {
   }
 
   flatAxes(colors) {
-    const axis = { range: [-EDGE_OF_VIEW, EDGE_OF_VIEW], visible: false, fixedrange: false };
+    const axis = { visible: false, fixedrange: false };
+    const [x, y] = this.flatView();
     return {
-      xaxis: axis,
-      yaxis: { ...axis, scaleanchor: "x" },
+      xaxis: { ...axis, range: x },
+      yaxis: { ...axis, range: y, scaleanchor: "x" },
       newselection: { line: { color: colors.primary, width: 2, dash: "dot" } },
       selections: [],
     };
@@ -623,9 +624,19 @@ class Scatter {
 
   resetView() {
     if (!this.drawn) return;
-    const range = [-EDGE_OF_VIEW, EDGE_OF_VIEW];
-    const flat = this.points.dimensions === 2;
-    this.Plotly.relayout(this.parts.plot, flat ? { "xaxis.range": range, "yaxis.range": [...range] } : { "scene.camera": CAMERA });
+    if (this.points.dimensions === 2) {
+      const [x, y] = this.flatView();
+      this.Plotly.relayout(this.parts.plot, { "xaxis.range": x, "yaxis.range": y });
+    } else {
+      this.Plotly.relayout(this.parts.plot, { "scene.camera": CAMERA });
+    }
+  }
+
+  // Ranges that hold the points of every layer, with some room around them.
+  flatView() {
+    const { bounds } = this.points;
+    const room = (EDGE_OF_VIEW - 1) * Math.max(0.1, ...bounds.map(([low, high]) => high - low));
+    return bounds.map(([low, high]) => [low - room, high + room]);
   }
 
   // -- What the reader does ------------------------------------------------------------------------

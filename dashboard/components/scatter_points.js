@@ -40,12 +40,23 @@ const pack = (numbers) => {
   return btoa(text);
 };
 
+// The least and greatest coordinate in each direction, over all layers: one view holds them all.
+const boundsOf = (coordinates, dimensions) => {
+  const bounds = Array.from({ length: dimensions }, () => [Infinity, -Infinity]);
+  coordinates.forEach((value, i) => {
+    const one = bounds[i % dimensions];
+    if (value < one[0]) one[0] = value;
+    if (value > one[1]) one[1] = value;
+  });
+  return bounds;
+};
+
 const decodePoints = ({ ids, coordinates, layers, dimensions }) => {
   const steps = unpack(coordinates, Int16Array);
   const size = steps.length / layers;
   const all = Float32Array.from(steps, (step) => step / 32767);
   const places = Array.from({ length: layers }, (_, i) => all.subarray(i * size, (i + 1) * size));
-  return { ids: unpack(ids, Uint32Array), places, dimensions };
+  return { ids: unpack(ids, Uint32Array), places, dimensions, bounds: boundsOf(all, dimensions) };
 };
 
 const decodeAbout = ({ labels, titles }) => ({ labels: unpack(labels, Uint16Array), titles });
