@@ -86,7 +86,9 @@ def test_play_moves_the_points_and_pause_stops_them(page: Page):
     page.get_by_role("button", name="Play").click()
     page.wait_for_function("() => document.querySelector('.playground-scatter').dataset.position > 0.6")
     stage = page.locator(".playground-scatter .plot")
-    assert stage.screenshot() != stage.screenshot()
+    # A busy machine may draw the same frame twice.
+    first = stage.screenshot()
+    assert any(stage.screenshot() != first for _ in range(10))
     page.get_by_role("button", name="Pause").click()
     settle(page)
     page.wait_for_timeout(600)
