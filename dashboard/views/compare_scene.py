@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core.experiments.store import Summary
-from dashboard.components import comparison, explain, gallery, pickers, state
+from dashboard.components import comparison, explain, gallery, opening, pickers, state
 from dashboard.components.comparison import Comparison
 from dashboard.components.data import DatasetGrid
 from dashboard.components.state import Address
@@ -58,8 +58,7 @@ def make_scene(address: Address, grid: DatasetGrid) -> Scene:
     untrained = address.choice("untrained", ("1", "0"), "0") == "1"
     chosen = address.configuration(grid.summaries)
     most = min(pickers.MAX_NEIGHBORS, grid.run(chosen).about.top)
-    default = min(pickers.DEFAULT_NEIGHBORS, most)
-    k = address.number("k", min(pickers.MIN_NEIGHBORS, most), most, default, "the number of neighbors")
+    k = opening.number_of_neighbors(address, most)
     query = address.number("query", 0, len(grid.dataset) - 1, 0, "picture number")
     scene = Scene(address, grid, comparison.load(grid, k, untrained), chosen, k, most, query, untrained)
     scene.shown = state.query_params(chosen, k=k, query=query)

@@ -5,9 +5,9 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
-from core.errors import GridError, UserError
+from core.errors import GridError
 from core.experiments.store import Summary
-from dashboard.components import data, explain, layouts, pickers, scatter, state
+from dashboard.components import data, explain, layouts, opening, pickers, scatter, state
 from dashboard.components import points_panel as panel
 from dashboard.components.data import DatasetGrid, Evaluation
 from dashboard.components.layouts import Stack
@@ -37,44 +37,14 @@ def show() -> None:
         "Every point is a picture; those that a layer takes for similar lie together. "
         "Press **Play** to go through the layers and see the classes come apart."
     )
-    address = state.read()
-    names = data.dataset_names()
-    if not names:
-        st.info(
-            "There are no datasets here yet. This computes experiments:", icon=":material/hourglass_empty:"
-        )
-        st.code("python -m core grid run --dataset FOLDER --model MODEL", language="bash")
-        return
-    name = address.dataset(names)
-    try:
-        grid = data.load(name)
-    except UserError as error:
-        pickers.dataset(names, name)
-        st.error(state.plain(str(error)), icon=":material/error:")
-        return
-    if grid.summaries:
-        _embeddings(address, names, grid)
-    else:
-        pickers.dataset(names, name)
-        st.info(
-            f"No experiments of {state.quoted(grid.dataset.title)} can be shown yet. This computes them:",
-            icon=":material/hourglass_empty:",
-        )
-        st.code(f"python -m core grid run --dataset {name} --model MODEL", language="bash")
-        _tell(st.container(), address.notices, grid.notices)
+    opening.page(_embeddings)
 
 
 def _embeddings(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     dataset = grid.dataset
     chosen = address.configuration(grid.summaries, default=_first(grid))
     most = min(pickers.MAX_NEIGHBORS, grid.run(chosen).about.top)
-    k = address.number(
-        "k",
-        min(pickers.MIN_NEIGHBORS, most),
-        most,
-        min(pickers.DEFAULT_NEIGHBORS, most),
-        "the number of neighbors",
-    )
+    k = opening.number_of_neighbors(address, most)
     picked = None
     if "query" in address.asked:
         picked = address.number("query", 0, len(dataset) - 1, 0, "picture number")
@@ -102,7 +72,7 @@ def _embeddings(address: Address, names: Sequence[str], grid: DatasetGrid) -> No
                 _table(grid, chosen, points)
         with right:
             panel.show(grid, chosen, points, method, picked, found, trouble, selected, k, most)
-    _tell(notices, address.notices, grid.notices)
+    opening.tell(notices, address.notices, grid.notices)
     state.write(
         state.query_params(chosen, k=k, query=picked)
         | {
@@ -333,17 +303,6 @@ def _neighbors(grid: DatasetGrid, chosen: Summary, k: int) -> tuple[Evaluation |
         return data.evaluation(grid, chosen.configuration, k), ""
     except GridError as error:
         return None, f"The neighbors can't be shown: {error}"
-
-
-def _tell(place: st.delta_generator.DeltaGenerator, asked: Sequence[str], unreadable: Sequence[str]) -> None:
-    for sentence in asked:
-        place.warning(sentence, icon=":material/info:")
-    if unreadable:
-        sentences = "\n".join(f"- {state.plain(sentence)}" for sentence in unreadable)
-        place.warning(
-            f"Some experiments can't be read and are left out; all others work.\n{sentences}",
-            icon=":material/warning:",
-        )
 
 
 show()

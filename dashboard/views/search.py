@@ -6,10 +6,10 @@ import numpy as np
 import streamlit as st
 
 from core.datasets import Dataset
-from core.errors import GridError, UserError
+from core.errors import GridError
 from core.experiments import evaluate
 from core.experiments.store import Summary
-from dashboard.components import charts, data, explain, gallery, palette, pickers, state
+from dashboard.components import charts, data, explain, gallery, opening, palette, pickers, state
 from dashboard.components.data import DatasetGrid, Evaluation
 from dashboard.components.state import Address
 
@@ -25,23 +25,7 @@ def show() -> None:
     st.markdown(
         "Choose a picture and see which others a network takes for similar; then change how it looks at them."
     )
-    address = state.read()
-    names = data.dataset_names()
-    if not names:
-        _no_datasets()
-        return
-    name = address.dataset(names)
-    try:
-        grid = data.load(name)
-    except UserError as error:
-        pickers.dataset(names, name, _WIDE)
-        st.error(state.plain(str(error)), icon=":material/error:")
-        state.write({"dataset": name})
-        return
-    if grid.summaries:
-        _search(address, names, grid)
-    else:
-        _nothing_computed(address, names, grid)
+    opening.page(_search, _pictures)
 
 
 def _search(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
@@ -49,13 +33,7 @@ def _search(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     chosen = address.configuration(grid.summaries)
     about = grid.run(chosen).about
     most = min(pickers.MAX_NEIGHBORS, about.top)
-    k = address.number(
-        "k",
-        min(pickers.MIN_NEIGHBORS, most),
-        most,
-        min(pickers.DEFAULT_NEIGHBORS, most),
-        "number of neighbors",
-    )
+    k = opening.number_of_neighbors(address, most)
     query = address.number("query", 0, len(dataset) - 1, 0, "picture number")
     untrained = address.choice("untrained", ("1", "0"), "0") == "1"
 
@@ -71,7 +49,7 @@ def _search(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     notices = st.container()
     _results(grid, chosen, query, k)
     browsing = _browse(address, dataset, query)
-    _tell(notices, [*address.notices], grid.notices)
+    opening.tell(notices, address.notices, grid.notices)
     state.write(
         state.query_params(chosen, k=k, query=query) | {"untrained": 1 if untrained else None} | browsing
     )
@@ -290,29 +268,7 @@ def _cost(grid: DatasetGrid, chosen: Summary) -> None:
     st.caption("  ·  ".join(parts), help=explain.COST, width="stretch")
 
 
-def _tell(place: st.delta_generator.DeltaGenerator, asked: Sequence[str], unreadable: Sequence[str]) -> None:
-    if asked:
-        _listed(place, "Not all that was asked for exists:", asked)
-    if unreadable:
-        sentences = [state.plain(sentence) for sentence in unreadable]
-        _listed(place, "Some experiments can't be read and are left out; all others work:", sentences)
-
-
-def _listed(place: st.delta_generator.DeltaGenerator, opening: str, sentences: Sequence[str]) -> None:
-    place.warning("\n".join([opening, *(f"- {one}" for one in sentences)]), icon=":material/warning:")
-
-
-def _nothing_computed(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
-    name = grid.dataset.name
-    pickers.dataset(names, name, _WIDE)
-    st.info(
-        f"No experiments of {state.quoted(grid.dataset.title)} can be shown yet. This computes them:",
-        icon=":material/hourglass_empty:",
-    )
-    st.code(f"python -m core grid run --dataset {name} --model MODEL", language="bash")
-    st.caption("`python -m core models` lists the models there are.")
-    _tell(st.container(), address.notices, grid.notices)
-    state.write({"dataset": name})
+def _pictures(grid: DatasetGrid) -> None:
     st.header("The pictures")
     gallery.show(
         [gallery.tile(grid.dataset, item) for item in range(min(_PER_PAGE, len(grid.dataset)))],
@@ -320,14 +276,6 @@ def _nothing_computed(address: Address, names: Sequence[str], grid: DatasetGrid)
         size=88,
         label="Pictures of the dataset",
     )
-
-
-def _no_datasets() -> None:
-    st.info(
-        "There are no datasets here yet. This computes experiments on a folder of class-named folders of pictures:",
-        icon=":material/hourglass_empty:",
-    )
-    st.code("python -m core grid run --dataset FOLDER --model MODEL", language="bash")
 
 
 show()

@@ -1,0 +1,77 @@
+"""How every page of experiments begins: with a dataset's grid, or with what to do when there is none."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from core.errors import UserError
+from dashboard.components import data, pickers, state
+from dashboard.components.data import DatasetGrid
+from dashboard.components.state import Address
+
+_MOST_TOLD = 8
+
+
+def page(
+    draw: Callable[[Address, Sequence[str], DatasetGrid], None],
+    otherwise: Callable[[DatasetGrid], None] = lambda grid: None,
+) -> None:
+    """Read the address and the experiments of its dataset, and draw the page with them.
+
+    Parameters
+    ----------
+    draw : given the address, the names of all datasets, and the grid, which has experiments.
+    otherwise : drawn below the sentence that says that a dataset has no experiments.
+    """
+    address = state.read()
+    names = data.dataset_names()
+    if not names:
+        _how_to_begin(
+            "There are no datasets here yet. This computes experiments on a folder of class-named folders:"
+        )
+        return
+    name = address.dataset(names)
+    try:
+        grid = data.load(name)
+    except UserError as error:
+        pickers.dataset(names, name)
+        st.error(state.plain(str(error)), icon=":material/error:")
+        state.write({"dataset": name})
+        return
+    if grid.summaries:
+        draw(address, names, grid)
+        return
+    pickers.dataset(names, name)
+    _how_to_begin(
+        f"No experiments of {state.quoted(grid.dataset.title)} can be shown yet. This computes them:", name
+    )
+    tell(st.container(), address.notices, grid.notices)
+    state.write({"dataset": name})
+    otherwise(grid)
+
+
+def number_of_neighbors(address: Address, most: int) -> int:
+    """The k that the address asks for, of at most as many neighbors as there are."""
+    least, usual = (min(number, most) for number in (pickers.MIN_NEIGHBORS, pickers.DEFAULT_NEIGHBORS))
+    return address.number("k", least, most, usual, "number of neighbors")
+
+
+def tell(place: st.delta_generator.DeltaGenerator, asked: Sequence[str], unreadable: Sequence[str]) -> None:
+    """Put into a place what the address asked for in vain, and what could not be read."""
+    if asked:
+        _listed(place, "Not all that was asked for exists:", asked)
+    if unreadable:
+        sentences = [state.plain(sentence) for sentence in unreadable]
+        _listed(place, "Some experiments can't be read and are left out; all others work:", sentences)
+
+
+def _listed(place: st.delta_generator.DeltaGenerator, opening: str, sentences: Sequence[str]) -> None:
+    more = [f"and {len(sentences) - _MOST_TOLD} more"] if len(sentences) > _MOST_TOLD else []
+    lines = [opening, *(f"- {one}" for one in [*sentences[:_MOST_TOLD], *more])]
+    place.warning("\n".join(lines), icon=":material/warning:")
+
+
+def _how_to_begin(sentence: str, dataset: str = "FOLDER") -> None:
+    st.info(sentence, icon=":material/hourglass_empty:")
+    st.code(f"python -m core grid run --dataset {dataset} --model MODEL", language="bash")
+    st.caption("`python -m core models` lists the models there are.")
