@@ -109,7 +109,7 @@ def _grid_run(options: argparse.Namespace) -> None:
         top=options.top,
     )
     request.check()
-    found = [datasets.find(name, out) for name in options.dataset]
+    found = [datasets.find(name, out, settings.GRID_DIR) for name in options.dataset]
     chosen = list({dataset.name: dataset for dataset in found}.values())
     with _Bar() as bar:
         bar.stage("starting TensorFlow", 1)

@@ -67,20 +67,22 @@ def names(grid_dir: Path | None = None) -> list[str]:
     return sorted(path.parent.name for path in (grid_dir or settings.GRID_DIR).glob(f"*/{_DESCRIPTION}"))
 
 
-def find(name_or_folder: str, grid_dir: Path | None = None) -> Dataset:
-    """A dataset by its name in a grid folder, or a folder of class-named folders.
+def find(name_or_folder: str, *grid_dirs: Path) -> Dataset:
+    """A dataset by its name in one of some grid folders, the first that has it, or a folder of class-named folders.
 
     Raises
     ------
     UnknownNameError : it is neither.
     DatasetError : it is there but can't be read.
     """
-    valid = names(grid_dir)
-    if name_or_folder in valid:
-        return load((grid_dir or settings.GRID_DIR) / name_or_folder)
+    grid_dirs = grid_dirs or (settings.GRID_DIR,)
+    for grid_dir in grid_dirs:
+        if name_or_folder in names(grid_dir):
+            return load(grid_dir / name_or_folder)
     folder = Path(name_or_folder).expanduser()
     if folder.is_dir():
         return load(folder) if (folder / _DESCRIPTION).is_file() else scan(folder)
+    valid = dict.fromkeys(name for grid_dir in grid_dirs for name in names(grid_dir))
     raise UnknownNameError("dataset", name_or_folder, [*valid, "or a folder of class-named folders"])
 
 

@@ -203,6 +203,19 @@ def core(*arguments, **environment):
     )
 
 
+def test_a_shipped_dataset_goes_into_any_grid_by_its_name(tmp_path):
+    arguments = ["--model", "squeezenet", "--weights", "untrained", "--layer", "conv1_activation"]
+    arguments += ["--pooling", "avg", "--metric", "cosine", "--out", tmp_path]
+    run = core("grid", "run", "--dataset", "emoji200", *arguments)
+    assert run.returncode == 0, run.stderr
+    there = store.Grid(tmp_path)
+    shipped = store.Grid(settings.GRID_DIR).dataset("emoji200")
+    dataset = there.dataset("emoji200")
+    assert dataset.path(7) == shipped.path(7)
+    found = there.run(dataset, "squeezenet", "untrained").neighbors("conv1_activation", "avg", "cosine")
+    assert found.ids.shape == (200, 20)
+
+
 def test_killed_in_the_middle_it_goes_on_with_the_models_that_are_missing(dataset, tmp_path):
     out = tmp_path / "grid"
     arguments = ["grid", "run", "--dataset", dataset.images, "--model", "mobilenet", "--model", "mobilenetv2"]
