@@ -8,6 +8,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -84,6 +85,10 @@ def _parser() -> argparse.ArgumentParser:
 
     models = _command(commands, "models", _models, "list the models, their layers and weights")
     models.add_argument("--json", action="store_true")
+    serve = _command(commands, "serve", _serve, "serve the dashboard with its REST API, or the API alone")
+    serve.add_argument("--api-only", action="store_true", help="without the pages")
+    serve.add_argument("--host", default="127.0.0.1")
+    serve.add_argument("--port", type=int, default=8501)
     return parser
 
 
@@ -263,6 +268,31 @@ def _models(options: argparse.Namespace) -> None:
             row["layers"] = [{**asdict(layer), "depth": depth} for depth, layer in enumerate(model.layers, 1)]
         rows.append(row)
     _print(rows, options.json, "")
+
+
+def _serve(options: argparse.Namespace) -> None:
+    import subprocess
+
+    if not options.api_only:
+        script = Path(__file__).resolve().parent.parent / "scripts" / "serve.py"
+        with suppress(KeyboardInterrupt):
+            subprocess.run(
+                [sys.executable, script, "--host", options.host, "--port", str(options.port)], check=False
+            )
+        return
+    import uvicorn
+    from starlette.applications import Starlette
+
+    from core import api, pictures
+
+    print(f"The API is at http://{options.host}:{options.port}/api/docs", file=sys.stderr)
+    with suppress(KeyboardInterrupt):
+        uvicorn.run(
+            Starlette(routes=[*api.routes(), *pictures.routes()]),
+            host=options.host,
+            port=options.port,
+            log_level="warning",
+        )
 
 
 def _grid_folder(options: argparse.Namespace) -> Path:

@@ -88,3 +88,7 @@ LIVE_MODELS: int = _setting("LIVE_MODELS", 3)
 LIVE_INDEXES: int = _setting("LIVE_INDEXES", 16)
 LIVE_INDEX_BYTES: int = _setting("LIVE_INDEX_BYTES", 64_000_000)
 LIVE_PASSES: int = _setting("LIVE_PASSES", 2)
+
+# REST API: requests worked on at a time, and those that may wait; one more is answered with 429.
+API_CONCURRENCY: int = _setting("API_CONCURRENCY", 4)
+API_QUEUE: int = _setting("API_QUEUE", 60)

@@ -11,11 +11,11 @@ import streamlit as st
 # Streamlit puts this file's folder on the path; our packages lie one above.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from dashboard import pictures
+from core import api, pictures
 from dashboard.components import layouts, plotly_js
 
 _base = st.get_option("server.baseUrlPath") or ""
 app = st.App(
     Path(__file__).resolve().parent / "navigation.py",
-    routes=[route for part in (pictures, layouts, plotly_js) for route in part.routes(_base)],
+    routes=[route for part in (api, pictures, layouts, plotly_js) for route in part.routes(_base)],
 )

@@ -16,7 +16,7 @@ from PIL import Image
 
 from core import images, settings
 from core.datasets import Dataset
-from core.errors import GridError, UnknownNameError, UserError
+from core.errors import GridError, UnknownNameError, UserError, WeightsError
 from core.experiments.store import Configuration, Grid, Summary
 from core.models import extractor, weights, zoo
 from core.search.index import Index
@@ -94,7 +94,9 @@ class Engine:
         part = (*key, configuration.layer, configuration.pooling)
 
         def make() -> extractor.Extractor:
-            graph = self._graphs.get(key, lambda: weights.load(model, _loadable(configuration.weights))[0])
+            graph = self._graphs.get(
+                key, lambda: weights.load(model, _loadable(model, configuration.weights))[0]
+            )
             return extractor.Extractor(model, graph, [configuration.layer], [configuration.pooling], 1)
 
         return self._networks.get(part, make)
@@ -178,9 +180,13 @@ def as_configuration(configuration: Configuration | Summary) -> Configuration:
     return configuration.configuration if isinstance(configuration, Summary) else configuration
 
 
-def _loadable(slug: str) -> str:
+def _loadable(model: zoo.Model, slug: str) -> str:
+    """The weights as ``core.models.weights`` names them, if they can be loaded without a download."""
     if slug not in (weights.IMAGENET, weights.UNTRAINED):
         raise UnknownNameError("weights", slug, (weights.IMAGENET, weights.UNTRAINED))
+    here, sentence = weights.availability(model)
+    if slug == weights.IMAGENET and not here:
+        raise WeightsError(f"The ImageNet weights of {model.title} are not on this machine. {sentence}")
     return slug
 
 

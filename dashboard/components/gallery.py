@@ -97,7 +97,7 @@ def alt(item: Item) -> str:
 
 
 def source(dataset: Dataset, item_id: int) -> str:
-    """The address of a picture, from :mod:`dashboard.pictures`."""
+    """The address of a picture, from :mod:`core.pictures`."""
     base = (st.get_option("server.baseUrlPath") or "").strip("/")
     path = f"pictures/{quote(dataset.name, safe='')}/{item_id}?v={dataset.fingerprint[:12]}"
     return f"/{base}/{path}" if base else f"/{path}"

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from starlette.applications import Starlette
 
-from dashboard import pictures
+from core import pictures
 from dashboard.components import data, gallery
 from tests.dashboard.conftest import DATASET, http_get
 

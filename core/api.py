@@ -1,0 +1,395 @@
+"""The search over HTTP, for programs: ``/api/v1/...``, described at ``/api/docs``.
+
+Errors are problem details (RFC 9457). The work is done in threads, so that neither other requests
+nor the pages of the same server wait for it.
+"""
+
+import logging
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from http import HTTPStatus
+from typing import Annotated, Any
+
+import anyio
+from fastapi import FastAPI, Query, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.responses import HTMLResponse, JSONResponse, Response
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from starlette.datastructures import UploadFile
+from starlette.exceptions import HTTPException
+from starlette.routing import Mount
+
+from core import fetch, images, settings
+from core.api_docs import PAGE
+from core.datasets import Dataset
+from core.errors import GridError, ImageError, UnknownNameError, UserError, WeightsError
+from core.experiments.store import Configuration, Summary
+from core.models import weights, zoo
+from core.search import query, shared
+from core.search.engine import Engine
+
+MAX_NEIGHBORS = 100
+_MULTIPART, _JSON = "multipart/form-data", "application/json"
+# A form has a little more than the picture.
+_FORM_BYTES = 100_000
+_log = logging.getLogger(__name__)
+
+
+class SearchRequest(BaseModel):
+    """What to search for. What is left out of the configuration is taken from the best one of the dataset."""
+
+    model_config = ConfigDict(extra="forbid")
+
+    dataset: str = "objects200"
+    model: str | None = None
+    weights: str | None = None
+    layer: str | None = None
+    pooling: str | None = None
+    metric: str | None = None
+    k: int = Field(10, ge=1, le=MAX_NEIGHBORS)
+    crop: tuple[float, float, float, float] | None = Field(
+        None, description="left, top, right, bottom of the region to search with, as shares from 0 to 1"
+    )
+    vector: bool = Field(False, description="return the query's vector too")
+
+
+class UrlSearchRequest(SearchRequest):
+    """A search with the picture at a URL."""
+
+    url: str
+
+
+class Found(BaseModel):
+    """One of the nearest images."""
+
+    id: int
+    label: str
+    title: str
+    distance: float
+    picture: str
+
+
+class LabelVote(BaseModel):
+    """How many of the nearest images have a label."""
+
+    label: str
+    count: int
+
+
+class Times(BaseModel):
+    """Milliseconds. Loading a model at its first use counts in none of them."""
+
+    decode: float
+    features: float
+    search: float
+
+
+class SearchAnswer(BaseModel):
+    """The nearest images, nearest first."""
+
+    dataset: str
+    configuration: dict[str, str]
+    results: list[Found]
+    votes: list[LabelVote]
+    milliseconds: Times
+    vector: list[float] | None = None
+
+
+def routes(base_path: str = "") -> list[Mount]:
+    """The API as a route to mount, below the server's base path."""
+    base = base_path.strip("/")
+    prefix = f"/{base}" if base else ""
+    return [Mount(f"{prefix}/api", app=create(prefix))]
+
+
+def create(prefix: str = "", engine: Callable[[], Engine] = shared.engine) -> FastAPI:
+    """The application, whose paths begin behind ``/api``.
+
+    Parameters
+    ----------
+    prefix : what the addresses of pictures begin with.
+    engine : gives the engine to search with.
+    """
+    app = FastAPI(
+        title="Embedding Playground",
+        version="1",
+        description="Search a dataset with a picture, under a model, layer, pooling and metric of choice.",
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json",
+    )
+    gate = _Gate(settings.API_CONCURRENCY, settings.API_QUEUE)
+
+    @app.get("/docs", include_in_schema=False)
+    async def docs() -> HTMLResponse:
+        return HTMLResponse(PAGE)
+
+    @app.get("/v1/health", summary="Whether the server answers")
+    async def health() -> dict[str, str]:
+        return {"status": "ok"}
+
+    @app.get("/v1/datasets", summary="The datasets that can be searched")
+    def datasets() -> list[dict[str, Any]]:
+        grid = engine().grid
+        found = []
+        for name in grid.dataset_names():
+            try:
+                one = grid.dataset(name)
+            except UserError:
+                continue
+            found.append({"name": name, "title": one.title, "images": len(one), "classes": list(one.classes)})
+        return found
+
+    @app.get("/v1/models", summary="The models, their layers, and whether their ImageNet weights are here")
+    def models() -> list[dict[str, Any]]:
+        return [_describe(model) for model in zoo.MODELS.values()]
+
+    @app.get(
+        "/v1/configurations",
+        summary="The experiments of a dataset that can be searched under, the best first",
+    )
+    def configurations(dataset: Annotated[str, Query()] = "objects200") -> list[dict[str, Any]]:
+        searched = _dataset(engine(), dataset)
+        return [
+            {**_parts(one), "depth": one.depth, "dimensions": one.dimensions, "score_10": one.score_10}
+            for one in engine().searchable(searched)
+        ]
+
+    @app.post(
+        "/v1/search",
+        summary="The images of a dataset that are nearest to a picture",
+        response_model=SearchAnswer,
+        response_model_exclude_none=True,
+        openapi_extra={"requestBody": _request_body()},
+    )
+    async def search(request: Request) -> Response:
+        asked, data = await _read(request)
+        with gate:
+            answer = await anyio.to_thread.run_sync(
+                _search, engine(), asked, data, prefix, limiter=gate.limiter
+            )
+        return JSONResponse(answer.model_dump(exclude_none=True))
+
+    app.add_exception_handler(UserError, _user_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(ValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.middleware("http")(_last_resort)
+    return app
+
+
+class _Gate:
+    """So many requests at a time and so many more in the queue: a context to be in, or 429 when it is full."""
+
+    def __init__(self, concurrency: int, queue: int):
+        self.limiter = anyio.CapacityLimiter(concurrency)
+        self._most = concurrency + queue
+        self._inside = 0
+        self._lock = threading.Lock()
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._inside >= self._most:
+                raise HTTPException(
+                    HTTPStatus.TOO_MANY_REQUESTS,
+                    "Too many searches are under way; try again in a second.",
+                    {"Retry-After": "1"},
+                )
+            self._inside += 1
+
+    def __exit__(self, *_: object) -> None:
+        with self._lock:
+            self._inside -= 1
+
+
+def _search(engine: Engine, asked: SearchRequest, data: bytes | None, prefix: str) -> SearchAnswer:
+    dataset = _dataset(engine, asked.dataset)
+    configuration = _configuration(engine, dataset, asked)
+    if isinstance(asked, UrlSearchRequest):
+        data = fetch.fetch_image(asked.url)
+    started = time.perf_counter()
+    picture = images.decode_guarded(data or b"")
+    decode_ms = (time.perf_counter() - started) * 1000
+    answer = query.answer(engine, dataset, configuration, picture, asked.k, asked.crop)
+    version = dataset.fingerprint[:8]
+    return SearchAnswer(
+        dataset=dataset.name,
+        configuration=_parts(answer.configuration),
+        results=[
+            Found(
+                id=int(i),
+                label=dataset.items[i].label,
+                title=dataset.items[i].title,
+                distance=float(distance),
+                picture=f"{prefix}/pictures/{dataset.name}/{i}?v={version}",
+            )
+            for i, distance in zip(answer.ids, answer.distances, strict=True)
+        ],
+        votes=[LabelVote(label=vote.label, count=vote.count) for vote in answer.votes],
+        milliseconds=Times(decode=decode_ms, features=answer.features_ms, search=answer.search_ms),
+        vector=answer.vector.tolist() if asked.vector else None,
+    )
+
+
+def _dataset(engine: Engine, name: str) -> Dataset:
+    names = engine.grid.dataset_names()
+    if name not in names:
+        raise UnknownNameError("dataset", name, names)
+    return engine.grid.dataset(name)
+
+
+def _configuration(engine: Engine, dataset: Dataset, asked: SearchRequest) -> Configuration:
+    """What was asked for; the rest from the best experiment that has it, so that a model alone is enough."""
+    wanted = {part: getattr(asked, part) for part in _PARTS if getattr(asked, part) is not None}
+    if "model" in wanted:
+        # Before anything else, so that a wrong name is told as such.
+        model = zoo.get_model(wanted["model"])
+        if "layer" in wanted:
+            model.layer(wanted["layer"])
+    fitting = engine.searchable(dataset)
+    best = max(fitting, key=lambda one: sum(getattr(one, p) == v for p, v in wanted.items()), default=None)
+    if len(wanted) < len(_PARTS) and best is None:
+        raise GridError(
+            f"Dataset {dataset.name!r} has no experiment to choose from; name model, weights, layer, pooling and metric."
+        )
+    values = (_parts(best) if best is not None else {}) | wanted
+    if best is not None and values["model"] != best.model and "layer" not in wanted:
+        values["layer"] = zoo.get_model(values["model"]).layers[-1].name
+    return Configuration(**values)
+
+
+_PARTS = ("model", "weights", "layer", "pooling", "metric")
+
+
+def _parts(one: Configuration | Summary) -> dict[str, str]:
+    return {part: getattr(one, part) for part in _PARTS}
+
+
+def _describe(model: zoo.Model) -> dict[str, Any]:
+    here, sentence = weights.availability(model)
+    return {
+        "name": model.name,
+        "title": model.title,
+        "input_size": model.input_size,
+        "parameters": model.parameters,
+        "imagenet_weights_here": here,
+        "about": sentence,
+        "layers": [
+            {"name": layer.name, "depth": depth, "shape": layer.shape, "parameters": layer.parameters}
+            for depth, layer in enumerate(model.layers, 1)
+        ],
+    }
+
+
+async def _read(request: Request) -> tuple[SearchRequest, bytes | None]:
+    """The request's parameters, and the picture when it came along."""
+    kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
+    if kind not in (_MULTIPART, _JSON):
+        raise HTTPException(
+            HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
+            f"Send {_MULTIPART} with a file in the field image, or {_JSON} with a url.",
+        )
+    limit = settings.MAX_IMAGE_BYTES + _FORM_BYTES if kind == _MULTIPART else _FORM_BYTES
+    # Counted while it arrives: what the header says of the length is not to be trusted.
+    request = Request(request.scope, _limited(request.receive, limit))
+    if kind == _JSON:
+        return UrlSearchRequest.model_validate_json(await request.body() or b"null"), None
+    async with request.form(max_files=1, max_fields=20) as form:
+        fields: dict[str, Any] = {name: value for name, value in form.multi_items() if isinstance(value, str)}
+        picture = form.get("image")
+        if not isinstance(picture, UploadFile):
+            raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "The field image must hold a file.")
+        if "crop" in fields:
+            fields["crop"] = tuple(fields["crop"].split(","))
+        return SearchRequest.model_validate(fields), await picture.read()
+
+
+def _limited(receive: Callable[[], Awaitable[Any]], limit: int) -> Callable[[], Awaitable[Any]]:
+    received = 0
+
+    async def counted() -> Any:
+        nonlocal received
+        message = await receive()
+        received += len(message.get("body", b""))
+        if received > limit:
+            raise HTTPException(
+                HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+                f"The request is larger than the {limit / 1e6:g} MB allowed.",
+            )
+        return message
+
+    return counted
+
+
+def _problem(
+    request: Request, status: int, detail: str, headers: dict[str, str] | None = None
+) -> JSONResponse:
+    """Problem details as RFC 9457 lays them out."""
+    return JSONResponse(
+        {
+            "type": "about:blank",
+            "title": HTTPStatus(status).phrase,
+            "status": status,
+            "detail": detail,
+            "instance": request.url.path,
+        },
+        status,
+        headers,
+        "application/problem+json",
+    )
+
+
+async def _user_error(request: Request, error: Exception) -> Response:
+    status = HTTPStatus.UNPROCESSABLE_ENTITY
+    if isinstance(error, UnknownNameError) and error.kind == "dataset":
+        status = HTTPStatus.NOT_FOUND
+    elif isinstance(error, ImageError | fetch.FetchError):
+        status = HTTPStatus.BAD_REQUEST
+    elif isinstance(error, WeightsError | GridError):
+        status = HTTPStatus.SERVICE_UNAVAILABLE
+    sentence = str(error)
+    return _problem(request, status, sentence[:1].upper() + sentence[1:])
+
+
+async def _invalid(request: Request, error: Exception) -> Response:
+    found = error.errors()  # type: ignore[attr-defined]
+    broken = any(one["type"] == "json_invalid" for one in found)
+    sentences = [f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in found[:8]]
+    status = HTTPStatus.BAD_REQUEST if broken else HTTPStatus.UNPROCESSABLE_ENTITY
+    return _problem(request, status, "; ".join(sentences))
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    return _problem(request, error.status_code, error.detail, dict(error.headers or {}))
+
+
+async def _last_resort(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
+    try:
+        return await call_next(request)
+    except Exception:
+        _log.exception("A request to %s failed", request.url.path)
+        return _problem(
+            request,
+            HTTPStatus.INTERNAL_SERVER_ERROR,
+            "Something went wrong here; the server's log says what.",
+        )
+
+
+def _request_body() -> dict[str, Any]:
+    """What OpenAPI can't see, since the body is one of two kinds."""
+    form = SearchRequest.model_json_schema()
+    form["properties"] = {"image": {"type": "string", "format": "binary"}, **form["properties"]}
+    form["properties"]["crop"] = {
+        "type": "string",
+        "description": "four shares from 0 to 1, as 0.1,0.1,0.9,0.9",
+    }
+    form["required"] = ["image"]
+    return {
+        "required": True,
+        "content": {
+            _MULTIPART: {"schema": form},
+            _JSON: {"schema": UrlSearchRequest.model_json_schema()},
+        },
+    }

@@ -1,0 +1,291 @@
+"""The REST API over the shipped datasets, with a real model."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import numpy as np
+import pytest
+from starlette.testclient import TestClient
+
+from core import api, images, settings
+from core.experiments.store import Configuration
+from core.models import extractor, weights, zoo
+from core.search import engine as engines
+from core.search import shared
+from tests.conftest import ROOT, free_port
+
+CONFIGURATION = {
+    "model": "efficientnet-lite0",
+    "weights": "imagenet",
+    "layer": "block6_output",
+    "pooling": "avg",
+    "metric": "cosine",
+}
+SEARCH = "/v1/search"
+
+
+@pytest.fixture(scope="module")
+def picture() -> bytes:
+    return shared.engine().grid.dataset("objects200").path(3).read_bytes()
+
+
+@pytest.fixture
+def client() -> TestClient:
+    return TestClient(api.create(), raise_server_exceptions=False)
+
+
+def post(client: TestClient, picture: bytes, **fields):
+    return client.post(SEARCH, files={"image": ("picture.webp", picture)}, data=fields)
+
+
+def assert_problem(response, status: int, *words: str):
+    assert response.status_code == status, response.text
+    assert response.headers["content-type"] == "application/problem+json"
+    problem = response.json()
+    assert set(problem) == {"type", "title", "status", "detail", "instance"}
+    assert problem["status"] == status
+    for word in words:
+        assert word in problem["detail"]
+    assert "Traceback" not in response.text
+
+
+def test_a_picture_finds_itself_first_with_votes_and_times(client, picture):
+    response = post(client, picture, k="5", **CONFIGURATION)
+    assert response.status_code == 200
+    answer = response.json()
+    assert answer["configuration"] == CONFIGURATION
+    assert answer["results"][0]["id"] == 3
+    distances = [found["distance"] for found in answer["results"]]
+    assert len(distances) == 5 and distances == sorted(distances)
+    assert sum(vote["count"] for vote in answer["votes"]) == 5
+    assert all(answer["milliseconds"][part] > 0 for part in ("decode", "features", "search"))
+    assert "vector" not in answer
+
+
+def test_without_a_configuration_the_best_one_here_is_used_and_named(client, picture):
+    engine = shared.engine()
+    best = engine.searchable(engine.grid.dataset("emoji200"))[0]
+    answer = post(client, picture, dataset="emoji200", k="2").json()
+    assert answer["configuration"] == {part: getattr(best, part) for part in CONFIGURATION}
+
+
+def test_a_region_is_searched(client, picture):
+    whole = post(client, picture, vector="true", **CONFIGURATION).json()
+    part = post(client, picture, vector="true", crop="0.1,0.1,0.6,0.6", **CONFIGURATION).json()
+    assert whole["vector"] != part["vector"]
+
+
+@pytest.fixture
+def web(picture, monkeypatch) -> str:
+    """A URL of the picture on a server of this machine, which the settings allow for this test."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(picture)
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(settings, "FETCH_PRIVATE", True)
+    monkeypatch.setattr(settings, "FETCH_PORTS", (80, 443, server.server_port))
+    yield f"http://127.0.0.1:{server.server_port}/picture"
+    server.shutdown()
+
+
+def test_a_file_gives_the_same_vector_whichever_way_it_comes_in(client, picture, web):
+    engine = shared.engine()
+    path = engine.grid.dataset("objects200").path(3)
+    expected = engine.embed(images.read(path), Configuration(**CONFIGURATION)).vector
+    uploaded = post(client, picture, vector="true", **CONFIGURATION).json()["vector"]
+    fetched = client.post(SEARCH, json={"url": web, "vector": True, **CONFIGURATION}).json()["vector"]
+    model = zoo.get_model(CONFIGURATION["model"])
+    network = extractor.Extractor(model, weights.load(model, "imagenet")[0], [CONFIGURATION["layer"]])
+    [batch] = network.batches([path])
+    in_grid = network(batch.pixels)[CONFIGURATION["layer"], "avg"][0]
+    for vector in (uploaded, fetched, in_grid):
+        np.testing.assert_array_equal(np.array(vector, np.float32), expected)
+
+
+def test_the_lists_name_what_there_is(client):
+    assert {one["name"] for one in client.get("/v1/datasets").json()} >= {"objects200", "emoji200"}
+    assert len(client.get("/v1/models").json()) == 14
+    rows = client.get("/v1/configurations", params={"dataset": "emoji200"}).json()
+    assert rows and rows[0]["weights"] == "imagenet"
+    assert client.get("/v1/health").json() == {"status": "ok"}
+
+
+def test_the_description_names_every_path_and_the_page_shows_it(client):
+    paths = client.get("/openapi.json").json()["paths"]
+    assert set(paths) == {
+        f"/v1/{one}" for one in ("search", "datasets", "models", "configurations", "health")
+    }
+    body = paths[SEARCH]["post"]["requestBody"]["content"]
+    assert set(body) == {"multipart/form-data", "application/json"}
+    page = client.get("/docs")
+    assert page.status_code == 200 and "//cdn" not in page.text
+
+
+@pytest.mark.parametrize(
+    ("fields", "status", "word"),
+    [
+        ({"dataset": "nothing"}, 404, "objects200"),
+        ({"dataset": "../../etc"}, 404, "objects200"),
+        ({"model": "nothing"}, 422, "efficientnet-lite0"),
+        ({"layer": "nothing"}, 422, "block6_output"),
+        ({"pooling": "nothing"}, 422, "avg, max"),
+        ({"metric": "nothing"}, 422, "cosine, euclidean"),
+        ({"weights": "file-12345678"}, 422, "imagenet"),
+        ({"k": "0"}, 422, "k: "),
+        ({"k": "101"}, 422, "k: "),
+        ({"k": "nan"}, 422, "k: "),
+        ({"crop": "0,0,1"}, 422, "crop"),
+        ({"crop": "0.5,0,0.5,1"}, 422, "shares from 0 to 1"),
+        ({"crop": "nan,0,1,1"}, 422, "shares from 0 to 1"),
+        ({"unheard": "of"}, 422, "unheard"),
+        ({"layer": "stem_activation", "pooling": "flatten"}, 422, "MB allowed"),
+    ],
+)
+def test_what_cannot_be_searched_is_told(client, picture, fields, status, word):
+    assert_problem(post(client, picture, **{**CONFIGURATION, **fields}), status, word)
+
+
+def test_weights_that_are_not_here_are_never_downloaded_for_a_stranger(client, picture, monkeypatch):
+    monkeypatch.setattr(weights, "availability", lambda model: (False, "Keras downloads them."))
+    monkeypatch.setattr(engines.weights, "load", lambda *a, **k: pytest.fail("it was loaded"))
+    fresh = engines.Engine(shared.engine().grid)
+    client = TestClient(api.create(engine=lambda: fresh))
+    assert_problem(post(client, picture, **CONFIGURATION), 503, "not on this machine")
+
+
+@pytest.mark.parametrize("data", [b"", b"junk", b"<svg/>", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
+def test_what_is_no_picture_is_told(client, data):
+    assert_problem(post(client, data, **CONFIGURATION), 400)
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1/", "file:///etc/passwd", "http://10.0.0.1/x", "nonsense"])
+def test_a_url_that_may_not_be_fetched_is_told(client, url):
+    assert_problem(client.post(SEARCH, json={"url": url}), 400)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind", "status"),
+    [
+        (b"{", "application/json", 400),
+        (b"\xff\xfe", "application/json", 400),
+        (b"", "application/json", 422),
+        (b"[]", "application/json", 422),
+        (b'{"url": 3}', "application/json", 422),
+        (b"{}", "application/json", 422),
+        (b'{"url": "' + b"x" * 200_000 + b'"}', "application/json", 413),
+        (b"x", "text/plain", 415),
+        (b"x", "", 415),
+        (b"x", "multipart/form-data", 400),
+        (b"x", "multipart/form-data; boundary=b", 400),
+        (b"--b\r\n", "multipart/form-data; boundary=b", 422),
+    ],
+)
+def test_a_body_of_the_wrong_kind_is_told(client, content, kind, status):
+    response = client.post(SEARCH, content=content, headers={"content-type": kind})
+    assert_problem(response, status)
+
+
+def test_a_body_too_large_is_refused_while_it_arrives(client, monkeypatch):
+    monkeypatch.setattr(settings, "MAX_IMAGE_BYTES", 50_000)
+    assert_problem(post(client, b"x" * 400_000), 413, "MB allowed")
+
+
+def test_unknown_paths_and_methods_are_problems_too(client):
+    assert_problem(client.get("/v1/nothing"), 404)
+    assert_problem(client.get(SEARCH), 405)
+
+
+def test_a_bug_is_logged_and_not_shown(picture, caplog):
+    def broken():
+        raise RuntimeError("secret")
+
+    client = TestClient(api.create(engine=broken), raise_server_exceptions=False)
+    response = post(client, picture)
+    assert_problem(response, 500)
+    assert "secret" not in response.text and "secret" in caplog.text
+
+
+class Slow:
+    """An engine that waits until it is let go."""
+
+    def __init__(self):
+        self.go = threading.Event()
+        self.grid = shared.engine().grid
+
+    def __getattr__(self, name: str) -> Callable:
+        self.go.wait(20)
+        return getattr(shared.engine(), name)
+
+
+def test_thirty_two_at_once_are_all_answered(picture):
+    with TestClient(api.create()) as client, ThreadPoolExecutor(32) as pool:
+        answers = list(pool.map(lambda _: post(client, picture, **CONFIGURATION), range(32)))
+    assert {answer.status_code for answer in answers} == {200}
+    assert len({json.dumps(answer.json()["results"]) for answer in answers}) == 1
+
+
+def test_over_the_limit_the_answer_is_429_and_the_rest_goes_on(picture, monkeypatch):
+    monkeypatch.setattr(settings, "API_CONCURRENCY", 1)
+    monkeypatch.setattr(settings, "API_QUEUE", 1)
+    slow = Slow()
+    with TestClient(api.create(engine=lambda: slow)) as client, ThreadPoolExecutor(3) as pool:
+        waiting = [pool.submit(post, client, picture, **CONFIGURATION) for _ in range(2)]
+        # Both have their places once they have been read.
+        time.sleep(1)
+        refused = post(client, picture, **CONFIGURATION)
+        assert client.get("/v1/health").status_code == 200
+        slow.go.set()
+        assert [task.result().status_code for task in waiting] == [200, 200]
+    assert_problem(refused, 429, "try again")
+    assert refused.headers["retry-after"] == "1"
+
+
+def test_the_api_alone_is_served_and_stops_quietly(picture, tmp_path):
+    port = free_port()
+    log = tmp_path / "log"
+    with log.open("wb") as out:
+        server = subprocess.Popen(
+            [sys.executable, "-m", "core", "serve", "--api-only", "--port", str(port)],
+            cwd=ROOT,
+            env=os.environ,
+            stdout=out,
+            stderr=out,
+        )
+    try:
+        base = f"http://127.0.0.1:{port}"
+        health = _get(f"{base}/api/v1/health")
+        assert json.loads(health) == {"status": "ok"}
+        assert _get(f"{base}/pictures/objects200/3")[:4] == b"RIFF"
+    finally:
+        server.send_signal(signal.SIGINT)
+        assert server.wait(20) == 0
+    assert "Traceback" not in log.read_text()
+
+
+def _get(url: str) -> bytes:
+    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+    for _ in range(200):
+        try:
+            with opener.open(url, timeout=10) as answer:
+                return answer.read()
+        except urllib.error.URLError:
+            time.sleep(0.1)
+    pytest.fail(f"{url} did not answer")
