@@ -15,6 +15,7 @@ _PAGES = (
     ("search", "Search", ":material/image_search:"),
     ("embeddings", "Embeddings", ":material/scatter_plot:"),
     ("compare", "Compare", ":material/compare:"),
+    ("live", "Your picture", ":material/add_photo_alternate:"),
 )
 
 st.set_page_config(

@@ -1,0 +1,170 @@
+"""How a reader's own pictures come in: uploads, an address, the clipboard, the camera, or a sample.
+
+Every one goes through the guarded decoder and none is written to disk. What came in is kept in the
+session, a few pictures at a time.
+"""
+
+import base64
+import binascii
+import hashlib
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+
+from core import fetch, images, settings
+from core.datasets import Dataset
+from core.errors import UserError
+from dashboard.components import gallery, state
+
+_HERE = Path(__file__).parent
+_PICTURES = "live-pictures"
+_CURRENT = "live-current"
+_REFUSED = "live-refused"
+_MOST = 8
+_SAMPLES = 8
+_paste = st.components.v2.component(
+    "playground_paste",
+    html='<button type="button" class="paste"></button>',
+    css=(_HERE / "paste.css").read_text("utf-8"),
+    js=(_HERE / "paste.js").read_text("utf-8"),
+)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture to search with; ``key`` tells it from the others."""
+
+    key: str
+    name: str
+    image: Image.Image
+    decode_ms: float
+
+
+def pictures() -> dict[str, Picture]:
+    """What came in, by key, the oldest first."""
+    return st.session_state.setdefault(_PICTURES, {})
+
+
+def current() -> Picture | None:
+    """The one that is searched with."""
+    return pictures().get(st.session_state.get(_CURRENT, ""))
+
+
+def choose(key: str) -> None:
+    """Search with another one of those that came in."""
+    st.session_state[_CURRENT] = key
+
+
+def show(dataset: Dataset) -> None:
+    """The ways in, and what was refused."""
+    ways = ["Upload", "Address", "Paste", "Camera", "Sample"]
+    st.session_state.setdefault("live-way", ways[0])
+    way = st.segmented_control("How does your picture come in?", ways, key="live-way", required=True)
+    if way == "Upload":
+        st.file_uploader(
+            "Your pictures",
+            type=[suffix.removeprefix(".") for suffix in sorted(images.SUFFIXES)],
+            accept_multiple_files=True,
+            key="live-upload",
+            on_change=_uploaded,
+            help="Several pictures become several searches. They are not kept on the server.",
+        )
+    elif way == "Address":
+        with st.form("live-address", border=False):
+            st.text_input(
+                "Address of a picture", placeholder="https://example.org/picture.jpg", key="live-url"
+            )
+            st.form_submit_button("Fetch it", on_click=_fetched)
+    elif way == "Paste":
+        _paste(key="live-paste", data={"most": settings.MAX_IMAGE_BYTES}, on_pasted_change=_pasted)
+    elif way == "Camera":
+        st.camera_input("Take a picture", key="live-camera", on_change=_photographed)
+    else:
+        step = max(1, len(dataset) // _SAMPLES)
+        gallery.show(
+            [
+                gallery.tile(dataset, i, title=dataset.items[i].title)
+                for i in range(step // 2, len(dataset), step)
+            ],
+            key="live-samples",
+            on_pick=lambda i: from_dataset(dataset, i),
+            size=88,
+            label="Sample pictures",
+        )
+    for sentence in st.session_state.pop(_REFUSED, []):
+        st.error(sentence, icon=":material/error:")
+
+
+def from_dataset(dataset: Dataset, item_id: int) -> None:
+    """Search with a picture of a dataset."""
+    item = dataset.items[item_id]
+    try:
+        started = time.perf_counter()
+        image = images.read(dataset.path(item_id))
+        _keep(Picture(f"{dataset.fingerprint}/{item_id}", item.title or item.label, image, _since(started)))
+    except UserError as error:
+        _refuse(item.title, str(error))
+
+
+def _uploaded() -> None:
+    for file in st.session_state["live-upload"] or []:
+        _take(file.name, file.getvalue())
+
+
+def _photographed() -> None:
+    if photo := st.session_state["live-camera"]:
+        _take("camera", photo.getvalue())
+
+
+def _fetched() -> None:
+    url = st.session_state["live-url"].strip()
+    if not url:
+        return
+    try:
+        _take(url.rpartition("/")[2] or "fetched", fetch.fetch_image(url))
+    except UserError as error:
+        _refuse("", str(error))
+
+
+def _pasted() -> None:
+    # It comes from the browser: anything may stand there.
+    text = st.session_state["live-paste"].get("pasted")
+    if not isinstance(text, str) or len(text) > settings.MAX_IMAGE_BYTES * 4 / 3 + 4:
+        _refuse("", "What was pasted is no picture, or too large.")
+        return
+    try:
+        _take("pasted", base64.b64decode(text, validate=True))
+    except binascii.Error:
+        _refuse("", "What was pasted is no picture.")
+
+
+def _take(name: str, data: bytes) -> None:
+    key = hashlib.sha256(data).hexdigest()
+    if key in pictures():
+        choose(key)
+        return
+    try:
+        started = time.perf_counter()
+        _keep(Picture(key, name, images.decode_guarded(data), _since(started)))
+    except UserError as error:
+        _refuse(name, str(error))
+
+
+def _keep(picture: Picture) -> None:
+    kept = pictures()
+    kept[picture.key] = picture
+    while len(kept) > _MOST:
+        del kept[next(iter(kept))]
+    choose(picture.key)
+
+
+def _refuse(name: str, reason: str) -> None:
+    told = f"{state.quoted(name)}: {state.plain(reason)}." if name else state.plain(reason)
+    st.session_state.setdefault(_REFUSED, []).append(told)
+
+
+def _since(started: float) -> float:
+    return (time.perf_counter() - started) * 1000
