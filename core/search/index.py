@@ -44,6 +44,8 @@ class Index:
         found, places = self._index.search(self._prepared(queries), min(k, self.size))
         if self.metric.normalized:
             found = np.clip(1.0 - found, 0.0, 2.0)
+            # What float32 leaves between a vector and itself.
+            found[found < 1e-6] = 0.0
         elif self.metric.name == "euclidean":
             # FAISS leaves the square root out.
             found = np.sqrt(np.maximum(found, 0.0))

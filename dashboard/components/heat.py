@@ -8,18 +8,18 @@ _STOPS = np.array([[0, 34, 78], [66, 78, 108], [124, 123, 120], [187, 173, 108],
 _LONGEST = 480
 
 
-def overlay(image: Image.Image, shares: np.ndarray, most: float, opacity: float) -> Image.Image:
+def overlay(image: Image.Image, shares: np.ndarray, opacity: float) -> Image.Image:
     """A picture under the colors of its regions.
 
     Parameters
     ----------
-    shares : (height, width) how much each region counts; below zero is shown as zero.
-    most : what is shown as the brightest color.
+    shares : (height, width) how much each region counts: the least in the darkest color, the most in the brightest.
     opacity : of the colors, 0..1.
     """
     picture = image.copy()
     picture.thumbnail((_LONGEST, _LONGEST))
-    scaled = np.clip(shares / (most or 1.0), 0, 1).astype(np.float32)
+    span = float(shares.max() - shares.min()) or 1.0
+    scaled = ((shares - shares.min()) / span).astype(np.float32)
     smooth = np.asarray(Image.fromarray(scaled).resize(picture.size, Image.Resampling.BILINEAR))
     places = np.linspace(0, 1, len(_STOPS))
     colors = np.stack([np.interp(smooth, places, _STOPS[:, channel]) for channel in range(3)], axis=-1)
@@ -30,7 +30,7 @@ def legend() -> str:
     """The scale as an HTML line."""
     stops = ", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in _STOPS)
     return (
-        '<div style="display:flex;gap:.6rem;align-items:center;font-size:.875rem"><span>counts little</span>'
+        '<div style="display:flex;gap:.6rem;align-items:center;font-size:.875rem"><span>counts least</span>'
         f'<span style="flex:1;max-width:16rem;height:.7rem;border-radius:.2rem;background:linear-gradient(90deg,{stops})">'
         "</span><span>counts most</span></div>"
     )

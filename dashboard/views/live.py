@@ -239,13 +239,15 @@ def _reasons(dataset: Dataset, chosen: Summary, image: images.Image.Image, answe
         return
     similarity = float(shares[0].sum())
     captions = ("Your picture", f"Result {place + 1}: {gallery.alt(dataset.items[item])}")
-    for column, picture, share, caption in zip(st.columns(2), (image, other), shares, captions, strict=True):
-        colored = heat.overlay(picture, share, float(share.max()), opacity)
-        column.image(_webp(colored), caption=caption, width=360)
+    for column, picture, share, caption in zip(
+        st.columns(2, width=760), (image, other), shares, captions, strict=True
+    ):
+        colored = heat.overlay(picture, share, opacity)
+        column.image(_webp(colored), caption=caption, width="stretch")
     st.html(heat.legend())
     st.caption(
         f"Their similarity, {similarity:.3f}, is the sum of what all regions of a picture add to it. "
-        "Yellow regions add most; each picture has its own scale.",
+        "Yellow regions add most, blue ones least; each picture has its own scale.",
         help="The dot product of the two pooled vectors is taken apart over the positions of the layer's output: "
         "Stylianou, Souvenir and Pless, Visualizing Deep Similarity Networks, 2019.",
     )
