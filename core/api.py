@@ -150,7 +150,7 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared.engine) -> Fa
         summary="The experiments of a dataset that can be searched under, the best first",
     )
     def configurations(dataset: Annotated[str, Query()] = "objects200") -> list[dict[str, Any]]:
-        searched = _dataset(engine(), dataset)
+        searched = engine().dataset(dataset)
         return [
             {**_parts(one), "depth": one.depth, "dimensions": one.dimensions, "score_10": one.score_10}
             for one in engine().searchable(searched)
@@ -204,7 +204,7 @@ class _Gate:
 
 
 def _search(engine: Engine, asked: SearchRequest, data: bytes | None, prefix: str) -> SearchAnswer:
-    dataset = _dataset(engine, asked.dataset)
+    dataset = engine.dataset(asked.dataset)
     configuration = _configuration(engine, dataset, asked)
     if isinstance(asked, UrlSearchRequest):
         data = fetch.fetch_image(asked.url)
@@ -232,13 +232,6 @@ def _search(engine: Engine, asked: SearchRequest, data: bytes | None, prefix: st
     )
 
 
-def _dataset(engine: Engine, name: str) -> Dataset:
-    names = engine.grid.dataset_names()
-    if name not in names:
-        raise UnknownNameError("dataset", name, names)
-    return engine.grid.dataset(name)
-
-
 def _configuration(engine: Engine, dataset: Dataset, asked: SearchRequest) -> Configuration:
     """What was asked for; the rest from the best experiment that has it, so that a model alone is enough."""
     wanted = {part: getattr(asked, part) for part in _PARTS if getattr(asked, part) is not None}
@@ -247,14 +240,16 @@ def _configuration(engine: Engine, dataset: Dataset, asked: SearchRequest) -> Co
         model = zoo.get_model(wanted["model"])
         if "layer" in wanted:
             model.layer(wanted["layer"])
+    if len(wanted) == len(_PARTS):
+        return Configuration(**wanted)
     fitting = engine.searchable(dataset)
     best = max(fitting, key=lambda one: sum(getattr(one, p) == v for p, v in wanted.items()), default=None)
-    if len(wanted) < len(_PARTS) and best is None:
+    if best is None:
         raise GridError(
             f"Dataset {dataset.name!r} has no experiment to choose from; name model, weights, layer, pooling and metric."
         )
-    values = (_parts(best) if best is not None else {}) | wanted
-    if best is not None and values["model"] != best.model and "layer" not in wanted:
+    values = _parts(best) | wanted
+    if values["model"] != best.model and "layer" not in wanted:
         values["layer"] = zoo.get_model(values["model"]).layers[-1].name
     return Configuration(**values)
 

@@ -67,6 +67,8 @@ def test_a_click_on_a_result_moves_on_and_back_returns(search: Page):
     wait_until_idle(search)
     expect(query(search)).to_have_attribute("alt", alt)
     search.go_back()
+    # The browser goes back a moment before Streamlit hears of it.
+    expect(query(search)).to_have_attribute("alt", before[0])
     wait_until_idle(search)
     assert words(search) == before
 
