@@ -84,7 +84,6 @@ class Extractor:
             activations = activations if isinstance(activations, list | tuple) else [activations]
             return [_pool(activation, pooling) for activation in activations for pooling in self.poolings]
 
-        # Compiled here, so that the first picture does not wait for it.
         self._forward = forward.get_concrete_function()
 
     def __call__(self, pixels: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
@@ -106,6 +105,11 @@ class Extractor:
         results = self._forward(tf.constant(pixels))
         keys = [(layer, pooling) for layer in self.layers for pooling in self.poolings]
         return {key: vectors.numpy()[:n] for key, vectors in zip(keys, results, strict=True)}
+
+    def warm_up(self) -> None:
+        """Run once on nothing: TensorFlow optimizes a graph at its first run, which takes many times a later one."""
+        size = self.model.input_size
+        self(np.zeros((1, size, size, 3), np.uint8))
 
     def dimensions(self, layer: str, pooling: str) -> int:
         """Length of the vectors of a layer under a pooling."""

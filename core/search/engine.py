@@ -113,7 +113,9 @@ class Engine:
             graph = self._graphs.get(
                 key, lambda: weights.load(model, _loadable(model, configuration.weights))[0]
             )
-            return extractor.Extractor(model, graph, [configuration.layer], [configuration.pooling], 1)
+            network = extractor.Extractor(model, graph, [configuration.layer], [configuration.pooling], 1)
+            network.warm_up()
+            return network
 
         return self._networks.get(part, make)
 

@@ -23,7 +23,10 @@ def overlay(image: Image.Image, shares: np.ndarray, opacity: float) -> Image.Ima
     smooth = np.asarray(Image.fromarray(scaled).resize(picture.size, Image.Resampling.BILINEAR))
     places = np.linspace(0, 1, len(_STOPS))
     colors = np.stack([np.interp(smooth, places, _STOPS[:, channel]) for channel in range(3)], axis=-1)
-    return Image.blend(picture, Image.fromarray(colors.astype(np.uint8)), opacity)
+    # The stronger the colors, the grayer the picture below: its own colors would be taken for the scale's.
+    gray = picture.convert("L").convert("RGB")
+    below = Image.blend(picture, gray, min(1.0, 2 * opacity))
+    return Image.blend(below, Image.fromarray(colors.astype(np.uint8)), opacity)
 
 
 def legend() -> str:

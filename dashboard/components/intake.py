@@ -70,7 +70,8 @@ def show(dataset: Dataset) -> None:
             accept_multiple_files=True,
             key="live-upload",
             on_change=_uploaded,
-            help="Several pictures become several searches. They are not kept on the server.",
+            help=f"Several pictures become several searches, the last {_MOST} of them kept until you leave. "
+            "Nothing is written to the server's disk.",
         )
     elif way == "Address":
         with st.form("live-address", border=False):
@@ -81,21 +82,27 @@ def show(dataset: Dataset) -> None:
     elif way == "Paste":
         _paste(key="live-paste", data={"most": settings.MAX_IMAGE_BYTES}, on_pasted_change=_pasted)
     elif way == "Camera":
-        st.camera_input("Take a picture", key="live-camera", on_change=_photographed)
-    else:
-        step = max(1, len(dataset) // _SAMPLES)
-        gallery.show(
-            [
-                gallery.tile(dataset, i, title=dataset.items[i].title)
-                for i in range(step // 2, len(dataset), step)
-            ],
-            key="live-samples",
-            on_pick=lambda i: from_dataset(dataset, i),
-            size=88,
-            label="Sample pictures",
-        )
+        st.camera_input("Take a picture", key="live-camera", on_change=_photographed, width=480)
+    elif current():
+        # A page without any picture shows the samples anyway.
+        samples(dataset)
     for sentence in st.session_state.pop(_REFUSED, []):
         st.error(sentence, icon=":material/error:")
+
+
+def samples(dataset: Dataset) -> None:
+    """A few pictures of the dataset to begin with."""
+    step = max(1, len(dataset) // _SAMPLES)
+    gallery.show(
+        [
+            gallery.tile(dataset, i, title=dataset.items[i].title or dataset.items[i].label)
+            for i in range(step // 2, len(dataset), step)
+        ],
+        key="live-samples",
+        on_pick=lambda i: from_dataset(dataset, i),
+        size=88,
+        label="Sample pictures",
+    )
 
 
 def from_dataset(dataset: Dataset, item_id: int) -> None:
@@ -156,9 +163,13 @@ def _take(name: str, data: bytes) -> None:
 def _keep(picture: Picture) -> None:
     kept = pictures()
     kept[picture.key] = picture
-    while len(kept) > _MOST:
+    while len(kept) > _MOST or (len(kept) > 1 and _pixels(kept) > settings.MAX_IMAGE_PIXELS):
         del kept[next(iter(kept))]
     choose(picture.key)
+
+
+def _pixels(kept: dict[str, Picture]) -> int:
+    return sum(one.image.width * one.image.height for one in kept.values())
 
 
 def _refuse(name: str, reason: str) -> None:

@@ -1,6 +1,7 @@
 """The live page: a reader's own picture, and what is nearest to it."""
 
-import io
+import json
+import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -8,22 +9,20 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core import images
 from core.datasets import Dataset
 from core.errors import GridError, UserError
 from core.experiments.store import Summary
-from core.search import explain as regions
 from core.search import query, shared
 from core.search.query import Answer, Box
 from dashboard.components import (
     data,
     explain,
     gallery,
-    heat,
     intake,
     opening,
     palette,
     pickers,
+    reasons,
     region,
     state,
     warmup,
@@ -34,6 +33,7 @@ from dashboard.components.state import Address
 
 _SIDE = 330
 _BOXES = "live-boxes"
+_LAST = "live-answer"
 
 
 def show() -> None:
@@ -69,9 +69,10 @@ def _live(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     picture = intake.current()
     if picture is None:
         st.info(
-            "Nothing to search with yet: bring a picture of your own, or take a **sample**.",
+            "Nothing to search with yet: bring a picture of your own, or begin with one of these.",
             icon=":material/add_photo_alternate:",
         )
+        intake.samples(grid.dataset)
     else:
         _queries(picture)
         _search(usable, chosen, picture, k, loading)
@@ -114,7 +115,7 @@ def _queries(picture: Picture) -> None:
     st.pills(
         "Search with",
         [one.key for one in kept],
-        format_func=lambda key: intake.pictures()[key].name[:40],
+        format_func=lambda key: state.plain(intake.pictures()[key].name[:40]),
         key="live-query",
         on_change=lambda: intake.choose(st.session_state["live-query"] or picture.key),
     )
@@ -144,12 +145,22 @@ def _search(grid: DatasetGrid, chosen: Summary, picture: Picture, k: int, loadin
             st.error(state.plain(loading.error), icon=":material/error:")
             return
         try:
-            answer = query.answer(shared.engine(), grid.dataset, chosen, picture.image, k, box)
+            answer = _answer(grid.dataset, chosen, picture, k, box)
         except UserError as error:
             st.error(state.plain(str(error)), icon=":material/error:")
             return
         _results(grid.dataset, picture, answer)
     _more(grid, chosen, picture, box, answer)
+
+
+def _answer(dataset: Dataset, chosen: Summary, picture: Picture, k: int, box: Box) -> Answer:
+    """The answer; the last one again when only what is told about it changes."""
+    asked = (dataset.fingerprint, chosen.configuration, picture.key, k, box)
+    last = st.session_state.get(_LAST)
+    if last is None or last[0] != asked:
+        found = query.answer(shared.engine(), dataset, chosen, picture.image, k, box)
+        last = st.session_state[_LAST] = (asked, found)
+    return last[1]
 
 
 def _results(dataset: Dataset, picture: Picture, answer: Answer) -> None:
@@ -199,64 +210,11 @@ def _more(grid: DatasetGrid, chosen: Summary, picture: Picture, box: Box, answer
     st.session_state.setdefault("live-part", parts[0])
     part = st.segmented_control("More about this search", parts, key="live-part", required=True)
     if part == parts[0]:
-        _reasons(grid.dataset, chosen, query.crop(picture.image, box), answer)
+        reasons.show(grid.dataset, chosen, query.crop(picture.image, box), f"{picture.key}{box}", answer)
     elif part == parts[1]:
         _place(grid, chosen, answer)
     else:
         _snippet(grid.dataset, chosen, box, len(answer.ids))
-
-
-def _reasons(dataset: Dataset, chosen: Summary, image: images.Image.Image, answer: Answer) -> None:
-    """Both pictures, colored by what made them similar."""
-    if not regions.applies(chosen.pooling, chosen.metric):
-        st.info(
-            f"The similarity can be taken apart into regions for avg and max pooling with the cosine distance, "
-            f"not for {chosen.pooling} with {chosen.metric}: choose those above to see them.",
-            icon=":material/info:",
-        )
-        return
-    places = range(len(answer.ids))
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        place = st.selectbox(
-            "Result",
-            places,
-            format_func=lambda i: (
-                f"{i + 1} · {dataset.items[answer.ids[i]].title or dataset.items[answer.ids[i]].label}"
-            ),
-            key=f"live-reason-{len(places)}",
-            width=300,
-        )
-        opacity = st.slider("Strength of the colors", 0.0, 1.0, 0.55, 0.05, key="live-opacity", width=260)
-    item = int(answer.ids[place])
-    try:
-        other = images.read(dataset.path(item))
-        engine = shared.engine()
-        shares = regions.regions(
-            engine.activation(image, chosen), engine.activation(other, chosen), chosen.pooling
-        )
-    except UserError as error:
-        st.error(state.plain(str(error)), icon=":material/error:")
-        return
-    similarity = float(shares[0].sum())
-    captions = ("Your picture", f"Result {place + 1}: {gallery.alt(dataset.items[item])}")
-    for column, picture, share, caption in zip(
-        st.columns(2, width=760), (image, other), shares, captions, strict=True
-    ):
-        colored = heat.overlay(picture, share, opacity)
-        column.image(_webp(colored), caption=caption, width="stretch")
-    st.html(heat.legend())
-    st.caption(
-        f"Their similarity, {similarity:.3f}, is the sum of what all regions of a picture add to it. "
-        "Yellow regions add most, blue ones least; each picture has its own scale.",
-        help="The dot product of the two pooled vectors is taken apart over the positions of the layer's output: "
-        "Stylianou, Souvenir and Pless, Visualizing Deep Similarity Networks, 2019.",
-    )
-
-
-def _webp(picture: images.Image.Image) -> bytes:
-    out = io.BytesIO()
-    picture.save(out, "WEBP", quality=88)
-    return out.getvalue()
 
 
 def _place(grid: DatasetGrid, chosen: Summary, answer: Answer) -> None:
@@ -276,7 +234,11 @@ def _place(grid: DatasetGrid, chosen: Summary, answer: Answer) -> None:
     near = [
         (rows[int(i)], float(d)) for i, d in zip(answer.ids, answer.distances, strict=True) if int(i) in rows
     ]
-    weights = np.array([1.0 / (distance + 1e-6) for _, distance in near])
+    if not near:
+        st.info("None of the nearest pictures stands in the layout, so there is no place to show.")
+        return
+    # A distance of zero may come out a little below it.
+    weights = np.array([1.0 / (max(distance, 0.0) + 1e-6) for _, distance in near])
     star = np.average(layout.coordinates[[row for row, _ in near]], axis=0, weights=weights)
     labels = np.array([grid.dataset.items[i].label for i in layout.ids])
     figure = go.Figure()
@@ -315,14 +277,15 @@ def _snippet(dataset: Dataset, chosen: Summary, box: Box, k: int) -> None:
     if box != region.WHOLE:
         fields["crop"] = ",".join(f"{share:g}" for share in box)
     address = f"{(st.context.url or 'http://127.0.0.1:8501').split('?')[0].removesuffix('/live').rstrip('/')}/api/v1/search"
-    words = " \\\n  ".join(f"-F {name}={value}" for name, value in fields.items())
+    words = " \\\n  ".join(f"-F {shlex.quote(f'{name}={value}')}" for name, value in fields.items())
     st.code(f"curl -F image=@picture.jpg \\\n  {words} \\\n  {address}", language="bash")
+    lines = "".join(f"        {json.dumps(name)}: {json.dumps(value)},\n" for name, value in fields.items())
     st.code(
         "import requests\n\n"
         "answer = requests.post(\n"
         f'    "{address}",\n'
         '    files={"image": open("picture.jpg", "rb")},\n'
-        f"    data={fields!r},\n"
+        f"    data={{\n{lines}    }},\n"
         ")\n"
         'print(answer.json()["results"])',
         language="python",

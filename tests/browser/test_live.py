@@ -112,7 +112,7 @@ def test_a_pasted_picture_is_searched_with(live: Page):
 def test_a_region_drawn_with_the_mouse_or_keys_is_searched(live: Page):
     upload(live, path_of(100))
     before = live.locator(".tile .lines").all_inner_texts()
-    picture = live.get_by_role("img", name=re.compile("^Your picture"))
+    picture = live.get_by_role("img", name=f"Your picture {path_of(100).name}")
     area = picture.bounding_box()
     live.mouse.move(area["x"] + area["width"] * 0.1, area["y"] + area["height"] * 0.1)
     live.mouse.down()
@@ -134,12 +134,22 @@ def test_a_region_drawn_with_the_mouse_or_keys_is_searched(live: Page):
 def test_what_made_them_similar_is_shown_on_both_pictures(live: Page):
     upload(live, path_of(3))
     expect(live.get_by_text("Their similarity")).to_be_visible()
-    pictures = live.get_by_test_id("stImage").get_by_role("img")
-    expect(pictures).to_have_count(2)
+    expect(live.get_by_role("img", name=re.compile("colored by what counts"))).to_have_count(2)
     live.goto(f"/live?dataset=objects200&k=5&{CONFIGURATION.replace('cosine', 'euclidean')}")
     wait_until_idle(live)
     upload(live, path_of(3))
     expect(live.get_by_text("not for avg with euclidean")).to_be_visible()
+
+
+def test_the_choice_of_a_result_to_explain_follows_the_results(live: Page):
+    upload(live, path_of(3), path_of(150))
+    chosen = live.get_by_role("combobox", name=re.compile("Result"))
+    first = chosen.input_value()
+    live.get_by_text(path_of(3).name, exact=True).last.click()
+    wait_until_idle(live)
+    title = shared.engine().grid.dataset("objects200").items[3].title
+    assert first != chosen.input_value() == f"1 · {title}"
+    expect(live.get_by_role("img", name=re.compile(f"Result 1: {title}"))).to_be_visible()
 
 
 def test_the_results_come_as_csv(live: Page):
