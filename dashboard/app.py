@@ -7,12 +7,17 @@ import sys
 from pathlib import Path
 
 import streamlit as st
+from streamlit.runtime.scriptrunner import script_runner
 
 # Streamlit puts this file's folder on the path; our packages lie one above.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core import api, pictures
 from dashboard.components import layouts, plotly_js
+
+# Before every run of a page Streamlit clears Keras's session, as TensorFlow 1 needed. Now that only throws away
+# what the networks of all users were compiled to, and the next picture waits ten times as long for its vector.
+script_runner._clean_problem_modules = lambda: None
 
 _base = st.get_option("server.baseUrlPath") or ""
 app = st.App(
