@@ -1,32 +1,16 @@
 """Start the dashboard: ``python scripts/serve.py --host 127.0.0.1 --port 8501`` (``make run`` does this)."""
 
 import argparse
-import errno
 import os
 import signal
-import socket
 import subprocess
 import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
+sys.path.insert(0, str(ROOT))
 
-
-def refusal(host: str, port: int) -> str | None:
-    """Why the dashboard can't listen there, as a sentence, or None when it can."""
-    if not 1 <= port <= 65535:
-        return f"{port} is not a port; ports go from 1 to 65535, for example: make run PORT=8502"
-    try:
-        family, kind, _, _, address = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0]
-        with socket.socket(family, kind) as probe:
-            # As the server does: a port whose last connections are still closing counts as free.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-    except OSError as error:
-        if error.errno == errno.EADDRINUSE:
-            return f"Port {port} is in use. Stop what uses it or choose another: make run PORT={port % 65535 + 1}"
-        return f"Can't listen on {host}, port {port}: {error.strerror}. Choose with: make run HOST=127.0.0.1 PORT=8501"
-    return None
+from core import ports  # noqa: E402
 
 
 def main() -> int:
@@ -35,7 +19,7 @@ def main() -> int:
     parser.add_argument("--port", type=int, default=8501)
     args = parser.parse_args()
 
-    if reason := refusal(args.host, args.port):
+    if reason := ports.refusal(args.host, args.port):
         print(reason, file=sys.stderr)
         return 1
 

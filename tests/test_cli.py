@@ -2,6 +2,7 @@
 
 import json
 import os
+import socket
 import subprocess
 import sys
 from pathlib import Path
@@ -111,7 +112,7 @@ def test_grid_show_refuses_an_unknown_name_with_the_valid_ones(tmp_path, run, ca
     ],
 )
 def test_grid_run_refuses_an_unknown_name_with_the_valid_ones(tmp_path, monkeypatch, capsys, option, valid):
-    monkeypatch.setattr(cli, "_start_tensorflow", lambda: None)
+    monkeypatch.setattr(cli.output, "start_tensorflow", lambda: None)
     options = {
         "dataset": ROOT / "precomputed" / "objects200",
         "model": "efficientnet-lite0",
@@ -167,3 +168,12 @@ def test_reading_imports_neither_tensorflow_nor_umap(command):
         check=False,
     )
     assert run.returncode == 0, run.stderr
+
+
+def test_serving_on_a_port_in_use_is_refused_in_a_sentence(capsys):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        for more in ([], ["--api-only"]):
+            assert f"Port {port} is in use" in refused(capsys, "serve", "--port", port, *more)

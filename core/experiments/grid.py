@@ -10,7 +10,6 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Protocol
 
 import numpy as np
 
@@ -21,24 +20,12 @@ from core.experiments import cost, evaluate, lock, project, store
 from core.experiments.columns import ColumnBlocks
 from core.metrics import METRICS, PairwiseDistances, get_metric
 from core.models import extractor, weights, zoo
+from core.progress import Progress
 
 # A tile of distances (rows of queries by all images) stays below this many numbers.
 _TILE = 8_000_000
 # Quantiles of the distances are taken from about this many pairs.
 _PAIRS = 2_000_000
-
-
-class Progress(Protocol):
-    """Told what is being computed; the command line draws a bar of it."""
-
-    def stage(self, name: str, total: int) -> None:
-        """A new stage begins, of ``total`` steps."""
-
-    def step(self, n: int = 1) -> None:
-        """Steps of the stage are done."""
-
-    def say(self, sentence: str) -> None:
-        """Something the user should read."""
 
 
 @dataclass(frozen=True)

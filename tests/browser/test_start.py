@@ -30,5 +30,5 @@ def test_a_port_in_use_is_told_in_a_sentence():
         answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert answer.returncode == 1
     assert port in answer.stderr
-    assert "make run PORT=" in answer.stderr
+    assert "choose another, for example" in answer.stderr
     assert "Traceback" not in answer.stderr

@@ -1,0 +1,41 @@
+"""The command line: words in, calls of the other modules, tables or JSON out.
+
+A mistake of the user ends with exit code 2 and a sentence on standard error.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from core.cli import datasets, grid, models, serve
+from core.errors import UserError
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns the exit code."""
+    options = _parser().parse_args(arguments)
+    try:
+        options.command(options)
+    except UserError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print(
+            "\nStopped; what is on disk is whole, and the same command goes on from there.", file=sys.stderr
+        )
+        return 130
+    except BrokenPipeError:
+        # The reader of a pipe has seen enough; keep Python from complaining again on exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return 0
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m core", description="How should images become vectors for semantic search?"
+    )
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for part in (grid, datasets, models, serve):
+        part.add(commands)
+    return parser

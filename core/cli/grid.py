@@ -1,0 +1,178 @@
+"""``grid``: compute experiments and read them."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from core.cli import output
+from core.errors import UnknownNameError, UserError
+
+
+def add(commands: Any) -> None:
+    """Add the commands to a parser."""
+    grid = output.group(commands, "grid", "compute and read experiments")
+    run = output.command(grid, "run", _run, "compute experiments; what is there already is kept")
+    run.add_argument(
+        "--dataset",
+        action="append",
+        required=True,
+        help="a dataset by name, or a folder of class-named folders",
+    )
+    run.add_argument(
+        "--model", action="append", help="repeatable; default: every model with ImageNet weights here"
+    )
+    run.add_argument(
+        "--weights", default="imagenet", help="imagenet (default), untrained, or a .weights.h5 or .keras file"
+    )
+    run.add_argument("--layer", action="append", help="repeatable; default: all eight")
+    run.add_argument(
+        "--pooling", action="append", help="repeatable: avg, max, gem, flatten; default: avg and flatten"
+    )
+    run.add_argument("--metric", action="append", help="repeatable; default: all")
+    run.add_argument("--top", type=int, default=20, help="neighbors kept per image (default: 20)")
+    run.add_argument("--out", type=Path, help="folder of the grid; default: where the dashboard looks")
+
+    listing = output.command(grid, "list", _list, "list the experiments that exist")
+    output.grid_option(listing)
+    listing.add_argument("--dataset", action="append", help="only this dataset; repeatable")
+    listing.add_argument("--json", action="store_true", help="a JSON array, one object per experiment")
+
+    show = output.command(grid, "show", _show, "the scores of one experiment, by class")
+    for name in ("dataset", "model", "layer"):
+        show.add_argument(f"--{name}", required=True)
+    show.add_argument("--weights", default="imagenet", help="as grid list prints it (default: imagenet)")
+    show.add_argument("--pooling", default="avg")
+    show.add_argument("--metric", default="cosine")
+    show.add_argument("-k", type=int, default=10, help="neighbors looked at (default: 10)")
+    output.grid_option(show)
+    show.add_argument("--json", action="store_true")
+
+
+def _run(options: argparse.Namespace) -> None:
+    from core import datasets, settings
+    from core.experiments import grid
+    from core.models import weights, zoo
+
+    out = options.out or settings.GRID_DIR
+    models = options.model or [name for name, model in zoo.MODELS.items() if weights.availability(model)[0]]
+    request = grid.Request(
+        models=tuple(dict.fromkeys(models)),
+        weights=options.weights,
+        layers=tuple(options.layer) if options.layer else None,
+        **({"poolings": tuple(options.pooling)} if options.pooling else {}),
+        **({"metrics": tuple(options.metric)} if options.metric else {}),
+        top=options.top,
+    )
+    request.check()
+    found = [datasets.find(name, out, settings.GRID_DIR) for name in options.dataset]
+    chosen = list({dataset.name: dataset for dataset in found}.values())
+    with output.Bar() as bar:
+        bar.stage("starting TensorFlow", 1)
+        output.start_tensorflow()
+        grid.run(chosen, request, out, bar)
+    print(f"The grid is in {out}", file=sys.stderr)
+
+
+def _list(options: argparse.Namespace) -> None:
+    from core.experiments.store import Grid
+
+    grid = Grid(output.grid_folder(options))
+    names = options.dataset or grid.dataset_names()
+    rows = []
+    for name in names:
+        if name not in grid.dataset_names():
+            raise UnknownNameError("dataset", name, grid.dataset_names())
+        summaries, notices = grid.summaries(grid.dataset(name))
+        for notice in notices:
+            print(f"warning: {notice}", file=sys.stderr)
+        rows += [
+            {
+                "dataset": s.dataset,
+                "model": s.model,
+                "weights": s.weights,
+                "layer": s.layer,
+                "depth": s.depth,
+                "pooling": s.pooling,
+                "metric": s.metric,
+                "dimensions": s.dimensions,
+                "score@10": round(s.score_10, 4),
+                "score@15": round(s.score_15, 4),
+                "precision@1": round(s.precision_1, 4),
+            }
+            for s in summaries
+        ]
+    output.table(
+        rows, options.json, "No experiments here yet; `python -m core grid run --dataset NAME` computes some."
+    )
+
+
+def _show(options: argparse.Namespace) -> None:
+    import numpy as np
+
+    from core.experiments import evaluate
+    from core.experiments.store import Grid
+
+    grid = Grid(output.grid_folder(options))
+    if options.dataset not in grid.dataset_names():
+        raise UnknownNameError("dataset", options.dataset, grid.dataset_names())
+    dataset = grid.dataset(options.dataset)
+    run = _known_run(grid, dataset, options)
+    neighbors = run.neighbors(options.layer, options.pooling, options.metric)
+    longest = neighbors.ids.shape[1]
+    if not 1 <= options.k <= longest:
+        raise UserError(f"-k is {options.k}; this experiment holds 1 to {longest} neighbors per image.")
+    k = options.k
+    same = evaluate.same_label(neighbors.queries, neighbors.ids, dataset.labels)
+    relevant = evaluate.count_relevant(neighbors.queries, dataset.labels)
+    values = {
+        f"score@{k}": evaluate.score(same, k),
+        "precision@1": evaluate.precision_at_k(same, 1),
+        f"precision@{k}": evaluate.precision_at_k(same, k),
+        f"AP@{k}": evaluate.average_precision_at_k(same, k, relevant),
+        f"recall@{k}": evaluate.recall_at_k(same, k, relevant),
+    }
+    labels = np.asarray(dataset.labels)[neighbors.queries]
+    classes = {name: evaluate.per_class(column, labels) for name, column in values.items()}
+    rows = [
+        {"class": label, "queries": int((labels == label).sum())}
+        | {name: round(classes[name][label], 4) for name in values}
+        for label in dataset.classes
+        if (labels == label).any()
+    ]
+    total: dict[str, Any] = {"class": "all", "queries": len(labels)}
+    total |= {name: round(float(column.mean()), 4) for name, column in values.items()}
+    intervals = {name: [round(x, 4) for x in evaluate.bootstrap_interval(c)] for name, c in values.items()}
+    if options.json:
+        print(
+            json.dumps(
+                {"classes": rows, "all": total, "interval_95": intervals}, indent=1, ensure_ascii=False
+            )
+        )
+        return
+    output.table([*rows, total], False, "")
+    low, high = intervals[f"score@{k}"]
+    print(f"\n95% interval of score@{k} over all queries: {low:.1f} to {high:.1f} (bootstrap)")
+
+
+def _known_run(grid: Any, dataset: Any, options: argparse.Namespace) -> Any:
+    """The run that the options name, or an error that lists what there is instead."""
+    runs, notices = grid.runs(dataset)
+    for notice in notices:
+        print(f"warning: {notice}", file=sys.stderr)
+    for run in runs:
+        if (run.about.model, run.about.weights) == (options.model, options.weights):
+            break
+    else:
+        models = [run.about.model for run in runs]
+        if options.model not in models:
+            raise UnknownNameError("model", options.model, dict.fromkeys(models))
+        raise UnknownNameError(
+            "weights", options.weights, [r.about.weights for r in runs if r.about.model == options.model]
+        )
+    for name in ("layer", "pooling", "metric"):
+        valid = list(dict.fromkeys(getattr(s, name) for s in run.summaries))
+        if getattr(options, name) not in valid:
+            raise UnknownNameError(name, getattr(options, name), valid)
+    return run

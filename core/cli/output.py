@@ -1,0 +1,100 @@
+"""What the commands share: how a command is declared, tables, JSON, progress."""
+
+import argparse
+import json
+import os
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from core.errors import UserError
+
+
+def group(commands: Any, name: str, text: str) -> Any:
+    """A command that has commands of its own."""
+    return commands.add_parser(name, help=text).add_subparsers(required=True, metavar="COMMAND")
+
+
+def command(commands: Any, name: str, function: Callable, text: str) -> argparse.ArgumentParser:
+    """A command that calls ``function`` with the options."""
+    parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    parser.set_defaults(command=function)
+    return parser
+
+
+def grid_option(parser: argparse.ArgumentParser) -> None:
+    """The option that :func:`grid_folder` reads."""
+    parser.add_argument("--grid", type=Path, help="folder of the grid; default: where the dashboard looks")
+
+
+def grid_folder(options: argparse.Namespace) -> Path:
+    """The folder of the grid that the options name; UserError when there is none."""
+    from core import settings
+
+    folder = options.grid or settings.GRID_DIR
+    if not folder.is_dir():
+        raise UserError(f"There is no folder {str(folder)!r}; `grid run --out` makes one.")
+    return folder
+
+
+def table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
+    """Print rows as a table or as JSON; ``empty`` is said when there are none."""
+    if as_json:
+        print(json.dumps(rows, indent=1, ensure_ascii=False))
+    elif not rows:
+        print(empty)
+    else:
+        import pandas as pd
+
+        print(pd.DataFrame(rows).to_string(index=False))
+
+
+def start_tensorflow() -> None:
+    """Import it with its greetings hushed: its C++ part writes them to the terminal before any setting applies."""
+    sys.stderr.flush()
+    kept = os.dup(2)
+    try:
+        with Path(os.devnull).open("w") as nowhere:
+            os.dup2(nowhere.fileno(), 2)
+        import tensorflow  # noqa: F401
+    finally:
+        os.dup2(kept, 2)
+        os.close(kept)
+
+
+class Bar:
+    """Progress on standard error: one bar per stage, with what is computed and the time left."""
+
+    def __init__(self) -> None:
+        self._bar: Any = None
+
+    def __enter__(self) -> "Bar":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._close()
+
+    def stage(self, name: str, total: int) -> None:
+        from tqdm import tqdm
+
+        self._close()
+        self._bar = tqdm(
+            total=total,
+            desc=f"  {name}",
+            leave=False,
+            dynamic_ncols=True,
+            bar_format="{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left]",
+        )
+
+    def step(self, n: int = 1) -> None:
+        self._bar.update(n)
+
+    def say(self, sentence: str) -> None:
+        from tqdm import tqdm
+
+        tqdm.write(sentence, file=sys.stderr)
+
+    def _close(self) -> None:
+        if self._bar is not None:
+            self._bar.close()

@@ -1,0 +1,16 @@
+"""How long computations tell what they are doing."""
+
+from typing import Protocol
+
+
+class Progress(Protocol):
+    """Told what is being computed; the command line draws a bar of it."""
+
+    def stage(self, name: str, total: int) -> None:
+        """A new stage begins, of ``total`` steps."""
+
+    def step(self, n: int = 1) -> None:
+        """Steps of the stage are done."""
+
+    def say(self, sentence: str) -> None:
+        """Something the user should read."""
