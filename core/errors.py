@@ -37,3 +37,7 @@ class DatasetError(UserError):
 
 class GridError(UserError):
     """A part of a grid on disk that is missing, broken or of another format."""
+
+
+class CollectionError(UserError):
+    """A collection that can't be made, read or written."""

@@ -13,10 +13,10 @@ from pathlib import Path
 
 import numpy as np
 
-from core import settings
+from core import lock, settings
 from core.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError
-from core.experiments import cost, evaluate, lock, project, store
+from core.experiments import cost, evaluate, project, store
 from core.experiments.columns import ColumnBlocks
 from core.metrics import METRICS, PairwiseDistances, get_metric
 from core.models import extractor, weights, zoo

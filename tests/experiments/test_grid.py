@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from core import datasets, settings
-from core.errors import GridError, UserError
-from core.experiments import grid, lock, store
+from core import datasets, lock, settings
+from core.errors import UserError
+from core.experiments import grid, store
 from core.models import extractor, weights, zoo
 from tests.experiments.synthetic import draw_dataset
 
@@ -189,7 +189,7 @@ def test_tiles_of_rows_give_what_the_whole_gives(dataset, monkeypatch):
 
 
 def test_a_second_writer_is_refused(tmp_path):
-    with lock.writing(tmp_path), pytest.raises(GridError, match="Another run"), lock.writing(tmp_path):
+    with lock.writing(tmp_path), pytest.raises(UserError, match="Another run"), lock.writing(tmp_path):
         pass
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from core.errors import GridError
+from core.errors import UserError
 
 
 @contextmanager
@@ -16,20 +16,20 @@ def writing(folder: Path) -> Iterator[None]:
 
     Raises
     ------
-    GridError : another process holds it, or the folder can't be written to.
+    UserError : another process holds it, or the folder can't be written to.
     """
     try:
         folder.mkdir(parents=True, exist_ok=True)
         file = (folder / ".lock").open("w")
     except OSError as error:
-        raise GridError(
+        raise UserError(
             f"The folder {folder.name!r} can't be written to ({error.strerror}); choose another one."
         ) from None
     with file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            raise GridError(
-                f"Another run is writing to {folder.name!r}; wait for it to end or choose another folder."
+            raise UserError(
+                f"Another run is writing to {folder.name!r}; wait for it to end, then try again."
             ) from None
         yield
