@@ -14,3 +14,16 @@ class Progress(Protocol):
 
     def say(self, sentence: str) -> None:
         """Something the user should read."""
+
+
+class Silent:
+    """Progress that nobody watches."""
+
+    def stage(self, name: str, total: int) -> None:
+        pass
+
+    def step(self, n: int = 1) -> None:
+        pass
+
+    def say(self, sentence: str) -> None:
+        pass

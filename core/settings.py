@@ -50,6 +50,13 @@ def _switch(name: str) -> bool:
 # Where the grids lie: one folder per dataset.
 GRID_DIR: Path = _setting("GRID_DIR", _ROOT / "precomputed", Path)
 
+# Where collections lie: one folder each. Their catalogs are SQLite files there, or live in the PostgreSQL database of a
+# URL such as postgresql://user@host/name.
+COLLECTIONS_DIR: Path = _setting("COLLECTIONS_DIR", _ROOT / "collections", Path)
+CATALOG_URL: str | None = _setting("CATALOG_URL", None, str)
+# The only folder of this machine that collections take images from; pages offer no folder when it is not set.
+IMAGE_ROOT: Path | None = _setting("IMAGE_ROOT", None, Path)
+
 # A picture from outside: refused above these.
 MAX_IMAGE_BYTES: int = _setting("MAX_IMAGE_BYTES", 20_000_000)
 MAX_IMAGE_PIXELS: int = _setting("MAX_IMAGE_PIXELS", 50_000_000)

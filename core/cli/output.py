@@ -57,7 +57,10 @@ def start_tensorflow() -> None:
     try:
         with Path(os.devnull).open("w") as nowhere:
             os.dup2(nowhere.fileno(), 2)
-        import tensorflow  # noqa: F401
+        import tensorflow as tf
+
+        # Asking for devices is what makes it greet a second time.
+        tf.config.list_physical_devices()
     finally:
         os.dup2(kept, 2)
         os.close(kept)
@@ -84,7 +87,7 @@ class Bar:
             desc=f"  {name}",
             leave=False,
             dynamic_ncols=True,
-            bar_format="{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left]",
+            bar_format="{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}]",
         )
 
     def step(self, n: int = 1) -> None:

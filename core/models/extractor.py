@@ -1,7 +1,6 @@
 """Images to pooled vectors: one forward pass per batch gives every requested layer."""
 
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core import images, settings
+from core.ahead import in_threads
 from core.errors import ImageError, UnknownNameError
 from core.models import zoo
 
@@ -134,28 +134,19 @@ def read_batches(files: Sequence[Path], size: int, resample: str, batch_size: in
     ----------
     size, resample : as for :func:`core.images.resize`.
     """
-    with ThreadPoolExecutor(settings.DECODE_THREADS, thread_name_prefix="decode") as pool:
-        tasks = (pool.submit(_read, path, size, resample) for path in files)
-        # At most two batches wait, so memory does not grow with the number of files.
-        waiting: list[list[Future]] = []
-        chunks = _chunks(tasks, batch_size)
-        waiting.extend(islice(chunks, 2))
-        start = 0
-        while waiting:
-            results = [task.result() for task in waiting.pop(0)]
-            waiting.extend(islice(chunks, 1))
-            good = [(start + i, r) for i, r in enumerate(results) if isinstance(r, np.ndarray)]
-            yield Batch(
-                places=np.array([place for place, _ in good], np.int64),
-                pixels=np.stack([r for _, r in good]) if good else np.empty((0, size, size, 3), np.uint8),
-                failures=[(start + i, str(r)) for i, r in enumerate(results) if isinstance(r, ImageError)],
-            )
-            start += len(results)
-
-
-def _chunks(tasks: Iterator[Future], size: int) -> Iterator[list[Future]]:
-    while chunk := list(islice(tasks, size)):
-        yield chunk
+    # At most two batches wait, so memory does not grow with the number of files.
+    results = in_threads(
+        lambda path: _read(path, size, resample), files, settings.DECODE_THREADS, 2 * batch_size
+    )
+    start = 0
+    while batch := list(islice(results, batch_size)):
+        good = [(start + i, r) for i, r in enumerate(batch) if isinstance(r, np.ndarray)]
+        yield Batch(
+            places=np.array([place for place, _ in good], np.int64),
+            pixels=np.stack([r for _, r in good]) if good else np.empty((0, size, size, 3), np.uint8),
+            failures=[(start + i, str(r)) for i, r in enumerate(batch) if isinstance(r, ImageError)],
+        )
+        start += len(batch)
 
 
 def _read(path: Path, size: int, resample: str) -> np.ndarray | ImageError:

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from core.metrics import get_metric
+from core.metrics import Metric, get_metric
 
 
 class Index:
@@ -20,7 +20,7 @@ class Index:
         self.metric = get_metric(metric)
         self.size, self.dimensions = vectors.shape
         self._index = faiss.IndexFlat(self.dimensions, getattr(faiss, self.metric.faiss_metric))
-        self._index.add(self._prepared(vectors))
+        self._index.add(prepared(vectors, self.metric))
 
     def search(self, queries: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
         """The nearest vectors of each query.
@@ -41,19 +41,25 @@ class Index:
         """
         if queries.ndim != 2 or queries.shape[1] != self.dimensions:
             raise ValueError(f"Queries of shape {queries.shape}; the vectors have {self.dimensions} numbers.")
-        found, places = self._index.search(self._prepared(queries), min(k, self.size))
-        if self.metric.normalized:
-            found = np.clip(1.0 - found, 0.0, 2.0)
-            # What float32 leaves between a vector and itself.
-            found[found < 1e-6] = 0.0
-        elif self.metric.name == "euclidean":
-            # FAISS leaves the square root out.
-            found = np.sqrt(np.maximum(found, 0.0))
-        return places, found
+        found, places = self._index.search(prepared(queries, self.metric), min(k, self.size))
+        return places, as_distances(found, self.metric)
 
-    def _prepared(self, vectors: np.ndarray) -> np.ndarray:
-        vectors = np.ascontiguousarray(vectors, np.float32)
-        if not self.metric.normalized:
-            return vectors
-        lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        return vectors / np.where(lengths > 0, lengths, 1.0)
+
+def prepared(vectors: np.ndarray, metric: Metric) -> np.ndarray:
+    """Vectors (n, dimensions) as FAISS wants them for a metric: float32, scaled to length one for cosine."""
+    vectors = np.ascontiguousarray(vectors, np.float32)
+    if not metric.normalized:
+        return vectors
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(lengths > 0, lengths, 1.0)
+
+
+def as_distances(found: np.ndarray, metric: Metric) -> np.ndarray:
+    """What FAISS found between prepared vectors, as the distances that ``core.metrics`` defines."""
+    if metric.normalized:
+        distances = np.clip(1.0 - found, 0.0, 2.0)
+        # What float32 leaves between a vector and itself.
+        distances[distances < 1e-6] = 0.0
+        return distances
+    # FAISS leaves the square root out.
+    return np.sqrt(np.maximum(found, 0.0)) if metric.name == "euclidean" else found

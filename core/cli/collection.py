@@ -1,0 +1,358 @@
+"""``collection``: the user's own images, indexed and searchable."""
+
+import argparse
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+from core.cli import output
+from core.errors import UserError
+
+
+def add(commands: Any) -> None:
+    """Add the commands to a parser."""
+    group = output.group(commands, "collection", "index your own images and search them")
+
+    create = _command(group, "create", _create, "make an empty collection")
+    create.add_argument("--model", required=True, help="see models list")
+    create.add_argument("--weights", default="imagenet", help="imagenet (default), untrained, or a file")
+    create.add_argument("--layer", required=True, help="a layer of the model, such as block6_output")
+    create.add_argument("--pooling", default="avg", help="avg (default), max, gem or flatten")
+    create.add_argument(
+        "--metric", default="cosine", help="cosine (default), euclidean, manhattan, chebyshev"
+    )
+    create.add_argument(
+        "--index",
+        default="auto",
+        help="auto (default: exact below 50,000 images), flat, hnsw, ivf, ivfpq, or a factory string of FAISS",
+    )
+    create.add_argument(
+        "--dtype", default="float16", help="of the stored vectors: float16 (default), float32"
+    )
+
+    adding = _command(group, "add", _add, "take in images; what is stored already is left alone")
+    adding.add_argument(
+        "paths",
+        nargs="+",
+        metavar="PATH",
+        help="a folder, a picture, a pattern, a URL, or a CSV or Parquet list of paths or URLs",
+    )
+    adding.add_argument("--json", action="store_true")
+
+    update = _command(group, "update", _update, "take in what changed where the images came from")
+    update.add_argument("--json", action="store_true")
+
+    remove = _command(group, "remove", _remove, "forget images; their files stay")
+    remove.add_argument("paths", nargs="*", metavar="PATH", help="a picture, a folder or a pattern")
+    _where(remove)
+
+    search = _command(group, "search", _search, "the images nearest to pictures")
+    search.add_argument("images", nargs="+", metavar="IMAGE", type=Path)
+    search.add_argument("-k", type=int, default=10, help="how many (default: 10)")
+    _where(search)
+    search.add_argument("--json", action="store_true")
+
+    info = _command(group, "info", _info, "what is in a collection")
+    info.add_argument("--failures", action="store_true", help="the files that can't be read, with the reason")
+    info.add_argument("--json", action="store_true")
+
+    listing = output.command(group, "list", _list, "list the collections")
+    listing.add_argument("--json", action="store_true")
+
+    _command(group, "verify", _verify, "check that catalog, vectors and index are whole and agree")
+
+    optimize = _command(group, "optimize", _optimize, "make vectors and index anew, without what was removed")
+    optimize.add_argument("--index", help="another kind of index from now on")
+    optimize.add_argument("--metric", help="another metric from now on")
+
+    export = _command(group, "export", _export, "vectors and metadata as a Parquet file")
+    export.add_argument("file", type=Path, metavar="FILE.parquet")
+
+    tune = _command(group, "tune", _tune, "measure kinds of index on the collection's own vectors")
+    tune.add_argument("--max-memory", type=float, metavar="MB", help="of the index")
+    tune.add_argument("--max-latency", type=float, metavar="MS", help="of a query, in the median")
+    tune.add_argument(
+        "--min-recall", type=float, default=0.95, help="recall@10 against exact (default: 0.95)"
+    )
+    tune.add_argument(
+        "--index", action="append", help="a kind to try; repeatable; default: flat, hnsw, ivf, ivfpq"
+    )
+    tune.add_argument("--apply", action="store_true", help="use the best from now on")
+    tune.add_argument("--json", action="store_true")
+
+    duplicates = _command(group, "duplicates", _duplicates, "groups of images that are nearly the same")
+    duplicates.add_argument("--threshold", type=float, default=0.05, help="largest distance (default: 0.05)")
+    duplicates.add_argument("--json", action="store_true")
+
+    delete = _command(group, "delete", _delete, "remove a collection; the images' files stay")
+    delete.add_argument("--yes", action="store_true", help="do not ask")
+
+
+def _command(group: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
+    parser = output.command(group, name, function, text)
+    parser.add_argument("name", metavar="NAME")
+    return parser
+
+
+def _where(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--where",
+        action="append",
+        default=[],
+        metavar="CONDITION",
+        help="such as label=cat or 'price<20'; repeatable, all must hold",
+    )
+
+
+def _open(options: argparse.Namespace) -> Any:
+    from core.search.collection import Collection
+
+    return Collection.open(options.name, load=_load)
+
+
+def _load(about: Any) -> Any:
+    from core.search.collection import embedder
+
+    output.start_tensorflow()
+    return embedder.load(about)
+
+
+def _create(options: argparse.Namespace) -> None:
+    from core.search.collection import Collection
+
+    with Collection.create(
+        options.name,
+        model=options.model,
+        layer=options.layer,
+        pooling=options.pooling,
+        weights=options.weights,
+        metric=options.metric,
+        index=options.index,
+        dtype=options.dtype,
+    ) as made:
+        print(
+            f"Made the collection {made.about.name!r}; `python -m core collection add {made.about.name} FOLDER` fills it."
+        )
+
+
+def _add(options: argparse.Namespace) -> None:
+    with _open(options) as opened, output.Bar() as bar:
+        report = opened.add(options.paths, bar)
+    _report(report, options)
+
+
+def _update(options: argparse.Namespace) -> None:
+    with _open(options) as opened, output.Bar() as bar:
+        report = opened.update(bar)
+    _report(report, options)
+    if report.problems:
+        raise UserError(" ".join(report.problems))
+
+
+def _report(report: Any, options: argparse.Namespace) -> None:
+    if options.json:
+        print(json.dumps(report.to_json(), indent=1, ensure_ascii=False))
+        return
+    counts = {
+        "added": report.added,
+        "changed": report.changed,
+        "unchanged": report.unchanged,
+        "removed": report.removed,
+        "failed": report.failed,
+    }
+    print(
+        ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
+        or "There was nothing to do."
+    )
+    if report.duplicates:
+        print(f"{report.duplicates:,} of them have the content of another one and share its vector.")
+    if report.failed:
+        print(f"`python -m core collection info {options.name} --failures` says why some failed.")
+
+
+def _remove(options: argparse.Namespace) -> None:
+    if not options.paths and not options.where:
+        raise UserError("Name what to remove: paths, or conditions with --where.")
+    with _open(options) as opened:
+        print(f"{opened.remove(options.paths, options.where):,} removed")
+
+
+def _search(options: argparse.Namespace) -> None:
+    from core import images
+
+    with _open(options) as opened:
+        pictures = [images.read(path) for path in options.images]
+        answers = opened.search(pictures, options.k, options.where)
+    rows = [
+        {
+            "query": str(path),
+            "rank": rank,
+            "distance": round(hit.distance, 6),
+            "label": hit.label,
+            "path": hit.path,
+            "also": list(hit.also),
+            "metadata": hit.metadata,
+        }
+        for path, hits in zip(options.images, answers, strict=True)
+        for rank, hit in enumerate(hits, 1)
+    ]
+    if not options.json:
+        several = len(answers) > 1
+        rows = [
+            {
+                key: row[key]
+                for key in ("query", "rank", "distance", "label", "path")
+                if several or key != "query"
+            }
+            for row in rows
+        ]
+    output.table(rows, options.json, "Nothing found.")
+
+
+def _info(options: argparse.Namespace) -> None:
+    with _open(options) as opened:
+        if options.failures:
+            rows = [{"path": row.path, "reason": row.reason} for row in opened.images("failed")]
+            output.table(rows, options.json, "Every file could be read.")
+            return
+        about, state, info = opened.about, opened.state, opened.info()
+    facts = {
+        "name": about.name,
+        "model": about.model,
+        "weights": about.weights,
+        "layer": about.layer,
+        "pooling": about.pooling,
+        "metric": state.metric,
+        "dimensions": about.dimensions,
+        "vectors": f"{about.dtype}, {info.vector_bytes / 1e6:.1f} MB",
+        "images": info.images,
+        "different images": info.contents,
+        "failures": info.failures,
+        "removed, until optimize": info.holes,
+        "index": f"{state.kind}: {info.factory or 'none yet'}, {info.index_bytes / 1e6:.1f} MB, {info.index_rows:,} rows",
+        "catalog": f"{about.catalog}"
+        + (f", {info.catalog_bytes / 1e6:.1f} MB" if info.catalog_bytes else ""),
+        "labels": info.labels,
+        "sources": list(info.sources),
+    }
+    if options.json:
+        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        return
+    for name, value in facts.items():
+        if isinstance(value, dict):
+            value = ", ".join(f"{label} ({count:,})" for label, count in value.items()) or "none"
+        elif isinstance(value, list):
+            value = ", ".join(value) or "none"
+        print(f"{name:<24}{value:,}" if isinstance(value, int) else f"{name:<24}{value}")
+
+
+def _list(options: argparse.Namespace) -> None:
+    from core.search.collection import Collection, names
+
+    rows = []
+    for name in names():
+        try:
+            with Collection.open(name) as opened:
+                info, about, state = opened.info(), opened.about, opened.state
+        except UserError as error:
+            print(f"warning: {name}: {error}", file=sys.stderr)
+            continue
+        rows.append(
+            {
+                "name": name,
+                "images": info.images,
+                "model": about.model,
+                "layer": about.layer,
+                "pooling": about.pooling,
+                "metric": state.metric,
+                "index": info.factory,
+                "labels": len(info.labels),
+                "failures": info.failures,
+            }
+        )
+    output.table(rows, options.json, "No collections yet; `python -m core collection create` makes one.")
+
+
+def _verify(options: argparse.Namespace) -> None:
+    with _open(options) as opened:
+        problems = opened.verify()
+    if problems:
+        raise UserError(" ".join(problems))
+    print("Catalog, vectors and index are whole and agree.")
+
+
+def _optimize(options: argparse.Namespace) -> None:
+    with _open(options) as opened, output.Bar() as bar:
+        opened.optimize(options.index, options.metric, bar)
+        info = opened.info()
+    print(f"{info.contents:,} vectors, index {info.factory or 'none'} of {info.index_bytes / 1e6:.1f} MB")
+
+
+def _export(options: argparse.Namespace) -> None:
+    from core.search.collection import export
+
+    with _open(options) as opened, output.Bar() as bar:
+        count = export.write(opened, options.file, bar)
+    print(f"{count:,} images in {options.file}")
+
+
+def _tune(options: argparse.Namespace) -> None:
+    from core.search.collection import tune
+
+    limits = tune.Limits(options.min_recall, options.max_memory, options.max_latency)
+    with _open(options) as opened:
+        with output.Bar() as bar:
+            found = tune.measure(opened, options.index or tune.CANDIDATES, bar)
+        best = tune.choose(found, limits)
+        rows = [
+            {
+                "": "best" if candidate is best else "",
+                "index": candidate.kind,
+                "factory": candidate.factory,
+                "effort": candidate.effort,
+                "recall@10": round(candidate.recall, 4),
+                "median ms": round(candidate.median_ms, 3),
+                "p95 ms": round(candidate.p95_ms, 3),
+                "build s": round(candidate.build_seconds, 2),
+                "bytes/vector": round(candidate.bytes_per_vector),
+                "MB": round(candidate.megabytes, 1),
+            }
+            for candidate in found
+        ]
+        output.table(rows, options.json, "")
+        if best is None:
+            raise UserError("No candidate is within the limits; allow more memory or time, or less recall.")
+        if options.apply:
+            with output.Bar() as bar:
+                opened.optimize(index=best.kind, progress=bar)
+            print(f"The collection uses {best.kind} now.", file=sys.stderr)
+        elif not options.json:
+            print(f"\n--apply makes {best.kind} the index of the collection.", file=sys.stderr)
+
+
+def _duplicates(options: argparse.Namespace) -> None:
+    from core.search.collection import quality
+
+    with _open(options) as opened, output.Bar() as bar:
+        groups = quality.near_duplicates(opened, options.threshold, bar)
+    rows = [
+        {"group": number, "distance": round(member.value, 6), "label": member.label, "path": member.path}
+        for number, group in enumerate(groups, 1)
+        for member in group
+    ]
+    output.table(rows, options.json, f"No two images are within {options.threshold:g} of each other.")
+
+
+def _delete(options: argparse.Namespace) -> None:
+    from core.search import collection
+
+    if not options.yes:
+        if not sys.stdin.isatty():
+            raise UserError("Deleting can't be undone; say --yes.")
+        with _open(options) as opened:
+            count = opened.info().images
+        if input(f"Delete {options.name!r} with {count:,} images' vectors? [y/N] ").strip().lower() != "y":
+            raise UserError("Nothing was deleted.")
+    collection.delete(options.name)
+    print(f"Deleted {options.name!r}; the images' files stay.")

@@ -1,0 +1,413 @@
+"""The SQL side of a collection: what each image is, and which of the vectors are valid.
+
+SQLite in the collection's folder by default, PostgreSQL (a schema per collection) where a URL is given. What the
+catalog commits decides: rows of the vector file that it does not count do not exist.
+"""
+
+import fnmatch
+import os
+import re
+import sqlite3
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import sqlalchemy as sa
+from sqlalchemy.dialects import postgresql
+
+from core.errors import CollectionError
+
+INDEXED, FAILED, REMOVED = "indexed", "failed", "removed"
+# SQLite allows 32,766 parameters in a statement; fewer are as fast.
+_CHUNK = 500
+
+_tables = sa.MetaData()
+images = sa.Table(
+    "images",
+    _tables,
+    sa.Column("id", sa.Integer, primary_key=True),
+    # A file's absolute path, or a URL.
+    sa.Column("path", sa.Text, nullable=False, unique=True),
+    # SHA-256 of the bytes; images of the same content share a vector.
+    sa.Column("hash", sa.String(64), index=True),
+    sa.Column("size", sa.BigInteger),
+    sa.Column("mtime_ns", sa.BigInteger),
+    sa.Column("label", sa.Text, index=True),
+    sa.Column("metadata", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    # The row of the vector file.
+    sa.Column("faiss_id", sa.BigInteger, index=True),
+    sa.Column("state", sa.String(16), nullable=False, index=True),
+    sa.Column("reason", sa.Text),
+    # The source it came with, and the run that last found it there; see ``ingest.update``.
+    sa.Column("source", sa.Integer, index=True),
+    sa.Column("seen", sa.Integer),
+)
+# Rows of the vector file that no image has any more.
+holes = sa.Table(
+    "holes", _tables, sa.Column("faiss_id", sa.BigInteger, primary_key=True, autoincrement=False)
+)
+# Checksums of the vector file, by the rows that were written together.
+segments = sa.Table(
+    "segments",
+    _tables,
+    sa.Column("start", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("stop", sa.BigInteger, nullable=False),
+    sa.Column("crc32", sa.BigInteger, nullable=False),
+)
+facts = sa.Table(
+    "facts", _tables, sa.Column("name", sa.String(32), primary_key=True), sa.Column("value", sa.JSON)
+)
+schema_version = sa.Table("schema_version", _tables, sa.Column("version", sa.Integer, primary_key=True))
+
+# Each brings a catalog from the version before to its own, the first from nothing to version 1. Never change one
+# that was released: add another.
+MIGRATIONS: list[Callable[[sa.Connection], None]] = [_tables.create_all]
+
+
+@dataclass(frozen=True)
+class Image:
+    """An image as the catalog knows it; ``faiss_id`` is None when it could not be read."""
+
+    path: str
+    hash: str | None
+    size: int | None
+    mtime_ns: int | None
+    label: str | None
+    metadata: dict[str, Any]
+    faiss_id: int | None
+    state: str = INDEXED
+    reason: str | None = None
+    source: int | None = None
+    seen: int | None = None
+
+
+class Catalog:
+    """A connection pool to one collection's tables.
+
+    Parameters
+    ----------
+    place : the SQLite file, or a URL of PostgreSQL.
+    schema : PostgreSQL's schema of the collection.
+
+    Raises
+    ------
+    CollectionError : it can't be opened, or a newer version of the project made it.
+    """
+
+    def __init__(self, place: Path | str, schema: str | None = None):
+        self._schema = schema
+        if isinstance(place, Path):
+            self._engine = _sqlite(place)
+        else:
+            self._engine = _postgresql(place).execution_options(
+                schema_translate_map={None: schema}, isolation_level="REPEATABLE READ"
+            )
+        with storing():
+            self._migrate()
+
+    def _migrate(self) -> None:
+        with self._engine.connect() as connection:
+            found = 0
+            if sa.inspect(connection).has_table("schema_version", schema=self._schema):
+                found = connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar() or 0
+        if found > len(MIGRATIONS):
+            raise CollectionError(
+                f"A newer version of this project made the collection (its catalog has version {found}, this one "
+                f"reads up to {len(MIGRATIONS)}); update the project."
+            )
+        for version in range(found + 1, len(MIGRATIONS) + 1):
+            with self.writing() as connection:
+                if version == 1 and self._schema:
+                    connection.execute(sa.schema.CreateSchema(self._schema, if_not_exists=True))
+                MIGRATIONS[version - 1](connection)
+                connection.execute(sa.insert(schema_version).values(version=version))
+
+    @contextmanager
+    def reading(self) -> Iterator[sa.Connection]:
+        """A transaction that sees one state of the catalog, whatever is written meanwhile."""
+        with storing(), self._engine.begin() as connection:
+            yield connection
+
+    @contextmanager
+    def writing(self) -> Iterator[sa.Connection]:
+        """A transaction that is kept as a whole when its block ends, and not at all when it raises."""
+        with storing(), self._engine.begin() as connection:
+            yield connection
+
+    def close(self) -> None:
+        """Give the connections back."""
+        self._engine.dispose()
+
+    def drop(self) -> None:
+        """Remove everything where the catalog is not a file of the collection's folder."""
+        if self._schema:
+            with self.writing() as connection:
+                connection.execute(sa.schema.DropSchema(self._schema, cascade=True, if_exists=True))
+        self.close()
+
+
+@contextmanager
+def storing() -> Iterator[None]:
+    """Turn what storage can do to us into a sentence: disks that are full, folders and servers that refuse."""
+    try:
+        yield
+    except sa.exc.SQLAlchemyError as error:
+        said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
+        raise CollectionError(f"The catalog can't be used: {said}. {_ADVICE}") from error
+    except OSError as error:
+        raise CollectionError(f"Storage failed: {error.strerror or error}. {_ADVICE}") from error
+
+
+_ADVICE = "What was stored before is kept; put that right and run the same again."
+
+
+def get_fact(connection: sa.Connection, name: str) -> Any:
+    """A fact of the collection, or None."""
+    return connection.execute(sa.select(facts.c.value).where(facts.c.name == name)).scalar()
+
+
+def set_fact(connection: sa.Connection, name: str, value: Any) -> None:
+    """Replace a fact of the collection."""
+    connection.execute(sa.delete(facts).where(facts.c.name == name))
+    connection.execute(sa.insert(facts).values(name=name, value=value))
+
+
+def find(connection: sa.Connection, column: sa.Column, values: Sequence[Any]) -> Iterator[sa.Row]:
+    """The images whose column has one of some values."""
+    for start in range(0, len(values), _CHUNK):
+        part = [v.item() if isinstance(v, np.generic) else v for v in values[start : start + _CHUNK]]
+        yield from connection.execute(sa.select(images).where(column.in_(part)).order_by(images.c.id))
+
+
+def put(connection: sa.Connection, rows: Sequence[Image]) -> None:
+    """Insert images, or replace those of the same path."""
+    remove_paths(connection, [row.path for row in rows])
+    if rows:
+        connection.execute(sa.insert(images), [vars(row) for row in rows])
+
+
+def mark_seen(connection: sa.Connection, paths: Sequence[str], run: int) -> None:
+    """Note that a run has found images where they were."""
+    for start in range(0, len(paths), _CHUNK):
+        part = paths[start : start + _CHUNK]
+        connection.execute(sa.update(images).where(images.c.path.in_(part)).values(seen=run))
+
+
+def unseen(connection: sa.Connection, sources: Sequence[int], run: int) -> list[str]:
+    """Some of the paths that came with these sources and that a run has not found."""
+    missing = sa.and_(images.c.source.in_(sources), images.c.seen < run)
+    return list(connection.scalars(sa.select(images.c.path).where(missing).limit(_CHUNK)))
+
+
+def below(connection: sa.Connection, path: str) -> list[str]:
+    """The stored paths that are this one or lie in the folder of this name."""
+    inside = images.c.path.startswith(path.rstrip("/") + "/", autoescape=True)
+    stored = sa.and_(sa.or_(images.c.path == path, inside), images.c.state != REMOVED)
+    return list(connection.scalars(sa.select(images.c.path).where(stored).order_by(images.c.path)))
+
+
+def like(connection: sa.Connection, pattern: str) -> list[str]:
+    """The stored paths that match a pattern with ``*``, ``?`` and ``[...]``."""
+    query = sa.select(images.c.path).where(images.c.state != REMOVED).order_by(images.c.path)
+    paths = connection.execution_options(yield_per=_CHUNK).scalars(query)
+    return [path for path in paths if fnmatch.fnmatchcase(path, pattern)]
+
+
+def of_rows(
+    connection: sa.Connection, rows: Sequence[int], where: Sequence[str] = ()
+) -> dict[int, list[sa.Row]]:
+    """The images of some rows of the vector file that fulfil all conditions, by row, the oldest first."""
+    conditions = [condition(text, connection.dialect.name) for text in where]
+    found: dict[int, list[sa.Row]] = {}
+    for start in range(0, len(rows), _CHUNK):
+        part = list(rows[start : start + _CHUNK])
+        query = sa.select(images).where(images.c.faiss_id.in_(part), *conditions).order_by(images.c.id)
+        for image in connection.execute(query):
+            found.setdefault(image.faiss_id, []).append(image)
+    return found
+
+
+def shared_rows(connection: sa.Connection) -> list[int]:
+    """The rows of the vector file that several images share, ascending."""
+    rows = sa.select(images.c.faiss_id).where(images.c.state == INDEXED).group_by(images.c.faiss_id)
+    return list(connection.scalars(rows.having(sa.func.count() > 1).order_by(images.c.faiss_id)))
+
+
+def labels_by_row(connection: sa.Connection) -> dict[int, str]:
+    """The label of each row of the vector file whose images have one, that of the oldest."""
+    labelled = sa.and_(images.c.state == INDEXED, images.c.label.is_not(None))
+    query = sa.select(images.c.faiss_id, images.c.label).where(labelled).order_by(images.c.id.desc())
+    return dict(connection.execute(query).tuples().all())
+
+
+def stored(connection: sa.Connection, *, state: str = INDEXED, most: int | None = None) -> Iterator[sa.Row]:
+    """The images of a state in the order of their rows, a few in memory at a time."""
+    query = (
+        sa.select(images).where(images.c.state == state).order_by(images.c.faiss_id, images.c.id).limit(most)
+    )
+    yield from connection.execution_options(yield_per=_CHUNK).execute(query)
+
+
+def counts(connection: sa.Connection) -> dict[str, int]:
+    """How many images are in each state."""
+    found = connection.execute(sa.select(images.c.state, sa.func.count()).group_by(images.c.state))
+    return {INDEXED: 0, FAILED: 0, REMOVED: 0} | dict(found.tuples().all())
+
+
+def label_counts(connection: sa.Connection) -> dict[str, int]:
+    """How many images have each label, by name; those without one are left out."""
+    labelled = sa.and_(images.c.state == INDEXED, images.c.label.is_not(None))
+    query = sa.select(images.c.label, sa.func.count()).where(labelled).group_by(images.c.label)
+    return dict(sorted((label, count) for label, count in connection.execute(query)))
+
+
+def remove_paths(connection: sa.Connection, paths: Sequence[str]) -> None:
+    """Forget images; their rows of the vector file are for :func:`note_holes`."""
+    for start in range(0, len(paths), _CHUNK):
+        connection.execute(sa.delete(images).where(images.c.path.in_(paths[start : start + _CHUNK])))
+
+
+def note_holes(connection: sa.Connection, candidates: Iterable[int]) -> None:
+    """Write down which of some rows of the vector file no image has any more."""
+    rows = sorted(set(candidates))
+    for start in range(0, len(rows), _CHUNK):
+        part = rows[start : start + _CHUNK]
+        used = set(connection.scalars(sa.select(images.c.faiss_id).where(images.c.faiss_id.in_(part))))
+        if empty := [{"faiss_id": row} for row in part if row not in used]:
+            connection.execute(sa.insert(holes), empty)
+
+
+def renumber(connection: sa.Connection, removed: np.ndarray) -> None:
+    """Move the images to the rows that theirs become when some rows (n,), ascending, are taken out of the vector file."""
+    column = images.c.faiss_id
+    ends = [*removed[1:].tolist(), None]
+    for shift, (hole, end) in enumerate(zip(removed.tolist(), ends, strict=True), 1):
+        if end is not None and end == hole + 1:
+            continue
+        between = column > hole if end is None else sa.and_(column > hole, column < end)
+        connection.execute(sa.update(images).where(between).values(faiss_id=column - shift))
+
+
+def hole_rows(connection: sa.Connection) -> np.ndarray:
+    """Rows (n,) int64 of the vector file that no image has, in order."""
+    found = connection.scalars(sa.select(holes.c.faiss_id).order_by(holes.c.faiss_id)).all()
+    return np.array(found, np.int64)
+
+
+_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+    "!=": lambda a, b: a != b,
+    "<=": lambda a, b: a <= b,
+    ">=": lambda a, b: a >= b,
+    "=": lambda a, b: a == b,
+    "<": lambda a, b: a < b,
+    ">": lambda a, b: a > b,
+}
+_CONDITION = re.compile(r"\s*([^=<>!]+?)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*", re.DOTALL)
+_TEXT_COLUMNS = {"label": images.c.label, "path": images.c.path, "hash": images.c.hash}
+
+
+def condition(text: str, dialect: str) -> sa.ColumnElement[bool]:
+    """A filter such as ``label=cat`` or ``price<20`` as an expression with bound parameters.
+
+    The name is ``label``, ``path``, ``hash``, ``size`` or one of the metadata. Numbers compare with numbers, text with
+    text; an image that lacks the name is left out.
+
+    Raises
+    ------
+    CollectionError : it can't be understood.
+    """
+    parts = _CONDITION.fullmatch(text)
+    if parts is None:
+        raise CollectionError(
+            f"The filter {text!r} can't be understood; write for example label=cat or 'price<20'."
+        )
+    name, sign, value = parts.groups()
+    compare = _OPERATORS[sign]
+    number = _number(value)
+    if name in _TEXT_COLUMNS:
+        return compare(_TEXT_COLUMNS[name], value)
+    if name == "size":
+        if number is None:
+            raise CollectionError(
+                f"The filter {text!r} compares the size in bytes with something not a number."
+            )
+        return compare(images.c.size, number)
+    field = images.c.metadata[name]
+    if number is not None:
+        # Numbers only, since a cast of other things fails (PostgreSQL) or gives zero (SQLite).
+        is_number = _kind(name, dialect).in_(("integer", "real", "number"))
+        as_number = sa.case((is_number, compare(field.as_float(), number)), else_=sa.false())
+        return sa.or_(as_number, compare(field.as_string(), value)) if sign == "=" else as_number
+    return compare(field.as_string(), value)
+
+
+def _kind(name: str, dialect: str) -> sa.ColumnElement[str]:
+    if dialect == "postgresql":
+        return sa.func.jsonb_typeof(images.c.metadata[name])
+    return sa.func.json_type(images.c.metadata, '$."' + name.replace('"', '\\"') + '"')
+
+
+def _number(text: str) -> float | None:
+    try:
+        return float(text)
+    except ValueError:
+        return None
+
+
+def matching_rows(connection: sa.Connection, where: Sequence[str]) -> np.ndarray:
+    """Rows (n,) int64 of the vector file whose images fulfil all conditions, in order."""
+    conditions = [condition(text, connection.dialect.name) for text in where]
+    query = sa.select(images.c.faiss_id).where(images.c.state == INDEXED, *conditions).distinct()
+    return np.sort(np.array(connection.scalars(query).all(), np.int64))
+
+
+def matching_paths(connection: sa.Connection, where: Sequence[str]) -> list[str]:
+    """Paths of the images that fulfil all conditions."""
+    conditions = [condition(text, connection.dialect.name) for text in where]
+    query = sa.select(images.c.path).where(images.c.state == INDEXED, *conditions)
+    return list(connection.scalars(query.order_by(images.c.path)))
+
+
+def _sqlite(path: Path) -> sa.Engine:
+    # A folder that can't be written to has nobody who writes: SQLite may do without its lock files there.
+    read_only = path.is_file() and not os.access(path.parent, os.W_OK)
+    address = f"{path.resolve().as_uri()}{'?immutable=1' if read_only else ''}"
+    engine = sa.create_engine(
+        "sqlite://",
+        creator=lambda: sqlite3.connect(address, uri=True, timeout=30, check_same_thread=False),
+        poolclass=sa.pool.QueuePool,
+    )
+
+    @sa.event.listens_for(engine, "connect")
+    def _configure(connection: sqlite3.Connection, _: Any) -> None:
+        # Transactions are begun below, not where the driver thinks they should.
+        connection.isolation_level = None
+        if not read_only:
+            connection.execute("PRAGMA journal_mode=WAL")
+            # Committed is committed, even when the power goes.
+            connection.execute("PRAGMA synchronous=FULL")
+
+    @sa.event.listens_for(engine, "begin")
+    def _begin(connection: sa.Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    return engine
+
+
+def _postgresql(url: str) -> sa.Engine:
+    try:
+        parsed = sa.make_url(url)
+    except sa.exc.ArgumentError:
+        raise CollectionError(
+            "The URL of the catalog can't be understood; see the README for an example."
+        ) from None
+    if parsed.get_backend_name() != "postgresql":
+        raise CollectionError(
+            "The URL of the catalog must begin with postgresql://; without one SQLite is used."
+        )
+    return sa.create_engine(
+        parsed.set(drivername="postgresql+psycopg"), connect_args={"connect_timeout": 10}, pool_pre_ping=True
+    )

@@ -1,0 +1,556 @@
+"""A collection: a user's images under one configuration, searchable and safe on disk."""
+
+import itertools
+import logging
+import re
+import secrets
+import shutil
+import threading
+import uuid
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Self
+
+import numpy as np
+import sqlalchemy as sa
+from PIL import Image
+
+from core import lock, settings
+from core.errors import CollectionError, UnknownNameError
+from core.metrics import get_metric
+from core.progress import Progress, Silent
+from core.search.collection import ann, catalog, embedder, ingest, sources, verify
+from core.search.collection.catalog import Catalog
+from core.search.collection.state import DESCRIPTION, About, State, read_about, write_about
+from core.search.collection.vectors import DTYPES, VectorFile
+from core.search.collection.view import View
+from core.search.collection.writer import New, Writer
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
+_CATALOG_FILE = "catalog.sqlite"
+_log = logging.getLogger(__name__)
+
+Loader = Callable[[About], embedder.Embedder]
+
+
+@dataclass(frozen=True)
+class Hit:
+    """A found image; ``also`` are the paths of others with the same content."""
+
+    path: str
+    distance: float
+    label: str | None
+    metadata: dict[str, Any]
+    row: int
+    also: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Info:
+    """Counts and sizes of a collection.
+
+    images : stored; contents : different ones among them, which is the number of vectors that count; holes : rows that no image has any more;
+    vector_bytes, index_bytes, catalog_bytes : on disk, of the catalog only where it is a file; index_rows : of the rows, how many the index
+    holds (the others are searched beside it).
+    """
+
+    images: int
+    contents: int
+    failures: int
+    removed: int
+    holes: int
+    labels: dict[str, int]
+    vector_bytes: int
+    index_bytes: int
+    catalog_bytes: int
+    index_rows: int
+    factory: str
+    sources: tuple[str, ...]
+
+
+class Collection:
+    """A collection on disk; make one with :meth:`create` or :meth:`open`. Several threads may use it.
+
+    Examples
+    --------
+    >>> with Collection.create("pets", model="efficientnet-lite0", layer="block6_output") as pets:  # doctest: +SKIP
+    ...     pets.add(["~/Pictures/pets"])
+    ...     hits = pets.search([Image.open("cat.jpg")], k=5, where=["label=cat"])[0]
+    """
+
+    def __init__(self, folder: Path, about: About, catalog_: Catalog, load: Loader):
+        self.folder, self.about = folder, about
+        self._catalog, self._load = catalog_, load
+        self._embedder: embedder.Embedder | None = None
+        self._guard = threading.Lock()
+        self._view: View | None = None
+
+    @classmethod
+    def create(
+        cls,
+        name: str,
+        *,
+        model: str,
+        layer: str,
+        pooling: str = "avg",
+        weights: str = "imagenet",
+        metric: str = "cosine",
+        index: str = "auto",
+        dtype: str = "float16",
+        folder: Path | None = None,
+    ) -> Self:
+        """Make an empty collection.
+
+        Parameters
+        ----------
+        name : lower case letters, digits, ``-`` and ``_``.
+        model, layer, pooling, weights, metric : the configuration, as on the command line.
+        index : of :data:`ann.KINDS`, or one of FAISS's factory strings.
+        dtype : of the stored vectors, float16 or float32.
+        folder : where collections lie; that of the settings when not given.
+
+        Raises
+        ------
+        CollectionError : the name is taken or can't be one, the index can't be had, or the disk or catalog refuses.
+        UnknownNameError, WeightsError : there is no such model, layer, pooling or metric, or its weights can't be had.
+        """
+        from core.models import extractor, zoo
+        from core.models import weights as weights_
+
+        folder = folder or settings.COLLECTIONS_DIR
+        definition = zoo.get_model(model)
+        shape = definition.layer(layer).shape
+        for kind, value, valid in (("pooling", pooling, extractor.POOLINGS), ("dtype", dtype, DTYPES)):
+            if value not in valid:
+                raise UnknownNameError(kind, value, valid)
+        dimensions = extractor.dimensions(shape, pooling)
+        ann.check(index, dimensions, get_metric(metric))
+        if weights not in (weights_.IMAGENET, weights_.UNTRAINED):
+            weights = sources.absolute(weights)
+        about = About(
+            name=name,
+            uuid=uuid.uuid4().hex,
+            catalog="postgresql" if settings.CATALOG_URL else "sqlite",
+            model=model,
+            weights=weights,
+            weights_fingerprint=weights_.provenance(definition, weights).fingerprint,
+            layer=layer,
+            pooling=pooling,
+            dimensions=dimensions,
+            dtype=dtype,
+        )
+        return cls._make(folder, about, State(1, 1, 0, metric, index, None))
+
+    @classmethod
+    def _make(cls, folder: Path, about: About, state: State) -> Self:
+        if not _NAME.fullmatch(about.name):
+            raise CollectionError(
+                f"{about.name!r} can't be the name of a collection; use up to 63 lower case letters, digits, - and _."
+            )
+        with catalog.storing():
+            folder.mkdir(parents=True, exist_ok=True)
+            _sweep(folder)
+            if (folder / about.name).exists():
+                raise CollectionError(f"There is a collection {about.name!r} already; choose another name.")
+            # Made beside its place and renamed into it: a collection is whole or not there.
+            building = folder / f".new-{secrets.token_hex(6)}"
+            building.mkdir()
+            try:
+                with lock.writing(building):
+                    write_about(building, about)
+                    made = _open_catalog(building, about)
+                    with made.writing() as connection:
+                        catalog.set_fact(connection, "state", state.to_json())
+                    made.close()
+                    building.rename(folder / about.name)
+            except BaseException:
+                shutil.rmtree(building, ignore_errors=True)
+                raise
+        return cls.open(about.name, folder)
+
+    @classmethod
+    def open(cls, name: str, folder: Path | None = None, load: Loader = embedder.load) -> Self:
+        """Open a collection; nothing large is read.
+
+        Parameters
+        ----------
+        load : gives what makes vectors of images; called when that is first needed.
+
+        Raises
+        ------
+        UnknownNameError : there is none of that name.
+        CollectionError : it can't be read, or a newer version of the project made it.
+        """
+        folder = folder or settings.COLLECTIONS_DIR
+        valid = names(folder)
+        if name not in valid:
+            raise UnknownNameError("collection", name, valid)
+        about = read_about(folder / name)
+        opened = _open_catalog(folder / name, about)
+        return cls(folder / name, about, opened, load)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Give files and connections back."""
+        self._catalog.close()
+        self._view = None
+
+    # Reading
+
+    @property
+    def state(self) -> State:
+        """What it is now."""
+        with self._catalog.reading() as connection:
+            return _state(connection)
+
+    def search(
+        self, pictures: Sequence[Image.Image], k: int = 10, where: Sequence[str] = ()
+    ) -> list[list[Hit]]:
+        """The stored images nearest to each of some pictures, which may be in the collection or not.
+
+        Parameters
+        ----------
+        pictures : decoded, RGB.
+        k, where : see :meth:`search_vectors`.
+
+        Raises
+        ------
+        CollectionError : as :meth:`search_vectors`; WeightsError when the model can't be had.
+        """
+        return self.search_vectors(embedder.embed(self.embedder, pictures), k, where)
+
+    def search_vectors(self, queries: np.ndarray, k: int = 10, where: Sequence[str] = ()) -> list[list[Hit]]:
+        """The stored images nearest to each of some vectors.
+
+        Parameters
+        ----------
+        queries : (n_queries, dimensions) numbers.
+        k : how many; fewer come back when there are fewer.
+        where : conditions such as ``label=cat`` or ``price<20``, all of which must hold; see :func:`catalog.condition`.
+
+        Returns
+        -------
+        hits : per query a list of at most k, nearest first.
+
+        Raises
+        ------
+        CollectionError : a condition or the queries can't be used, or the storage can't be read.
+        """
+        if k < 1:
+            raise CollectionError(f"k is {k}; it must be at least 1.")
+        queries = np.atleast_2d(np.asarray(queries, np.float32))
+        if not np.isfinite(queries).all():
+            raise CollectionError("The query has numbers that are not finite.")
+        with self._reading() as (connection, view):
+            allowed = catalog.matching_rows(connection, where) if where else None
+            rows, distances = view.nearest(queries, k, allowed)
+            found = catalog.of_rows(connection, sorted(set(rows.ravel().tolist())), where)
+        return [
+            [_hit(found[row], distance) for row, distance in zip(*pair, strict=True)]
+            for pair in zip(rows.tolist(), distances.tolist(), strict=True)
+        ]
+
+    def snapshot(self) -> View:
+        """The vectors as they are now, to search many times without asking the catalog."""
+        with self._reading() as (_, view):
+            return view
+
+    def info(self) -> Info:
+        """Counts and sizes."""
+        with self._reading() as (connection, view):
+            count = catalog.counts(connection)
+            labels = catalog.label_counts(connection)
+            known = catalog.get_fact(connection, "sources") or []
+        state = view.state
+        file = self.folder / _CATALOG_FILE
+        return Info(
+            images=count[catalog.INDEXED],
+            contents=state.rows - len(view.holes),
+            failures=count[catalog.FAILED],
+            removed=count[catalog.REMOVED],
+            holes=len(view.holes),
+            labels=labels,
+            vector_bytes=state.rows * view.vectors.row_bytes,
+            index_bytes=state.index.size if state.index else 0,
+            catalog_bytes=file.stat().st_size if file.exists() else 0,
+            index_rows=state.index.rows if state.index else 0,
+            factory=state.index.factory if state.index else "",
+            sources=tuple(entry["path"] for entry in known),
+        )
+
+    def images(self, state: str = catalog.INDEXED, most: int | None = None) -> Iterator[sa.Row]:
+        """The images of a state (``"indexed"`` or ``"failed"``) with all that the catalog knows of them, by row."""
+        with self._catalog.reading() as connection:
+            yield from catalog.stored(connection, state=state, most=most)
+
+    def image(self, image_id: int) -> sa.Row | None:
+        """An image by its id in the catalog."""
+        with self._catalog.reading() as connection:
+            return next(iter(catalog.find(connection, catalog.images.c.id, [image_id])), None)
+
+    def of_rows(self, rows: Sequence[int]) -> dict[int, list[sa.Row]]:
+        """The images of some rows of the vectors, by row."""
+        with self._catalog.reading() as connection:
+            return catalog.of_rows(connection, rows)
+
+    def shared_rows(self) -> list[int]:
+        """The rows of the vectors that several images of the same content share."""
+        with self._catalog.reading() as connection:
+            return catalog.shared_rows(connection)
+
+    def labels_by_row(self) -> dict[int, str]:
+        """The label of each row whose image has one; of several images of the same content, that of the oldest."""
+        with self._catalog.reading() as connection:
+            return catalog.labels_by_row(connection)
+
+    @contextmanager
+    def pages(self, size: int) -> Iterator[tuple[int, Iterator[tuple[list[sa.Row], np.ndarray]]]]:
+        """How many images there are, and all of them, some at a time, with their vectors (n, dimensions)."""
+        with self._reading() as (connection, view):
+            total = catalog.counts(connection)[catalog.INDEXED]
+            images = catalog.stored(connection)
+            pages = iter(lambda: list(itertools.islice(images, size)), [])
+            matrix = view.vectors.map(view.state.rows)
+            yield total, ((page, matrix[[image.faiss_id for image in page]]) for page in pages)
+
+    def verify(self) -> list[str]:
+        """What is wrong with it, a sentence each; reads every byte."""
+        with self._reading(opened=False) as (connection, _):
+            return list(verify.problems(connection, self.folder, self.about, _state(connection)))
+
+    @property
+    def embedder(self) -> embedder.Embedder:
+        """What makes its vectors; loads the model at the first use."""
+        with self._guard:
+            if self._embedder is None:
+                self._embedder = self._load(self.about)
+            return self._embedder
+
+    # Writing
+
+    def add(self, paths: Sequence[str], progress: Progress | None = None) -> ingest.Report:
+        """Take in folders, patterns, files, lists or URLs (see :mod:`sources`), and remember them for :meth:`update`.
+
+        Stored a few seconds at a time; stopped or killed, what was stored is there and the same call goes on.
+
+        Raises
+        ------
+        CollectionError : a source is not there, another writer is at work, or the storage refuses.
+        """
+        found = [source for path in paths for source in sources.parse(path)]
+        with self.writing() as writer:
+            return ingest.add(writer, found, lambda: self.embedder, progress or Silent())
+
+    def add_files(self, entries: Sequence[sources.Entry], progress: Progress | None = None) -> ingest.Report:
+        """Take in single files that belong to no source; raises as :meth:`add`."""
+        with self.writing() as writer:
+            return ingest.add_files(writer, entries, lambda: self.embedder, progress or Silent())
+
+    def add_vectors(
+        self,
+        paths: Sequence[str],
+        vectors: np.ndarray,
+        labels: Sequence[str | None] | None = None,
+        metadata: Sequence[dict[str, Any]] | None = None,
+    ) -> None:
+        """Store vectors (n, dimensions) that were made elsewhere, under unique names; all or none.
+
+        Raises
+        ------
+        CollectionError : vectors of another length than the collection's or not finite, or as :meth:`add`.
+        """
+        vectors = np.asarray(vectors)
+        if vectors.ndim != 2 or vectors.shape[1] != self.about.dimensions or len(vectors) != len(paths):
+            raise CollectionError(
+                f"Vectors of shape {vectors.shape} for {len(paths)} names; "
+                f"the collection holds vectors of {self.about.dimensions} numbers."
+            )
+        if not np.isfinite(vectors.astype(self.about.dtype)).all():
+            raise CollectionError(f"The vectors have numbers that are not finite as {self.about.dtype}.")
+        new = [
+            New(path, label=label, metadata=facts, vector=vector)
+            for path, vector, label, facts in zip(
+                paths, vectors, labels or [None] * len(paths), metadata or [{}] * len(paths), strict=True
+            )
+        ]
+        with self.writing() as writer:
+            writer.put(new)
+            writer.index()
+
+    def update(self, progress: Progress | None = None) -> ingest.Report:
+        """Go through the remembered sources again; only what changed is read. Raises as :meth:`add`."""
+        with self.writing() as writer:
+            return ingest.update(writer, lambda: self.embedder, progress or Silent())
+
+    def remove(self, paths: Sequence[str] = (), where: Sequence[str] = ()) -> int:
+        """Forget images by path, folder or pattern, or all that fulfil conditions; files stay where they are.
+
+        Naming a remembered source forgets it too. Returns how many images it were.
+
+        Raises
+        ------
+        CollectionError : nothing matches, or as :meth:`add`.
+        """
+        with self.writing() as writer:
+            with self._catalog.reading() as connection:
+                chosen = {path: self._named(connection, path) for path in paths}
+                if where:
+                    chosen[", ".join(where)] = catalog.matching_paths(connection, where)
+            forgotten = {path for path in paths if ingest.forget(writer, sources.absolute(path))}
+            for name, found in chosen.items():
+                if not found and name not in forgotten:
+                    raise CollectionError(f"No image of the collection is {name!r}.")
+            every = list(dict.fromkeys(path for found in chosen.values() for path in found))
+            writer.remove(every, keep_out=True)
+        return len(every)
+
+    def optimize(
+        self, index: str | None = None, metric: str | None = None, progress: Progress | None = None
+    ) -> None:
+        """Make vectors and index anew, without what was removed; with another kind of index or metric where one is given.
+
+        Raises
+        ------
+        CollectionError : such an index can't be had, or as :meth:`add`.
+        """
+        progress = progress or Silent()
+        with self.writing() as writer:
+            progress.stage("index", writer.state.rows)
+            if index or metric:
+                writer.retarget(index, metric)
+            if not writer.compact(progress.step):
+                writer.rebuild(progress.step)
+
+    @contextmanager
+    def writing(self) -> Iterator[Writer]:
+        """The right to change it.
+
+        Raises
+        ------
+        UserError : another process has it, or the folder can't be written to.
+        """
+        with lock.writing(self.folder):
+            yield Writer(self.folder, self.about, self._catalog)
+
+    def _named(self, connection: sa.Connection, path: str) -> list[str]:
+        absolute = sources.absolute(path)
+        return catalog.below(connection, absolute) or catalog.like(connection, absolute)
+
+    @contextmanager
+    def _reading(self, opened: bool = True) -> Iterator[tuple[sa.Connection, View | None]]:
+        """One state of catalog and vectors, whatever a writer does meanwhile."""
+        for attempt in range(5):
+            with self._catalog.reading() as connection:
+                try:
+                    view = self._current(connection) if opened else None
+                except FileNotFoundError:
+                    # A writer has replaced the file between the look into the catalog and the look at the file.
+                    if attempt == 4:
+                        raise CollectionError(
+                            f"A file of the collection {self.about.name!r} is missing; restore its folder from a copy."
+                        ) from None
+                    continue
+                yield connection, view
+                return
+
+    def _current(self, connection: sa.Connection) -> View:
+        state = _state(connection)
+        with self._guard:
+            if self._view is not None and self._view.state.version == state.version:
+                return self._view
+            vectors = VectorFile(self.folder / state.vector_file, self.about.dimensions, self.about.dtype)
+            holes = catalog.hole_rows(connection)
+            old = self._view.index if self._view is not None else None
+            if old is not None and old.known == state.index and old.metric.name == state.metric:
+                self._view = View(state, vectors, holes, old)
+                return self._view
+            try:
+                self._view = View.open(self.folder, state, vectors, holes)
+            except ann.DamagedIndexError as error:
+                _log.warning(
+                    "%s Searching the stored vectors without it; `collection optimize` makes a new one.",
+                    error,
+                )
+                self._view = View(state, vectors, holes, None)
+            return self._view
+
+
+def names(folder: Path | None = None) -> list[str]:
+    """The collections that there are, in alphabetical order."""
+    folder = folder or settings.COLLECTIONS_DIR
+    found = (path.parent.name for path in folder.glob(f"*/{DESCRIPTION}"))
+    return sorted(name for name in found if _NAME.fullmatch(name))
+
+
+def delete(name: str, folder: Path | None = None) -> None:
+    """Remove a collection with its vectors and catalog, and pictures that were uploaded into it; files elsewhere stay.
+
+    Raises
+    ------
+    UnknownNameError : there is none of that name.
+    UserError : somebody writes to it, or the storage refuses.
+    """
+    folder = folder or settings.COLLECTIONS_DIR
+    if name not in names(folder):
+        raise UnknownNameError("collection", name, names(folder))
+    with lock.writing(folder / name), catalog.storing():
+        try:
+            about = read_about(folder / name)
+            if about.catalog == "postgresql":
+                _open_catalog(folder / name, about).drop()
+        except CollectionError:
+            # What can't be read can still be removed; a schema that can't be reached stays in its database.
+            _log.warning("The catalog of %r could not be reached; its schema, if any, stays.", name)
+        gone = folder / f".gone-{secrets.token_hex(6)}"
+        (folder / name).rename(gone)
+        shutil.rmtree(gone, ignore_errors=True)
+        _sweep(folder)
+
+
+def _sweep(folder: Path) -> None:
+    """Remove what a deletion or creation that did not end has left."""
+    for path in [*folder.glob(".gone-*"), *folder.glob(".new-*")]:
+        try:
+            with lock.writing(path):
+                shutil.rmtree(path, ignore_errors=True)
+        except Exception:
+            # Somebody is at work there.
+            continue
+
+
+def _open_catalog(folder: Path, about: About) -> Catalog:
+    if about.catalog == "sqlite":
+        path = folder / _CATALOG_FILE
+        if not path.is_file() and not folder.name.startswith("."):
+            raise CollectionError(
+                f"The catalog of the collection {about.name!r} is missing; restore its folder from a copy."
+            )
+        return Catalog(path)
+    if not settings.CATALOG_URL:
+        raise CollectionError(
+            f"The catalog of the collection {about.name!r} is in PostgreSQL; set PLAYGROUND_CATALOG_URL to its URL."
+        )
+    return Catalog(settings.CATALOG_URL, about.schema)
+
+
+def _state(connection: sa.Connection) -> State:
+    return State.from_json(catalog.get_fact(connection, "state"))
+
+
+def _hit(images: list[sa.Row], distance: float) -> Hit:
+    first, *others = images
+    return Hit(
+        first.path,
+        distance,
+        first.label,
+        first.metadata,
+        first.faiss_id,
+        tuple(other.path for other in others),
+    )

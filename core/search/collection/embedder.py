@@ -1,0 +1,67 @@
+"""Images to the vectors of a collection."""
+
+from collections.abc import Sequence
+from typing import Protocol
+
+import numpy as np
+from PIL import Image
+
+from core import images
+from core.errors import CollectionError
+from core.models import weights, zoo
+from core.models.extractor import Extractor
+from core.search.collection.state import About
+
+
+class Embedder(Protocol):
+    """Pixels to vectors.
+
+    size, resample : as for ``core.images.resize``; batch_size : the most images at a time.
+    """
+
+    size: int
+    resample: str
+    batch_size: int
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        """(n, size, size, 3) uint8 to (n, dimensions) float32."""
+
+
+class ModelEmbedder:
+    """The pooled activations of a layer."""
+
+    def __init__(self, network: Extractor, layer: str, pooling: str):
+        self.size, self.resample = network.model.input_size, network.model.resample
+        self.batch_size = network.batch_size
+        self._network, self._key = network, (layer, pooling)
+
+    def __call__(self, pixels: np.ndarray) -> np.ndarray:
+        return self._network(pixels)[self._key]
+
+
+def load(about: About) -> ModelEmbedder:
+    """The model of a collection, which loads TensorFlow.
+
+    Raises
+    ------
+    UnknownNameError, WeightsError : there is no such model here, or its weights can't be had.
+    CollectionError : its weights are others than those that the collection was made with.
+    """
+    model = zoo.get_model(about.model)
+    found = weights.provenance(model, about.weights).fingerprint
+    if about.weights_fingerprint and found and found != about.weights_fingerprint:
+        raise CollectionError(
+            f"The collection {about.name!r} was made with other weights of {about.model} than are here now; "
+            "bring those back or make a new collection."
+        )
+    graph, _ = weights.load(model, about.weights)
+    return ModelEmbedder(Extractor(model, graph, [about.layer], [about.pooling]), about.layer, about.pooling)
+
+
+def embed(embedder: Embedder, pictures: Sequence[Image.Image]) -> np.ndarray:
+    """(n, dimensions) float32: the vectors of decoded pictures."""
+    parts = []
+    for start in range(0, len(pictures), embedder.batch_size):
+        part = pictures[start : start + embedder.batch_size]
+        parts.append(embedder(np.stack([images.resize(p, embedder.size, embedder.resample) for p in part])))
+    return np.concatenate(parts)

@@ -1,0 +1,106 @@
+"""What a collection is, for good (``collection.json``) and for now (a fact in its catalog)."""
+
+import json
+import os
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from core.errors import CollectionError
+from core.search.collection.ann import IndexFile
+
+FORMAT = 1
+DESCRIPTION = "collection.json"
+
+
+@dataclass(frozen=True)
+class About:
+    """What never changes of a collection.
+
+    catalog : ``"sqlite"`` or ``"postgresql"``; weights : as ``core.models.weights`` takes them; weights_fingerprint : of
+    the weights its vectors were made with; dtype : of the stored vectors.
+    """
+
+    name: str
+    uuid: str
+    catalog: str
+    model: str
+    weights: str
+    weights_fingerprint: str
+    layer: str
+    pooling: str
+    dimensions: int
+    dtype: str
+
+    @property
+    def schema(self) -> str:
+        """PostgreSQL's schema of the collection."""
+        return f"collection_{self.uuid[:12]}"
+
+
+def write_about(folder: Path, about: About) -> None:
+    """Put the description into a folder."""
+    with (folder / DESCRIPTION).open("w", encoding="utf-8") as file:
+        json.dump({"format": FORMAT, **asdict(about)}, file, indent=1)
+        file.flush()
+        os.fsync(file.fileno())
+
+
+def read_about(folder: Path) -> About:
+    """The description in a folder.
+
+    Raises
+    ------
+    CollectionError : it is missing, broken or of another format.
+    """
+    try:
+        data = json.loads((folder / DESCRIPTION).read_text("utf-8"))
+        found = data.pop("format")
+        if found != FORMAT:
+            raise CollectionError(
+                f"The collection {folder.name!r} has format {found!r}, this version reads format {FORMAT}; "
+                "update the project."
+            )
+        about = About(**data)
+        if about.name != folder.name or not about.uuid.isalnum():
+            raise ValueError("its name is another one")
+        return about
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise CollectionError(
+            f"The description of the collection {folder.name!r} can't be read ({type(error).__name__}); "
+            "restore its folder from a copy."
+        ) from None
+
+
+@dataclass(frozen=True)
+class State:
+    """What a commit changes.
+
+    version : counts commits; generation : counts vector files; rows : how many rows of that file count, holes among them;
+    metric : name of the distance; kind : of index, as asked for; index : the file, None before there is one.
+    """
+
+    version: int
+    generation: int
+    rows: int
+    metric: str
+    kind: str
+    index: IndexFile | None
+
+    @property
+    def vector_file(self) -> str:
+        """Name of the file of vectors."""
+        return f"vectors-{self.generation}.bin"
+
+    @classmethod
+    def from_json(cls, data: Any) -> "State":
+        """Raises CollectionError when it is not what :meth:`to_json` gave."""
+        try:
+            index = IndexFile(**data["index"]) if data["index"] else None
+            return cls(**{**data, "index": index})
+        except (KeyError, TypeError):
+            raise CollectionError("The catalog's state of the collection can't be read.") from None
+
+    def to_json(self) -> dict[str, Any]:
+        """For the catalog."""
+        return asdict(self)

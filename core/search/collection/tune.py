@@ -1,0 +1,124 @@
+"""Which index to use, measured on the collection's own vectors."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.errors import CollectionError
+from core.metrics import get_metric
+from core.progress import Progress
+from core.search.collection import ann
+from core.search.collection.collection import Collection
+from core.search.collection.view import View
+from core.search.index import prepared
+
+CANDIDATES = ("flat", "hnsw", "ivf", "ivfpq")
+_QUERIES = 200
+_K = 10
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A kind of index, built and measured.
+
+    effort : ``nprobe`` or ``efSearch`` as tuned when built, 0 where there is none; recall : share of the 10 true neighbors found, exact search being
+    1; median_ms, p95_ms : of one query at a time; build_seconds : training, adding and tuning; bytes_per_vector, megabytes : of the index file.
+    """
+
+    kind: str
+    factory: str
+    effort: int
+    recall: float
+    median_ms: float
+    p95_ms: float
+    build_seconds: float
+    bytes_per_vector: float
+    megabytes: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a user can accept: recall at least, megabytes of the index and median milliseconds at most."""
+
+    min_recall: float = ann.RECALL_GOAL
+    max_megabytes: float | None = None
+    max_milliseconds: float | None = None
+
+    def allow(self, candidate: Candidate) -> bool:
+        """Whether a candidate keeps all of them."""
+        return (
+            candidate.recall >= self.min_recall
+            and (self.max_megabytes is None or candidate.megabytes <= self.max_megabytes)
+            and (self.max_milliseconds is None or candidate.median_ms <= self.max_milliseconds)
+        )
+
+
+def measure(collection: Collection, kinds: Sequence[str], progress: Progress) -> list[Candidate]:
+    """Build each kind of index beside the one in use, measure it, and remove it.
+
+    The queries are stored vectors spread over the collection; each one's own row does not count as found. Latencies are taken in turns, so that all kinds meet the
+    machine's moods alike.
+
+    Raises
+    ------
+    CollectionError : there are too few vectors, a kind can't be had, or another writer is at work.
+    """
+    kinds = list(dict.fromkeys(kinds))
+    with collection.writing() as writer:
+        state, metric = writer.state, get_metric(writer.state.metric)
+        if state.rows <= _K + 1:
+            raise CollectionError(
+                f"The collection has {state.rows} vectors; there is nothing to tune below {_K + 2}."
+            )
+        for kind in kinds:
+            ann.check(kind, collection.about.dimensions, metric)
+        vectors = writer.vectors
+        rows = ann.sample_rows(state.rows, _QUERIES)
+        queries = vectors.take(rows, state.rows)
+        progress.stage("exact neighbors", 1)
+        exact, _ = ann.exact(vectors, state.rows, prepared(queries, metric), _K + 1, metric)
+        truth = ann.without_self(exact, rows, _K)
+        progress.step()
+        built: list[tuple[str, ann.IndexFile, float, View]] = []
+        try:
+            for kind in kinds:
+                progress.stage(f"building {kind}", state.rows)
+                started = time.perf_counter()
+                known = ann.build(writer.folder, vectors, state.rows, metric, kind, progress.step)
+                seconds = time.perf_counter() - started
+                view = View(state, vectors, np.empty(0, np.int64), ann.Ann(writer.folder, known, metric.name))
+                built.append((kind, known, seconds, view))
+            found = [view.nearest(queries, _K + 1)[0] for *_, view in built]
+            progress.stage("latency", len(queries))
+            times: list[list[float]] = [[] for _ in built]
+            for query in queries:
+                for (*_, view), taken in zip(built, times, strict=True):
+                    started = time.perf_counter()
+                    view.nearest(query[None], _K)
+                    taken.append((time.perf_counter() - started) * 1000)
+                progress.step()
+        finally:
+            # The catalog names none of them.
+            writer.sweep()
+    return [
+        Candidate(
+            kind=kind,
+            factory=known.factory,
+            effort=known.effort,
+            recall=ann.recall(ann.without_self(rows_found, rows, _K), truth),
+            median_ms=statistics.median(taken),
+            p95_ms=float(np.percentile(taken, 95)),
+            build_seconds=seconds,
+            bytes_per_vector=known.size / known.rows,
+            megabytes=known.size / 1e6,
+        )
+        for (kind, known, seconds, _), rows_found, taken in zip(built, found, times, strict=True)
+    ]
+
+
+def choose(candidates: Sequence[Candidate], limits: Limits) -> Candidate | None:
+    """The fastest that keeps the limits, by the median latency; None when none does."""
+    return min(filter(limits.allow, candidates), key=lambda candidate: candidate.median_ms, default=None)
