@@ -128,7 +128,7 @@ class Catalog:
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:
         """A transaction that sees one state of the catalog, whatever is written meanwhile."""
-        with storing(), self._engine.begin() as connection:
+        with asking(), self._engine.begin() as connection:
             yield connection
 
     @contextmanager
@@ -150,13 +150,21 @@ class Catalog:
 
 
 @contextmanager
-def storing() -> Iterator[None]:
-    """Turn what storage can do to us into a sentence: disks that are full, folders and servers that refuse."""
+def asking() -> Iterator[None]:
+    """Turn what a database can do to us into a sentence."""
     try:
         yield
     except sa.exc.SQLAlchemyError as error:
         said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
         raise CollectionError(f"The catalog can't be used: {said}. {_ADVICE}") from error
+
+
+@contextmanager
+def storing() -> Iterator[None]:
+    """Turn what a disk can do to us into a sentence as well."""
+    try:
+        with asking():
+            yield
     except OSError as error:
         raise CollectionError(f"Storage failed: {error.strerror or error}. {_ADVICE}") from error
 
@@ -240,7 +248,7 @@ def labels_by_row(connection: sa.Connection) -> dict[int, str]:
     """The label of each row of the vector file whose images have one, that of the oldest."""
     labelled = sa.and_(images.c.state == INDEXED, images.c.label.is_not(None))
     query = sa.select(images.c.faiss_id, images.c.label).where(labelled).order_by(images.c.id.desc())
-    return dict(connection.execute(query).tuples().all())
+    return {row.faiss_id: row.label for row in connection.execute(query)}
 
 
 def stored(connection: sa.Connection, *, state: str = INDEXED, most: int | None = None) -> Iterator[sa.Row]:
@@ -253,8 +261,10 @@ def stored(connection: sa.Connection, *, state: str = INDEXED, most: int | None 
 
 def counts(connection: sa.Connection) -> dict[str, int]:
     """How many images are in each state."""
-    found = connection.execute(sa.select(images.c.state, sa.func.count()).group_by(images.c.state))
-    return {INDEXED: 0, FAILED: 0, REMOVED: 0} | dict(found.tuples().all())
+    found = connection.execute(
+        sa.select(images.c.state, sa.func.count().label("total")).group_by(images.c.state)
+    )
+    return {INDEXED: 0, FAILED: 0, REMOVED: 0} | {row.state: row.total for row in found}
 
 
 def label_counts(connection: sa.Connection) -> dict[str, int]:
@@ -335,19 +345,39 @@ def condition(text: str, dialect: str) -> sa.ColumnElement[bool]:
                 f"The filter {text!r} compares the size in bytes with something not a number."
             )
         return compare(images.c.size, number)
+    wanted = _metadata_postgresql if dialect == "postgresql" else _metadata_sqlite
+    as_text = wanted(name, lambda found: compare(found, value), None)
+    if number is None:
+        return as_text
+    # Numbers with numbers: as text, 9 would come after 10.
+    as_number = wanted(name, None, lambda found: compare(found, number))
+    return sa.or_(as_number, as_text) if sign == "=" else as_number
+
+
+_Test = Callable[[sa.ColumnElement[Any]], sa.ColumnElement[bool]]
+
+
+def _metadata_postgresql(name: str, text: _Test | None, number: _Test | None) -> sa.ColumnElement[bool]:
     field = images.c.metadata[name]
-    if number is not None:
-        # Numbers only, since a cast of other things fails (PostgreSQL) or gives zero (SQLite).
-        is_number = _kind(name, dialect).in_(("integer", "real", "number"))
-        as_number = sa.case((is_number, compare(field.as_float(), number)), else_=sa.false())
-        return sa.or_(as_number, compare(field.as_string(), value)) if sign == "=" else as_number
-    return compare(field.as_string(), value)
+    if number is None:
+        assert text is not None
+        return text(field.as_string())
+    # A case, since a cast of what is no number is an error.
+    return sa.case((sa.func.jsonb_typeof(field) == "number", number(field.as_float())), else_=sa.false())
 
 
-def _kind(name: str, dialect: str) -> sa.ColumnElement[str]:
-    if dialect == "postgresql":
-        return sa.func.jsonb_typeof(images.c.metadata[name])
-    return sa.func.json_type(images.c.metadata, '$."' + name.replace('"', '\\"') + '"')
+def _metadata_sqlite(name: str, text: _Test | None, number: _Test | None) -> sa.ColumnElement[bool]:
+    # Not by a path such as $.name: those have no way to write a name with a quotation mark.
+    each = sa.func.json_each(images.c.metadata).table_valued("key", "value", "type")
+    if number is None:
+        assert text is not None
+        is_text = sa.case(
+            (each.c.type.in_(("true", "false")), each.c.type), else_=sa.cast(each.c.value, sa.Text)
+        )
+        test = sa.and_(each.c.type != "null", text(is_text))
+    else:
+        test = sa.and_(each.c.type.in_(("integer", "real")), number(each.c.value))
+    return sa.exists(sa.select(1).select_from(each).where(each.c.key == name, test))
 
 
 def _number(text: str) -> float | None:

@@ -18,7 +18,7 @@ import sqlalchemy as sa
 from PIL import Image
 
 from core import lock, settings
-from core.errors import CollectionError, UnknownNameError
+from core.errors import CollectionError, UnknownNameError, UserError
 from core.metrics import get_metric
 from core.progress import Progress, Silent
 from core.search.collection import ann, catalog, embedder, ingest, sources, verify
@@ -30,6 +30,10 @@ from core.search.collection.writer import New, Writer
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CATALOG_FILE = "catalog.sqlite"
+# Looks at files that a writer may have replaced since the look into the catalog.
+_ATTEMPTS = 4
+# A damaged index is made anew while somebody waits for a search when its vectors are no larger than this.
+_REPAIRED_BYTES = 256_000_000
 _log = logging.getLogger(__name__)
 
 Loader = Callable[[About], embedder.Embedder]
@@ -100,6 +104,7 @@ class Collection:
         index: str = "auto",
         dtype: str = "float16",
         folder: Path | None = None,
+        load: Loader = embedder.load,
     ) -> Self:
         """Make an empty collection.
 
@@ -110,6 +115,7 @@ class Collection:
         index : of :data:`ann.KINDS`, or one of FAISS's factory strings.
         dtype : of the stored vectors, float16 or float32.
         folder : where collections lie; that of the settings when not given.
+        load : see :meth:`open`.
 
         Raises
         ------
@@ -141,10 +147,11 @@ class Collection:
             dimensions=dimensions,
             dtype=dtype,
         )
-        return cls._make(folder, about, State(1, 1, 0, metric, index, None))
+        cls._make(folder, about, State(1, 1, 0, metric, index, None))
+        return cls.open(name, folder, load)
 
-    @classmethod
-    def _make(cls, folder: Path, about: About, state: State) -> Self:
+    @staticmethod
+    def _make(folder: Path, about: About, state: State) -> None:
         if not _NAME.fullmatch(about.name):
             raise CollectionError(
                 f"{about.name!r} can't be the name of a collection; use up to 63 lower case letters, digits, - and _."
@@ -168,7 +175,6 @@ class Collection:
             except BaseException:
                 shutil.rmtree(building, ignore_errors=True)
                 raise
-        return cls.open(about.name, folder)
 
     @classmethod
     def open(cls, name: str, folder: Path | None = None, load: Loader = embedder.load) -> Self:
@@ -322,8 +328,14 @@ class Collection:
 
     def verify(self) -> list[str]:
         """What is wrong with it, a sentence each; reads every byte."""
-        with self._reading(opened=False) as (connection, _):
-            return list(verify.problems(connection, self.folder, self.about, _state(connection)))
+        for _ in range(_ATTEMPTS):
+            with self._catalog.reading() as connection:
+                try:
+                    return list(verify.problems(connection, self.folder, self.about, _state(connection)))
+                except FileNotFoundError as error:
+                    # A writer may have replaced it meanwhile.
+                    missing = Path(error.filename).name
+        return [f"The file {missing} is missing; `collection optimize` makes a new index where it is one."]
 
     @property
     def embedder(self) -> embedder.Embedder:
@@ -372,7 +384,9 @@ class Collection:
                 f"Vectors of shape {vectors.shape} for {len(paths)} names; "
                 f"the collection holds vectors of {self.about.dimensions} numbers."
             )
-        if not np.isfinite(vectors.astype(self.about.dtype)).all():
+        with np.errstate(over="ignore"):
+            finite = np.isfinite(vectors.astype(self.about.dtype)).all()
+        if not finite:
             raise CollectionError(f"The vectors have numbers that are not finite as {self.about.dtype}.")
         new = [
             New(path, label=label, metadata=facts, vector=vector)
@@ -441,45 +455,63 @@ class Collection:
 
     def _named(self, connection: sa.Connection, path: str) -> list[str]:
         absolute = sources.absolute(path)
-        return catalog.below(connection, absolute) or catalog.like(connection, absolute)
+        return (
+            catalog.below(connection, path)
+            or catalog.below(connection, absolute)
+            or catalog.like(connection, absolute)
+        )
 
     @contextmanager
-    def _reading(self, opened: bool = True) -> Iterator[tuple[sa.Connection, View | None]]:
+    def _reading(self) -> Iterator[tuple[sa.Connection, View]]:
         """One state of catalog and vectors, whatever a writer does meanwhile."""
-        for attempt in range(5):
+        for attempt in range(_ATTEMPTS):
             with self._catalog.reading() as connection:
                 try:
-                    view = self._current(connection) if opened else None
-                except FileNotFoundError:
-                    # A writer has replaced the file between the look into the catalog and the look at the file.
-                    if attempt == 4:
-                        raise CollectionError(
-                            f"A file of the collection {self.about.name!r} is missing; restore its folder from a copy."
-                        ) from None
-                    continue
-                yield connection, view
-                return
+                    view = self._current(connection)
+                except FileNotFoundError as error:
+                    # A writer may have replaced it between the look into the catalog and the look at the file.
+                    trouble: Exception = error
+                except ann.DamagedIndexError as error:
+                    trouble = error
+                else:
+                    yield connection, view
+                    return
+            if isinstance(trouble, ann.DamagedIndexError) or attempt == _ATTEMPTS - 2:
+                self._repair(trouble)
+        raise CollectionError(
+            f"A file of the collection {self.about.name!r} is missing; restore its folder from a copy."
+        )
 
     def _current(self, connection: sa.Connection) -> View:
         state = _state(connection)
         with self._guard:
-            if self._view is not None and self._view.state.version == state.version:
-                return self._view
+            old = self._view
+            if old is not None and old.state.version == state.version:
+                return old
             vectors = VectorFile(self.folder / state.vector_file, self.about.dimensions, self.about.dtype)
             holes = catalog.hole_rows(connection)
-            old = self._view.index if self._view is not None else None
-            if old is not None and old.known == state.index and old.metric.name == state.metric:
-                self._view = View(state, vectors, holes, old)
-                return self._view
-            try:
+            if old is not None and (old.state.index, old.state.metric) == (state.index, state.metric):
+                self._view = View(state, vectors, holes, old.index)
+            else:
                 self._view = View.open(self.folder, state, vectors, holes)
-            except ann.DamagedIndexError as error:
-                _log.warning(
-                    "%s Searching the stored vectors without it; `collection optimize` makes a new one.",
-                    error,
-                )
-                self._view = View(state, vectors, holes, None)
             return self._view
+
+    def _repair(self, trouble: Exception) -> None:
+        """Make a new index for one that is damaged or gone; where that can't be now, searches do without it."""
+        _log.warning("The index of the collection %r is damaged: %s", self.about.name, trouble)
+        try:
+            with self.writing() as writer:
+                if writer.state.rows * self.about.dimensions * 4 > _REPAIRED_BYTES:
+                    raise CollectionError("It is large; `collection optimize` makes a new one.")
+                writer.rebuild()
+            _log.warning("A new one was made from the stored vectors.")
+        except UserError as error:
+            _log.warning("Until there is a new one every vector is looked at. %s", error)
+            with self._catalog.reading() as connection, self._guard:
+                state = _state(connection)
+                vectors = VectorFile(self.folder / state.vector_file, self.about.dimensions, self.about.dtype)
+                if vectors.rows() >= state.rows:
+                    self._view = View(state, vectors, catalog.hole_rows(connection), None)
 
 
 def names(folder: Path | None = None) -> list[str]:

@@ -166,12 +166,20 @@ def _walk(root: str) -> Iterator[Entry | Problem]:
                 yield Problem(
                     _told(child.path), "a symbolic link leads outside the folder that the settings allow"
                 )
-            elif child.is_dir():
+            elif _is_folder(child):
                 below.append(child.path)
             elif _is_picture(child.name):
                 first = os.path.relpath(folder, root).split(os.sep)[0]
                 yield _file(child.path, None if first == "." else first)
         waiting += reversed(below)
+
+
+def _is_folder(child: os.DirEntry) -> bool:
+    try:
+        return child.is_dir()
+    except OSError:
+        # A link that leads to itself.
+        return False
 
 
 def _file(path: str, label: str | None = None, metadata: dict[str, Any] | None = None) -> Entry | Problem:

@@ -1,5 +1,6 @@
 """One state of a collection's vectors, searched: index, rows added since it was made, and rows that count no more."""
 
+import errno
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -33,9 +34,9 @@ class View:
     @classmethod
     def open(cls, folder: Path, state: State, vectors: VectorFile, holes: np.ndarray) -> "View":
         """Raises DamagedIndexError, or FileNotFoundError when a writer has replaced a file meanwhile."""
-        if vectors.rows() < state.rows:
+        if state.rows and vectors.rows() < state.rows:
             if not vectors.path.exists():
-                raise FileNotFoundError(vectors.path)
+                raise FileNotFoundError(errno.ENOENT, "No such file", str(vectors.path))
             raise CollectionError(
                 f"The file of vectors is shorter than the catalog says ({vectors.rows():,} of {state.rows:,} rows); "
                 "restore the collection's folder from a copy."
