@@ -1,0 +1,143 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+from core import settings
+from core.cli import main
+from core.search.collection import Collection
+from tests.conftest import ROOT
+
+CREATE = ["--model", "efficientnet-lite0", "--layer", "block1_output"]
+IMAGES = ROOT / "precomputed" / "emoji200" / "images"
+FOLDERS = [IMAGES, ROOT / "precomputed" / "objects200" / "images"]
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setattr(settings, "COLLECTIONS_DIR", tmp_path / "collections")
+    monkeypatch.setattr(settings, "CATALOG_URL", None)
+    return settings.COLLECTIONS_DIR
+
+
+def run(*arguments: str) -> int:
+    return main(["collection", *arguments])
+
+
+def test_from_creating_to_deleting(tmp_path, capsys):
+    photos = tmp_path / "photos"
+    for file in sorted(IMAGES.iterdir())[:24]:
+        label = photos / file.name.split("-")[0]
+        label.mkdir(parents=True, exist_ok=True)
+        (label / file.name).write_bytes(file.read_bytes())
+    (photos / "notes.png").write_text("no picture")
+    label, example = sorted((path.parent.name, str(path)) for path in photos.glob("*/*"))[0]
+
+    assert run("create", "pets", *CREATE) == 0
+    assert run("add", "pets", str(photos)) == 0
+    out = capsys.readouterr().out
+    assert "24 added, 1 failed" in out
+    assert run("search", "pets", example, "-k", "3", "--where", f"label={label}", "--json") == 0
+    hits = json.loads(capsys.readouterr().out)
+    assert [hit["rank"] for hit in hits] == [1, 2, 3]
+    assert hits[0]["path"] == example and hits[0]["distance"] < 1e-3
+    assert {hit["label"] for hit in hits} == {label}
+    assert run("search", "pets", example) == 0
+    assert example in capsys.readouterr().out
+    assert run("info", "pets", "--failures") == 0
+    assert "not a picture in a known format" in capsys.readouterr().out
+    assert run("info", "pets", "--json") == 0
+    facts = json.loads(capsys.readouterr().out)
+    assert (facts["images"], facts["failures"]) == (24, 1)
+    assert run("list") == 0
+    assert "efficientnet-lite0" in capsys.readouterr().out
+    assert run("verify", "pets") == 0
+    assert run("duplicates", "pets", "--threshold", "0.01", "--json") == 0
+    capsys.readouterr()
+    assert run("tune", "pets", "--index", "flat", "--index", "hnsw", "--apply", "--json") == 0
+    tuned = json.loads(capsys.readouterr().out)
+    assert {row["index"] for row in tuned} == {"flat", "hnsw"} and tuned[0]["recall@10"] == 1.0
+    assert run("remove", "pets", example) == 0
+    assert run("update", "pets") == 0
+    assert run("optimize", "pets", "--metric", "euclidean") == 0
+    assert run("export", "pets", str(tmp_path / "pets.parquet")) == 0
+    assert "23 images" in capsys.readouterr().out
+    assert run("delete", "pets", "--yes") == 0
+    assert not any(settings.COLLECTIONS_DIR.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "sentence"),
+    [
+        (["create", "Pets", *CREATE], "can't be the name"),
+        (["create", "new", "--model", "resnet9000", "--layer", "x"], "Unknown model"),
+        (["create", "new", "--model", "squeezenet", "--layer", "x"], "Unknown layer"),
+        (["create", "new", *CREATE, "--index", "PQ8"], "filters"),
+        (["create", "new", *CREATE, "--weights", "nowhere.keras"], "nowhere.keras"),
+        (["create", "pets", *CREATE], "already"),
+        (["add", "none", "."], "Unknown collection"),
+        (["add", "pets", "nowhere"], "There is no"),
+        (["search", "pets", "nowhere.jpg"], "not a file that exists"),
+        (["remove", "pets"], "Name what to remove"),
+        (["remove", "pets", "nothing"], "No image"),
+        (["remove", "pets", "--where", "nonsense"], "can't be understood"),
+        (["duplicates", "pets", "--threshold", "-1"], "0 or more"),
+        (["tune", "pets"], "nothing to tune"),
+        (["optimize", "pets", "--index", "nonsense"], "FAISS makes no index"),
+        (["optimize", "pets", "--metric", "hamming"], "Unknown metric"),
+        (["export", "pets", "/nowhere/x.parquet"], "can't be written"),
+        (["delete", "pets"], "--yes"),
+        (["delete", "none", "--yes"], "Unknown collection"),
+    ],
+)
+def test_a_mistake_is_a_sentence_and_exit_code_2(arguments, sentence, capsys):
+    Collection.create("pets", model="efficientnet-lite0", layer="block1_output").close()
+    assert run(*arguments) == 2
+    # Behind what was drawn of a bar.
+    error = capsys.readouterr().err.rpartition("\r")[2]
+    assert error.startswith("error: ") and error.count("\n") == 1
+    assert sentence in error
+
+
+def test_ctrl_c_leaves_a_valid_collection_that_goes_on(folder):
+    Collection.create("pets", model="efficientnet-lite0", layer="block1_output").close()
+    environment = {**os.environ, "PLAYGROUND_COLLECTIONS_DIR": str(folder)}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "core", "collection", "add", "pets", *map(str, FOLDERS)],
+        cwd=ROOT,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    with Collection.open("pets") as pets:
+        while not pets.info().images and process.poll() is None:
+            time.sleep(0.01)
+    os.killpg(process.pid, signal.SIGINT)
+    _, error = process.communicate(timeout=60)
+    assert process.returncode == 130, error
+    assert "Traceback" not in error and "Stopped" in error
+    with Collection.open("pets") as pets:
+        stored = pets.info().images
+        assert 0 < stored < 400
+        assert pets.verify() == []
+        report = pets.add([str(folder) for folder in FOLDERS])
+        assert (report.added, report.unchanged) == (400 - stored, stored)
+        assert pets.verify() == []
+
+
+def test_the_command_that_reads_does_not_start_tensorflow(folder):
+    Collection.create("pets", model="efficientnet-lite0", layer="block1_output").close()
+    script = (
+        "import sys; from core.cli import main; "
+        "[main(['collection', *words]) for words in (['list'], ['info', 'pets'], ['verify', 'pets'], ['optimize', 'pets'])]; "
+        "sys.exit('tensorflow' in sys.modules)"
+    )
+    environment = {**os.environ, "PLAYGROUND_COLLECTIONS_DIR": str(folder)}
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, check=True, capture_output=True)
