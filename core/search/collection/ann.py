@@ -35,6 +35,7 @@ RECALL_GOAL = 0.95
 RERANK = 10
 
 _TRAINING_BYTES = 256_000_000
+_BLOCK_BYTES = 64_000_000
 _TRAINING_PER_GROUP = 64
 _TUNING_QUERIES = 100
 # Files up to this are checked as a whole when opened, larger ones at places spread over them.
@@ -73,7 +74,7 @@ class IndexFile:
     sample: str
     effort: int
 
-    @property
+    @cached_property
     def compressed(self) -> bool:
         """Whether its distances are approximate, so that the best are to be compared again."""
         return any(part.startswith(("PQ", "SQ")) for part in self.factory.split(","))
@@ -227,6 +228,7 @@ class Ann:
             raise DamagedIndexError(f"The index file {path.name} can't be read.") from None
         if self._index.ntotal != known.rows:
             raise DamagedIndexError(f"The index file {path.name} has another number of rows.")
+        _set_effort(self._index, known.effort)
 
     def search(
         self, queries: np.ndarray, k: int, mask: np.ndarray | None, effort: int | None = None
@@ -239,7 +241,10 @@ class Ann:
         mask : (rows,) bool, which rows may be found; None for all.
         effort : ``nprobe`` or ``efSearch``; what the index was tuned to when not given.
         """
-        found, rows = search(self._index, queries, k, mask, effort or self.known.effort)
+        if mask is None and effort is None:
+            found, rows = self._index.search(queries, k)
+        else:
+            found, rows = search(self._index, queries, k, mask, effort or self.known.effort)
         return rows, as_distances(found, self.metric)
 
     @cached_property
@@ -264,14 +269,9 @@ def search(
 
 
 def exact(
-    vectors: VectorFile,
-    count: int,
-    queries: np.ndarray,
-    k: int,
-    metric: Metric,
-    rows: np.ndarray | None = None,
+    vectors: np.ndarray, queries: np.ndarray, k: int, metric: Metric, rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and distances (n_queries, at most k) among some of the first ``count`` stored vectors, or all of them.
+    """Rows and distances (n_queries, at most k) among some rows of stored vectors (n, dimensions), or all.
 
     Parameters
     ----------
@@ -282,17 +282,16 @@ def exact(
     best_rows = np.empty((len(queries), 0), np.int64)
     best = np.empty((len(queries), 0), np.float32)
     sign = -1.0 if metric.normalized else 1.0
-    total = count if rows is None else len(rows)
-    height = max(1, _TRAINING_BYTES // 4 // (4 * vectors.dimensions))
+    total = len(vectors) if rows is None else len(rows)
+    height = max(1, _BLOCK_BYTES // (4 * vectors.shape[1]))
     for start in range(0, total, height):
-        part = np.arange(start, min(start + height, total)) if rows is None else rows[start : start + height]
-        block = prepared(
-            vectors.take(part if rows is not None else slice(start, start + len(part)), count), metric
-        )
+        stop = min(start + height, total)
+        part = np.arange(start, stop) if rows is None else rows[start:stop]
+        block = prepared(vectors[start:stop] if rows is None else vectors[part], metric)
         found, places = faiss.knn(
             queries, block, min(k, len(part)), metric=getattr(faiss, metric.faiss_metric)
         )
-        best_rows = np.concatenate([best_rows, np.asarray(part, np.int64)[places]], axis=1)
+        best_rows = np.concatenate([best_rows, part[places]], axis=1)
         best = np.concatenate([best, found], axis=1)
         order = np.argsort(sign * best, axis=1, kind="stable")[:, :k]
         best_rows, best = np.take_along_axis(best_rows, order, 1), np.take_along_axis(best, order, 1)
@@ -300,22 +299,26 @@ def exact(
 
 
 def rerank(
-    vectors: VectorFile, count: int, queries: np.ndarray, rows: np.ndarray, k: int, metric: Metric
+    vectors: np.ndarray, queries: np.ndarray, rows: np.ndarray, k: int, metric: Metric
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k best of some rows (n_queries, m) per query by their stored vectors; -1 stays -1 with distance infinity."""
-    import faiss
+    """The k best of some rows (n_queries, m) per query by the stored vectors; -1 stays -1 with distance infinity.
 
+    For cosine and euclidean, which are the metrics of compressed indexes. Plain NumPy: for so few vectors
+    calling FAISS takes longer than computing.
+    """
     best_rows = np.full((len(queries), k), -1, np.int64)
     best = np.full((len(queries), k), np.inf, np.float32)
-    for place, (query, candidates) in enumerate(zip(queries, rows, strict=True)):
-        candidates = np.sort(candidates[candidates >= 0])
-        if len(candidates):
-            block = prepared(vectors.take(candidates, count), metric)
-            found, places = faiss.knn(
-                query[None], block, min(k, len(candidates)), metric=getattr(faiss, metric.faiss_metric)
-            )
-            best_rows[place, : places.shape[1]] = candidates[places[0]]
-            best[place, : places.shape[1]] = as_distances(found, metric)[0]
+    for place, query in enumerate(queries):
+        candidates = rows[place][rows[place] >= 0]
+        block = vectors[candidates].astype(np.float32)
+        if metric.normalized:
+            lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
+            distances = as_distances((block @ query) / np.where(lengths > 0, lengths, 1), metric)
+        else:
+            block -= query
+            distances = np.sqrt(np.einsum("ij,ij->i", block, block))
+        order = np.lexsort((candidates, distances))[:k]
+        best_rows[place, : len(order)], best[place, : len(order)] = candidates[order], distances[order]
     return best_rows, best
 
 
@@ -350,6 +353,17 @@ def _core(index: Any) -> Any:
     return _core(index.index) if isinstance(index, faiss.IndexPreTransform) else index
 
 
+def _set_effort(index: Any, effort: int) -> None:
+    """What a search without parameters uses: making those takes as long as a fast search."""
+    import faiss
+
+    core = _core(index)
+    if isinstance(core, faiss.IndexIVF):
+        core.nprobe = effort
+    elif isinstance(core, faiss.IndexHNSW):
+        core.hnsw.efSearch = effort
+
+
 def _parameters(index: Any, selector: Any, effort: int) -> Any:
     import faiss
 
@@ -375,7 +389,7 @@ def _trained(description: str, vectors: VectorFile, rows: int, metric: Metric) -
         most = min(
             max(_TRAINING_PER_GROUP * groups, 20_000), max(1, _TRAINING_BYTES // (4 * vectors.dimensions))
         )
-        sample = prepared(vectors.take(sample_rows(rows, most), rows), metric)
+        sample = prepared(vectors.map(rows)[sample_rows(rows, most)], metric)
         for quantizer in (getattr(core, "cp", None), getattr(getattr(core, "pq", None), "cp", None)):
             if quantizer is not None:
                 # Its warnings of small samples go to the terminal whoever reads it.
@@ -405,13 +419,14 @@ def _tuned_effort(index: Any, description: str, vectors: VectorFile, rows: int, 
     k = min(10, rows - 1)
     if candidates == [0] or k < 1:
         return candidates[-1]
-    prepared_queries = prepared(vectors.take(queries, rows), metric)
-    truth = without_self(exact(vectors, rows, prepared_queries, k + 1, metric)[0], queries, k)
+    stored = vectors.map(rows)
+    prepared_queries = prepared(stored[queries], metric)
+    truth = without_self(exact(stored, prepared_queries, k + 1, metric)[0], queries, k)
     compressed = "PQ" in description or "SQ" in description
     for effort in candidates:
         found = search(index, prepared_queries, (k + 1) * (RERANK if compressed else 1), None, effort)[1]
         if compressed:
-            found = rerank(vectors, rows, prepared_queries, found, k + 1, metric)[0]
+            found = rerank(stored, prepared_queries, found, k + 1, metric)[0]
         if recall(without_self(found, queries, k), truth) >= RECALL_GOAL:
             return effort
     return candidates[-1]
@@ -448,7 +463,7 @@ def _write_flat(
         os.fsync(file.fileno())
     written = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
     if written.ntotal != rows or not np.array_equal(
-        written.reconstruct(rows - 1), prepared(vectors.take(np.array([rows - 1]), rows), metric)[0]
+        written.reconstruct(rows - 1), prepared(vectors.map(rows)[-1:], metric)[0]
     ):
         raise CollectionError(
             "This version of FAISS has another file format; choose an index other than flat."

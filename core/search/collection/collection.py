@@ -323,8 +323,7 @@ class Collection:
             total = catalog.counts(connection)[catalog.INDEXED]
             images = catalog.stored(connection)
             pages = iter(lambda: list(itertools.islice(images, size)), [])
-            matrix = view.vectors.map(view.state.rows)
-            yield total, ((page, matrix[[image.faiss_id for image in page]]) for page in pages)
+            yield total, ((page, view.stored[[image.faiss_id for image in page]]) for page in pages)
 
     def verify(self) -> list[str]:
         """What is wrong with it, a sentence each; reads every byte."""

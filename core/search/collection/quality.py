@@ -129,7 +129,7 @@ def _neighbors(view: View, rows: np.ndarray, k: int, progress: Progress, allowed
         return
     for start in range(0, len(rows), _BLOCK):
         queries = rows[start : start + _BLOCK]
-        found, distances = view.nearest(view.vectors.take(queries, view.state.rows), k + 1, allowed)
+        found, distances = view.nearest(view.stored[queries], k + 1, allowed)
         # The row itself goes to the end, or the farthest where it was not found.
         order = np.argsort(found == queries[:, None], axis=1, kind="stable")[:, :k]
         yield queries, np.take_along_axis(found, order, 1), np.take_along_axis(distances, order, 1)

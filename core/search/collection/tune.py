@@ -77,9 +77,10 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
             ann.check(kind, collection.about.dimensions, metric)
         vectors = writer.vectors
         rows = ann.sample_rows(state.rows, _QUERIES)
-        queries = vectors.take(rows, state.rows)
+        stored = vectors.map(state.rows)
+        queries = np.asarray(stored[rows], np.float32)
         progress.stage("exact neighbors", 1)
-        exact, _ = ann.exact(vectors, state.rows, prepared(queries, metric), _K + 1, metric)
+        exact, _ = ann.exact(stored, prepared(queries, metric), _K + 1, metric)
         truth = ann.without_self(exact, rows, _K)
         progress.step()
         built: list[tuple[str, ann.IndexFile, float, View]] = []

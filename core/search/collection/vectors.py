@@ -64,11 +64,9 @@ class VectorFile:
         """The first ``count`` rows, read from the disk as they are used."""
         if count == 0:
             return np.empty((0, self.dimensions), self.dtype)
-        return np.memmap(self.path, self.dtype, "r", shape=(count, self.dimensions))
-
-    def take(self, rows: np.ndarray, count: int) -> np.ndarray:
-        """(n, dimensions) float32: some of the first ``count`` rows."""
-        return np.asarray(self.map(count)[rows], np.float32)
+        mapped = np.memmap(self.path, self.dtype, "r", shape=(count, self.dimensions))
+        # An array like any other: the class of mapped ones takes time at every use.
+        return mapped.view(np.ndarray)
 
     def checksum(self, start: int, stop: int) -> int:
         """CRC-32 of the bytes of rows ``start`` to ``stop``, as :meth:`write` gave it."""

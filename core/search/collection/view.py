@@ -72,7 +72,7 @@ class View:
         metric = get_metric(self.state.metric)
         queries = prepared(queries, metric)
         if allowed is not None and (self.index is None or len(allowed) <= _FEW):
-            return ann.exact(self.vectors, self.state.rows, queries, k, metric, allowed)
+            return ann.exact(self.stored, queries, k, metric, allowed)
         there = self.state.rows - len(self.holes) if allowed is None else len(allowed)
         k = min(k, there)
         if k == 0:
@@ -84,7 +84,7 @@ class View:
             # An approximate index did not reach as many as there are.
             short = (rows < 0).any(axis=1)
             rows[short], distances[short] = ann.exact(
-                self.vectors, self.state.rows, queries[short], k, metric, self._rows(allowed)
+                self.stored, queries[short], k, metric, self._rows(allowed)
             )
         return rows, distances
 
@@ -104,7 +104,7 @@ class View:
             return self.index.search(queries, k, mask, effort)
         rows, _ = self.index.search(queries, min(k * ann.RERANK, known.rows), mask, effort)
         metric = get_metric(self.state.metric)
-        return ann.rerank(self.vectors, self.state.rows, queries, rows, k, metric)
+        return ann.rerank(self.stored, queries, rows, k, metric)
 
     def _with_late(
         self, queries: np.ndarray, rows: np.ndarray, distances: np.ndarray, k: int, allowed: np.ndarray | None
@@ -117,10 +117,15 @@ class View:
             there = self._late_rows
             there = there if allowed is None else there[np.isin(there, allowed)]
             metric = get_metric(self.state.metric)
-            late, found = ann.exact(self.vectors, self.state.rows, queries, k, metric, there)
+            late, found = ann.exact(self.stored, queries, k, metric, there)
         rows, distances = np.concatenate([rows, late], 1), np.concatenate([distances, found], 1)
         order = np.argsort(np.where(rows < 0, np.inf, distances), axis=1, kind="stable")[:, :k]
         return np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1)
+
+    @cached_property
+    def stored(self) -> np.ndarray:
+        """(rows, dimensions), read from the disk as they are used."""
+        return self.vectors.map(self.state.rows)
 
     @cached_property
     def _mask(self) -> np.ndarray | None:
@@ -143,7 +148,7 @@ class View:
         """An exact index of them, where it fits into memory with ease."""
         if len(self._late_rows) * self.vectors.dimensions * 4 > _LATE_BYTES:
             return None
-        return Index(self.vectors.take(self._late_rows, self.state.rows), self.state.metric)
+        return Index(self.stored[self._late_rows], self.state.metric)
 
     def _rows(self, allowed: np.ndarray | None) -> np.ndarray:
         return np.setdiff1d(np.arange(self.state.rows), self.holes) if allowed is None else allowed
