@@ -1,7 +1,7 @@
-"""The pictures of the datasets, over HTTP: small, cached, and only those that a dataset lists.
+"""The pictures of datasets and collections, over HTTP: small, cached, and only those that one of them lists.
 
-Pages name a picture as ``/pictures/<dataset>/<id>?v=<fingerprint>``. The fingerprint changes with
-the dataset, so a browser may keep what it got for good.
+Pages name a picture as ``/pictures/<dataset>/<id>?v=<fingerprint>``, or ``/collections/<collection>/<id>?v=<hash>``. The
+fingerprint changes with the dataset and the hash with the picture, so a browser may keep what it got for good.
 """
 
 import threading
@@ -15,6 +15,8 @@ from starlette.routing import Route
 from core import datasets, images, settings
 from core.datasets import Dataset
 from core.errors import UserError
+from core.search import shared
+from core.search.collection.sources import allowed, is_url
 
 LONGEST = 320
 _FOREVER = "public, max-age=31536000, immutable"
@@ -26,7 +28,11 @@ _decoding = threading.BoundedSemaphore(settings.DECODE_THREADS)
 def routes(base_path: str = "") -> list[Route]:
     """The routes to mount, below the server's base path."""
     base = base_path.strip("/")
-    return [Route(f"{'/' + base if base else ''}/pictures/{{dataset}}/{{item}}", picture, methods=["GET"])]
+    prefix = f"/{base}" if base else ""
+    return [
+        Route(f"{prefix}/pictures/{{dataset}}/{{item}}", picture, methods=["GET"]),
+        Route(f"{prefix}/collections/{{collection}}/{{image}}", collected, methods=["GET"]),
+    ]
 
 
 def picture(request: Request) -> Response:
@@ -47,8 +53,35 @@ def picture(request: Request) -> Response:
         return _missing(str(error))
     except OSError:
         return _missing("The file of this picture is missing; restore the dataset's folder of images.")
-    version = request.query_params.get("v", "")
-    current = len(version) >= 8 and dataset.fingerprint.startswith(version)
+    return _answer(data, request, dataset.fingerprint)
+
+
+def collected(request: Request) -> Response:
+    """A picture of a collection as a small WebP; a sentence with status 404 when there is none."""
+    try:
+        collection = shared.engine().collection(request.path_params["collection"])
+        number = request.path_params["image"]
+        image = None
+        if number.isascii() and number.isdigit() and len(number) <= 9:
+            image = collection.image(int(number))
+        if image is None or image.hash is None or is_url(image.path):
+            return _missing("The collection has no picture of that number here.")
+        path = Path(image.path)
+        uploaded = path.is_relative_to(collection.uploads)
+        if not uploaded and not allowed(image.path):
+            return _missing("This picture lies outside the folder that the settings allow.")
+        stat = path.stat()
+        data = _webp(path, stat.st_mtime_ns, stat.st_size, uploaded)
+    except UserError as error:
+        return _missing(str(error))
+    except OSError:
+        return _missing("The file of this picture is gone; it was there when the collection was made.")
+    return _answer(data, request, image.hash)
+
+
+def _answer(data: bytes, request: Request, version: str) -> Response:
+    asked = request.query_params.get("v", "")
+    current = len(asked) >= 8 and version.startswith(asked)
     return Response(
         data,
         media_type="image/webp",
@@ -74,13 +107,15 @@ def _read(folder: Path, changed: int) -> Dataset:
 
 
 @lru_cache(maxsize=1024)
-def _webp(path: Path, changed: int, size: int) -> bytes:
-    if size <= _SMALL:
+def _webp(path: Path, changed: int, size: int, foreign: bool = False) -> bytes:
+    if not foreign and size <= _SMALL:
         data = path.read_bytes()
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             return data
     with _decoding:
-        return images.thumbnail(images.read(path), LONGEST)
+        # A stranger's bytes are decoded in a process that may die.
+        picture = images.decode_guarded(path.read_bytes()) if foreign else images.read(path)
+        return images.thumbnail(picture, LONGEST)
 
 
 def _missing(sentence: str) -> Response:

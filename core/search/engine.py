@@ -9,7 +9,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -20,6 +20,11 @@ from core.errors import GridError, UnknownNameError, UserError, WeightsError
 from core.experiments.store import Configuration, Grid, Summary
 from core.models import extractor, weights, zoo
 from core.search.index import Index
+
+if TYPE_CHECKING:
+    from core.search.collection import Collection
+    from core.search.collection.embedder import ModelEmbedder
+    from core.search.collection.state import About
 
 _T = TypeVar("_T")
 
@@ -48,6 +53,7 @@ class Engine:
         # Read again when their files change: every query asks for them.
         self._datasets = _Shared(settings.LIVE_INDEXES)
         self._searchable = _Shared(settings.LIVE_INDEXES)
+        self._collections = _Shared(settings.LIVE_INDEXES)
         # More forward passes at a time than there are cores only take memory.
         self._passes = threading.BoundedSemaphore(settings.LIVE_PASSES)
 
@@ -95,6 +101,34 @@ class Engine:
         ids, vectors = index
         places, distances = vectors.search(vector[None], k)
         return ids[places[0]], distances[0]
+
+    def collection(self, name: str) -> "Collection":
+        """The collection of that name, searched with the networks that are loaded already.
+
+        Raises
+        ------
+        UnknownNameError : there is none of that name.
+        CollectionError : it can't be read.
+        """
+        from core.search import collection
+
+        known = collection.names()
+        if name not in known:
+            raise UnknownNameError("collection", name, known)
+        # One that was deleted and made anew is another one.
+        made = (settings.COLLECTIONS_DIR / name / "collection.json").stat().st_mtime_ns
+        return self._collections.get(
+            (name, made), lambda: collection.Collection.open(name, load=self._embedder)
+        )
+
+    def _embedder(self, about: "About") -> "ModelEmbedder":
+        from core.search.collection import embedder
+
+        embedder.check(about)
+        if about.weights not in (weights.IMAGENET, weights.UNTRAINED):
+            return embedder.load(about)
+        wanted = Configuration(about.model, about.weights, about.layer, about.pooling, "cosine")
+        return embedder.ModelEmbedder(self.network(wanted), about.layer, about.pooling)
 
     def activation(self, image: Image.Image, configuration: Configuration | Summary) -> np.ndarray:
         """(height, width, channels) float32: what the layer answers before pooling; raises as :meth:`embed`."""

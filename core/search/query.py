@@ -4,6 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -12,6 +13,9 @@ from core.datasets import Dataset
 from core.errors import UserError
 from core.experiments.store import Configuration, Summary
 from core.search.engine import Engine, as_configuration
+
+if TYPE_CHECKING:
+    from core.search.collection import Collection, Hit
 
 # Left, top, right, bottom of a region, as shares of the picture's width and height.
 Box = tuple[float, float, float, float]
@@ -74,6 +78,45 @@ def answer(
         features_ms=features.milliseconds,
         search_ms=search_ms,
     )
+
+
+@dataclass(frozen=True)
+class CollectionAnswer:
+    """The nearest images of a collection, nearest first.
+
+    vector : (dimensions,) float32 of the query; features_ms and search_ms : how long each took. Loading a model at its
+    first use counts in neither.
+    """
+
+    hits: tuple["Hit", ...]
+    vector: np.ndarray
+    votes: tuple[Vote, ...]
+    features_ms: float
+    search_ms: float
+
+
+def answer_from_collection(
+    collection: "Collection", image: Image.Image, k: int, box: Box | None = None, where: Sequence[str] = ()
+) -> CollectionAnswer:
+    """Search a collection with a picture, or with a region of it.
+
+    Raises
+    ------
+    UserError : the region, ``k``, a condition or the collection's model can't be used; a sentence says why.
+    """
+    from core.search.collection import embedder
+
+    if box is not None:
+        image = crop(image, box)
+    network = collection.embedder
+    started = time.perf_counter()
+    vector = embedder.embed(network, [image])[0]
+    features_ms = (time.perf_counter() - started) * 1000
+    started = time.perf_counter()
+    hits = collection.search_vectors(vector, k, where)[0]
+    search_ms = (time.perf_counter() - started) * 1000
+    votes = vote([hit.label for hit in hits if hit.label is not None])
+    return CollectionAnswer(tuple(hits), vector, votes, features_ms, search_ms)
 
 
 def crop(image: Image.Image, box: Box) -> Image.Image:

@@ -41,8 +41,10 @@ Loader = Callable[[About], embedder.Embedder]
 
 @dataclass(frozen=True)
 class Hit:
-    """A found image; ``also`` are the paths of others with the same content."""
+    """A found image with its id in the catalog; ``also`` are the paths of others with the same content."""
 
+    id: int
+    hash: str | None
     path: str
     distance: float
     label: str | None
@@ -88,7 +90,7 @@ class Collection:
         self.folder, self.about = folder, about
         self._catalog, self._load = catalog_, load
         self._embedder: embedder.Embedder | None = None
-        self._guard = threading.Lock()
+        self._guard, self._loading = threading.Lock(), threading.Lock()
         self._view: View | None = None
 
     @classmethod
@@ -207,6 +209,11 @@ class Collection:
         """Give files and connections back."""
         self._catalog.close()
         self._view = None
+
+    @property
+    def uploads(self) -> Path:
+        """Where pictures lie that strangers sent: their names are their hashes, their bytes are not to be trusted."""
+        return self.folder / "uploads"
 
     # Reading
 
@@ -339,7 +346,7 @@ class Collection:
     @property
     def embedder(self) -> embedder.Embedder:
         """What makes its vectors; loads the model at the first use."""
-        with self._guard:
+        with self._loading:
             if self._embedder is None:
                 self._embedder = self._load(self.about)
             return self._embedder
@@ -578,6 +585,8 @@ def _state(connection: sa.Connection) -> State:
 def _hit(images: list[sa.Row], distance: float) -> Hit:
     first, *others = images
     return Hit(
+        first.id,
+        first.hash,
         first.path,
         distance,
         first.label,

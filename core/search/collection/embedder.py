@@ -39,21 +39,26 @@ class ModelEmbedder:
         return self._network(pixels)[self._key]
 
 
-def load(about: About) -> ModelEmbedder:
-    """The model of a collection, which loads TensorFlow.
+def check(about: About) -> None:
+    """See that the model of a collection is here with the weights that its vectors were made with.
 
     Raises
     ------
     UnknownNameError, WeightsError : there is no such model here, or its weights can't be had.
     CollectionError : its weights are others than those that the collection was made with.
     """
-    model = zoo.get_model(about.model)
-    found = weights.provenance(model, about.weights).fingerprint
+    found = weights.provenance(zoo.get_model(about.model), about.weights).fingerprint
     if about.weights_fingerprint and found and found != about.weights_fingerprint:
         raise CollectionError(
             f"The collection {about.name!r} was made with other weights of {about.model} than are here now; "
             "bring those back or make a new collection."
         )
+
+
+def load(about: About) -> ModelEmbedder:
+    """The model of a collection, which loads TensorFlow; raises as :func:`check`."""
+    check(about)
+    model = zoo.get_model(about.model)
     graph, _ = weights.load(model, about.weights)
     return ModelEmbedder(Extractor(model, graph, [about.layer], [about.pooling]), about.layer, about.pooling)
 
