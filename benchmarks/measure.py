@@ -20,7 +20,14 @@ from core import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = ("tensorflow", "keras", "openvino", "faiss-cpu", "numpy", "pillow", "streamlit")
-_SETTINGS = ("BATCH_SIZE", "DECODE_THREADS", "DECODE_WORKERS", "LIVE_PASSES", "API_CONCURRENCY", "MEMORY_BYTES")
+_SETTINGS = (
+    "BATCH_SIZE",
+    "DECODE_THREADS",
+    "DECODE_WORKERS",
+    "LIVE_PASSES",
+    "API_CONCURRENCY",
+    "MEMORY_BYTES",
+)
 _MARK = "result: "
 
 
@@ -80,7 +87,9 @@ def timed(function: Callable[[], object]) -> float:
     return time.perf_counter() - started
 
 
-def take_turns(functions: dict[str, Callable[[], object]], rounds: int, warm_up: int = 1) -> dict[str, Sample]:
+def take_turns(
+    functions: dict[str, Callable[[], object]], rounds: int, warm_up: int = 1
+) -> dict[str, Sample]:
     """Seconds of each function: after the warm-up in turns, so that all meet the machine's moods alike.
 
     Every second round goes backwards, so that none always follows the same other.
@@ -127,9 +136,7 @@ def apart(function: Callable[..., Any], *arguments: Any, environment: dict[str, 
 def _answer(module: str, name: str, arguments: str) -> None:
     answer = getattr(importlib.import_module(module), name)(*json.loads(arguments))
     # The largest of the process and those it ran: a command is measured by calling it from here.
-    usage = max(
-        resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    )
+    usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
     print(_MARK + json.dumps([answer, usage / (1e6 if sys.platform == "darwin" else 1e3)]))
 
 

@@ -90,9 +90,7 @@ def render(rows: Sequence[Row], width: int = 110) -> str:
     if notes:
         lines.append("")
     for note, number in notes.items():
-        lines += textwrap.wrap(
-            note, width, initial_indent=f"[{number}] ".rjust(5), subsequent_indent=" " * 5
-        )
+        lines += textwrap.wrap(note, width, initial_indent=f"[{number}] ".rjust(5), subsequent_indent=" " * 5)
     return "\n".join(lines)
 
 
