@@ -2,7 +2,6 @@
 
 import argparse
 import importlib
-import os
 import sys
 import traceback
 from collections.abc import Sequence
@@ -39,7 +38,6 @@ def main(words: Sequence[str] | None = None) -> int:
         help="keep what is printed in a dated file; without a folder in benchmarks/results",
     )
     options = parser.parse_args(words)
-    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
     head = measure.conditions()
     rows: list[Row] = []
     left_out: dict[str, str] = {}

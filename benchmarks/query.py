@@ -2,25 +2,21 @@
 
 import http.client
 import json
-import socket
-import statistics
-import subprocess
-import sys
-import time
-from collections.abc import Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
-from pathlib import Path
+from contextlib import closing
 
 import numpy as np
 
-from benchmarks.table import Row, take_turns
+from benchmarks import networks, servers
+from benchmarks.extraction import jpeg
+from benchmarks.measure import Sample, resident, take_turns, timed
+from benchmarks.table import Row
 from core import images, settings
 from core.experiments.store import Grid
-from core.models import weights, zoo
+from core.models import zoo
 from core.search.index import Index
 
-_ROOT = Path(__file__).resolve().parent.parent
 _MODEL, _LAYER = "efficientnet-lite0", "block6_output"
 _FIELDS = {
     "dataset": "objects200",
@@ -32,106 +28,136 @@ _FIELDS = {
     "k": "10",
 }
 _BOUNDARY = "----benchmark"
-_CLIENTS, _EACH = 8, 25
-_REQUESTS = 2000
+_ITEM = 3
+_COLD = 3
+_ROUNDS = 40
+_CLIENTS, _EACH, _CROWDS = 8, 10, 3
+_REQUESTS = 1000
 
 
 def rows() -> list[Row]:
-    """Latencies in milliseconds and memory in megabytes."""
+    """Latencies in milliseconds, queries per second, and memory in megabytes."""
     import faiss
-    import tensorflow as tf
 
-    dataset = Grid(settings.GRID_DIR).dataset("objects200")
-    data = dataset.path(3).read_bytes()
+    grid = Grid(settings.GRID_DIR)
+    dataset = grid.dataset("objects200")
+    data = jpeg(dataset.path(_ITEM))
     model = zoo.get_model(_MODEL)
-    graph, _ = weights.load(model, "imagenet")
+    peer, network = networks.fastest(_MODEL, 1)
     pixels = images.resize(images.decode(data), model.input_size, model.resample)[None]
-
-    @tf.function(input_signature=[tf.TensorSpec(pixels.shape, tf.uint8)])
-    def bare(batch: tf.Tensor) -> tf.Tensor:
-        return graph(zoo.preprocess(model, tf.cast(batch, tf.float32)), training=False)
-
-    vectors = Grid(settings.GRID_DIR).run(dataset, _MODEL, "imagenet").vectors(_LAYER)[1].astype(np.float32)
+    vectors = grid.run(dataset, _MODEL, "imagenet").vectors(_LAYER)[1].astype(np.float32)
     ours, theirs = Index(vectors, "cosine"), faiss.IndexFlatIP(vectors.shape[1])
     theirs.add(vectors)
-    with _server() as (port, process):
-        started = time.perf_counter()
-        _ask(port, data)
-        first = time.perf_counter() - started
+
+    colds = []
+    for _ in range(_COLD):
+        with servers.api() as server:
+            colds.append(timed(lambda port=server.port: _ask(port, data)))
+    with servers.api() as server:
+        query = lambda: _ask(server.port, data)  # noqa: E731
         times = take_turns(
             {
-                "query": lambda: _ask(port, data),
-                "forward": lambda: bare(pixels).numpy(),
-                "decode": lambda: images.decode(data),
-                "search": lambda: ours.search(vectors[:1], 10),
+                "query": query,
+                "decode": lambda: images.resize(images.decode(data), model.input_size, model.resample),
+                "forward": lambda: network(pixels),
                 "faiss": lambda: theirs.search(vectors[:1], 10),
+                "search": lambda: ours.search(vectors[:1], 10),
             },
-            60,
+            _ROUNDS,
+            warm_up=3,
         )
-        middle = {name: statistics.median(values) * 1000 for name, values in times.items()}
-        with ThreadPoolExecutor(_CLIENTS) as pool:
-            crowd = list(pool.map(lambda _: _timed(port, data), range(_CLIENTS * _EACH)))
-        before = _resident(process.pid)
-        with ThreadPoolExecutor(_CLIENTS) as pool:
-            list(pool.map(lambda _: _ask(port, data), range(_REQUESTS)))
-        grown = _resident(process.pid) - before
-    parts = middle["forward"] + middle["decode"]
+        # With the parts in turns with the crowd: eight clients at once, and one after the other.
+        crowds = take_turns(
+            {
+                "one": lambda: _crowd(query, 1, _CLIENTS * _EACH),
+                "many": lambda: _crowd(query, _CLIENTS, _CLIENTS * _EACH),
+                "bare": lambda: [network(pixels) for _ in range(_CLIENTS * _EACH)],
+            },
+            _CROWDS,
+        )
+        latencies = _crowd(query, _CLIENTS, _CLIENTS * _EACH)
+        before = resident(server.pid)
+        _crowd(query, _CLIENTS, _REQUESTS)
+        grown = resident(server.pid) - before
+
+    ms = {name: sample.times(1000) for name, sample in times.items()}
+    parts = ms["decode"].plus(ms["forward"], ms["faiss"])
+    rates = {name: sample.rate(_CLIENTS * _EACH) for name, sample in crowds.items()}
+    said = ", ".join(f"{name} {ms[name].median:.3g} ms" for name in ("decode", "forward", "faiss"))
+    picture = f"{_MODEL}, {_LAYER}; a JPEG of 500 pixels, {len(data) / 1000:.0f} kB"
+    bare = f"bare: {said}; forward by {peer}"
     return [
-        Row("query over the API", middle["query"], "ms", note=f"{_MODEL}, one client, a WebP of 320 pixels"),
-        Row(
-            "the same, beyond a bare forward pass and decoding",
-            middle["query"] - parts,
-            "ms",
-            15,
-            f"bare pass to the end {middle['forward']:.1f} ms, decoding {middle['decode']:.1f} ms",
-        ),
-        Row(
-            "search, beyond bare FAISS",
-            middle["search"] - middle["faiss"],
-            "ms",
-            1,
-            f"{len(vectors)} vectors of {vectors.shape[1]}; FAISS {middle['faiss']:.3f} ms",
-        ),
-        Row(
-            "first query after the start of the server",
-            first,
+        Row.of(
+            "query over the API, the first of a server",
+            Sample(tuple(colds)),
             "s",
-            note="TensorFlow, model and index are loaded",
+            goal=10,
+            note=f"{picture}; TensorFlow, model and index are loaded, and the network is compiled",
+        ),
+        Row.of(
+            "query over the API, one client",
+            ms["query"],
+            "ms",
+            "its parts, bare",
+            parts,
+            goal=2,
+            judged="ratio",
+            note=f"{picture}; {bare}. The picture is decoded in a process that a hostile file may kill",
+        ),
+        Row.of(
+            "query over the API, beyond its parts",
+            ms["query"].less(parts),
+            "ms",
+            goal=15,
+            note=f"{picture}; {bare}",
+        ),
+        Row.of(
+            f"queries over the API, {_CLIENTS} clients",
+            rates["many"],
+            "queries/s",
+            "one client",
+            rates["one"],
+            better="higher",
+            goal=1,
+            judged="ratio",
+            note="clients run on the same cores; more clients must not make it slower for all",
+        ),
+        Row.of(
+            f"queries over the API, {_CLIENTS} clients",
+            rates["many"],
+            "queries/s",
+            "bare forward passes",
+            rates["bare"],
+            better="higher",
+            note="one picture at a time; the peer neither decodes nor searches",
         ),
         Row(
             f"query with {_CLIENTS} clients, 95th percentile",
-            float(np.quantile(crowd, 0.95)) * 1000,
+            float(np.quantile(latencies, 0.95)) * 1000,
             "ms",
-            note=f"median {statistics.median(crowd) * 1000:.0f} ms",
+            note=f"median {np.median(latencies) * 1000:.0f} ms",
         ),
-        Row(f"memory grown over {_REQUESTS:,} queries", grown, "MB", 50, "resident memory of the server"),
+        Row.of(
+            "search, beyond bare FAISS",
+            ms["search"].less(ms["faiss"]),
+            "ms",
+            goal=1,
+            note=f"{len(vectors)} vectors of {vectors.shape[1]} numbers",
+        ),
+        Row(
+            f"memory grown over {_REQUESTS:,} queries",
+            grown,
+            "MB",
+            goal=50,
+            note="resident memory of the server",
+        ),
     ]
 
 
-@contextmanager
-def _server() -> Iterator[tuple[int, subprocess.Popen]]:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    command = [sys.executable, "-m", "core", "serve", "--api-only", "--port", str(port)]
-    process = subprocess.Popen(command, cwd=_ROOT, stderr=subprocess.DEVNULL)
-    try:
-        for _ in range(300):
-            try:
-                with socket.create_connection(("127.0.0.1", port), 1):
-                    break
-            except OSError:
-                time.sleep(0.1)
-        yield port, process
-    finally:
-        process.terminate()
-        process.wait(30)
-
-
-def _timed(port: int, data: bytes) -> float:
-    started = time.perf_counter()
-    _ask(port, data)
-    return time.perf_counter() - started
+def _crowd(query: Callable[[], None], clients: int, number: int) -> list[float]:
+    """Seconds of each query, asked by so many clients at a time."""
+    with ThreadPoolExecutor(clients) as pool:
+        return list(pool.map(lambda _: timed(query), range(number)))
 
 
 def _ask(port: int, data: bytes) -> None:
@@ -139,23 +165,11 @@ def _ask(port: int, data: bytes) -> None:
         f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
         for name, value in _FIELDS.items()
     ]
-    file = (
-        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a.webp"\r\n\r\n'.encode()
-    )
+    file = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'.encode()
     body = b"".join([*parts, file, data, f"\r\n--{_BOUNDARY}--\r\n".encode()])
-    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
-    connection.request(
-        "POST", "/api/v1/search", body, {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
-    )
-    answer = json.loads(connection.getresponse().read())
-    connection.close()
-    if answer.get("results", [{}])[0].get("id") != 3:
+    headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request("POST", "/api/v1/search", body, headers)
+        answer = json.loads(connection.getresponse().read())
+    if answer.get("results", [{}])[0].get("id") != _ITEM:
         raise RuntimeError(f"The API answered {answer}")
-
-
-def _resident(pid: int) -> float:
-    """Megabytes of a process that are in memory."""
-    kilobytes = subprocess.run(
-        ["ps", "-o", "rss=", "-p", str(pid)], capture_output=True, text=True, check=True
-    )
-    return int(kilobytes.stdout) / 1000
