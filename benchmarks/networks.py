@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.models import weights, zoo
+from core.models import runtime, weights, zoo
 
 if TYPE_CHECKING:
     import keras
@@ -52,7 +52,7 @@ def compiled(name: str, batch: int) -> Network:
 def openvino(name: str, batch: int) -> Network | None:
     """OpenVINO in float32; None where it is not installed."""
     try:
-        import openvino as ov
+        ov = runtime.import_openvino()
     except ImportError:
         return None
     size = zoo.get_model(name).input_size
