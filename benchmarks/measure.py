@@ -135,9 +135,20 @@ def apart(function: Callable[..., Any], *arguments: Any, environment: dict[str, 
 
 def _answer(module: str, name: str, arguments: str) -> None:
     answer = getattr(importlib.import_module(module), name)(*json.loads(arguments))
-    # The largest of the process and those it ran: a command is measured by calling it from here.
-    usage = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    print(_MARK + json.dumps([answer, usage / (1e6 if sys.platform == "darwin" else 1e3)]))
+    print(_MARK + json.dumps([answer, max(_own_peak(), _peak(resource.RUSAGE_CHILDREN))]))
+
+
+def _own_peak() -> float:
+    try:
+        status = Path("/proc/self/status").read_text()
+    except OSError:
+        return _peak(resource.RUSAGE_SELF)
+    # Linux counts into the other figure what the process was forked from.
+    return next(int(line.split()[1]) for line in status.splitlines() if line.startswith("VmHWM:")) / 1000
+
+
+def _peak(who: int) -> float:
+    return resource.getrusage(who).ru_maxrss / (1e6 if sys.platform == "darwin" else 1e3)
 
 
 def resident(pid: int) -> float:

@@ -118,9 +118,9 @@ def rows() -> list[Row]:
             "one client",
             rates["one"],
             better="higher",
-            goal=1,
+            goal=0.9,
             judged="ratio",
-            note="clients run on the same cores; more clients must not make it slower for all",
+            note="on cores that one query fills already, more clients must not make it slower for all",
         ),
         Row.of(
             f"queries over the API, {_CLIENTS} clients",
