@@ -108,7 +108,8 @@ def _visit(browser: "Browser", server: servers.Server, name: str) -> Visit:
         with suppress(TimeoutError):
             page.wait_for_function("window.firstSeen", timeout=_LATE)
         kind, milliseconds = page.evaluate("window.firstSeen ?? [null, 0]")
-        return Visit(kind, milliseconds / 1000 if kind else drawn, drawn)
+        seconds = milliseconds / 1000 if kind else drawn
+        return Visit(kind, seconds, max(drawn, seconds))
     finally:
         context.close()
 
