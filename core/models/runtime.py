@@ -8,6 +8,7 @@ import logging
 import sys
 import tempfile
 from collections.abc import Callable
+from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING
 
@@ -66,32 +67,52 @@ def with_openvino(forward: "ConcreteFunction") -> Network:
     ------
     RuntimeError : OpenVINO can't read or compile the network.
     """
-    import tensorflow as tf
-
     ov = import_openvino()
-    spec = forward.structured_input_signature[0][0]
-    names = [f"output{i}" for i in range(len(forward.structured_outputs))]
-
-    @tf.function(input_signature=[spec], autograph=False)
-    def named(pixels: "tf.Tensor") -> dict[str, "tf.Tensor"]:
-        return dict(zip(names, forward(pixels), strict=True))
-
-    module = tf.Module()
-    module.variables_ = list(forward.variables)
-    # OpenVINO reads a folder by itself; for graphs in memory it has a slower converter in Python.
     with tempfile.TemporaryDirectory(dir=settings.SCRATCH_DIR, ignore_cleanup_errors=True) as folder:
-        tf.saved_model.save(module, folder, signatures=named.get_concrete_function())
+        file = Path(folder) / "network.pb"
+        file.write_bytes(_with_constants(forward).SerializeToString())
         core = ov.Core()
         network = core.compile_model(
-            core.read_model(folder),
+            core.read_model(file),
             "CPU",
             # One batch after the other on all cores: callers wait for an answer, or have the next batch ready.
             {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"},
         )
+    names = [output.name for output in forward.outputs]
 
     def run(pixels: np.ndarray) -> list[np.ndarray]:
         # A request of its own: one that is shared refuses a second thread.
         answer = network.infer_new_request([pixels])
-        return [answer[output] for output in names]
+        return [answer[name] for name in names]
 
     return run
+
+
+def _with_constants(forward: "ConcreteFunction") -> "tf.compat.v1.GraphDef":
+    """The graph of a function with the values of its variables in it, as OpenVINO reads it.
+
+    A saved model would do as well, but TensorFlow takes a second or more to write one.
+    """
+    import tensorflow as tf
+
+    variables = {id(variable.handle): variable for variable in forward.variables}
+    captured = forward.inputs[-len(forward.captured_inputs) :] if forward.captured_inputs else []
+    values = {
+        inner.op.name: variables[id(outer)]
+        for outer, inner in zip(forward.captured_inputs, captured, strict=True)
+        if id(outer) in variables
+    }
+    graph = forward.graph.as_graph_def()
+    kept = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
+    for node in graph.node:
+        if node.name in values:
+            continue
+        added = kept.node.add()
+        if node.op == "ReadVariableOp" and node.input[0] in values:
+            value = tf.make_tensor_proto(values[node.input[0]].numpy())
+            added.name, added.op = node.name, "Const"
+            added.attr["dtype"].type = value.dtype
+            added.attr["value"].tensor.CopyFrom(value)
+        else:
+            added.CopyFrom(node)
+    return kept
