@@ -103,10 +103,15 @@ def _with_constants(forward: "ConcreteFunction") -> "tf.compat.v1.GraphDef":
         if id(outer) in variables
     }
     graph = forward.graph.as_graph_def()
+    nodes = {node.name: node for node in graph.node}
     kept = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
-    for node in graph.node:
-        if node.name in values:
+    # Only what the outputs need: OpenVINO takes every other end, such as those for gradients, for an output to compute.
+    waiting, seen = [output.op.name for output in forward.outputs], set(values)
+    while waiting:
+        node = nodes[waiting.pop()]
+        if node.name in seen:
             continue
+        seen.add(node.name)
         added = kept.node.add()
         if node.op == "ReadVariableOp" and node.input[0] in values:
             value = tf.make_tensor_proto(values[node.input[0]].numpy())
@@ -115,4 +120,6 @@ def _with_constants(forward: "ConcreteFunction") -> "tf.compat.v1.GraphDef":
             added.attr["value"].tensor.CopyFrom(value)
         else:
             added.CopyFrom(node)
+            # An input is a node's name, with ^ before it or : and a number behind it.
+            waiting += [source.lstrip("^").partition(":")[0] for source in node.input]
     return kept

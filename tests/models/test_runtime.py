@@ -118,3 +118,24 @@ print(sys.modules["openvino"].__name__)
         env=environment,
     )
     assert answer.stdout.split() == ["openvino"]
+
+
+@needs_openvino
+def test_what_no_output_needs_is_not_computed():
+    import tensorflow as tf
+
+    weight = tf.Variable([1.0, 2.0])
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 2), tf.uint8)], autograph=False)
+    def forward(values):
+        values = tf.cast(values, tf.float32) * weight
+        tf.nn.silu(values)
+        return [values + 1.0]
+
+    concrete = forward.get_concrete_function()
+    kept = runtime._with_constants(concrete)
+    assert {"Sigmoid", "IdentityN"} & {node.op for node in concrete.graph.as_graph_def().node}
+    assert not {"Sigmoid", "IdentityN", "ReadVariableOp"} & {node.op for node in kept.node}
+    np.testing.assert_array_equal(
+        runtime.with_openvino(concrete)(np.array([[3, 4]], np.uint8))[0], [[4.0, 9.0]]
+    )
