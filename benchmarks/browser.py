@@ -119,6 +119,7 @@ def _visit(browser: "Browser", server: servers.Server, name: str) -> Visit:
 
 
 _SCRIPTS = "performance.getEntriesByType('resource').filter((one) => one.name.includes('.js')).length"
+
 # An image that has loaded, or a chart, large enough to be no icon; components keep theirs in shadow trees.
 _WATCH = """
 (() => {
