@@ -7,7 +7,7 @@ ifneq ($(shell .venv/bin/python -c 'print("works")' 2>/dev/null),works)
 .PHONY: .venv/run.stamp
 endif
 
-.PHONY: help run test lint format clean
+.PHONY: help run test bench lint format clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -19,6 +19,9 @@ test: .venv/dev.stamp ## Run every check: lint, formatting, unit tests, tests in
 	@.venv/bin/python scripts/ensure_chromium.py || [ "$$CI" != true ]
 	@$(MAKE) --no-print-directory lint
 	.venv/bin/python -m pytest
+
+bench: .venv/dev.stamp ## Measure speed and memory (BENCH="--only query --json" measures a part, for programs)
+	@.venv/bin/python -m benchmarks $(BENCH)
 
 lint: .venv/dev.stamp ## Check style and formatting
 	.venv/bin/python -m ruff check .

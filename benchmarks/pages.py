@@ -1,29 +1,31 @@
-"""The pages: the first run of the script in a fresh process, and a run after a change."""
+"""The pages: the first run of the script in a fresh process, and a run after a change.
 
+Pages are those that ``dashboard/navigation.py`` lists.
+"""
+
+import ast
 import json
-import statistics
 import subprocess
 import sys
-from pathlib import Path
 
+from benchmarks.measure import ROOT, Sample
 from benchmarks.table import Row
 
-_ROOT = Path(__file__).resolve().parent.parent
 _PROCESSES = 5
 # Imports only needed to compute something: a page of stored results has no use for them.
 _HEAVY = ("tensorflow", "umap", "sklearn")
-_PAGES = {
-    # page: what is changed, goal of the first run in seconds, of a change in milliseconds
-    "search": ("layer", 1.5, 100),
-    "embeddings": ("model", 1.5, 200),
-    "compare": ("metric", 1.5, 200),
-}
+_FIRST_GOAL = 1.5  # seconds
+_CHANGE_GOALS = {"search": 100}  # milliseconds
+_CHANGE_GOAL = 200
+# The most frequent change of a page; of others the first of these that they have.
+_CHANGES = {"search": "layer", "embeddings": "model", "compare": "metric"}
+_CANDIDATES = ("layer", "model", "metric", "pooling")
 
 # Streamlit itself is imported before the clock starts: the server has it long before a page is opened.
 _SCRIPT = """
-import json, statistics, sys, time
+import json, sys, time
 from streamlit.testing.v1 import AppTest
-page, part, heavy = sys.argv[1], sys.argv[2], sys.argv[3].split(",")
+page, parts, heavy = sys.argv[1], sys.argv[2].split(","), sys.argv[3].split(",")
 test = AppTest.from_file("dashboard/navigation.py", default_timeout=60)
 if page != "search":
     test.switch_page(f"views/{page}.py")
@@ -32,47 +34,63 @@ test.run()
 first = time.perf_counter() - started
 assert not test.exception, test.exception
 loaded = [name for name in heavy if name in sys.modules]
+pickers = {box.key: len(box.options) for box in test.selectbox}
+key = next((f"pick-{part}" for part in parts if pickers.get(f"pick-{part}", 0) > 1), None)
 changes = []
-options = test.selectbox(key=f"pick-{part}").options
 for turn in range(9):
-    picker = test.selectbox(key=f"pick-{part}")
-    picker.select_index((picker.index + 1) % len(options))
+    if key:
+        picker = test.selectbox(key=key)
+        picker.select_index((picker.index + 1) % len(picker.options))
     started = time.perf_counter()
     test.run()
     changes.append(time.perf_counter() - started)
     assert not test.exception, test.exception
-print(json.dumps({"first": first, "change": statistics.median(changes[1:]) * 1000, "loaded": loaded}))
+print(json.dumps({"first": first, "changes": changes[1:], "key": key, "loaded": loaded}))
 """
 
 
+def names() -> list[str]:
+    """The pages by the names of their files; the file that lists them can only be run by Streamlit."""
+    tree = ast.parse((ROOT / "dashboard" / "navigation.py").read_text())
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_PAGES":
+            listed = [name for name, *_ in ast.literal_eval(node.value)]
+            return [name for name in listed if (ROOT / "dashboard" / "views" / f"{name}.py").is_file()]
+    raise RuntimeError("dashboard/navigation.py no longer lists the pages as _PAGES.")
+
+
 def rows() -> list[Row]:
-    """First run and change of every page, each the median of fresh processes."""
-    found: dict[str, list[dict]] = {page: [] for page in _PAGES if _exists(page)}
+    """First run and change of every page, over fresh processes that take turns."""
+    found: dict[str, list[dict]] = {page: [] for page in names()}
     for _ in range(_PROCESSES):
         for page in found:
             found[page].append(_measure(page))
     table = []
     for page, results in found.items():
-        part, first_goal, change_goal = _PAGES[page]
         loaded = sorted({name for result in results for name in result["loaded"]})
-        note = f"imports {', '.join(loaded)}" if loaded else f"none of {', '.join(_HEAVY)} imported"
-        first = statistics.median(result["first"] for result in results)
-        change = statistics.median(result["change"] for result in results)
+        note = f"imports {', '.join(loaded)}" if loaded else f"none of {', '.join(_HEAVY)} is imported"
+        first = Sample(tuple(result["first"] for result in results))
+        changes = Sample(tuple(seconds for result in results for seconds in result["changes"])).times(1000)
+        changed = results[0]["key"]
+        what = f"another {changed.removeprefix('pick-')}" if changed else "run again"
         table += [
-            Row(f"{page} page, first run in a fresh process", first, "s", first_goal, note),
-            Row(f"{page} page, another {part}", change, "ms", change_goal, "server time, warm"),
+            Row.of(f"{page} page, first run in a fresh process", first, "s", goal=_FIRST_GOAL, note=note),
+            Row.of(
+                f"{page} page, {what}",
+                changes,
+                "ms",
+                goal=_CHANGE_GOALS.get(page, _CHANGE_GOAL),
+                note="server time, warm",
+            ),
         ]
     return table
 
 
-def _exists(page: str) -> bool:
-    return (_ROOT / "dashboard" / "views" / f"{page}.py").is_file()
-
-
 def _measure(page: str) -> dict:
+    parts = dict.fromkeys((_CHANGES.get(page, _CANDIDATES[0]), *_CANDIDATES))
     process = subprocess.run(
-        [sys.executable, "-c", _SCRIPT, page, _PAGES[page][0], ",".join(_HEAVY)],
-        cwd=_ROOT,
+        [sys.executable, "-c", _SCRIPT, page, ",".join(parts), ",".join(_HEAVY)],
+        cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,

@@ -40,11 +40,11 @@ def _ports(name: str, default: tuple[int, ...]) -> tuple[int, ...]:
     return tuple(int(part) for part in parts)
 
 
-def _switch(name: str) -> bool:
+def _switch(name: str, default: bool = False) -> bool:
     text = os.environ.get(f"PLAYGROUND_{name}", "").strip()
     if text not in ("", "0", "1"):
         raise UserError(f"The environment variable PLAYGROUND_{name} is {text!r}; it must be 0 or 1.")
-    return text == "1"
+    return text == "1" if text else default
 
 
 # Where the grids lie: one folder per dataset.
@@ -64,6 +64,9 @@ MAX_IMAGE_PIXELS: int = _setting("MAX_IMAGE_PIXELS", 50_000_000)
 # Images per forward pass, and threads that decode the next ones meanwhile.
 BATCH_SIZE: int = _setting("BATCH_SIZE", 8)
 DECODE_THREADS: int = _setting("DECODE_THREADS", 2)
+
+# Run networks with OpenVINO where it is installed; 0 leaves that to TensorFlow.
+OPENVINO: bool = _switch("OPENVINO", default=True)
 
 # Pictures from strangers are decoded in processes of their own: how many, what each may take, and how long
 # a picture waits for a free one.

@@ -48,6 +48,6 @@ if [ "${1:-}" = --dev ]; then
 else
     install -c constraints.txt -r requirements.txt
 fi
-# One of the two comes as source; it is built with the pinned setuptools rather than the newest.
+# One of them comes as source; it is built with the pinned setuptools rather than the newest.
 install --no-deps --no-build-isolation -r requirements-extra.txt
 rm "$mark"

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core import settings
-from core.models import extractor, zoo
+from core.models import extractor, runtime, zoo
 
 if TYPE_CHECKING:
     import keras
@@ -34,7 +34,8 @@ def measure(
     """Time a forward pass to each layer over noise already in memory.
 
     The fastest of a few rounds after a warm-up, since whatever else the machine does only adds; the
-    layers take turns within a round, so that a slow moment does not fall on one of them alone.
+    layers take turns within a round, so that a slow moment does not fall on one of them alone. TensorFlow runs
+    them whatever else is installed, so that costs can be compared with those measured elsewhere.
 
     Parameters
     ----------
@@ -48,7 +49,7 @@ def measure(
     )
     networks = {}
     for layer in layers:
-        networks[layer] = extractor.Extractor(model, graph, [layer], ("avg",), size)
+        networks[layer] = extractor.Extractor(model, graph, [layer], ("avg",), size, runtime.with_tensorflow)
         networks[layer](pixels)
         step()
     times: dict[str, list[float]] = {layer: [] for layer in layers}

@@ -1,6 +1,6 @@
 """Images to pooled vectors: one forward pass per batch gives every requested layer."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -11,11 +11,12 @@ import numpy as np
 from core import images, settings
 from core.ahead import in_threads
 from core.errors import ImageError, UnknownNameError
-from core.models import zoo
+from core.models import runtime, zoo
 
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
+    from tensorflow.types.experimental import ConcreteFunction
 
 POOLINGS = {
     "avg": "The mean over all positions of each channel: what is in the picture, wherever it is. The usual choice.",
@@ -51,6 +52,7 @@ class Extractor:
     layers : names of layers, computed in one pass.
     poolings : of :data:`POOLINGS`.
     batch_size : pictures in one forward pass. The graph is compiled for this size; a smaller batch is filled up.
+    compile : of ``core.models.runtime``: what runs it.
 
     Raises
     ------
@@ -64,6 +66,7 @@ class Extractor:
         layers: Sequence[str],
         poolings: Sequence[str] = ("avg",),
         batch_size: int = settings.BATCH_SIZE,
+        compile: "Callable[[ConcreteFunction], runtime.Network]" = runtime.compile,
     ):
         import keras
         import tensorflow as tf
@@ -84,7 +87,7 @@ class Extractor:
             activations = activations if isinstance(activations, list | tuple) else [activations]
             return [_pool(activation, pooling) for activation in activations for pooling in self.poolings]
 
-        self._forward = forward.get_concrete_function()
+        self._run = compile(forward.get_concrete_function())
 
     def __call__(self, pixels: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
         """Vectors of a batch.
@@ -100,14 +103,11 @@ class Extractor:
         n = len(pixels)
         if n < self.batch_size:
             pixels = np.concatenate([pixels, np.zeros((self.batch_size - n, *pixels.shape[1:]), np.uint8)])
-        import tensorflow as tf
-
-        results = self._forward(tf.constant(pixels))
         keys = [(layer, pooling) for layer in self.layers for pooling in self.poolings]
-        return {key: vectors.numpy()[:n] for key, vectors in zip(keys, results, strict=True)}
+        return {key: vectors[:n] for key, vectors in zip(keys, self._run(pixels), strict=True)}
 
     def warm_up(self) -> None:
-        """Run once on nothing: TensorFlow optimizes a graph at its first run, which takes many times a later one."""
+        """Run once on nothing: the first run of a graph optimizes it, which takes many times a later one."""
         size = self.model.input_size
         self(np.zeros((1, size, size, 3), np.uint8))
 

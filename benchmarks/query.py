@@ -1,0 +1,175 @@
+"""A picture over the API: against its parts measured bare, at first, with many clients, and for long."""
+
+import http.client
+import json
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+
+import numpy as np
+
+from benchmarks import networks, servers
+from benchmarks.extraction import jpeg
+from benchmarks.measure import Sample, resident, take_turns, timed
+from benchmarks.table import Row
+from core import images, settings
+from core.experiments.store import Grid
+from core.models import zoo
+from core.search.index import Index
+
+_MODEL, _LAYER = "efficientnet-lite0", "block6_output"
+_FIELDS = {
+    "dataset": "objects200",
+    "model": _MODEL,
+    "weights": "imagenet",
+    "layer": _LAYER,
+    "pooling": "avg",
+    "metric": "cosine",
+    "k": "10",
+}
+_BOUNDARY = "----benchmark"
+_ITEM = 3
+_COLD = 3
+_ROUNDS = 40
+_CLIENTS, _EACH, _CROWDS = 8, 10, 3
+_REQUESTS = 1000
+
+
+def rows() -> list[Row]:
+    """Latencies in milliseconds, queries per second, and memory in megabytes."""
+    import faiss
+
+    grid = Grid(settings.GRID_DIR)
+    dataset = grid.dataset("objects200")
+    data = jpeg(dataset.path(_ITEM))
+    model = zoo.get_model(_MODEL)
+    peer, network = networks.fastest(_MODEL, 1)
+    pixels = images.resize(images.decode(data), model.input_size, model.resample)[None]
+    vectors = grid.run(dataset, _MODEL, "imagenet").vectors(_LAYER)[1].astype(np.float32)
+    ours, theirs = Index(vectors, "cosine"), faiss.IndexFlatIP(vectors.shape[1])
+    theirs.add(vectors)
+
+    colds = []
+    for _ in range(_COLD):
+        with servers.api() as server:
+            colds.append(timed(lambda port=server.port: _ask(port, data)))
+    with servers.api() as server:
+        query = lambda: _ask(server.port, data)  # noqa: E731
+        times = take_turns(
+            {
+                "query": query,
+                "decode": lambda: images.resize(images.decode(data), model.input_size, model.resample),
+                "forward": lambda: network(pixels),
+                "faiss": lambda: theirs.search(vectors[:1], 10),
+                "search": lambda: ours.search(vectors[:1], 10),
+            },
+            _ROUNDS,
+            warm_up=3,
+        )
+        # With the parts in turns with the crowd: eight clients at once, and one after the other.
+        crowds = take_turns(
+            {
+                "one": lambda: _crowd(query, 1, _CLIENTS * _EACH),
+                "many": lambda: _crowd(query, _CLIENTS, _CLIENTS * _EACH),
+                "bare": lambda: [network(pixels) for _ in range(_CLIENTS * _EACH)],
+            },
+            _CROWDS,
+        )
+        latencies = _crowd(query, _CLIENTS, _CLIENTS * _EACH)
+        before = resident(server.pid)
+        _crowd(query, _CLIENTS, _REQUESTS)
+        grown = resident(server.pid) - before
+
+    ms = {name: sample.times(1000) for name, sample in times.items()}
+    parts = ms["decode"].plus(ms["forward"], ms["faiss"])
+    rates = {name: sample.rate(_CLIENTS * _EACH) for name, sample in crowds.items()}
+    said = ", ".join(f"{name} {ms[name].median:.3g} ms" for name in ("decode", "forward", "faiss"))
+    picture = f"{_MODEL}, {_LAYER}; a JPEG of 500 pixels, {len(data) / 1000:.0f} kB"
+    bare = f"bare: {said}; forward by {peer}"
+    return [
+        Row.of(
+            "query over the API, the first of a server",
+            Sample(tuple(colds)),
+            "s",
+            goal=10,
+            note=f"{picture}; TensorFlow, model and index are loaded, and the network is compiled",
+        ),
+        Row.of(
+            "query over the API, one client",
+            ms["query"],
+            "ms",
+            "its parts, bare",
+            parts,
+            goal=2,
+            judged="ratio",
+            note=f"{picture}; {bare}. The picture is decoded in a process that a hostile file may kill",
+        ),
+        Row.of(
+            "query over the API, beyond its parts",
+            ms["query"].less(parts),
+            "ms",
+            goal=15,
+            note=f"{picture}; {bare}",
+        ),
+        Row.of(
+            f"queries over the API, {_CLIENTS} clients",
+            rates["many"],
+            "queries/s",
+            "one client",
+            rates["one"],
+            better="higher",
+            goal=0.9,
+            judged="ratio",
+            note="on cores that one query fills already, more clients must not make it slower for all",
+        ),
+        Row.of(
+            f"queries over the API, {_CLIENTS} clients",
+            rates["many"],
+            "queries/s",
+            "bare forward passes",
+            rates["bare"],
+            better="higher",
+            note="one picture at a time; the peer neither decodes nor searches",
+        ),
+        Row(
+            f"query with {_CLIENTS} clients, 95th percentile",
+            float(np.quantile(latencies, 0.95)) * 1000,
+            "ms",
+            note=f"median {np.median(latencies) * 1000:.0f} ms",
+        ),
+        Row.of(
+            "search, beyond bare FAISS",
+            ms["search"].less(ms["faiss"]),
+            "ms",
+            goal=1,
+            note=f"{len(vectors)} vectors of {vectors.shape[1]} numbers",
+        ),
+        Row(
+            f"memory grown over {_REQUESTS:,} queries",
+            grown,
+            "MB",
+            goal=50,
+            note="resident memory of the server",
+        ),
+    ]
+
+
+def _crowd(query: Callable[[], None], clients: int, number: int) -> list[float]:
+    """Seconds of each query, asked by so many clients at a time."""
+    with ThreadPoolExecutor(clients) as pool:
+        return list(pool.map(lambda _: timed(query), range(number)))
+
+
+def _ask(port: int, data: bytes) -> None:
+    parts = [
+        f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'.encode()
+        for name, value in _FIELDS.items()
+    ]
+    file = f'--{_BOUNDARY}\r\nContent-Disposition: form-data; name="image"; filename="a.jpg"\r\n\r\n'.encode()
+    body = b"".join([*parts, file, data, f"\r\n--{_BOUNDARY}--\r\n".encode()])
+    headers = {"Content-Type": f"multipart/form-data; boundary={_BOUNDARY}"}
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
+        connection.request("POST", "/api/v1/search", body, headers)
+        answer = json.loads(connection.getresponse().read())
+    if answer.get("results", [{}])[0].get("id") != _ITEM:
+        raise RuntimeError(f"The API answered {answer}")

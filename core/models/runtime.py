@@ -1,0 +1,125 @@
+"""What runs a compiled network: OpenVINO where it is installed and wanted, TensorFlow everywhere else.
+
+Both give the same vectors up to the rounding of float32; ``python -m benchmarks --only forward`` tells what OpenVINO brings.
+"""
+
+import importlib.util
+import logging
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+from types import ModuleType
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core import settings
+
+if TYPE_CHECKING:
+    import tensorflow as tf
+    from tensorflow.types.experimental import ConcreteFunction
+
+Network = Callable[[np.ndarray], list[np.ndarray]]
+"""A batch of the one shape it was compiled for, to the outputs in order. Can be called from several threads."""
+
+_log = logging.getLogger(__name__)
+
+
+def name() -> str:
+    """``"openvino"`` or ``"tensorflow"``: what networks compiled now are run by."""
+    return "openvino" if settings.OPENVINO and importlib.util.find_spec("openvino") else "tensorflow"
+
+
+def compile(forward: "ConcreteFunction") -> Network:
+    """A function of one tensor that answers a list of tensors, ready to run.
+
+    A network that OpenVINO can't take, such as one with an operation of the user's own, is run by TensorFlow.
+    """
+    if name() == "openvino":
+        import tensorflow as tf
+
+        try:
+            return with_openvino(forward)
+        except (ImportError, RuntimeError, OSError, tf.errors.OpError):
+            _log.warning("OpenVINO can't run this network; TensorFlow does.", exc_info=True)
+    return with_tensorflow(forward)
+
+
+def import_openvino() -> ModuleType:
+    """The package; raises ImportError where it can't be imported."""
+    # It reports its import to its maker when this package of theirs is there, which is not needed otherwise.
+    sys.modules.setdefault("openvino_telemetry", None)
+    return importlib.import_module("openvino")
+
+
+def with_tensorflow(forward: "ConcreteFunction") -> Network:
+    """Run by TensorFlow."""
+    import tensorflow as tf
+
+    return lambda pixels: [output.numpy() for output in forward(tf.constant(pixels))]
+
+
+def with_openvino(forward: "ConcreteFunction") -> Network:
+    """Run by OpenVINO, in float32 whatever the processor could do in less.
+
+    Raises
+    ------
+    RuntimeError : OpenVINO can't read or compile the network.
+    """
+    ov = import_openvino()
+    with tempfile.TemporaryDirectory(dir=settings.SCRATCH_DIR, ignore_cleanup_errors=True) as folder:
+        file = Path(folder) / "network.pb"
+        file.write_bytes(_with_constants(forward).SerializeToString())
+        core = ov.Core()
+        network = core.compile_model(
+            core.read_model(file),
+            "CPU",
+            # One batch after the other on all cores: callers wait for an answer, or have the next batch ready.
+            {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"},
+        )
+    names = [output.name for output in forward.outputs]
+
+    def run(pixels: np.ndarray) -> list[np.ndarray]:
+        # A request of its own: one that is shared refuses a second thread.
+        answer = network.infer_new_request([pixels])
+        return [answer[name] for name in names]
+
+    return run
+
+
+def _with_constants(forward: "ConcreteFunction") -> "tf.compat.v1.GraphDef":
+    """The graph of a function with the values of its variables in it, as OpenVINO reads it.
+
+    A saved model would do as well, but TensorFlow takes a second or more to write one.
+    """
+    import tensorflow as tf
+
+    variables = {id(variable.handle): variable for variable in forward.variables}
+    captured = forward.inputs[-len(forward.captured_inputs) :] if forward.captured_inputs else []
+    values = {
+        inner.op.name: variables[id(outer)]
+        for outer, inner in zip(forward.captured_inputs, captured, strict=True)
+        if id(outer) in variables
+    }
+    graph = forward.graph.as_graph_def()
+    nodes = {node.name: node for node in graph.node}
+    kept = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
+    # Only what the outputs need: OpenVINO takes every other end, such as those for gradients, for an output to compute.
+    waiting, seen = [output.op.name for output in forward.outputs], set(values)
+    while waiting:
+        node = nodes[waiting.pop()]
+        if node.name in seen:
+            continue
+        seen.add(node.name)
+        added = kept.node.add()
+        if node.op == "ReadVariableOp" and node.input[0] in values:
+            value = tf.make_tensor_proto(values[node.input[0]].numpy())
+            added.name, added.op = node.name, "Const"
+            added.attr["dtype"].type = value.dtype
+            added.attr["value"].tensor.CopyFrom(value)
+        else:
+            added.CopyFrom(node)
+            # An input is a node's name, with ^ before it or : and a number behind it.
+            waiting += [source.lstrip("^").partition(":")[0] for source in node.input]
+    return kept

@@ -1,0 +1,141 @@
+import importlib.util
+import os
+import subprocess
+import sys
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+
+from core import settings
+from core.models import extractor, runtime, weights, zoo
+from tests.conftest import ROOT
+
+needs_openvino = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="OpenVINO is optional and not installed"
+)
+
+
+def pixels(size: int, n: int = 2) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (n, size, size, 3), np.uint8)
+
+
+def cosine_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
+    a, b = a.astype(np.float64), b.astype(np.float64)
+    return 1 - (a * b).sum(1) / np.linalg.norm(a, axis=1) / np.linalg.norm(b, axis=1)
+
+
+def extracted(monkeypatch, name: str, kind: str, openvino: bool) -> dict[tuple[str, str], np.ndarray]:
+    monkeypatch.setattr(settings, "OPENVINO", openvino)
+    model = zoo.get_model(name)
+    graph, _ = weights.load(model, kind)
+    layers = [layer.name for layer in model.layers]
+    network = extractor.Extractor(model, graph, layers, tuple(extractor.POOLINGS), batch_size=2)
+    return network(pixels(model.input_size))
+
+
+@needs_openvino
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("efficientnet-lite0", "imagenet"), ("squeezenet", "imagenet"), ("efficientnetb0", "untrained")],
+)
+def test_both_runtimes_give_the_same_vectors(monkeypatch, name, kind):
+    theirs = extracted(monkeypatch, name, kind, openvino=True)
+    ours = extracted(monkeypatch, name, kind, openvino=False)
+    assert list(theirs) == list(ours)
+    for key, vectors in ours.items():
+        assert theirs[key].shape == vectors.shape and theirs[key].dtype == vectors.dtype == np.float32
+        assert cosine_distance(theirs[key], vectors).max() < 1e-6, key
+
+
+@pytest.fixture(scope="module")
+def network():
+    model = zoo.get_model("squeezenet")
+    graph, _ = weights.load(model, "untrained")
+    return extractor.Extractor(
+        model, graph, [model.layers[-1].name, model.layers[0].name], ("max",), batch_size=1
+    )
+
+
+def test_the_same_pixels_give_the_same_vector_bit_for_bit_from_any_thread(network):
+    image = pixels(network.model.input_size, 1)
+    expected = network(image)
+    with ThreadPoolExecutor(4) as pool:
+        for answer in pool.map(lambda _: network(image), range(16)):
+            for key, vectors in expected.items():
+                np.testing.assert_array_equal(answer[key], vectors)
+
+
+def test_vectors_of_one_picture_stay_when_the_next_is_run(network):
+    image = pixels(network.model.input_size, 1)
+    first = network(image)
+    kept = {key: vectors.copy() for key, vectors in first.items()}
+    network(255 - image)
+    for key, vectors in kept.items():
+        np.testing.assert_array_equal(first[key], vectors)
+
+
+def test_openvino_is_left_alone_when_not_wanted_or_not_there(monkeypatch):
+    monkeypatch.setattr(settings, "OPENVINO", False)
+    assert runtime.name() == "tensorflow"
+    monkeypatch.setattr(settings, "OPENVINO", True)
+    monkeypatch.setattr(importlib.util, "find_spec", lambda name: None)
+    assert runtime.name() == "tensorflow"
+
+
+@needs_openvino
+def test_what_openvino_can_not_run_is_run_by_tensorflow(monkeypatch, caplog):
+    import tensorflow as tf
+
+    monkeypatch.setattr(settings, "OPENVINO", True)
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 4), tf.uint8)])
+    def forward(values):
+        return [tf.numpy_function(lambda x: x * 2, [values], tf.uint8)]
+
+    run = runtime.compile(forward.get_concrete_function())
+    np.testing.assert_array_equal(run(np.array([[1, 2, 3, 4]], np.uint8))[0], [[2, 4, 6, 8]])
+    assert "TensorFlow does" in caplog.text
+
+
+@needs_openvino
+def test_nothing_is_reported_to_the_maker_of_openvino(tmp_path):
+    (tmp_path / "openvino_telemetry.py").write_text("print('reports')\n")
+    code = """
+from core.models import extractor, weights, zoo
+model = zoo.get_model("squeezenet")
+extractor.Extractor(model, weights.load(model, "untrained")[0], [model.layers[0].name], batch_size=1).warm_up()
+import sys
+print(sys.modules["openvino"].__name__)
+"""
+    environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
+    answer = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+        env=environment,
+    )
+    assert answer.stdout.split() == ["openvino"]
+
+
+@needs_openvino
+def test_what_no_output_needs_is_not_computed():
+    import tensorflow as tf
+
+    weight = tf.Variable([1.0, 2.0])
+
+    @tf.function(input_signature=[tf.TensorSpec((1, 2), tf.uint8)], autograph=False)
+    def forward(values):
+        values = tf.cast(values, tf.float32) * weight
+        tf.nn.silu(values)
+        return [values + 1.0]
+
+    concrete = forward.get_concrete_function()
+    kept = runtime._with_constants(concrete)
+    assert {"Sigmoid", "IdentityN"} & {node.op for node in concrete.graph.as_graph_def().node}
+    assert not {"Sigmoid", "IdentityN", "ReadVariableOp"} & {node.op for node in kept.node}
+    np.testing.assert_array_equal(
+        runtime.with_openvino(concrete)(np.array([[3, 4]], np.uint8))[0], [[4.0, 9.0]]
+    )
