@@ -14,7 +14,19 @@ from benchmarks import measure, table
 from benchmarks.table import Row
 from core.experiments.tables import replace_file
 
-PARTS = ("startup", "pages", "browser", "reading", "forward", "extraction", "grid", "query", "memory")
+PARTS = (
+    "startup",
+    "pages",
+    "browser",
+    "reading",
+    "forward",
+    "extraction",
+    "grid",
+    "query",
+    "collection",
+    "million",
+    "memory",
+)
 _RESULTS = measure.ROOT / "benchmarks" / "results"
 
 

@@ -63,7 +63,7 @@ def _rates(name: str, files: list[Path]) -> list[Row]:
     times = take_turns(
         {
             "ours": lambda: [ours(part.pixels) for part in ours.batches(files)],
-            "decode": lambda: _decode(files, model),
+            "decode": lambda: decode(files, model),
             "forward": lambda: [network(part) for part in batches],
         },
         _ROUNDS,
@@ -105,7 +105,7 @@ def _rates(name: str, files: list[Path]) -> list[Row]:
     ]
 
 
-def _decode(files: list[Path], model: zoo.Model) -> None:
+def decode(files: list[Path], model: zoo.Model) -> None:
     resample = Image.Resampling[model.resample.upper()]
 
     def read(path: Path) -> np.ndarray:

@@ -1,0 +1,222 @@
+"""Collections: adding a folder against its parts, memory while adding, search against bare FAISS."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from benchmarks import networks
+from benchmarks.extraction import decode, write_jpegs
+from benchmarks.measure import Sample, apart, take_turns
+from benchmarks.table import Row
+from core import images, settings
+from core.metrics import get_metric
+from core.models import zoo
+from core.search.collection import Collection, ann, embedder
+from core.search.index import prepared
+
+MODEL, LAYER, DIMENSIONS = "efficientnet-lite0", "top_activation", 1280
+_ROUNDS = 5
+_FEW, _MANY = 400, 2_000
+_QUERIES, _K = 100, 10
+_KINDS = ("flat", "hnsw", "ivfpq")
+
+
+def rows() -> list[Row]:
+    """Images per second, megabytes, milliseconds per query at 10,000 vectors."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name)
+        return [*_adding(folder), *_memory(folder), *searching(folder, 10_000, _KINDS)]
+
+
+def _adding(folder: Path) -> list[Row]:
+    (folder / "photos").mkdir()
+    files = write_jpegs(folder / "photos")
+    model, batch = zoo.get_model(MODEL), settings.BATCH_SIZE
+    loaded = [images.resize(images.read(path), model.input_size, model.resample) for path in files]
+    batches = [np.stack(loaded[i : i + batch]) for i in range(0, len(loaded), batch)]
+    peer, network = networks.fastest(MODEL, batch)
+    with made(folder / "first") as first:
+        embed = first.embedder
+
+    def add() -> None:
+        with tempfile.TemporaryDirectory() as place, made(Path(place), lambda about: embed) as collection:
+            assert collection.add([str(folder / "photos")]).added == len(files)
+
+    times = take_turns(
+        {
+            "ours": add,
+            "decode": lambda: decode(files, model),
+            "forward": lambda: [network(part) for part in batches],
+        },
+        _ROUNDS,
+    )
+    slower = max("decode", "forward", key=lambda who: times[who].median)
+    line = times["decode"].plus(times["forward"])
+    note = (
+        f"{len(files)} JPEG files into an empty collection: hashed, decoded, embedded, stored, indexed; "
+        f"the slower of bare decoding and bare forward pass ({peer}) is the {slower}"
+    )
+    return [
+        Row.of(
+            "adding a folder",
+            times["ours"].rate(len(files)),
+            "images/s",
+            f"bare {slower}",
+            times[slower].rate(len(files)),
+            better="higher",
+            goal=0.9,
+            judged="ratio",
+            note=note,
+        ),
+        Row.of(
+            "adding a folder",
+            times["ours"].rate(len(files)),
+            "images/s",
+            "both in line",
+            line.rate(len(files)),
+            better="higher",
+            note="bare decoding and then the bare forward pass, each with all cores to itself: "
+            "the limit where neither leaves a core idle",
+        ),
+    ]
+
+
+def _memory(folder: Path) -> list[Row]:
+    data = sorted((folder / "photos").glob("*.jpg"))
+    for name, count in (("few", _FEW), ("many", _MANY)):
+        (folder / name).mkdir()
+        for i in range(count):
+            # A comment behind the picture makes it another file with the same pixels.
+            (folder / name / f"{i}.jpg").write_bytes(data[i % len(data)].read_bytes() + str(i).encode())
+    few, many = (Sample((apart(add_apart, str(folder / name)).peak,)) for name in ("few", "many"))
+    return [
+        Row.of(
+            f"memory while adding {_MANY:,} images",
+            many,
+            "MB",
+            f"{_FEW} images",
+            few,
+            goal=1.05,
+            judged="ratio",
+            note="peak of a whole process with TensorFlow and the model; the vectors are written every few seconds",
+        )
+    ]
+
+
+def add_apart(photos: str) -> int:
+    """Add a folder in a process of its own."""
+    with tempfile.TemporaryDirectory() as place, made(Path(place)) as collection:
+        return collection.add([photos]).added
+
+
+def searching(folder: Path, count: int, kinds: tuple[str, ...]) -> list[Row]:
+    """Milliseconds per query in a collection of so many clustered vectors, for each kind of index."""
+    table: list[Row] = []
+    with made(folder / f"of-{count}") as collection:
+        fill(collection, count)
+        queries = clustered(count, _QUERIES, 1)
+        view = collection.snapshot()
+        metric = get_metric("cosine")
+        truth, _ = ann.exact(view.stored, prepared(queries, metric), _K, metric)
+        for kind in kinds:
+            collection.optimize(index=kind)
+            table += _search(collection, queries, truth, kind)
+    return table
+
+
+def _search(collection: Collection, queries: np.ndarray, truth: np.ndarray, kind: str) -> list[Row]:
+    view = collection.snapshot()
+    assert view.index is not None
+    known, count = view.index.known, view.state.rows
+    bare = _bare(collection.folder / known.file, known, view)
+    ours = take_turns(
+        {
+            "ours": lambda: [view.nearest(query[None], _K) for query in queries],
+            "bare": lambda: [bare(query[None]) for query in queries],
+            "whole": lambda: [collection.search_vectors(query, _K) for query in queries],
+        },
+        _ROUNDS,
+    )
+    per_query = {who: sample.times(1000 / len(queries)) for who, sample in ours.items()}
+    recall = ann.recall(view.nearest(queries, _K)[0], truth)
+    theirs = ann.recall(np.concatenate([bare(query[None]) for query in queries]), truth)
+    name = f"{kind}, {count:,} x {DIMENSIONS}"
+    return [
+        Row.of(
+            f"{name}, a query",
+            per_query["ours"],
+            "ms",
+            "bare FAISS",
+            per_query["bare"],
+            goal=1.05,
+            judged="ratio",
+            note=f"{known.factory}, effort {known.effort}: the same index read by FAISS into memory, "
+            "queries scaled to length one there as well; of compressed vectors the best are compared again by both",
+        ),
+        Row.of(f"{name}, with the catalog", per_query["whole"], "ms", "bare FAISS", per_query["bare"]),
+        Row(f"{name}, recall@10", recall, "", better="higher", beside="bare FAISS", peer=theirs),
+        Row(f"{name}, bytes per vector", known.size / known.rows, "B"),
+    ]
+
+
+def _bare(path: Path, known: ann.IndexFile, view: Any) -> Any:
+    """What FAISS alone does with the same index: queries (1, dimensions) to rows (1, k)."""
+    import faiss
+
+    index = faiss.read_index(str(path))
+    parameters = None
+    if isinstance(index, faiss.IndexIVF):
+        parameters = faiss.SearchParametersIVF(nprobe=known.effort)
+    elif isinstance(index, faiss.IndexHNSW):
+        parameters = faiss.SearchParametersHNSW(efSearch=known.effort)
+    if known.compressed:
+        full = faiss.IndexScalarQuantizer(
+            DIMENSIONS, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+        )
+        full.train(np.zeros((1, DIMENSIONS), np.float32))
+        for _, block in view.vectors.chunks(0, view.state.rows):
+            full.add(prepared(block, get_metric("cosine")))
+        index = faiss.IndexRefine(index, full)
+        parameters = faiss.IndexRefineSearchParameters(k_factor=ann.RERANK, base_index_params=parameters)
+
+    def search(query: np.ndarray) -> np.ndarray:
+        query = query.copy()
+        faiss.normalize_L2(query)
+        return index.search(query, _K, params=parameters)[1]
+
+    return search
+
+
+@contextmanager
+def made(folder: Path, load: Any = embedder.load) -> Iterator[Collection]:
+    """An empty collection that is gone after the block only with its folder."""
+    with Collection.create("bench", model=MODEL, layer=LAYER, folder=folder, load=load) as collection:
+        yield collection
+
+
+def fill(collection: Collection, count: int) -> None:
+    """Store clustered vectors, some at a time."""
+    step = 20_000
+    with collection.writing() as writer:
+        from core.search.collection.writer import New
+
+        for start in range(0, count, step):
+            vectors = clustered(count, min(step, count - start), start + 2)
+            writer.put([New(str(start + i), vector=vector) for i, vector in enumerate(vectors)])
+
+
+def clustered(count: int, n: int, seed: int) -> np.ndarray:
+    """(n, dimensions) float32: points of ``count / 100`` clusters of different sizes, as features of images are."""
+    clusters = max(10, count // 100)
+    random = np.random.default_rng(seed)
+    centers = np.random.default_rng(0)
+    basis = centers.standard_normal((64, DIMENSIONS), np.float32)
+    places = centers.standard_normal((clusters, 64), np.float32)
+    chosen = np.minimum(random.geometric(3 / clusters, n), clusters) - 1
+    # Within a cluster few directions vary, and all a little.
+    inside = places[chosen] + 0.35 * random.standard_normal((n, 64), np.float32)
+    return inside @ basis + 0.5 * random.standard_normal((n, DIMENSIONS), np.float32)
