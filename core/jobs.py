@@ -1,0 +1,160 @@
+"""Long computations in threads of the server: they go on when their page is left, and end early when asked to."""
+
+import logging
+import threading
+import time
+from collections.abc import Callable, Hashable
+from typing import Any
+
+from core.errors import UserError
+
+_log = logging.getLogger(__name__)
+_MOST_SENTENCES = 200
+
+
+class Cancelled(BaseException):
+    """Raised in a job by its own progress after somebody cancelled it.
+
+    Not an Exception, so that no handler on the way takes it for a failure to go on after.
+    """
+
+
+class Job:
+    """A computation and how far it is; the work has it as its :class:`core.progress.Progress`.
+
+    Attributes
+    ----------
+    title : for people.
+    state : ``"running"`` | ``"done"`` | ``"failed"`` | ``"cancelled"``.
+    stage_name, done_steps, total : what is being done, and how much of it is.
+    sentences : what the work had to say, the latest last.
+    result : what the work returned, None before.
+    error : why it failed, a sentence.
+    """
+
+    def __init__(self, title: str):
+        self.title = title
+        self.state = "running"
+        self.stage_name, self.done_steps, self.total = "", 0, 0
+        self.started = self._stage_started = time.monotonic()
+        self.sentences: list[str] = []
+        self.result: Any = None
+        self.error: str | None = None
+        self._cancelled, self._ended = threading.Event(), threading.Event()
+
+    # Told by the work
+
+    def stage(self, name: str, total: int) -> None:
+        """A new stage begins; raises :class:`Cancelled` when that was asked for."""
+        self._check()
+        self.stage_name, self.done_steps, self.total = name, 0, total
+        self._stage_started = time.monotonic()
+
+    def step(self, n: int = 1) -> None:
+        """Steps of the stage are done; raises :class:`Cancelled` when that was asked for."""
+        self._check()
+        self.done_steps += n
+
+    def say(self, sentence: str) -> None:
+        """Something the user should read; raises :class:`Cancelled` when that was asked for."""
+        self._check()
+        self.sentences = [*self.sentences, sentence][-_MOST_SENTENCES:]
+
+    # Asked by those who watch
+
+    @property
+    def running(self) -> bool:
+        return self.state == "running"
+
+    @property
+    def cancelling(self) -> bool:
+        """Whether it was asked to end and has not yet."""
+        return self.running and self._cancelled.is_set()
+
+    @property
+    def fraction(self) -> float:
+        """How much of the stage is done, 0 to 1."""
+        return min(1.0, self.done_steps / self.total) if self.total else 0.0
+
+    @property
+    def rate(self) -> float:
+        """Steps per second of the stage."""
+        return self.done_steps / max(time.monotonic() - self._stage_started, 1e-9)
+
+    @property
+    def seconds_left(self) -> float | None:
+        """Until the stage is done if it goes on like this; None before that can be told."""
+        if not self.done_steps or not self.total:
+            return None
+        return max(0, self.total - self.done_steps) / self.rate
+
+    def cancel(self) -> None:
+        """Ask it to end at its next step."""
+        self._cancelled.set()
+
+    def wait(self, seconds: float | None = None) -> bool:
+        """Whether it has ended within this time."""
+        return self._ended.wait(seconds)
+
+    def _check(self) -> None:
+        if self._cancelled.is_set():
+            raise Cancelled
+
+    def _run(self, work: Callable[["Job"], Any]) -> None:
+        try:
+            self.result = work(self)
+            self.state = "done"
+        except Cancelled:
+            self.state = "cancelled"
+        except UserError as error:
+            self.error, self.state = str(error), "failed"
+        except BaseException:
+            _log.exception("%s failed", self.title)
+            self.error, self.state = "This failed for a reason that the server's log tells.", "failed"
+        finally:
+            self._ended.set()
+
+
+class Jobs:
+    """The jobs of a process, one of a key at a time; one that has ended is kept until it is forgotten or begun anew.
+
+    Parameters
+    ----------
+    most : jobs that are kept; of those that have ended, the oldest go first.
+    """
+
+    def __init__(self, most: int = 100):
+        self._most = most
+        self._lock = threading.Lock()
+        self._jobs: dict[Hashable, Job] = {}
+
+    def start(self, key: Hashable, title: str, work: Callable[[Job], Any]) -> Job:
+        """Begin a computation in a thread; while one of that key is running, that one."""
+        with self._lock:
+            there = self._jobs.get(key)
+            if there is not None and there.running:
+                return there
+            self._jobs.pop(key, None)
+            ended = [key for key, job in self._jobs.items() if not job.running]
+            for old in ended[: max(0, len(self._jobs) + 1 - self._most)]:
+                del self._jobs[old]
+            job = self._jobs[key] = Job(title)
+            # A daemon: what is on disk is whole at every moment, so a server that ends need not wait.
+            threading.Thread(target=job._run, args=(work,), name=title, daemon=True).start()
+            return job
+
+    def get(self, key: Hashable) -> Job | None:
+        """The job of a key, running or not; None when there is none."""
+        with self._lock:
+            return self._jobs.get(key)
+
+    def forget(self, key: Hashable) -> None:
+        """Let go of a job that has ended; one that is running stays."""
+        with self._lock:
+            job = self._jobs.get(key)
+            if job is not None and not job.running:
+                del self._jobs[key]
+
+
+_jobs = Jobs()
+start, get, forget = _jobs.start, _jobs.get, _jobs.forget

@@ -1,0 +1,57 @@
+"""A long computation on a page: how far it is, a button that ends it, and what became of it."""
+
+import streamlit as st
+
+from core.jobs import Job
+from dashboard.components import state
+
+
+def watch(job: Job, unit: str = "", cancel: bool = True) -> None:
+    """Show a job; one that is running is drawn anew every half second, and the page once when it has ended.
+
+    Parameters
+    ----------
+    unit : what is counted, such as ``"pictures"``.
+    """
+    if job.running:
+        _running(job, unit, cancel)
+    elif job.state == "failed":
+        st.error(f"{state.plain(job.title)}: {state.plain(job.error or '')}", icon=":material/error:")
+    elif job.state == "cancelled":
+        st.info(f"{state.plain(job.title)}: stopped.", icon=":material/cancel:")
+
+
+@st.fragment(run_every=0.5)
+def _running(job: Job, unit: str, cancel: bool) -> None:
+    if not job.running:
+        st.rerun()
+    with st.container(border=True):
+        st.markdown(f"**{state.plain(job.title)}**")
+        st.progress(job.fraction, state.plain(_sentence(job, unit)))
+        if job.sentences:
+            st.caption(state.plain(job.sentences[-1]))
+        # Jobs may stand on a page side by side, and their buttons have the same words.
+        if cancel and st.button(
+            "Cancel", icon=":material/close:", disabled=job.cancelling, key=f"cancel-{id(job)}"
+        ):
+            job.cancel()
+
+
+def _sentence(job: Job, unit: str) -> str:
+    """The stage, how much of it is done, how fast, and the time left."""
+    if job.cancelling:
+        return "Stopping…"
+    parts = [job.stage_name or "Starting"]
+    if job.total:
+        parts.append(f"{job.done_steps:,} of {job.total:,} {unit}".rstrip())
+    left = job.seconds_left
+    if left is not None:
+        parts += [f"{job.rate:,.1f} per second", f"about {span(left)} left"]
+    return " · ".join(parts)
+
+
+def span(seconds: float) -> str:
+    """A length of time, rounded to what matters."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

@@ -1,0 +1,87 @@
+import threading
+
+import pytest
+
+from core.errors import UserError
+from core.jobs import Job, Jobs
+
+
+def test_a_job_runs_in_the_background_and_keeps_its_result():
+    go = threading.Event()
+
+    def work(job: Job) -> int:
+        job.stage("counting", 4)
+        job.step(3)
+        job.say("almost there")
+        go.wait(10)
+        return 42
+
+    jobs = Jobs()
+    job = jobs.start("count", "Counting", work)
+    while not job.sentences:
+        job.wait(0.01)
+    assert job.running and job.result is None
+    assert (job.stage_name, job.done_steps, job.total, job.fraction) == ("counting", 3, 4, 0.75)
+    assert job.seconds_left == pytest.approx(1 / job.rate, rel=0.5)
+
+    go.set()
+    assert job.wait(10)
+    assert (job.state, job.result, job.sentences) == ("done", 42, ["almost there"])
+    assert jobs.get("count") is job
+
+
+def test_a_second_start_of_a_running_job_is_the_first_one():
+    go, jobs = threading.Event(), Jobs()
+    first = jobs.start("key", "Waiting", lambda job: go.wait(10))
+
+    assert jobs.start("key", "Waiting", lambda job: pytest.fail("ran twice")) is first
+    go.set()
+    assert first.wait(10)
+    again = jobs.start("key", "Again", lambda job: "new")
+    assert again is not first and again.wait(10) and again.result == "new"
+
+
+def test_a_cancelled_job_ends_at_its_next_step_whatever_it_catches():
+    jobs, steps = Jobs(), []
+
+    def work(job: Job) -> None:
+        job.stage("endless", 10**9)
+        while True:
+            try:
+                job.step()
+                steps.append(job.done_steps)
+            except Exception:
+                continue
+
+    job = jobs.start("endless", "Endless", work)
+    while not steps:
+        job.wait(0.001)
+    job.cancel()
+    assert job.wait(10)
+    assert (job.state, job.error, job.cancelling) == ("cancelled", None, False)
+
+
+def test_a_mistake_of_the_user_is_told_and_another_is_logged(caplog):
+    def refuse(job: Job) -> None:
+        raise UserError("The folder is empty; choose another one.")
+
+    jobs = Jobs()
+    refused, broken = jobs.start(1, "Refused", refuse), jobs.start(2, "Broken", lambda job: 1 / 0)
+    assert refused.wait(10) and broken.wait(10)
+    assert (refused.state, refused.error) == ("failed", "The folder is empty; choose another one.")
+    assert broken.state == "failed" and "server's log" in broken.error
+    assert "ZeroDivisionError" in caplog.text
+
+
+def test_the_oldest_that_have_ended_are_let_go_and_those_that_run_are_kept():
+    go, jobs = threading.Event(), Jobs(most=3)
+    running = jobs.start("running", "Running", lambda job: go.wait(10))
+    for number in range(5):
+        assert jobs.start(number, "Short", lambda job: None).wait(10)
+
+    assert jobs.get("running") is running
+    assert [number for number in range(5) if jobs.get(number)] == [3, 4]
+    jobs.forget("running")
+    jobs.forget(4)
+    assert jobs.get("running") is running and jobs.get(4) is None
+    go.set()
