@@ -50,6 +50,9 @@ def _switch(name: str, default: bool = False) -> bool:
 # Where the grids lie: one folder per dataset.
 GRID_DIR: Path = _setting("GRID_DIR", _ROOT / "precomputed", Path)
 
+# What ships of single models: one folder each.
+MODELS_DIR: Path = _setting("MODELS_DIR", _ROOT / "precomputed" / "models", Path)
+
 # Where collections lie: one folder each. Their catalogs are SQLite files there, or live in the PostgreSQL database of a
 # URL such as postgresql://user@host/name.
 COLLECTIONS_DIR: Path = _setting("COLLECTIONS_DIR", _ROOT / "collections", Path)
