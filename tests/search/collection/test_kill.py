@@ -1,6 +1,7 @@
 """Processes killed at random moments while they change a collection."""
 
 import contextlib
+import itertools
 import json
 import multiprocessing
 import os
@@ -29,10 +30,9 @@ def work(folder: Path, url: str | None, photos: Path, journal: Path, seed: int) 
     log = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 
     def note(**line: object) -> None:
-        os.write(log, (json.dumps(line) + "\n").encode())
+        os.write(log, (json.dumps({**line, "at": time.monotonic()}) + "\n").encode())
 
     pets = open_()
-    note(ready=True)
     while True:
         group = f"g{choose.randrange(GROUPS)}"
         kind = choose.choice(("add", "add", "update", "remove", "remove", "optimize"))
@@ -54,6 +54,12 @@ def work(folder: Path, url: str | None, photos: Path, journal: Path, seed: int) 
         note(end=kind, group=group)
 
 
+def told(journal: Path) -> list[dict]:
+    """What the process has written down, without a last line that it did not finish."""
+    text = journal.read_text() if journal.exists() else ""
+    return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
+
+
 @pytest.mark.parametrize("backend", KILLS)
 def test_killed_at_any_moment_it_is_whole_and_has_all_that_was_reported_as_added(
     backend, folder, tmp_path, request, monkeypatch
@@ -71,20 +77,26 @@ def test_killed_at_any_moment_it_is_whole_and_has_all_that_was_reported_as_added
     context.set_forkserver_preload(["tests.search.collection.test_kill", "faiss", "scipy.spatial"])
     killed_in: Counter[str] = Counter()
     moments = random.Random(0)
+    # The longest that a change has taken, so that its end is hit as often as its beginning on any machine.
+    longest: dict[str, float] = {}
     expected: dict[str, bool] = {}
     for kill in range(KILLS[backend]):
         journal.unlink(missing_ok=True)
         process = context.Process(target=work, args=(folder, url, photos, journal, kill))
         process.start()
-        while not journal.exists() or not journal.stat().st_size:
+        begun = moments.randint(1, 3)
+        while len(kinds := [line["begin"] for line in told(journal) if "begin" in line]) < begun:
             assert process.is_alive()
             time.sleep(0.001)
-        time.sleep(moments.uniform(0, 0.1))
+        time.sleep(moments.uniform(0, longest.get(kinds[-1], 0.05)))
         process.kill()
         process.join()
         assert process.exitcode == -9
 
-        lines = [json.loads(line) for line in journal.read_text().splitlines()]
+        lines = told(journal)
+        for before, line in itertools.pairwise(lines):
+            if "end" in line:
+                longest[line["end"]] = max(longest.get(line["end"], 0), line["at"] - before["at"])
         for line in lines:
             if "begin" in line and line["begin"] == "remove":
                 # From here on they may be gone.
