@@ -7,12 +7,15 @@ from core.cli import output
 
 
 def add(commands: Any) -> None:
-    """Add the command to a parser."""
-    models = output.command(commands, "models", _models, "list the models, their layers and weights")
+    """Add the commands to a parser; ``models`` alone lists."""
+    models = output.command(commands, "models", _list, "list the models, their layers and weights")
     models.add_argument("--json", action="store_true")
+    more = models.add_subparsers(metavar="COMMAND")
+    listing = output.command(more, "list", _list, "list the models, their layers and weights")
+    listing.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
 
 
-def _models(options: argparse.Namespace) -> None:
+def _list(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
     from core.models import weights, zoo
