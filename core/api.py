@@ -212,7 +212,6 @@ def _search(engine: Engine, asked: SearchRequest, data: bytes | None, prefix: st
     picture = images.decode_guarded(data or b"")
     decode_ms = (time.perf_counter() - started) * 1000
     answer = query.answer(engine, dataset, configuration, picture, asked.k, asked.crop)
-    version = dataset.fingerprint[:8]
     return SearchAnswer(
         dataset=dataset.name,
         configuration=_parts(answer.configuration),
@@ -222,7 +221,7 @@ def _search(engine: Engine, asked: SearchRequest, data: bytes | None, prefix: st
                 label=dataset.items[i].label,
                 title=dataset.items[i].title,
                 distance=float(distance),
-                picture=f"{prefix}/pictures/{dataset.name}/{i}?v={version}",
+                picture=f"{prefix}/{dataset.address(int(i))}",
             )
             for i, distance in zip(answer.ids, answer.distances, strict=True)
         ],

@@ -6,8 +6,9 @@ from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
+from urllib.parse import quote
 
-from core import images, settings
+from core import files, images, settings
 from core.errors import DatasetError, UnknownNameError
 
 FORMAT = 1
@@ -28,7 +29,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named set of labelled images in a fixed order."""
+    """A named set of labelled images in a fixed order; ``collection`` names the one that it was made of, if it was."""
 
     name: str
     title: str
@@ -37,6 +38,7 @@ class Dataset:
     items: tuple[Item, ...]
     fingerprint: str
     images: Path = field(repr=False)
+    collection: str = ""
 
     def __len__(self) -> int:
         return len(self.items)
@@ -51,7 +53,8 @@ class Dataset:
 
         Raises
         ------
-        DatasetError : the description names a file outside the dataset's folder.
+        DatasetError : the description names a file outside the dataset's folder, or that of a collection one that the
+            settings do not allow.
         """
         root = self.images.resolve()
         path = (root / self.items[item_id].file).resolve()
@@ -59,7 +62,15 @@ class Dataset:
             raise DatasetError(
                 f"Dataset {self.name!r} names a file outside its folder: {self.items[item_id].file!r}."
             )
+        if self.collection and not (files.allowed(path) or files.uploaded(path)):
+            raise DatasetError(
+                f"A picture of the collection {self.collection!r} lies outside the folder that the settings allow."
+            )
         return path
+
+    def address(self, item_id: int) -> str:
+        """Where :mod:`core.pictures` serves the picture of an item, below the server's base path."""
+        return f"pictures/{quote(self.name, safe='')}/{item_id}?v={self.fingerprint[:12]}"
 
 
 def names(grid_dir: Path | None = None) -> list[str]:
@@ -110,6 +121,7 @@ def load(folder: Path) -> Dataset:
             items=items,
             fingerprint=str(data["fingerprint"]),
             images=folder / data["images"],
+            collection=str(data.get("collection", "")),
         )
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DatasetError(
@@ -131,60 +143,69 @@ def scan(folder: Path) -> Dataset:
     DatasetError : there are no pictures in class-named folders.
     """
     folder = folder.resolve()
-    files: list[tuple[str, Path]] = []
+    found: list[tuple[str, Path]] = []
     for label in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
-        files += [
+        found += [
             (label.name, path)
             for path in sorted(label.rglob("*"))
             if path.suffix.lower() in images.SUFFIXES
             and path.is_file()
             and path.resolve().is_relative_to(folder)
         ]
-    if not files:
+    if not found:
         raise DatasetError(
             f"The folder {folder.name!r} has no pictures in class-named folders; "
             f"expected {folder.name}/<class>/<picture>, with {', '.join(sorted(images.SUFFIXES))}."
         )
     items = tuple(
         Item(id=place, file=path.relative_to(folder).as_posix(), label=label, title=path.stem)
-        for place, (label, path) in enumerate(files)
+        for place, (label, path) in enumerate(found)
     )
     return Dataset(
         name=_name(folder.name),
         title=folder.name,
         description=f"{len(items):,} pictures from the folder {folder.name!r}.",
-        classes=tuple(dict.fromkeys(label for label, _ in files)),
+        classes=tuple(dict.fromkeys(label for label, _ in found)),
         items=items,
-        fingerprint=fingerprint([label for label, _ in files], [path for _, path in files]),
+        fingerprint=fingerprint([label for label, _ in found], [path for _, path in found]),
         images=folder,
     )
 
 
-def fingerprint(labels: Sequence[str], files: Iterable[Path]) -> str:
+def fingerprint(labels: Sequence[str], paths: Iterable[Path]) -> str:
     """SHA-256 over label and content of every file, in order: changes with any of them.
 
-    Each file adds the line ``label TAB sha256-of-its-bytes NEWLINE``. A file that can't be read
-    counts as empty.
+    A file that can't be read counts as empty.
     """
+    return fingerprint_of_contents(labels, map(_content, paths))
+
+
+def fingerprint_of_contents(labels: Sequence[str], contents: Iterable[str]) -> str:
+    """SHA-256 over a line ``label TAB content NEWLINE`` for each file; contents are the SHA-256 of its bytes in hex."""
     digest = hashlib.sha256()
-    for label, path in zip(labels, files, strict=True):
-        try:
-            with path.open("rb") as file:
-                content = hashlib.file_digest(file, "sha256").hexdigest()
-        except OSError:
-            content = hashlib.sha256(b"").hexdigest()
+    for label, content in zip(labels, contents, strict=True):
         digest.update(f"{label}\t{content}\n".encode())
     return digest.hexdigest()
 
 
+def _content(path: Path) -> str:
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return hashlib.sha256(b"").hexdigest()
+
+
 def describe(dataset: Dataset, images_folder: str) -> str:
     """The text of ``dataset.json``; ``images_folder`` is relative to it, or absolute."""
+    origin = {"collection": dataset.collection} if dataset.collection else {}
     return json.dumps(
         {
             "format": FORMAT,
             "name": dataset.name,
             "title": dataset.title,
             "description": dataset.description,
+            **origin,
             "images": images_folder,
             "classes": dataset.classes,
             "fingerprint": dataset.fingerprint,

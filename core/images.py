@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError, features
 
-from core import decoder, settings
+from core import decoder, files, settings
 from core.errors import ImageError
 
 _AVIF = features.check("avif")
@@ -84,7 +84,7 @@ warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def read(path: Path) -> Image.Image:
-    """Decode the picture in a file of the user's own; see :func:`decode`.
+    """Decode the picture in a file; see :func:`decode`. One that was uploaded is a stranger's and decoded as such.
 
     Raises
     ------
@@ -94,7 +94,7 @@ def read(path: Path) -> Image.Image:
         if not path.is_file():
             raise ImageError("it is not a file that exists")
         _check_bytes(path.stat().st_size)
-        return decode(path.read_bytes())
+        return (decode_guarded if files.uploaded(path) else decode)(path.read_bytes())
     except (ImageError, OSError) as error:
         reason = error.strerror or "it can't be read" if isinstance(error, OSError) else str(error)
         raise ImageError(f"{path.name}: {reason}") from None

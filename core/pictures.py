@@ -12,11 +12,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from core import datasets, images, settings
+from core import datasets, files, images, settings
 from core.datasets import Dataset
 from core.errors import UserError
 from core.search import shared
-from core.search.collection.sources import allowed, is_url
 
 LONGEST = 320
 _FOREVER = "public, max-age=31536000, immutable"
@@ -64,18 +63,15 @@ def collected(request: Request) -> Response:
         image = None
         if number.isascii() and number.isdigit() and len(number) <= 9:
             image = collection.image(int(number))
-        if image is None or image.hash is None or is_url(image.path):
+        if image is None or image.hash is None:
             return _missing("The collection has no picture of that number here.")
-        path = Path(image.path)
-        uploaded = path.is_relative_to(collection.uploads)
-        if not uploaded and not allowed(image.path):
-            return _missing("This picture lies outside the folder that the settings allow.")
+        path = collection.file(image.path)
         stat = path.stat()
-        data = _webp(path, stat.st_mtime_ns, stat.st_size, uploaded)
+        data = _webp(path, stat.st_mtime_ns, stat.st_size)
     except UserError as error:
         return _missing(str(error))
     except OSError:
-        return _missing("The file of this picture is gone; it was there when the collection was made.")
+        return _missing("The file of this picture can't be read.")
     return _answer(data, request, image.hash)
 
 
@@ -107,15 +103,14 @@ def _read(folder: Path, changed: int) -> Dataset:
 
 
 @lru_cache(maxsize=1024)
-def _webp(path: Path, changed: int, size: int, foreign: bool = False) -> bytes:
-    if not foreign and size <= _SMALL:
+def _webp(path: Path, changed: int, size: int) -> bytes:
+    # A stranger's bytes are decoded, whatever they look like.
+    if size <= _SMALL and not files.uploaded(path):
         data = path.read_bytes()
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             return data
     with _decoding:
-        # A stranger's bytes are decoded in a process that may die.
-        picture = images.decode_guarded(path.read_bytes()) if foreign else images.read(path)
-        return images.thumbnail(picture, LONGEST)
+        return images.thumbnail(images.read(path), LONGEST)
 
 
 def _missing(sentence: str) -> Response:

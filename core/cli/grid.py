@@ -18,7 +18,7 @@ def add(commands: Any) -> None:
         "--dataset",
         action="append",
         required=True,
-        help="a dataset by name, or a folder of class-named folders",
+        help="a dataset by name, a folder of class-named folders, or collection:NAME for the labelled images of one",
     )
     run.add_argument(
         "--model", action="append", help="repeatable; default: every model with ImageNet weights here"
@@ -51,7 +51,7 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from core import datasets, settings
+    from core import settings
     from core.experiments import grid
     from core.models import weights, zoo
 
@@ -66,13 +66,27 @@ def _run(options: argparse.Namespace) -> None:
         top=options.top,
     )
     request.check()
-    found = [datasets.find(name, out, settings.GRID_DIR) for name in options.dataset]
+    found = [_dataset(name, out) for name in options.dataset]
     chosen = list({dataset.name: dataset for dataset in found}.values())
     with output.Bar() as bar:
         bar.stage("starting TensorFlow", 1)
         output.start_tensorflow()
         grid.run(chosen, request, out, bar)
     print(f"The grid is in {out}", file=sys.stderr)
+
+
+def _dataset(name: str, out: Path) -> Any:
+    """The dataset that an option names, or that is made of the collection that it names."""
+    from core import datasets, settings
+    from core.search.collection import Collection, labelled
+
+    if not name.startswith(labelled.PREFIX):
+        return datasets.find(name, out, settings.GRID_DIR)
+    with Collection.open(name.removeprefix(labelled.PREFIX)) as collection:
+        made = labelled.dataset(collection)
+    for sentence in made.left_out:
+        print(sentence, file=sys.stderr)
+    return made.dataset
 
 
 def _list(options: argparse.Namespace) -> None:

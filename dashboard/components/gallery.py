@@ -7,7 +7,6 @@ it. Boxes have a fixed shape and images load when they come into view, so nothin
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from urllib.parse import quote
 
 import streamlit as st
 
@@ -99,5 +98,5 @@ def alt(item: Item) -> str:
 def source(dataset: Dataset, item_id: int) -> str:
     """The address of a picture, from :mod:`core.pictures`."""
     base = (st.get_option("server.baseUrlPath") or "").strip("/")
-    path = f"pictures/{quote(dataset.name, safe='')}/{item_id}?v={dataset.fingerprint[:12]}"
+    path = dataset.address(item_id)
     return f"/{base}/{path}" if base else f"/{path}"

@@ -3,7 +3,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -16,8 +16,11 @@ from streamlit.testing.v1 import AppTest
 from core import datasets, settings
 from core.experiments import evaluate, store
 from core.metrics import pairwise
+from core.search import shared
+from core.search.collection import Collection
 from tests.conftest import ROOT
 from tests.experiments.synthetic import draw_dataset
+from tests.search.collection.pixels import draw
 
 DATASET = "drawings"
 # What each model has: how well its vectors follow the classes, its layers, its poolings.
@@ -110,6 +113,35 @@ def own_grid_dir(made_grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     folder = Path(shutil.copytree(made_grid, tmp_path / "grid"))
     monkeypatch.setattr(settings, "GRID_DIR", folder)
     return folder
+
+
+@pytest.fixture
+def collections_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
+    """Where collections lie, with an engine of its own."""
+    monkeypatch.setattr(settings, "COLLECTIONS_DIR", tmp_path / "collections")
+    monkeypatch.setattr(settings, "CATALOG_URL", None)
+    monkeypatch.setattr(settings, "IMAGE_ROOT", None)
+    shared.engine.cache_clear()
+    yield settings.COLLECTIONS_DIR
+    shared.engine.cache_clear()
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    """Two cats, two dogs, and one picture without a label."""
+    for name, seed in (("cat/a", 1), ("cat/b", 2), ("dog/c", 3), ("dog/d", 4), ("e", 5)):
+        draw(tmp_path / "photos" / f"{name}.png", seed)
+    return tmp_path / "photos"
+
+
+@pytest.fixture
+def pets(collections_dir: Path, photos: Path) -> Collection:
+    """A real collection of the photos, searched by a real network."""
+    made = Collection.create(
+        "pets", model="squeezenet", layer="conv1_activation", load=shared.engine()._embedder
+    )
+    made.add([str(photos)])
+    return made
 
 
 @pytest.fixture(autouse=True)

@@ -17,7 +17,7 @@ import numpy as np
 import sqlalchemy as sa
 from PIL import Image
 
-from core import lock, settings
+from core import files, lock, settings
 from core.errors import CollectionError, UnknownNameError, UserError
 from core.metrics import get_metric
 from core.progress import Progress, Silent
@@ -213,7 +213,22 @@ class Collection:
     @property
     def uploads(self) -> Path:
         """Where pictures lie that strangers sent: their names are their hashes, their bytes are not to be trusted."""
-        return self.folder / "uploads"
+        return self.folder / files.UPLOADS
+
+    def file(self, path: str) -> Path:
+        """The file of a stored image, by the path that the catalog knows, where it may be shown.
+
+        Raises
+        ------
+        CollectionError : it came from a URL, lies outside the folder that the settings allow, or is gone.
+        """
+        if sources.is_url(path):
+            raise CollectionError("This picture came from a URL and is not kept here.")
+        if not files.allowed(path) and not files.uploaded(path):
+            raise CollectionError("This picture lies outside the folder that the settings allow.")
+        if not Path(path).is_file():
+            raise CollectionError("The file of this picture is gone; it was there when it was added.")
+        return Path(path)
 
     # Reading
 

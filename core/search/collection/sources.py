@@ -9,19 +9,22 @@ folders, symbolic links in circles, paths outside the folder that the settings a
 import glob
 import itertools
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from core import images, settings
+from core import files, images
 from core.errors import CollectionError
+from core.files import allowed
 
 # Names that the columns of a list go by.
 _PATH_COLUMNS = ("path", "file", "filename", "image", "image_path", "url")
 _LABEL_COLUMNS = ("label", "class", "category")
 _LISTS = (".csv", ".parquet")
 _LIST_ROWS = 5_000
+# In the metadata of an uploaded picture: what its sender calls it, since its file is named by its hash.
+NAME = "name"
 
 
 class SourceError(CollectionError):
@@ -121,15 +124,17 @@ def absolute(path: str) -> str:
     return path if is_url(path) else os.path.abspath(os.path.expanduser(path))
 
 
+def title(path: str, metadata: Mapping[str, Any]) -> str:
+    """What a stored image is called: the name of its file, or for an uploaded one that which its sender gave it."""
+    given = metadata.get(NAME)
+    if files.uploaded(path) and isinstance(given, str) and given:
+        return given
+    return path.rstrip("/").rpartition("/")[2] or path
+
+
 def is_url(text: str) -> bool:
     """Whether a path is the address of something to download."""
     return text.lower().startswith(("http://", "https://"))
-
-
-def allowed(path: str) -> bool:
-    """Whether a path, symbolic links resolved, lies in the folder that the settings allow; anything does when none is set."""
-    root = settings.IMAGE_ROOT
-    return root is None or Path(os.path.realpath(path)).is_relative_to(os.path.realpath(root))
 
 
 def _beginning(source: Source) -> str:

@@ -1,0 +1,91 @@
+"""The labelled images of a collection as a dataset, so that the grid can be run on them."""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+from core import datasets
+from core.datasets import Dataset, Item
+from core.errors import CollectionError, DatasetError
+from core.search.collection.collection import Collection
+from core.search.collection.sources import is_url, title
+
+# What a collection is called where datasets are named.
+PREFIX = "collection:"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """A dataset made of a collection, and why images were left out, a sentence for each reason."""
+
+    dataset: Dataset
+    left_out: tuple[str, ...]
+
+
+def name(collection: str) -> str:
+    """The dataset's name, which no shipped dataset and no collection has."""
+    return f"collection-{collection}"
+
+
+def dataset(collection: Collection) -> Labelled:
+    """The images that have a label and a file here, ordered by label and path, one for each content.
+
+    The fingerprint is made of what the catalog knows, so no file is read.
+
+    Raises
+    ------
+    DatasetError : there are fewer than two labels among them.
+    """
+    found, reasons, contents = [], Counter[str](), set()
+    for image in collection.images():
+        if not image.label:
+            reasons["has no label", "have no label"] += 1
+        elif image.hash is None or is_url(image.path):
+            reasons["came from a URL and is not kept here", "came from URLs and are not kept here"] += 1
+        elif image.hash in contents:
+            reasons["has the content of another one", "have the content of another one"] += 1
+        elif not _is_here(collection, image.path):
+            reasons[
+                "is gone or lies outside the allowed folder", "are gone or lie outside the allowed folder"
+            ] += 1
+        else:
+            contents.add(image.hash)
+            found.append((image.label, image.path, image.hash, title(image.path, image.metadata)))
+    about = collection.about.name
+    left_out = tuple(
+        f"{count:,} image{'s' if count > 1 else ''} of {about!r} {words[count > 1]}; left out."
+        for words, count in reasons.items()
+    )
+    if len({label for label, *_ in found}) < 2:
+        raise DatasetError(
+            " ".join(
+                [
+                    f"The grid needs images with at least two labels; the collection {about!r} has too few.",
+                    *left_out,
+                ]
+            )
+        )
+    found.sort()
+    labels = [label for label, *_ in found]
+    made = Dataset(
+        name=name(about),
+        title=about,
+        description=f"{len(found):,} labelled pictures of the collection {about!r}.",
+        classes=tuple(dict.fromkeys(labels)),
+        items=tuple(
+            Item(id=place, file=Path(path).relative_to("/").as_posix(), label=label, title=titled)
+            for place, (label, path, _, titled) in enumerate(found)
+        ),
+        fingerprint=datasets.fingerprint_of_contents(labels, [content for *_, content, _ in found]),
+        # The files lie anywhere.
+        images=Path("/"),
+        collection=about,
+    )
+    return Labelled(made, left_out)
+
+
+def _is_here(collection: Collection, path: str) -> bool:
+    try:
+        return bool(collection.file(path))
+    except CollectionError:
+        return False
