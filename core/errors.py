@@ -31,6 +31,10 @@ class WeightsError(UserError):
     """Weights that can't be had or don't fit the model."""
 
 
+class ModelDataError(UserError):
+    """What ships about a model that is missing, broken or of another format."""
+
+
 class DatasetError(UserError):
     """A dataset that can't be read."""
 

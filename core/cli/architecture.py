@@ -1,0 +1,32 @@
+"""``models describe``: what the networks are made of, as it ships."""
+
+import argparse
+import sys
+from pathlib import Path
+from typing import Any
+
+from core.cli import output
+
+
+def add(commands: Any) -> None:
+    """Add the command to the group ``models``."""
+    describe = output.command(
+        commands, "describe", _describe, "describe the layers of models for the dashboard"
+    )
+    describe.add_argument("names", nargs="*", metavar="NAME", help="default: all models")
+    describe.add_argument("--out", type=Path, help="folder of all models; default: where the dashboard looks")
+
+
+def _describe(options: argparse.Namespace) -> None:
+    from core import settings
+    from core.experiments import tables
+    from core.models import architecture, zoo
+
+    models = [zoo.get_model(name) for name in options.names or zoo.MODELS]
+    output.start_tensorflow()
+    for model in models:
+        made = architecture.describe(zoo.build_graph(model), model)
+        folder = (options.out or settings.MODELS_DIR) / model.name
+        folder.mkdir(parents=True, exist_ok=True)
+        tables.replace_file(folder / architecture.FILE, architecture.text(made).encode())
+        print(f"{model.name}: {len(made.layers)} layers", file=sys.stderr)
