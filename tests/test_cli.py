@@ -12,6 +12,7 @@ import pytest
 
 from core import cli
 from core.experiments import evaluate
+from core.models import architecture
 from tests.experiments.synthetic import draw_dataset, random_run
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -149,6 +150,15 @@ def test_models_lists_fourteen_with_their_layers(capsys, words):
     assert len(rows) == 14
     assert all([layer["depth"] for layer in row["layers"]] == list(range(1, 9)) for row in rows)
     assert {row["model"] for row in rows if row["imagenet"]} >= {"efficientnet-lite0", "efficientnet-lite1"}
+
+
+def test_models_describe_writes_what_ships(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(cli.output, "start_tensorflow", lambda: None)
+    assert cli.main(["models", "describe", "squeezenet", "--out", str(tmp_path)]) == 0
+    assert architecture.read("squeezenet", tmp_path) == architecture.read("squeezenet")
+    assert [file.name for file in (tmp_path / "squeezenet").iterdir()] == [architecture.FILE]
+    assert "squeezenet: 38 layers" in capsys.readouterr().err
+    assert "vgg17" in refused(capsys, "models", "describe", "vgg17", "--out", tmp_path)
 
 
 @pytest.mark.parametrize(

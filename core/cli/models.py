@@ -3,7 +3,7 @@
 import argparse
 from typing import Any
 
-from core.cli import output
+from core.cli import architecture, output
 
 
 def add(commands: Any) -> None:
@@ -13,6 +13,7 @@ def add(commands: Any) -> None:
     more = models.add_subparsers(metavar="COMMAND")
     listing = output.command(more, "list", _list, "list the models, their layers and weights")
     listing.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    architecture.add(more)
 
 
 def _list(options: argparse.Namespace) -> None:
