@@ -64,6 +64,12 @@ IMAGE_ROOT: Path | None = _setting("IMAGE_ROOT", None, Path)
 MAX_IMAGE_BYTES: int = _setting("MAX_IMAGE_BYTES", 20_000_000)
 MAX_IMAGE_PIXELS: int = _setting("MAX_IMAGE_PIXELS", 50_000_000)
 
+# A zip archive of pictures that is sent into a collection: files in it, bytes that come out of it, and how many times its own
+# size those may be. How large anything that is sent may be stands in .streamlit/config.toml (maxUploadSize).
+MAX_ZIP_FILES: int = _setting("MAX_ZIP_FILES", 20_000)
+MAX_ZIP_BYTES: int = _setting("MAX_ZIP_BYTES", 2_000_000_000)
+MAX_ZIP_RATIO: int = _setting("MAX_ZIP_RATIO", 100)
+
 # Images per forward pass, and threads that decode the next ones meanwhile.
 BATCH_SIZE: int = _setting("BATCH_SIZE", 8)
 DECODE_THREADS: int = _setting("DECODE_THREADS", 2)

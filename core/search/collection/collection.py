@@ -21,9 +21,10 @@ from core import files, lock, settings
 from core.errors import CollectionError, UnknownNameError, UserError
 from core.metrics import get_metric
 from core.progress import Progress, Silent
-from core.search.collection import ann, catalog, embedder, ingest, sources, verify
+from core.search.collection import ann, catalog, embedder, ingest, sources, uploads, verify
 from core.search.collection.catalog import Catalog
 from core.search.collection.state import DESCRIPTION, About, State, read_about, write_about
+from core.search.collection.uploads import Upload
 from core.search.collection.vectors import DTYPES, VectorFile
 from core.search.collection.view import View
 from core.search.collection.writer import New, Writer
@@ -213,7 +214,7 @@ class Collection:
     @property
     def uploads(self) -> Path:
         """Where pictures lie that strangers sent: their names are their hashes, their bytes are not to be trusted."""
-        return self.folder / files.UPLOADS
+        return uploads.folder_of(self.folder)
 
     def file(self, path: str) -> Path:
         """The file of a stored image, by the path that the catalog knows, where it may be shown.
@@ -291,21 +292,22 @@ class Collection:
             return view
 
     def info(self) -> Info:
-        """Counts and sizes."""
-        with self._reading() as (connection, view):
+        """Counts and sizes, as the catalog has them."""
+        with self._catalog.reading() as connection:
+            state = _state(connection)
             count = catalog.counts(connection)
             labels = catalog.label_counts(connection)
+            holes = len(catalog.hole_rows(connection))
             known = catalog.get_fact(connection, "sources") or []
-        state = view.state
         file = self.folder / _CATALOG_FILE
         return Info(
             images=count[catalog.INDEXED],
-            contents=state.rows - len(view.holes),
+            contents=state.rows - holes,
             failures=count[catalog.FAILED],
             removed=count[catalog.REMOVED],
-            holes=len(view.holes),
+            holes=holes,
             labels=labels,
-            vector_bytes=state.rows * view.vectors.row_bytes,
+            vector_bytes=state.rows * self._vector_file(state).row_bytes,
             index_bytes=state.index.size if state.index else 0,
             catalog_bytes=file.stat().st_size if file.exists() else 0,
             index_rows=state.index.rows if state.index else 0,
@@ -386,6 +388,19 @@ class Collection:
         with self.writing() as writer:
             return ingest.add_files(writer, entries, lambda: self.embedder, progress or Silent())
 
+    def add_uploads(self, sent: Sequence[Upload], progress: Progress | None = None) -> ingest.Report:
+        """Take in pictures and zip archives that strangers sent; their files are kept in :attr:`uploads`.
+
+        What was sent before is there and read no more.
+
+        Raises
+        ------
+        UploadError : an archive can't be trusted; nothing of what was sent is stored.
+        CollectionError : another writer is at work, or the storage refuses.
+        """
+        with self.writing() as writer:
+            return uploads.add(writer, sent, lambda: self.embedder, progress or Silent())
+
     def add_vectors(
         self,
         paths: Sequence[str],
@@ -425,7 +440,7 @@ class Collection:
             return ingest.update(writer, lambda: self.embedder, progress or Silent())
 
     def remove(self, paths: Sequence[str] = (), where: Sequence[str] = ()) -> int:
-        """Forget images by path, folder or pattern, or all that fulfil conditions; files stay where they are.
+        """Forget images by path, folder or pattern, or all that fulfil conditions; files stay where they are, but for uploads.
 
         Naming a remembered source forgets it too. Returns how many images it were.
 
@@ -444,7 +459,15 @@ class Collection:
                     raise CollectionError(f"No image of the collection is {name!r}.")
             every = list(dict.fromkeys(path for found in chosen.values() for path in found))
             writer.remove(every, keep_out=True)
+            uploads.sweep(writer)
         return len(every)
+
+    def forget_failures(self) -> int:
+        """Forget the files that could not be read, until they are met again; how many it were. Raises as :meth:`add`."""
+        with self.writing() as writer:
+            failed = [image.path for image in self.images(catalog.FAILED)]
+            writer.remove(failed)
+        return len(failed)
 
     def optimize(
         self, index: str | None = None, metric: str | None = None, progress: Progress | None = None
@@ -509,13 +532,16 @@ class Collection:
             old = self._view
             if old is not None and old.state.version == state.version:
                 return old
-            vectors = VectorFile(self.folder / state.vector_file, self.about.dimensions, self.about.dtype)
+            vectors = self._vector_file(state)
             holes = catalog.hole_rows(connection)
             if old is not None and (old.state.index, old.state.metric) == (state.index, state.metric):
                 self._view = View(state, vectors, holes, old.index)
             else:
                 self._view = View.open(self.folder, state, vectors, holes)
             return self._view
+
+    def _vector_file(self, state: State) -> VectorFile:
+        return VectorFile(self.folder / state.vector_file, self.about.dimensions, self.about.dtype)
 
     def _repair(self, trouble: Exception) -> None:
         """Make a new index for one that is damaged or gone; where that can't be now, searches do without it."""
@@ -530,7 +556,7 @@ class Collection:
             _log.warning("Until there is a new one every vector is looked at. %s", error)
             with self._catalog.reading() as connection, self._guard:
                 state = _state(connection)
-                vectors = VectorFile(self.folder / state.vector_file, self.about.dimensions, self.about.dtype)
+                vectors = self._vector_file(state)
                 if vectors.rows() >= state.rows:
                     self._view = View(state, vectors, catalog.hole_rows(connection), None)
 

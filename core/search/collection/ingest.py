@@ -91,7 +91,7 @@ def add(
 
 
 def add_files(
-    writer: Writer, entries: Sequence[Entry], embedder: Callable[[], Embedder], progress: Progress
+    writer: Writer, entries: Sequence[Entry | Problem], embedder: Callable[[], Embedder], progress: Progress
 ) -> Report:
     """Store single files that belong to no source, such as uploads; what update finds missing never takes them away."""
     report = Report()
@@ -188,7 +188,7 @@ class _Run:
             for entry in chunk:
                 old = known.get(entry.path)
                 if isinstance(entry, Problem):
-                    self._fail(entry.path, entry.reason)
+                    self._fail(entry, entry.reason)
                 elif old is None or not self._unchanged(entry, old):
                     yield _Candidate(entry, old.hash if old is not None else None, old is not None)
                 elif old.state == catalog.INDEXED and self._says_otherwise(entry, old):
@@ -221,7 +221,7 @@ class _Run:
 
     def _put(self, found: _Read) -> None:
         if found.reason is not None:
-            self._fail(found.candidate.entry.path, found.reason, found.size, found.mtime_ns)
+            self._fail(found.candidate.entry, found.reason, found.size, found.mtime_ns)
         else:
             self._batch.append(found)
             if len(self._batch) == self.embedder.batch_size:
@@ -253,10 +253,20 @@ class _Run:
             self._pending.append(self._new(entry, read.hash, read.size, read.mtime_ns))
         self.progress.step(len(batch))
 
-    def _fail(self, path: str, reason: str, size: int | None = None, mtime_ns: int | None = None) -> None:
+    def _fail(
+        self, failed: Entry | Problem, reason: str, size: int | None = None, mtime_ns: int | None = None
+    ) -> None:
         self.report.failed += 1
         self._pending.append(
-            New(path, size=size, mtime_ns=mtime_ns, reason=reason, source=self.source, seen=self.run)
+            New(
+                failed.path,
+                size=size,
+                mtime_ns=mtime_ns,
+                metadata=failed.metadata if isinstance(failed, Entry) else {},
+                reason=reason,
+                source=self.source,
+                seen=self.run,
+            )
         )
         self.progress.step()
 

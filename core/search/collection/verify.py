@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from core.search.collection import ann, catalog
+from core.search.collection import ann, catalog, uploads
 from core.search.collection.state import About, State
 from core.search.collection.vectors import VectorFile
 
@@ -19,6 +19,7 @@ def problems(connection: sa.Connection, folder: Path, about: About, state: State
     FileNotFoundError : the index file is gone, as when a writer has just replaced it.
     """
     yield from _rows(connection, state)
+    yield from uploads.missing(connection, folder)
     yield from _vectors(
         connection, VectorFile(folder / state.vector_file, about.dimensions, about.dtype), state
     )

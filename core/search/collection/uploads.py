@@ -1,0 +1,348 @@
+"""Pictures that strangers send into a collection: one by one, by folders, or in zip archives.
+
+An archive is checked before anything of it is unpacked, and what it says of itself is not believed while it is. Names from outside are never
+used as paths: a file goes by the SHA-256 of its bytes, the name that it came with is metadata. Files are there before the catalog names
+them; those that no stored picture needs are removed by :func:`sweep`.
+"""
+
+import hashlib
+import os
+import re
+import secrets
+import stat
+import zipfile
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass, replace
+from functools import partial
+from pathlib import Path
+from typing import IO
+
+import sqlalchemy as sa
+
+from core import files, images, settings
+from core.errors import CollectionError, ImageError
+from core.progress import Progress
+from core.search.collection import catalog, ingest
+from core.search.collection.embedder import Embedder
+from core.search.collection.sources import NAME, Entry, Problem, absolute
+from core.search.collection.writer import Writer
+
+_PART = ".part-"
+_CHUNK = 1 << 18
+_ENCRYPTED = 0x1
+# Others are unpacked by Python's library without a limit on what comes out of a few bytes.
+_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
+_ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"})
+# What computers put beside pictures unasked.
+_JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
+# Bytes that the list of a picture with a very long name takes in an archive.
+_LISTED_BYTES = 400
+_LONGEST_NAME = 300
+
+
+class UploadError(CollectionError):
+    """Something that was sent and that nothing is taken of."""
+
+
+@dataclass(frozen=True)
+class Upload:
+    """Something that was sent.
+
+    name : as a stranger gave it, folders in it included; file : its bytes, closed once they are on the disk.
+    """
+
+    name: str
+    file: IO[bytes]
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """A picture that is still in what was sent.
+
+    place : of it, to be told; size : what is said of it, which is a limit; open : gives its bytes.
+    """
+
+    name: str
+    place: str
+    size: int
+    open: Callable[[], IO[bytes]]
+    label: str | None = None
+
+
+def folder_of(collection: Path) -> Path:
+    """Where the uploads of a collection's folder lie."""
+    return Path(absolute(str(collection))) / files.UPLOADS
+
+
+def add(
+    writer: Writer, sent: Sequence[Upload], embedder: Callable[[], Embedder], progress: Progress
+) -> ingest.Report:
+    """Store the pictures of what was sent; raises UploadError, with nothing stored, when an archive can't be trusted.
+
+    A picture in folders is labelled with the first of those that not all of them share. What is no picture is listed among the
+    collection's failures.
+    """
+    sweep(writer)
+    try:
+        entries = _with_what_is_known(writer, _received(folder_of(writer.folder), sent, progress))
+        return ingest.add_files(writer, entries, embedder, progress)
+    finally:
+        sweep(writer)
+
+
+def sweep(writer: Writer) -> None:
+    """Remove uploaded files that are no stored picture's: those removed, those that can't be read, those of an upload that did not end."""
+    folder = folder_of(writer.folder)
+    if not folder.is_dir():
+        return
+    paths = [str(path) for path in folder.iterdir()]
+    kept = {path for path, row in writer.at(paths).items() if row.state == catalog.INDEXED}
+    for path in paths:
+        if path not in kept:
+            # What can't be removed now is at the next time.
+            with suppress(OSError):
+                Path(path).unlink()
+
+
+def missing(connection: sa.Connection, collection: Path) -> Iterator[str]:
+    """A sentence for stored uploads whose files are gone."""
+    folder = folder_of(collection)
+    column = catalog.images.c.path
+    stored = sa.select(column).where(
+        catalog.images.c.state == catalog.INDEXED, column.startswith(f"{folder}/", autoescape=True)
+    )
+    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
+    gone = [path for path in connection.scalars(stored) if path.rpartition("/")[2] not in there]
+    if gone:
+        yield f"The files of {len(gone):,} uploaded pictures are missing; upload them again."
+
+
+def _received(folder: Path, sent: Sequence[Upload], progress: Progress) -> list[Entry | Problem]:
+    """Bring the pictures to the disk; everything is checked before the first of them."""
+    entries: dict[str, Entry] = {}
+    problems: list[Problem] = []
+    pictures: list[_Picture] = []
+    single: list[_Picture] = []
+    for upload in sent:
+        if _is_zip(upload):
+            found = list(_members(upload))
+            problems += [one for one in found if isinstance(one, Problem)]
+            pictures += _labelled([one for one in found if isinstance(one, _Picture)])
+        elif not _is_junk(parts := _parts(upload.name)):
+            name = _plain("/".join(parts))
+            single.append(_Picture(name, name, _size(upload.file), partial(_rewound, upload.file)))
+    pictures += _labelled(single)
+    progress.stage("receiving", len(pictures))
+    with catalog.storing():
+        folder.mkdir(exist_ok=True)
+        for picture in pictures:
+            try:
+                path = _store(folder, picture)
+            except ImageError as error:
+                problems.append(Problem(picture.place, str(error)))
+            else:
+                # The same bytes under another name are one picture.
+                entries.setdefault(path, Entry(path, picture.label, {NAME: picture.name}, foreign=True))
+            progress.step()
+        _settle(folder)
+    for upload in sent:
+        # What is on the disk need not be in memory while vectors are made of it.
+        upload.file.close()
+    return [*entries.values(), *problems]
+
+
+def _with_what_is_known(writer: Writer, entries: list[Entry | Problem]) -> list[Entry | Problem]:
+    """An upload that was there keeps its name, and its label where it comes without one now."""
+    known = writer.at([entry.path for entry in entries])
+    return [
+        replace(entry, label=entry.label or old.label, metadata=old.metadata)
+        if isinstance(entry, Entry)
+        and (old := known.get(entry.path)) is not None
+        and old.state == catalog.INDEXED
+        else entry
+        for entry in entries
+    ]
+
+
+def _store(folder: Path, picture: _Picture) -> str:
+    """Path of a picture's file, which appears when it is whole.
+
+    Raises
+    ------
+    ImageError : it is too large or damaged.
+    """
+    if picture.size > settings.MAX_IMAGE_BYTES:
+        raise ImageError(
+            f"{picture.size / 1e6:.1f} MB is more than the {settings.MAX_IMAGE_BYTES / 1e6:g} MB allowed"
+        )
+    part = folder / f"{_PART}{secrets.token_hex(8)}"
+    digest, left = hashlib.sha256(), picture.size
+    try:
+        with part.open("xb") as file:
+            for data in _read(picture):
+                left -= len(data)
+                if left < 0:
+                    raise ImageError("more comes out of it than the archive says")
+                digest.update(data)
+                file.write(data)
+            path = folder / digest.hexdigest()
+            if not path.exists():
+                file.flush()
+                os.fsync(file.fileno())
+                part.rename(path)
+    finally:
+        part.unlink(missing_ok=True)
+    return str(path)
+
+
+def _read(picture: _Picture) -> Iterator[bytes]:
+    try:
+        with picture.open() as source:
+            while data := source.read(_CHUNK):
+                yield data
+    except Exception:
+        # What the library raises on broken archives is any class at all.
+        raise ImageError("it is damaged in the archive") from None
+
+
+def _settle(folder: Path) -> None:
+    """Bring the files' names to the disk, before the catalog relies on them."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def _members(upload: Upload) -> Iterator[_Picture | Problem]:
+    """The pictures in an archive, and what in it is none.
+
+    Raises
+    ------
+    UploadError : it is broken, encrypted or larger than allowed, or was made to do harm.
+    """
+    name = _plain(upload.name.rpartition("/")[2])
+    size = _size(upload.file)
+    most = settings.MAX_ZIP_FILES
+    try:
+        archive = zipfile.ZipFile(_Sparing(upload.file, most * _LISTED_BYTES))
+        members = archive.infolist()
+    except _TooMuch:
+        raise _refusal(name, f"it lists more than the {most:,} files allowed") from None
+    except Exception:
+        raise _refusal(name, "it is not a zip archive, or it is truncated or broken") from None
+    if len(members) > most:
+        raise _refusal(name, f"it has {len(members):,} files, more than the {most:,} allowed")
+    unpacked = sum(member.file_size for member in members)
+    if unpacked > settings.MAX_ZIP_BYTES:
+        raise _refusal(
+            name,
+            f"it says that {unpacked / 1e6:,.0f} MB come out of it, more than the {settings.MAX_ZIP_BYTES / 1e6:,.0f} MB allowed",
+        )
+    # Held against the whole archive, since members may share their bytes.
+    if unpacked > settings.MAX_ZIP_RATIO * size:
+        raise _refusal(
+            name,
+            f"{unpacked / size:,.0f} times its size would come out of it, more than the {settings.MAX_ZIP_RATIO} times allowed",
+        )
+    for member in members:
+        if _leads_out(member.filename):
+            raise _refusal(name, f"it holds a path that leads out of it ({_plain(member.filename)})")
+        if member.flag_bits & _ENCRYPTED:
+            raise _refusal(name, "it is encrypted; make one without a password")
+    for member in members:
+        parts = _parts(member.filename)
+        if member.is_dir() or not parts or _is_junk(parts):
+            continue
+        inside = _plain("/".join(parts))
+        place = f"{name}/{inside}"
+        if reason := _why_not(member, parts[-1]):
+            yield Problem(place, reason)
+        else:
+            yield _Picture(inside, place, member.file_size, partial(archive.open, member))
+
+
+def _why_not(member: zipfile.ZipInfo, name: str) -> str | None:
+    """Why a member can't be taken."""
+    suffix = Path(name).suffix.lower()
+    kind = stat.S_IFMT(member.external_attr >> 16)
+    if kind not in (0, stat.S_IFREG):
+        return "it is a link or a device, not a file"
+    if suffix in _ARCHIVES:
+        return "it is an archive in the archive; unpack it and send what is in it"
+    if suffix not in images.SUFFIXES:
+        return f"it is not a picture by its name ({', '.join(sorted(images.SUFFIXES))})"
+    if member.compress_type not in _METHODS:
+        return "it is compressed in an unusual way; make the archive with deflate, which is the usual one"
+    return None
+
+
+def _refusal(name: str, reason: str) -> UploadError:
+    return UploadError(f"The archive {name!r} was refused, and nothing that came with it taken: {reason}.")
+
+
+def _labelled(pictures: list[_Picture]) -> list[_Picture]:
+    """Each with the first folder of its name as label, after those that all of them have in common."""
+    folders = [_parts(picture.name)[:-1] for picture in pictures]
+    shared = 0
+    while all(shared < len(names) and names[shared] == folders[0][shared] for names in folders) and folders:
+        shared += 1
+    return [
+        replace(picture, label=names[shared] if shared < len(names) else None)
+        for picture, names in zip(pictures, folders, strict=True)
+    ]
+
+
+def _parts(name: str) -> list[str]:
+    return [part for part in re.split(r"[/\\]", name) if part not in ("", ".")]
+
+
+def _leads_out(name: str) -> bool:
+    return (
+        name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[/\\]", name) is not None or ".." in _parts(name)
+    )
+
+
+def _is_junk(parts: list[str]) -> bool:
+    return any(part.startswith(".") or part.lower() in _JUNK for part in parts)
+
+
+def _plain(name: str) -> str:
+    """A name as it can be shown and stored: what has no shape is replaced, what is very long is cut at its beginning."""
+    shown = "".join(c if c.isprintable() else "\ufffd" for c in name)
+    return shown if len(shown) <= _LONGEST_NAME else f"…{shown[-_LONGEST_NAME:]}"
+
+
+def _is_zip(upload: Upload) -> bool:
+    upload.file.seek(0)
+    return upload.file.read(4) == b"PK\x03\x04" or upload.name.lower().endswith(".zip")
+
+
+def _size(file: IO[bytes]) -> int:
+    return file.seek(0, os.SEEK_END)
+
+
+@contextmanager
+def _rewound(file: IO[bytes]) -> Iterator[IO[bytes]]:
+    """A file from its beginning, left open."""
+    file.seek(0)
+    yield file
+
+
+class _TooMuch(Exception):
+    pass
+
+
+class _Sparing:
+    """A file that gives no more than ``most`` bytes at a time: the list of an archive's members is read in one piece, before it can be counted."""
+
+    def __init__(self, file: IO[bytes], most: int):
+        self._file, self._most = file, most
+        self.seek, self.tell, self.seekable = file.seek, file.tell, file.seekable
+
+    def read(self, n: int = -1) -> bytes:
+        data = self._file.read(self._most + 1 if n < 0 else min(n, self._most + 1))
+        if len(data) > self._most:
+            raise _TooMuch
+        return data
