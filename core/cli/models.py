@@ -1,18 +1,27 @@
-"""``models``: the models, their layers and where their weights are."""
+"""``models``: the models, their layers, where their weights are and how to get them."""
 
 import argparse
+import sys
 from typing import Any
 
 from core.cli import architecture, output
+from core.errors import UserError
 
 
 def add(commands: Any) -> None:
     """Add the commands to a parser; ``models`` alone lists."""
-    models = output.command(commands, "models", _list, "list the models, their layers and weights")
-    models.add_argument("--json", action="store_true")
+    about = "list the models, their layers and weights"
+    models = output.command(commands, "models", _list, about)
+    models.add_argument("--json", action="store_true", help="with the layers and all of each file's origin")
     more = models.add_subparsers(metavar="COMMAND")
-    listing = output.command(more, "list", _list, "list the models, their layers and weights")
+    listing = output.command(more, "list", _list, about)
     listing.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    fetch = output.command(more, "fetch", _fetch, "download ImageNet weights")
+    fetch.add_argument(
+        "name",
+        nargs="*",
+        help="a model of the list or any of keras.applications; default: all that Keras offers",
+    )
     architecture.add(more)
 
 
@@ -24,6 +33,7 @@ def _list(options: argparse.Namespace) -> None:
     rows = []
     for model in zoo.MODELS.values():
         available, sentence = weights.availability(model)
+        file = weights.imagenet_file(model)
         row = {
             "model": model.name,
             "title": model.title,
@@ -33,6 +43,54 @@ def _list(options: argparse.Namespace) -> None:
             "about": sentence,
         }
         if options.json:
+            row["file"] = {**asdict(file), "path": file.path and str(file.path)}
             row["layers"] = [{**asdict(layer), "depth": depth} for depth, layer in enumerate(model.layers, 1)]
+        else:
+            row["MB"] = f"{file.size / 1e6:.1f}" if file.size else ""
+            row["sha256"] = (file.sha256 or "")[:12]
+            row["file"] = file.path.name if file.path else file.origin
         rows.append(row)
     output.table(rows, options.json, "")
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from core.download import DownloadError
+    from core.models import downloads, weights, zoo
+
+    failures = []
+    with output.Bar() as bar:
+        for name in options.name or zoo.APPLICATIONS:
+            model = zoo.MODELS.get(name)
+            if model is not None and model.family == "package":
+                here, sentence = weights.availability(model)
+                if not here:
+                    raise UserError(sentence)
+                print(f"{model.name}: {sentence}")
+                continue
+            application = zoo.APPLICATIONS[model.name] if model else downloads.find(name)
+            there = downloads.is_whole(application)
+            try:
+                path = downloads.fetch(application, bar)
+            except DownloadError as error:
+                if error.unreachable:
+                    raise UserError(f"{error} {_WITHOUT_NETWORK}") from None
+                failures.append(f"{application}: {error}")
+                continue
+            verified = (
+                "hash as published" if downloads.FILES[application].known_hash else "no hash is published"
+            )
+            print(
+                f"{application}: {'already there' if there else 'downloaded'}, {path.stat().st_size / 1e6:.1f} MB, "
+                f"{verified}: {path}"
+            )
+            if application not in zoo.APPLICATIONS.values():
+                print(
+                    f"{application} is not one of the models that are compared here; "
+                    f"keras.applications.{application}(include_top=False) finds its weights.",
+                    file=sys.stderr,
+                )
+    if failures:
+        raise UserError("\n".join(failures))
+
+
+_WITHOUT_NETWORK = "Without a connection the five models of `models list` with weights in packages work, and all others untrained."

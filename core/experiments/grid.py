@@ -110,7 +110,7 @@ class _Network:
     def __init__(self, model: zoo.Model, weights_name: str, progress: Progress):
         progress.stage("loading the model", 1)
         self.model = model
-        self.graph, self.provenance = weights.load(model, weights_name, notify=progress.say)
+        self.graph, self.provenance = weights.load(model, weights_name, progress)
         self._measured: dict[tuple[str, ...], cost.Cost] = {}
         progress.step()
 

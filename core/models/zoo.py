@@ -104,7 +104,7 @@ PREPROCESSING = {
     ),
 }
 
-_APPLICATIONS = {
+APPLICATIONS = {
     "mobilenet": "MobileNet",
     "efficientnetb0": "EfficientNetB0",
     "densenet121": "DenseNet121",
@@ -432,7 +432,7 @@ def build_graph(model: Model) -> "keras.Model":
 
     It maps preprocessed float32 images (batch, size, size, 3) to its last feature map (batch, h, w, channels).
     """
-    if model.name in _APPLICATIONS:
+    if model.name in APPLICATIONS:
         return build_application(model)
     from core.models.graphs import efficientnet_lite, mobilenet_v2, squeezenet
 
@@ -452,7 +452,7 @@ def build_application(model: Model, weights: str | None = None, classifier: bool
     """
     import keras
 
-    function = getattr(keras.applications, _APPLICATIONS[model.name])
+    function = getattr(keras.applications, APPLICATIONS[model.name])
     shape = (model.input_size, model.input_size, 3)
     return function(weights=weights, include_top=classifier, input_shape=shape)
 

@@ -1,7 +1,6 @@
 """Where weights come from, and what a user is told when they can't be had."""
 
-import functools
-import http.server
+import hashlib
 import importlib.metadata
 import json
 import os
@@ -9,65 +8,20 @@ import random
 import socket
 import subprocess
 import sys
-import threading
 from concurrent.futures import ThreadPoolExecutor
-from pathlib import Path
+from dataclasses import replace
 
 import numpy as np
 import pytest
 
 from core.errors import UnknownNameError, WeightsError
-from core.models import weights, zoo
+from core.models import downloads, weights, zoo
+from core.progress import Silent
 
 SMALL = zoo.get_model("squeezenet")
 MOBILENET = zoo.get_model("mobilenet")
 EFFICIENTNET = zoo.get_model("efficientnetb0")
 LITE = zoo.get_model("efficientnet-lite0")
-
-# how keras.applications is told where its files are
-ADDRESSES = {"mobilenet": "mobilenet.BASE_WEIGHT_PATH", "efficientnetb0": "efficientnet.BASE_WEIGHTS_PATH"}
-
-
-@pytest.fixture
-def keras_home(tmp_path, monkeypatch) -> Path:
-    """An empty cache of Keras's."""
-    import keras
-
-    home = tmp_path / "keras"
-    (home / "models").mkdir(parents=True)
-    monkeypatch.setenv("KERAS_HOME", str(home))
-    monkeypatch.setattr(keras.src.backend.config, "_KERAS_DIR", str(home))
-    return home
-
-
-@pytest.fixture
-def download_from(monkeypatch):
-    """Let keras.applications download a model's weights from another address."""
-    import keras
-
-    def redirect(model, url, md5=None):
-        monkeypatch.setattr(f"keras.src.applications.{ADDRESSES[model.name]}", url)
-        if md5 is not None:
-            monkeypatch.setitem(keras.src.applications.efficientnet.WEIGHTS_HASHES, "b0", ("", md5))
-
-    return redirect
-
-
-@pytest.fixture
-def server(tmp_path):
-    """A folder served on this machine: (folder, address, paths asked for)."""
-    folder, asked = tmp_path / "served", []
-    folder.mkdir()
-
-    class Handler(http.server.SimpleHTTPRequestHandler):
-        def log_message(self, *_):
-            asked.append(self.path)
-
-    handler = functools.partial(Handler, directory=str(folder))
-    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler) as instance:
-        threading.Thread(target=instance.serve_forever, daemon=True).start()
-        yield folder, f"http://127.0.0.1:{instance.server_port}/", asked
-        instance.shutdown()
 
 
 def closed_address() -> str:
@@ -161,8 +115,9 @@ def test_a_package_without_its_file_is_told(monkeypatch, tmp_path):
     assert "lacks the weights efficientnet-lite0-57934424.pth; reinstall" in sentence
 
 
-def test_availability_says_what_keras_downloads_and_what_it_has(keras_home):
-    assert weights.availability(MOBILENET) == (False, "Keras downloads about 13 MB at first use.")
+def test_availability_says_what_can_be_downloaded_and_what_is_here(keras_home):
+    missing = "About 13 MB to download: python -m core models fetch mobilenet"
+    assert weights.availability(MOBILENET) == (False, missing)
     assert weights.provenance(MOBILENET, "imagenet").fingerprint == ""
     (keras_home / "models" / "mobilenet_1_0_224_tf_no_top.h5").write_bytes(b"abc")
     assert weights.availability(MOBILENET)[0]
@@ -234,59 +189,62 @@ def test_untrained_weights_are_the_same_in_threads():
 # ImageNet weights that Keras downloads
 
 
-def test_download_is_announced_cached_and_used(keras_home, server, download_from):
-    folder, address, asked = server
+class Told(Silent):
+    def __init__(self):
+        self.sentences = []
+
+    def say(self, sentence):
+        self.sentences.append(sentence)
+
+
+def test_download_is_announced_cached_and_used(keras_home, server, monkeypatch):
     stand_in = zoo.build_graph(MOBILENET)
     randomize(stand_in)
-    stand_in.save(folder / "mobilenet_1_0_224_tf_no_top.h5")
-    download_from(MOBILENET, address)
-    told = []
-    graph, origin = weights.load(MOBILENET, "imagenet", notify=told.append)
-    assert told == [
-        "ImageNet weights of MobileNet are not here yet. Keras downloads about 13 MB at first use."
+    file = server.put(downloads.FILES["MobileNet"].path)
+    stand_in.save(file)
+    monkeypatch.setattr(downloads, "BASE_URL", server.url)
+    told = Told()
+    graph, origin = weights.load(MOBILENET, "imagenet", told)
+    assert told.sentences == [
+        "ImageNet weights of MobileNet are not here yet. "
+        "About 13 MB to download: python -m core models fetch mobilenet"
     ]
     assert same_weights(graph, stand_in)
     assert origin == weights.provenance(MOBILENET, "imagenet")
     assert len(origin.fingerprint) == 64
-    assert len(asked) == 1
+    assert len(server.asked) == 1
 
-    again, _ = weights.load(MOBILENET, "imagenet", notify=told.append)
+    again, _ = weights.load(MOBILENET, "imagenet", told)
     assert same_weights(again, stand_in)
-    assert len(told) == len(asked) == 1
+    assert len(told.sentences) == len(server.asked) == 1
 
 
 @pytest.mark.parametrize("model", [MOBILENET, EFFICIENTNET], ids=lambda model: model.name)
-def test_without_network_there_is_one_clear_sentence(model, keras_home, download_from):
-    download_from(model, closed_address())
+def test_without_network_there_is_one_clear_sentence(model, keras_home, monkeypatch):
+    monkeypatch.setattr(downloads, "BASE_URL", closed_address())
     with pytest.raises(WeightsError) as caught:
         weights.load(model, "imagenet")
     sentence = str(caught.value)
     assert f"of {model.title} could not be downloaded" in sentence
     assert "Connection refused" in sentence
-    assert "connect to the internet once" in sentence
+    assert "Connect to the internet once" in sentence
     assert sentence.count("\n") == 0
     assert str(keras_home) not in sentence
 
 
-def test_a_server_that_never_answers_is_given_up(keras_home, download_from, monkeypatch):
-    monkeypatch.setattr(weights, "DOWNLOAD_TIMEOUT", 0.5)
-    with socket.create_server(("127.0.0.1", 0)) as silent:
-        download_from(MOBILENET, f"http://127.0.0.1:{silent.getsockname()[1]}/")
-        with pytest.raises(WeightsError, match=r"could not be downloaded .*timed out"):
-            weights.load(MOBILENET, "imagenet")
-    assert socket.getdefaulttimeout() is None
-
-
-def test_download_that_is_not_what_keras_expects_is_refused(keras_home, server, download_from):
-    folder, address, _ = server
-    (folder / "efficientnetb0_notop.h5").write_bytes(b"not weights")
-    download_from(EFFICIENTNET, address)
-    with pytest.raises(WeightsError, match=r"damaged .*hash does not match.*delete efficientnetb0_notop\.h5"):
+def test_a_cached_file_that_is_not_the_published_one_is_told_and_nothing_is_downloaded(
+    keras_home, server, monkeypatch
+):
+    monkeypatch.setattr(downloads, "BASE_URL", server.url)
+    (keras_home / "models" / "efficientnetb0_notop.h5").write_bytes(b"not weights")
+    with pytest.raises(
+        WeightsError, match=r"damaged .*hash is not the published.*delete efficientnetb0_notop\.h5"
+    ):
         weights.load(EFFICIENTNET, "imagenet")
+    assert not server.asked
 
 
-def test_damaged_cache_is_told(keras_home, download_from):
-    download_from(MOBILENET, closed_address())
+def test_damaged_cache_is_told(keras_home):
     (keras_home / "models" / "mobilenet_1_0_224_tf_no_top.h5").write_bytes(b"\x89HDF\r\n\x1a\n cut short")
     with pytest.raises(WeightsError, match=r"damaged .*delete mobilenet_1_0_224_tf_no_top\.h5"):
         weights.load(MOBILENET, "imagenet")
@@ -294,13 +252,17 @@ def test_damaged_cache_is_told(keras_home, download_from):
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 def test_efficientnet_that_was_trained_on_imagenet_keeps_its_scaling(
-    suffix, keras_home, server, download_from, tmp_path
+    suffix, keras_home, monkeypatch, tmp_path
 ):
     """Keras adds a layer to the EfficientNets that it downloads; a user's file of such a one must compute the same."""
-    folder, address, _ = server
-    file = folder / "efficientnetb0_notop.h5"
+    import keras
+
+    file = keras_home / "models" / "efficientnetb0_notop.h5"
     zoo.build_graph(EFFICIENTNET).save(file)
-    download_from(EFFICIENTNET, address, md5=weights.hashlib.md5(file.read_bytes()).hexdigest())
+    md5 = hashlib.md5(file.read_bytes()).hexdigest()
+    published = replace(downloads.FILES["EfficientNetB0"], known_hash=f"md5:{md5}")
+    monkeypatch.setattr(downloads, "FILES", {"EfficientNetB0": published})
+    monkeypatch.setitem(keras.src.applications.efficientnet.WEIGHTS_HASHES, "b0", ("", md5))
     downloaded, _ = weights.load(EFFICIENTNET, "imagenet")
     normalization = next(layer for layer in downloaded.layers if hasattr(layer, "finalize_state"))
     normalization.set_weights([np.full(3, 0.4, np.float32), np.full(3, 0.05, np.float32), np.array(0)])
