@@ -16,6 +16,7 @@ _PAGES = (
     ("embeddings", "Embeddings", ":material/scatter_plot:"),
     ("compare", "Compare", ":material/compare:"),
     ("live", "Your picture", ":material/add_photo_alternate:"),
+    ("models", "Models", ":material/network_node:"),
 )
 
 st.set_page_config(

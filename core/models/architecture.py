@@ -89,6 +89,15 @@ class Layer:
         """Whether the output has positions: more than one, in height and width."""
         return len(self.shape) == 3 and self.shape[0] > 1 and self.shape[1] > 1
 
+    @property
+    def channels(self) -> int:
+        return self.shape[-1]
+
+    @property
+    def flops(self) -> int:
+        """Floating point operations of the intermediate model for one picture: two for each multiply-add."""
+        return 2 * self.multiply_adds
+
 
 @dataclass(frozen=True)
 class Architecture:
@@ -115,6 +124,22 @@ class Architecture:
         """The eight of the grid, from the image."""
         marked = [layer for layer in self.layers if layer.depth is not None]
         return tuple(sorted(marked, key=lambda layer: layer.depth))
+
+    @cached_property
+    def trunk(self) -> tuple[Layer, ...]:
+        """The layers that every way from the image to the end goes through: what is left without the branches."""
+        places = {layer.name: place for place, layer in enumerate(self.layers)}
+        last_use = dict.fromkeys(places, 0)
+        for place, layer in enumerate(self.layers):
+            for source in layer.inputs:
+                last_use[source] = place
+        found, reach = [], 0
+        for place, layer in enumerate(self.layers):
+            # An earlier layer that is used later still leads past this one.
+            if reach <= place:
+                found.append(layer)
+            reach = max(reach, last_use[layer.name])
+        return tuple(found)
 
 
 def read(model: str, folder: Path | None = None) -> Architecture:

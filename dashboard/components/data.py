@@ -20,6 +20,8 @@ from core.datasets import Dataset
 from core.errors import DatasetError, GridError, UnknownNameError
 from core.experiments import evaluate
 from core.experiments.store import Configuration, Grid, Neighbors, StoredLayout, StoredRun, Summary
+from core.models import architecture as architectures
+from core.models.architecture import Architecture
 
 _Signature = tuple[tuple[str, int, int], ...]
 # One number per query and resample is drawn: large datasets take fewer resamples, not more memory.
@@ -96,6 +98,15 @@ def dataset_names() -> list[str]:
     return datasets.names(settings.GRID_DIR)
 
 
+def dataset(name: str) -> Dataset:
+    """A dataset of the grid folder, without its experiments; raises as :func:`load`."""
+    names = dataset_names()
+    if name not in names:
+        raise UnknownNameError("dataset", name, names)
+    folder = settings.GRID_DIR / name
+    return _dataset(str(folder), _signature(folder / "dataset.json"))
+
+
 def load(name: str) -> DatasetGrid:
     """A dataset and its experiments.
 
@@ -104,22 +115,19 @@ def load(name: str) -> DatasetGrid:
     UnknownNameError : there is no dataset of that name.
     DatasetError : its description can't be read.
     """
-    names = dataset_names()
-    if name not in names:
-        raise UnknownNameError("dataset", name, names)
+    described = dataset(name)
     folder = settings.GRID_DIR / name
-    dataset = _dataset(str(folder), _signature(folder / "dataset.json"))
     runs: dict[tuple[str, str], StoredRun] = {}
     summaries: list[Summary] = []
     notices: list[str] = []
-    key = [dataset.fingerprint]
+    key = [described.fingerprint]
     for run_folder in sorted(folder.glob("*.*/")):
         signature = _signature(run_folder)
         # A folder that lost its manifest is told too, one that holds nothing of ours is not.
         if not any(name == "model.json" or name.endswith(".parquet") for name, _, _ in signature):
             continue
         try:
-            run = _run(str(run_folder), signature, dataset.fingerprint, dataset)
+            run = _run(str(run_folder), signature, described.fingerprint, described)
             summaries += run.summaries
         except GridError as error:
             notices.append(str(error))
@@ -127,8 +135,13 @@ def load(name: str) -> DatasetGrid:
             runs[run.about.model, run.about.weights] = run
             key.append(str(hash((str(run_folder), signature))))
     return DatasetGrid(
-        dataset, MappingProxyType(runs), tuple(summaries), tuple(notices), key="/".join([name, *key])
+        described, MappingProxyType(runs), tuple(summaries), tuple(notices), key="/".join([name, *key])
     )
+
+
+def architecture(model: str) -> Architecture:
+    """What ships about the layers of a model; raises :class:`ModelDataError`."""
+    return _architecture(model, _signature(settings.MODELS_DIR / model / architectures.FILE))
 
 
 def title(name: str) -> str:
@@ -191,6 +204,11 @@ def _file(run: StoredRun, kind: str) -> str:
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _dataset(folder: str, signature: _Signature) -> Dataset:
     return datasets.load(Path(folder))
+
+
+@st.cache_resource(show_spinner=False, max_entries=32)
+def _architecture(model: str, signature: _Signature) -> Architecture:
+    return architectures.read(model)
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)

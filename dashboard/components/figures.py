@@ -32,6 +32,7 @@ def show(
     table: Callable[[], "pd.DataFrame"] | None = None,
     columns: dict[str, Any] | None = None,
     clickable: bool = True,
+    on_click: Callable[[Any], None] | None = None,
 ) -> Any:
     """Draw a chart with its description and, on request, its numbers.
 
@@ -39,6 +40,8 @@ def show(
     ----------
     alt : what is to be seen, in a sentence; stands below the chart too.
     table : makes the numbers when they are asked for; ``columns`` says how they look.
+    on_click : a callback, given ``customdata`` of the mark that was clicked. Without it the page hears of the click by
+        what is returned, in every run until another one.
 
     Returns
     -------
@@ -48,7 +51,15 @@ def show(
     # Streamlit's own grey for axes falls short of 4.5 : 1.
     figure.update_xaxes(tickfont_color=ink(), title_font_color=ink())
     figure.update_yaxes(tickfont_color=ink(), title_font_color=ink())
-    more: dict[str, Any] = {"on_select": "rerun", "selection_mode": "points"} if clickable else {}
+
+    def picked() -> None:
+        marks = st.session_state[key].selection.points
+        # It comes from the browser: anything may stand there.
+        if on_click and marks and (data := marks[0].get("customdata")) is not None:
+            on_click(data)
+
+    how = picked if on_click else "rerun"
+    more: dict[str, Any] = {"on_select": how, "selection_mode": "points"} if clickable else {}
     event = st.plotly_chart(figure, key=key, config=_CONFIG, alt=alt, **more)
     st.caption(state.plain(alt))
     if table is not None:
@@ -94,7 +105,7 @@ def heat_map(
     """
     import plotly.graph_objects as go
 
-    scale = _DARK if palette.is_dark() else _LIGHT
+    scale = hues()
     there = [(r, c) for r, c in np.argwhere(np.isfinite(values)).tolist()]
     shown = np.array([values[cell] for cell in there])
     low = float(shown.min()) if low is None else low
@@ -162,6 +173,11 @@ def heat_map(
         showlegend=False,
     )
     return figure
+
+
+def hues() -> tuple[str, ...]:
+    """Colors for low to high: of one hue, and the farther from the page's ground the higher."""
+    return _DARK if palette.is_dark() else _LIGHT
 
 
 def ink() -> str:

@@ -25,7 +25,7 @@ def dataset(names: Sequence[str], shown: str, width: int = 140) -> None:
         # The picture and what the gallery shows belong to the old dataset.
         state.change(dataset=name, query=0, page=None, **{"class": None})
 
-    _select("Dataset", names, shown, data.title, chosen, "dataset", explain.DATASET, width)
+    select("Dataset", names, shown, data.title, chosen, "dataset", explain.DATASET, width)
 
 
 def configuration(grid: DatasetGrid, shown: Summary, untrained: bool = False, suffix: str = "") -> None:
@@ -55,7 +55,7 @@ def model(
     def chosen(key: tuple[str, str]) -> None:
         _change(grid, shown, suffix, model=key[0], weights=key[1])
 
-    _select(
+    select(
         "Model",
         offered,
         here,
@@ -80,7 +80,7 @@ def layer(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 365)
         one = about.layer(layer_name)
         return f"{one.depth} · {one.name} · {'×'.join(map(str, one.shape))} · {explain.count(one.parameters)}"
 
-    _select(
+    select(
         "Layer",
         offered,
         shown.layer,
@@ -95,7 +95,7 @@ def layer(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 365)
 
 def pooling(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 100) -> None:
     """Choose a pooling among those of the layer."""
-    _select(
+    select(
         "Pooling",
         list(dict.fromkeys(s.pooling for s in _of(grid, shown, "layer"))),
         shown.pooling,
@@ -109,7 +109,7 @@ def pooling(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 10
 
 def metric(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 130) -> None:
     """Choose a metric among those of the layer and pooling."""
-    _select(
+    select(
         "Distance",
         list(dict.fromkeys(s.metric for s in _of(grid, shown, "layer", "pooling"))),
         shown.metric,
@@ -177,7 +177,7 @@ def _change(grid: DatasetGrid, shown: Summary, suffix: str, **wanted: str) -> No
     state.change(**{part + suffix: values[part] for part in state.PARTS})
 
 
-def _select(
+def select(
     label: str,
     options: Sequence[Any],
     shown: Any,
@@ -187,6 +187,7 @@ def _select(
     help: str,
     width: int,
 ) -> None:
+    """Choose one of some options; ``shown`` is the one that the address says, ``chosen`` is called with another."""
     key = f"pick-{key}"
     # The address decides what is shown, whatever the widget showed before.
     st.session_state[key] = shown

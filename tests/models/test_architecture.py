@@ -187,6 +187,22 @@ def test_the_way_from_the_image_is_counted_along_the_longest_branch():
     assert fire.path == shipped.layer("fire2_squeeze1x1").path + 2
 
 
+@pytest.mark.parametrize("name", ["vgg16", "squeezenet", "densenet121", "inceptionv3", "efficientnetb0"])
+def test_without_a_layer_of_the_trunk_the_end_is_out_of_reach(name):
+    shipped = architecture.read(name)
+
+    def reached(without: str) -> bool:
+        found = set()
+        for layer in shipped.layers:
+            if layer.name != without and (not layer.inputs or found & set(layer.inputs)):
+                found.add(layer.name)
+        return shipped.layers[-1].name in found
+
+    assert {layer.name for layer in shipped.trunk} == {
+        layer.name for layer in shipped.layers if not reached(layer.name)
+    }
+
+
 def test_reading_imports_no_tensorflow():
     code = (
         "import sys; from core.models import architecture; architecture.read('efficientnetb5');"

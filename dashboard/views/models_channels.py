@@ -1,0 +1,223 @@
+"""What excites a channel: a picture made to excite it, and the pictures of a dataset that do."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core import jobs
+from core.channels import store
+from core.channels.store import ChannelPicture, Exciting
+from core.datasets import Dataset
+from core.errors import UserError
+from core.jobs import Job
+from core.models import zoo
+from core.progress import Progress
+from dashboard.components import data, explain, gallery, progress, state
+from dashboard.views import models_scene
+from dashboard.views.models_scene import Scene
+
+_MOST = 9
+_SIDE = 330
+_HOW = (
+    "The picture begins as noise and is changed step by step so that the channel answers more and more, under small "
+    "moves and turns: Olah, Mordvintsev and Schubert, Feature Visualization, 2017."
+)
+
+
+def show(scene: Scene) -> None:
+    """This part of the page."""
+    layer = scene.layer
+    if not layer.spatial:
+        st.info(
+            f"{state.plain(layer.name)} has no positions: the whole picture has been pooled to one before it, so no region "
+            "can have excited it. Choose another layer above.",
+            icon=":material/info:",
+        )
+        return
+    shipped = store.pictures(scene.model.name, scene.weights, layer.name)
+    channel = scene.channel
+    if channel is None:
+        channel = shipped[0].channel if shipped else 0
+    scene.shown["channel"] = channel
+    st.header(f"The channels of {state.plain(layer.name)}")
+    if shipped:
+        _gallery(scene, shipped, channel)
+    elif not scene.choice.control:
+        st.caption(f"No pictures ship for this layer; any of its {layer.channels:,} channels can be looked at below.")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        _channel_picker(layer.channels, channel)
+        models_scene.dataset_picker(scene)
+    outer = st.container(horizontal=True, gap="medium", key="channel")
+    with outer.container(width=_SIDE, key="channel-picture"):
+        st.header(f"Made to excite channel {channel}")
+        _made(scene, channel, next((one for one in shipped if one.channel == channel), None))
+    with outer.container(key="channel-exciting"):
+        _found(scene, channel)
+
+
+def _gallery(scene: Scene, shipped: Sequence[ChannelPicture], channel: int) -> None:
+    gallery.show(
+        [
+            gallery.Tile(
+                one.channel,
+                gallery.channel_source(scene.model.name, scene.weights, scene.layer.name, one),
+                f"Made to excite channel {one.channel}",
+                title=f"channel {one.channel}",
+                selected=one.channel == channel,
+            )
+            for one in shipped
+        ],
+        key="channel-gallery",
+        on_pick=lambda number: state.change(channel=number),
+        size=100,
+        columns=12,
+        label=f"Pictures made to excite channels of {scene.layer.name}",
+    )
+    st.caption(
+        f"{len(shipped)} of its {scene.layer.channels:,} channels. Each picture was made by the network to excite one channel.",
+        help=_HOW,
+    )
+
+
+def _channel_picker(channels: int, channel: int) -> None:
+    key = "inspect-channel"
+    st.session_state[key] = channel
+    st.number_input(
+        f"Channel (0 to {channels - 1:,})",
+        0,
+        channels - 1,
+        key=key,
+        on_change=lambda: state.change(channel=st.session_state[key]),
+        help="Any of the layer's channels, those without a shipped picture too.",
+        width=180,
+    )
+
+
+def _made(scene: Scene, channel: int, shipped: ChannelPicture | None) -> None:
+    """The picture of the channel: shipped, or made here."""
+    alt = f"A picture made to excite channel {channel} of {scene.layer.name}"
+    if shipped is not None:
+        st.image(shipped.webp, alt, width="stretch")
+        st.caption(f"The channel answers it with {shipped.activation:.3g} on average.", help=_HOW)
+        return
+    key = ("visualize", scene.model.name, scene.weights, scene.layer.name, channel)
+    job = jobs.get(key)
+    if job is not None and job.state == "done":
+        st.image(job.result, alt, width="stretch")
+        st.caption("Made on this machine just now.", help=_HOW)
+        return
+    if job is not None:
+        progress.watch(job, "steps")
+        if job.running:
+            return
+    if not _computable(scene):
+        return
+    st.markdown("No picture of this channel ships. The network can make one here.")
+    st.button(
+        "Make its picture",
+        icon=":material/auto_awesome:",
+        on_click=lambda: jobs.start(
+            key, f"A picture for channel {channel}", _visualize(scene.model, scene.weights, scene.layer.name, channel)
+        ),
+        help=f"{_HOW} It takes from half a minute to some minutes, depending on the model and the layer; you can go on "
+        "meanwhile.",
+    )
+
+
+def _visualize(model: zoo.Model, slug: str, layer: str, channel: int):
+    def work(job: Job):
+        from core.channels import visualize
+        from core.models import weights
+
+        job.stage("Starting TensorFlow and loading the model", 0)
+        graph, _ = weights.load(model, slug)
+        return visualize.visualize(graph, model, layer, [channel], job)[0]
+
+    return work
+
+
+def _found(scene: Scene, channel: int) -> None:
+    """The pictures of the dataset that excite the channel most."""
+    st.header("What excites it in the data")
+    if scene.dataset is None:
+        st.info("There are no datasets here yet.", icon=":material/info:")
+        return
+    try:
+        dataset = data.dataset(scene.dataset)
+    except UserError as error:
+        st.error(state.plain(str(error)), icon=":material/error:")
+        return
+    found = _exciting(scene, dataset, channel)
+    if found is None:
+        return
+    if not found:
+        st.info(
+            f"No picture of {state.plain(dataset.title)} excites this channel: it stays at zero or below.",
+            icon=":material/info:",
+        )
+        return
+    gallery.show(
+        [
+            gallery.tile(
+                dataset,
+                one.item,
+                title=dataset.items[one.item].title or dataset.items[one.item].label,
+                rank=rank,
+                lines=(f"activation {explain.distance(one.value)}",),
+                frame=one.box,
+            )
+            for rank, one in enumerate(found, 1)
+        ],
+        key="channel-found",
+        size=140,
+        columns=5,
+        label=f"Pictures of {dataset.title} that excite the channel most, the highest activation first",
+    )
+    st.caption(
+        "The frame is the region around the highest activation where it is at least half of that.",
+        help="The map of the channel is smoothed to the picture's size; the frame holds the connected area around its peak.",
+    )
+
+
+def _exciting(scene: Scene, dataset: Dataset, channel: int) -> list[Exciting] | None:
+    """Stored, or computed here with progress; None while there is nothing to show yet."""
+    about = (scene.model.name, scene.weights, scene.layer.name)
+    found = store.exciting(dataset, *about, channel, _MOST)
+    if found is not None:
+        return found
+    key = ("exciting", dataset.fingerprint, *about)
+    job = jobs.get(key)
+    if job is not None and job.state == "done":
+        from core.channels import exciting
+
+        # Kept for all channels of the layer by the computation that is done.
+        return exciting.exciting(dataset, *about, channel, _MOST)
+    if job is not None:
+        progress.watch(job, "pictures")
+        if job.running:
+            return None
+    if not _computable(scene):
+        return None
+
+    def work(job: Progress) -> None:
+        from core.channels import exciting
+
+        job.stage("Starting TensorFlow and loading the model", 0)
+        exciting.exciting(dataset, *about, channel, _MOST, job)
+
+    st.markdown(
+        f"Not computed yet for this layer. One pass over the {len(dataset):,} pictures answers it for all "
+        f"{scene.layer.channels:,} channels."
+    )
+    st.button(
+        "Find them",
+        icon=":material/image_search:",
+        on_click=lambda: jobs.start(key, f"What excites {scene.layer.name} in {dataset.title}", work),
+    )
+    return None
+
+
+def _computable(scene: Scene) -> bool:
+    if not scene.choice.available:
+        st.info(f"This takes the weights. {models_scene.trained(scene.model)}", icon=":material/info:")
+    return scene.choice.available

@@ -1,0 +1,153 @@
+"""A picture through the network: what each channel of a layer answers at each place of it."""
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from core import jobs
+from core.channels import activations
+from core.errors import UserError
+from core.models import zoo
+from core.progress import Progress
+from dashboard.components import data, explain, gallery, heat, intake, progress, region, state
+from dashboard.components.intake import Picture
+from dashboard.views import models_scene
+from dashboard.views.models_scene import Scene
+
+_PER_SHEET = 24
+_LONGEST = 200
+_OPACITY = 0.7
+_LAST = "inspect-activation"
+
+
+def show(scene: Scene) -> None:
+    """This part of the page."""
+    layer = scene.layer
+    if not layer.spatial:
+        st.info(
+            f"{state.plain(layer.name)} has no positions: the whole picture has been pooled to one before it, so there are "
+            "no maps to draw. Choose another layer above.",
+            icon=":material/info:",
+        )
+        return
+    models_scene.dataset_picker(scene)
+    dataset = None
+    if scene.dataset is not None:
+        try:
+            dataset = data.dataset(scene.dataset)
+        except UserError as error:
+            st.error(state.plain(str(error)), icon=":material/error:")
+    intake.show(dataset)
+    picture = intake.current()
+    if picture is None:
+        st.info("No picture yet: bring one of your own, or begin with one of these.", icon=":material/add_photo_alternate:")
+        if dataset is not None:
+            intake.samples(dataset)
+        return
+    intake.switch(picture)
+    if not scene.choice.available:
+        st.info(f"This takes the weights. {models_scene.trained(scene.model)}", icon=":material/info:")
+        return
+    outer = st.container(horizontal=True, gap="medium", key="search")
+    with outer.container(width=245, key="search-query"):
+        st.header("The picture")
+        st.image(picture.image, state.plain(picture.name), width="stretch")
+    with outer.container(key="search-results"):
+        st.header(f"What {state.plain(layer.name)} answers")
+        _maps(scene, picture)
+
+
+def _maps(scene: Scene, picture: Picture) -> None:
+    layer = scene.layer
+    loading = _loading(scene)
+    if not loading.wait(0.3) or loading.state != "done":
+        progress.watch(loading, cancel=False)
+        return
+    try:
+        activation = _activation(scene, picture)
+    except UserError as error:
+        st.error(state.plain(str(error)), icon=":material/error:")
+        return
+    sheets = -(-layer.channels // _PER_SHEET)
+    sheet = scene.address.number("sheet", 1, sheets, 1)
+    scene.shown["sheet"] = sheet if sheet > 1 else None
+    order = activations.strongest(activation, layer.channels)
+    alone = scene.address.choice("alone", ("1", "0"), "0") == "1"
+    scene.shown["alone"] = 1 if alone else None
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if sheets > 1:
+            _turn(sheets, sheet)
+        st.session_state["inspect-alone"] = alone
+        st.toggle(
+            "Without the picture",
+            key="inspect-alone",
+            on_change=lambda: state.change(alone=1 if st.session_state["inspect-alone"] else None),
+        )
+    shown = order[(sheet - 1) * _PER_SHEET : sheet * _PER_SHEET]
+    gallery.show(
+        [
+            gallery.Tile(
+                channel,
+                _map(picture, activation[:, :, channel], alone),
+                f"Map of channel {channel}",
+                title=f"channel {channel}",
+                lines=(_extent(activation[:, :, channel]),),
+                selected=channel == scene.channel,
+            )
+            for channel in shown
+        ],
+        key="maps",
+        on_pick=lambda channel: state.change(part="channels", channel=channel),
+        size=120,
+        columns=6,
+        label=f"Maps of the channels of {layer.name}, the strongest first, sheet {sheet} of {sheets}",
+    )
+    st.html(heat.legend("its weakest place", "its strongest place"))
+    silent = int((activation.max(axis=(0, 1)) <= 0).sum())
+    st.caption(
+        f"All {layer.channels:,} channels by their highest activation, {layer.shape[0]} × {layer.shape[1]} places each; every map "
+        f"has its own scale. {silent:,} channels stay at zero or below everywhere. Click a map to see what else excites its channel."
+    )
+
+
+def _loading(scene: Scene) -> jobs.Job:
+    """The network up to the layer, got ready in the background."""
+    about = (scene.model.name, scene.weights, scene.layer.name)
+    key = ("activations", *about)
+
+    def work(job: Progress) -> None:
+        job.stage("Starting TensorFlow and loading the model", 0)
+        size = zoo.get_model(about[0]).input_size
+        activations.activation(Image.new("RGB", (size, size)), *about)
+
+    found = jobs.get(key)
+    if found is None or found.state == "failed":
+        found = jobs.start(key, f"{scene.model.title} up to {scene.layer.name}", work)
+    return found
+
+
+def _activation(scene: Scene, picture: Picture) -> np.ndarray:
+    """The activation; the last one again when only what is shown of it changes."""
+    asked = (picture.key, scene.model.name, scene.weights, scene.layer.name)
+    last = st.session_state.get(_LAST)
+    if last is None or last[0] != asked:
+        last = st.session_state[_LAST] = (asked, activations.activation(picture.image, *asked[1:]))
+    return last[1]
+
+
+def _map(picture: Picture, values: np.ndarray, alone: bool) -> str:
+    small = picture.image.copy()
+    small.thumbnail((_LONGEST, _LONGEST))
+    return region.data_url(heat.overlay(small, values, 1.0 if alone else _OPACITY), _LONGEST)
+
+
+def _extent(values: np.ndarray) -> str:
+    return f"{explain.number(float(values.min()))} to {explain.number(float(values.max()))}"
+
+
+def _turn(sheets: int, sheet: int) -> None:
+    """Choose a sheet of maps."""
+    key = f"inspect-sheet-{sheet}"
+    st.pagination(
+        sheets, default=sheet, key=key, on_change=lambda: state.change(sheet=st.session_state[key])
+    )
