@@ -16,6 +16,8 @@ const make = (pick) => {
   image.loading = "lazy";
   image.decoding = "async";
   image.draggable = false;
+  const frame = part("span", "frame", box);
+  image.onload = () => place(tile);
   const rank = part("span", "rank", box);
   const about = part("span", "about", tile);
   const title = part("span", "title", about);
@@ -24,12 +26,25 @@ const make = (pick) => {
   const name = part("span", "name", title);
   const words = part("span", "unseen", about);
   const lines = part("span", "lines", about);
-  tile.parts = { image, rank, about, title, sign, name, words, lines };
+  tile.parts = { image, frame, rank, about, title, sign, name, words, lines };
   return tile;
 };
 
 const set = (element, property, value) => {
   if (element[property] !== value) element[property] = value;
+};
+
+// The picture is drawn as large as its box allows, so where its region lies hangs on its shape.
+const place = (tile) => {
+  const { image, frame } = tile.parts;
+  const region = tile.region;
+  set(frame, "hidden", !region || !image.naturalWidth);
+  if (frame.hidden) return;
+  const longest = Math.max(image.naturalWidth, image.naturalHeight);
+  const size = [image.naturalWidth / longest, image.naturalHeight / longest];
+  const at = (edge, axis) => `${6 + 88 * ((1 - size[axis]) / 2 + edge * size[axis])}%`;
+  const [left, top, right, bottom] = region;
+  Object.assign(frame.style, { left: at(left, 0), top: at(top, 1), right: at(1 - right, 0), bottom: at(1 - bottom, 1) });
 };
 
 const fill = (tile, data, small) => {
@@ -40,7 +55,9 @@ const fill = (tile, data, small) => {
   tile.dataset.id = data.id;
   if (data.selected) tile.setAttribute("aria-current", "true");
   else tile.removeAttribute("aria-current");
+  tile.region = data.frame;
   if (image.getAttribute("src") !== data.src) image.setAttribute("src", data.src);
+  place(tile);
   set(image, "alt", data.alt);
   set(image, "title", data.alt);
   set(rank, "hidden", data.rank === null);

@@ -7,9 +7,11 @@ it. Boxes have a fixed shape and images load when they come into view, so nothin
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from urllib.parse import quote
 
 import streamlit as st
 
+from core.channels.store import ChannelPicture
 from core.datasets import Dataset, Item
 from dashboard.components.palette import Mark
 
@@ -28,7 +30,8 @@ class Tile:
 
     alt : what is to be seen, in words. title : the line below it. lines : smaller lines below that.
     rank : a number in its corner. mark : a sign before the title and a line along the top.
-    selected : the one that is shown elsewhere on the page.
+    selected : the one that is shown elsewhere on the page. frame : left, top, right and bottom of a region of it to be
+    framed, as shares of its width and height.
     """
 
     id: int
@@ -39,6 +42,7 @@ class Tile:
     rank: int | None = None
     mark: Mark | None = None
     selected: bool = False
+    frame: tuple[float, float, float, float] | None = None
 
 
 def tile(dataset: Dataset, item_id: int, **about: object) -> Tile:
@@ -93,6 +97,13 @@ def show(
 def alt(item: Item) -> str:
     """A picture of a dataset in words."""
     return f"{item.title} ({item.label})" if item.title and item.title != item.label else item.label
+
+
+def channel_source(model: str, weights: str, layer: str, picture: ChannelPicture) -> str:
+    """The address of a picture that ships for a channel, from :mod:`core.pictures`."""
+    base = (st.get_option("server.baseUrlPath") or "").strip("/")
+    path = "/".join(quote(part, safe="") for part in (model, weights, layer))
+    return f"{f'/{base}' if base else ''}/channels/{path}/{picture.channel}.webp?v={picture.version}"
 
 
 def source(dataset: Dataset, item_id: int) -> str:

@@ -29,11 +29,11 @@ def overlay(image: Image.Image, shares: np.ndarray, opacity: float) -> Image.Ima
     return Image.blend(below, Image.fromarray(colors.astype(np.uint8)), opacity)
 
 
-def legend() -> str:
-    """The scale as an HTML line."""
+def legend(low: str = "counts least", high: str = "counts most") -> str:
+    """The scale as an HTML line, with words for its ends."""
     stops = ", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in _STOPS)
     return (
-        '<div style="display:flex;gap:.6rem;align-items:center;font-size:.875rem"><span>counts least</span>'
+        f'<div style="display:flex;gap:.6rem;align-items:center;font-size:.875rem"><span>{low}</span>'
         f'<span style="flex:1;max-width:16rem;height:.7rem;border-radius:.2rem;background:linear-gradient(90deg,{stops})">'
-        "</span><span>counts most</span></div>"
+        f"</span><span>{high}</span></div>"
     )

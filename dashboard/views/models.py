@@ -19,7 +19,9 @@ _PARTS: dict[str, tuple[str, Callable[[Scene], None]]] = {
 def show() -> None:
     """The page from top to bottom."""
     st.title("Models")
-    st.markdown("What a network is made of, what its channels look for, and what it makes of a picture of yours.")
+    st.markdown(
+        "What a network is made of, what its channels look for, and what it makes of a picture of yours."
+    )
     address = state.read()
     chosen = models_scene.choice(address)
     try:
@@ -45,7 +47,8 @@ def show() -> None:
         on_change=lambda: state.change(part=st.session_state["inspect-part"]),
     )
     notices = st.container()
-    models_scene.tell_control(scene)
+    if part != "architecture":
+        models_scene.tell_control(scene)
     _PARTS[part][1](scene)
     opening.tell(notices, address.notices, [])
     state.write(scene.shown | {"part": part if part != "architecture" else None})

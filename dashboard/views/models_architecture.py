@@ -37,7 +37,7 @@ def sentence(made: Architecture, layer: Layer) -> str:
     end, size = made.layers[-1], made.layers[0].shape[0]
     place = f"number {layer.depth} of the eight that are compared" if layer.depth else "not one of the eight"
     parts = [
-        f"**{state.plain(layer.name)}** ({place}) is a {layer.type} with an output of {models_scene.shape(layer)}.",
+        f"**{state.plain(layer.name)}**, {layer.type}, {place}: its output is {models_scene.shape(layer)}.",
         f"A model cut here has {explain.count(layer.parameters)} of {explain.count(end.parameters)} parameters "
         f"({explain.percent(layer.parameters / end.parameters)}) and takes {explain.count(layer.flops)} of "
         f"{explain.count(end.flops)} FLOPs ({explain.percent(layer.flops / end.flops)}).",
@@ -46,7 +46,11 @@ def sentence(made: Architecture, layer: Layer) -> str:
         parts.append("The whole picture has been pooled to one position before it.")
     else:
         rows, columns = layer.receptive_field
-        beyond = f", more than the {size} × {size} there are" if min(rows, columns) > size else f" of {size} × {size}"
+        beyond = (
+            f", more than the {size} × {size} there are"
+            if min(rows, columns) > size
+            else f" of {size} × {size}"
+        )
         parts.append(
             f"One position sees {rows} × {columns} pixels{beyond}; neighboring positions lie "
             f"{layer.spacing[0]} pixels apart."
@@ -65,7 +69,9 @@ def _facts(scene: Scene) -> None:
     model, made = scene.model, scene.architecture
     end = made.layers[-1]
     with st.container(horizontal=True, gap="large"):
-        st.metric("Parameters", explain.count(model.parameters), width="content", help="Without a classifier.")
+        st.metric(
+            "Parameters", explain.count(model.parameters), width="content", help="Without a classifier."
+        )
         st.metric("FLOPs", explain.count(end.flops), width="content", help=_FLOPS)
         st.metric(
             "Layers",
@@ -74,7 +80,6 @@ def _facts(scene: Scene) -> None:
             help=f"As Keras counts them, activations and normalizations too; {end.path} of them on the longest way through.",
         )
         st.metric("Receptive field", f"{max(end.receptive_field):,} px", width="content", help=_FIELD)
-        st.metric("Input", f"{model.input_size} px", width="content", help="Height and width.")
     steps = zoo.PREPROCESSING[model.preprocessing].description
     st.markdown(
         f"- **Weights**: {_origin(scene)}\n"
@@ -158,7 +163,7 @@ def _table(scene: Scene) -> None:
         )
         st.download_button(
             "JSON",
-            lambda: _json(made),
+            lambda: as_json(made),
             f"{scene.model.name}-layers.json",
             "application/json",
             icon=":material/download:",
@@ -193,12 +198,12 @@ def _table(scene: Scene) -> None:
 
 def _listed(rows: pd.DataFrame, end: Layer) -> pd.DataFrame:
     """What of the table is shown, costs up to a layer as shares of the whole model's."""
-    field = rows["receptive_field"].fillna("all") + rows["sees_all"].where(rows["receptive_field"].notna(), False).map(
-        {True: " +", False: ""}
-    )
+    field = rows["receptive_field"].fillna("all") + rows["sees_all"].where(
+        rows["receptive_field"].notna(), False
+    ).map({True: " +", False: ""})
     return pd.DataFrame(
         {
-            "depth": rows["depth"],
+            "depth": rows["depth"].astype("string").fillna(""),
             "layer": rows["layer"],
             "type": rows["type"],
             "shape": rows["shape"],
@@ -214,7 +219,7 @@ def _listed(rows: pd.DataFrame, end: Layer) -> pd.DataFrame:
 def _columns(end: Layer) -> dict[str, object]:
     column = st.column_config
     return {
-        "depth": column.NumberColumn("of 8", width=50, help="Place among the eight that are compared."),
+        "depth": column.TextColumn("of 8", width=50, help="Place among the eight that are compared."),
         "layer": column.TextColumn("layer", width="medium"),
         "shape": column.TextColumn("output", help="Height × width × channels."),
         "window": column.TextColumn("window / stride", help="Kernel and stride, in rows × columns."),
@@ -237,6 +242,7 @@ def _columns(end: Layer) -> dict[str, object]:
     }
 
 
-def _json(made: Architecture) -> bytes:
+def as_json(made: Architecture) -> bytes:
+    """All layers as JSON."""
     rows = [asdict(layer) | {"flops": layer.flops} for layer in made.layers]
     return json.dumps({"model": made.model, "layers": rows}, indent=1).encode()

@@ -1,8 +1,10 @@
 """What excites a channel: a picture made to excite it, and the pictures of a dataset that do."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+import numpy as np
 import streamlit as st
+from PIL import Image
 
 from core import jobs
 from core.channels import store
@@ -12,7 +14,7 @@ from core.errors import UserError
 from core.jobs import Job
 from core.models import zoo
 from core.progress import Progress
-from dashboard.components import data, explain, gallery, progress, state
+from dashboard.components import data, explain, gallery, progress, region, state
 from dashboard.views import models_scene
 from dashboard.views.models_scene import Scene
 
@@ -43,7 +45,9 @@ def show(scene: Scene) -> None:
     if shipped:
         _gallery(scene, shipped, channel)
     elif not scene.choice.control:
-        st.caption(f"No pictures ship for this layer; any of its {layer.channels:,} channels can be looked at below.")
+        st.caption(
+            f"No pictures ship for this layer; any of its {layer.channels:,} channels can be looked at below."
+        )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         _channel_picker(layer.channels, channel)
         models_scene.dataset_picker(scene)
@@ -95,16 +99,16 @@ def _channel_picker(channels: int, channel: int) -> None:
 
 def _made(scene: Scene, channel: int, shipped: ChannelPicture | None) -> None:
     """The picture of the channel: shipped, or made here."""
-    alt = f"A picture made to excite channel {channel} of {scene.layer.name}"
     if shipped is not None:
-        st.image(shipped.webp, alt, width="stretch")
-        st.caption(f"The channel answers it with {shipped.activation:.3g} on average.", help=_HOW)
+        source = gallery.channel_source(scene.model.name, scene.weights, scene.layer.name, shipped)
+        _large(scene, channel, source)
+        st.caption(f"The channel answers it with up to {explain.distance(shipped.activation)}.", help=_HOW)
         return
     key = ("visualize", scene.model.name, scene.weights, scene.layer.name, channel)
     job = jobs.get(key)
     if job is not None and job.state == "done":
-        st.image(job.result, alt, width="stretch")
-        st.caption("Made on this machine just now.", help=_HOW)
+        _large(scene, channel, region.data_url(Image.fromarray(job.result), _SIDE))
+        st.caption("Made on this machine, and kept until the server ends.", help=_HOW)
         return
     if job is not None:
         progress.watch(job, "steps")
@@ -117,15 +121,27 @@ def _made(scene: Scene, channel: int, shipped: ChannelPicture | None) -> None:
         "Make its picture",
         icon=":material/auto_awesome:",
         on_click=lambda: jobs.start(
-            key, f"A picture for channel {channel}", _visualize(scene.model, scene.weights, scene.layer.name, channel)
+            key,
+            f"A picture for channel {channel}",
+            _visualize(scene.model, scene.weights, scene.layer.name, channel),
         ),
         help=f"{_HOW} It takes from half a minute to some minutes, depending on the model and the layer; you can go on "
         "meanwhile.",
     )
 
 
-def _visualize(model: zoo.Model, slug: str, layer: str, channel: int):
-    def work(job: Job):
+def _large(scene: Scene, channel: int, source: str) -> None:
+    gallery.show(
+        [gallery.Tile(channel, source, f"A picture made to excite channel {channel} of {scene.layer.name}")],
+        key="channel-large",
+        size=280,
+        columns=1,
+        label="The picture of the channel",
+    )
+
+
+def _visualize(model: zoo.Model, slug: str, layer: str, channel: int) -> Callable[[Job], np.ndarray]:
+    def work(job: Job) -> np.ndarray:
         from core.channels import visualize
         from core.models import weights
 

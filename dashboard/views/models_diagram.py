@@ -1,7 +1,7 @@
 """A network drawn from left to right: how its maps shrink and widen, and what has been spent and seen by then."""
 
 import math
-
+from typing import TYPE_CHECKING
 
 from core.models.architecture import Layer
 from dashboard.components import explain, figures, palette
@@ -20,7 +20,8 @@ def show(scene: Scene) -> None:
 
     made, ink = scene.architecture, figures.ink()
     places = {layer.name: place for place, layer in enumerate(made.layers)}
-    trunk = [layer for layer in made.trunk if layer.spatial]
+    # Padding is no size of its own.
+    trunk = [layer for layer in made.trunk if layer.spatial and layer.type != "ZeroPadding2D"]
     ends = [places[layer.name] + 0.5 for layer in trunk]
     starts = [-0.5, *ends[:-1]]
     size = made.layers[0].shape[0]
@@ -29,7 +30,7 @@ def show(scene: Scene) -> None:
     scale = figures.hues()
     channels = [math.log2(layer.channels) for layer in trunk]
     low, high = math.floor(min(channels)), math.ceil(max(channels))
-    powers = range(low, high + 1, 1 if high - low < 6 else 2)
+    powers = range(low, high + 1, 1 if high - low < 4 else 3)
     figure.add_bar(
         x=[(start + end) / 2 for start, end in zip(starts, ends, strict=True)],
         y=[layer.shape[0] for layer in trunk],
@@ -41,16 +42,22 @@ def show(scene: Scene) -> None:
             "cmin": low - 1,
             "cmax": high,
             "line": {"width": 0},
+            # Above, so that a narrow page keeps its width for the network.
             "colorbar": {
-                "title": {"text": "channels", "side": "right", "font": {"color": ink}},
+                "orientation": "h",
+                "title": {"text": "channels", "side": "top", "font": {"color": ink, "size": 12}},
                 "tickvals": list(powers),
                 "ticktext": [f"{2**power:,}" for power in powers],
                 "tickfont": {"color": ink},
-                "thickness": 10,
+                "tickangle": 0,
+                "ypad": 0,
+                "thickness": 9,
                 "outlinewidth": 0,
-                "len": 0.56,
+                "len": 0.5,
+                "x": 1,
+                "xanchor": "right",
                 "y": 1,
-                "yanchor": "top",
+                "yanchor": "bottom",
             },
         },
         customdata=[layer.name for layer in trunk],
@@ -83,16 +90,18 @@ def show(scene: Scene) -> None:
         type="log",
         tickvals=_apart(sizes),
         ticktext=list(map(str, _apart(sizes))),
-        range=[math.log10(lowest), math.log10(size * 2.1)],
+        range=[math.log10(lowest), math.log10(size * 2.6)],
         title={"text": "pixels wide"},
         row=1,
         col=1,
     )
     figure.update_yaxes(range=[0, 104], ticksuffix="%", title={"text": "up to the layer"}, row=2, col=1)
-    figure.update_xaxes(range=[-0.5, len(made.layers) - 0.5], showgrid=False, zeroline=False)
+    # Room for the marks of the first and the last layer.
+    margin = 0.03 * len(made.layers)
+    figure.update_xaxes(range=[-margin, len(made.layers) - 1 + margin], showgrid=False, zeroline=False)
     figure.update_xaxes(title={"text": "layer, counted from the picture"}, row=2, col=1)
     figure.update_layout(
-        height=520,
+        height=560,
         bargap=0,
         margin={"l": 0, "r": 0, "t": 6, "b": 0},
         legend={"orientation": "h", "y": -0.14, "x": 0, "yanchor": "top"},
@@ -107,9 +116,7 @@ def show(scene: Scene) -> None:
     )
 
 
-def _marks(
-    figure: "go.Figure", scene: Scene, places: dict[str, int], trunk: list[Layer], ink: str
-) -> None:
+def _marks(figure: "go.Figure", scene: Scene, places: dict[str, int], trunk: list[Layer], ink: str) -> None:
     """The eight with their numbers, one above the other where they stand close, and the chosen layer."""
 
     def top(layer: Layer) -> int:
@@ -124,7 +131,7 @@ def _marks(
     strong = "#4d8ad0" if palette.is_dark() else "#1f5f99"
     figure.add_scatter(
         x=[places[layer.name] for layer in marked],
-        y=[top(layer) * (1.3 if place % 2 == 0 else 1.75) for place, layer in enumerate(marked)],
+        y=[top(layer) * (1.35 if place % 2 == 0 else 2.3) for place, layer in enumerate(marked)],
         mode="markers+text",
         marker={
             "size": 21,

@@ -9,7 +9,7 @@ from core.channels import activations
 from core.errors import UserError
 from core.models import zoo
 from core.progress import Progress
-from dashboard.components import data, explain, gallery, heat, intake, progress, region, state
+from dashboard.components import data, gallery, heat, intake, progress, region, state
 from dashboard.components.intake import Picture
 from dashboard.views import models_scene
 from dashboard.views.models_scene import Scene
@@ -30,7 +30,6 @@ def show(scene: Scene) -> None:
             icon=":material/info:",
         )
         return
-    models_scene.dataset_picker(scene)
     dataset = None
     if scene.dataset is not None:
         try:
@@ -40,21 +39,44 @@ def show(scene: Scene) -> None:
     intake.show(dataset)
     picture = intake.current()
     if picture is None:
-        st.info("No picture yet: bring one of your own, or begin with one of these.", icon=":material/add_photo_alternate:")
+        st.info(
+            "No picture yet: bring one of your own, or begin with one of these.",
+            icon=":material/add_photo_alternate:",
+        )
         if dataset is not None:
             intake.samples(dataset)
         return
-    intake.switch(picture)
+    _switch(picture)
     if not scene.choice.available:
         st.info(f"This takes the weights. {models_scene.trained(scene.model)}", icon=":material/info:")
         return
     outer = st.container(horizontal=True, gap="medium", key="search")
     with outer.container(width=245, key="search-query"):
         st.header("The picture")
-        st.image(picture.image, state.plain(picture.name), width="stretch")
+        gallery.show(
+            [gallery.Tile(0, region.data_url(picture.image, 480), picture.name, title=picture.name)],
+            key="inspect-shown",
+            size=200,
+            columns=1,
+            label="The picture that goes through the network",
+        )
     with outer.container(key="search-results"):
         st.header(f"What {state.plain(layer.name)} answers")
         _maps(scene, picture)
+
+
+def _switch(picture: Picture) -> None:
+    """Switch between the pictures that came in."""
+    kept = intake.pictures()
+    if len(kept) > 1:
+        st.session_state["inspect-picture"] = picture.key
+        st.pills(
+            "Picture",
+            list(kept),
+            format_func=lambda key: state.plain(kept[key].name[:40]),
+            key="inspect-picture",
+            on_change=lambda: intake.choose(st.session_state["inspect-picture"] or picture.key),
+        )
 
 
 def _maps(scene: Scene, picture: Picture) -> None:
@@ -142,12 +164,10 @@ def _map(picture: Picture, values: np.ndarray, alone: bool) -> str:
 
 
 def _extent(values: np.ndarray) -> str:
-    return f"{explain.number(float(values.min()))} to {explain.number(float(values.max()))}"
+    return f"{values.min():.3g} to {values.max():.3g}"
 
 
 def _turn(sheets: int, sheet: int) -> None:
     """Choose a sheet of maps."""
     key = f"inspect-sheet-{sheet}"
-    st.pagination(
-        sheets, default=sheet, key=key, on_change=lambda: state.change(sheet=st.session_state[key])
-    )
+    st.pagination(sheets, default=sheet, key=key, on_change=lambda: state.change(sheet=st.session_state[key]))

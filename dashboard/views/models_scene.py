@@ -214,9 +214,7 @@ def _title(one: tuple[str, str]) -> str:
 
 def _weights(model: zoo.Model) -> list[str]:
     """The weights that there is something to show of, trained ones first."""
-    here = _availability(model.name)[0] or store.pictures(
-        model.name, weights.IMAGENET, model.layers[-1].name
-    )
+    here = _availability(model.name)[0] or store.pictures(model.name, weights.IMAGENET, model.layers[-1].name)
     return [weights.IMAGENET, weights.UNTRAINED] if here else [weights.UNTRAINED]
 
 
