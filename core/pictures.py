@@ -1,7 +1,8 @@
-"""The pictures of datasets and collections, over HTTP: small, cached, and only those that one of them lists.
+"""The pictures of datasets, collections and channels, over HTTP: small, cached, and only those that one of them lists.
 
-Pages name a picture as ``/pictures/<dataset>/<id>?v=<fingerprint>``, or ``/collections/<collection>/<id>?v=<hash>``. The
-fingerprint changes with the dataset and the hash with the picture, so a browser may keep what it got for good.
+Pages name a picture as ``/pictures/<dataset>/<id>?v=<fingerprint>``, ``/collections/<collection>/<id>?v=<hash>``, or
+``/channels/<model>/<weights>/<layer>/<channel>.webp?v=<version>``. The fingerprint changes with the dataset, hash and
+version with the picture, so a browser may keep what it got for good.
 """
 
 import threading
@@ -13,6 +14,7 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
 from core import datasets, files, images, settings
+from core.channels import store
 from core.datasets import Dataset
 from core.errors import UserError
 from core.search import shared
@@ -31,6 +33,7 @@ def routes(base_path: str = "") -> list[Route]:
     return [
         Route(f"{prefix}/pictures/{{dataset}}/{{item}}", picture, methods=["GET"]),
         Route(f"{prefix}/collections/{{collection}}/{{image}}", collected, methods=["GET"]),
+        Route(f"{prefix}/channels/{{model}}/{{weights}}/{{layer}}/{{channel}}.webp", made, methods=["GET"]),
     ]
 
 
@@ -73,6 +76,17 @@ def collected(request: Request) -> Response:
     except OSError:
         return _missing("The file of this picture can't be read.")
     return _answer(data, request, image.hash)
+
+
+def made(request: Request) -> Response:
+    """The picture that was made to excite a channel, as it ships; a sentence with status 404 when there is none."""
+    model, weights, layer, channel = (
+        request.path_params[name] for name in ("model", "weights", "layer", "channel")
+    )
+    for picture in store.pictures(model, weights, layer):
+        if str(picture.channel) == channel:
+            return _answer(picture.webp, request, picture.version)
+    return _missing("There is no picture of that channel here.")
 
 
 def _answer(data: bytes, request: Request, version: str) -> Response:

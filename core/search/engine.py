@@ -8,7 +8,7 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import numpy as np
@@ -19,9 +19,12 @@ from core.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError, WeightsError
 from core.experiments.store import Configuration, Grid, Summary
 from core.models import extractor, weights, zoo
+from core.models.intermediate import Intermediate
 from core.search.index import Index
 
 if TYPE_CHECKING:
+    import keras
+
     from core.search.collection import Collection
     from core.search.collection.embedder import ModelEmbedder
     from core.search.collection.state import About
@@ -47,13 +50,13 @@ class Engine:
 
     def __init__(self, grid: Grid):
         self.grid = grid
-        self._graphs = _Shared(settings.LIVE_MODELS)
-        self._networks = _Shared(settings.LIVE_MODELS * 4)
-        self._indexes = _Shared(settings.LIVE_INDEXES)
+        self._graphs = Shared(settings.LIVE_MODELS)
+        self._networks = Shared(settings.LIVE_MODELS * 4)
+        self._indexes = Shared(settings.LIVE_INDEXES)
         # Read again when their files change: every query asks for them.
-        self._datasets = _Shared(settings.LIVE_INDEXES)
-        self._searchable = _Shared(settings.LIVE_INDEXES)
-        self._collections = _Shared(settings.LIVE_INDEXES)
+        self._datasets = Shared(settings.LIVE_INDEXES)
+        self._searchable = Shared(settings.LIVE_INDEXES)
+        self._collections = Shared(settings.LIVE_INDEXES)
         # More forward passes at a time than there are cores only take memory.
         self._passes = threading.BoundedSemaphore(settings.LIVE_PASSES)
 
@@ -131,10 +134,27 @@ class Engine:
         return embedder.ModelEmbedder(self.network(wanted), about.layer, about.pooling)
 
     def activation(self, image: Image.Image, configuration: Configuration | Summary) -> np.ndarray:
-        """(height, width, channels) float32: what the layer answers before pooling; raises as :meth:`embed`."""
-        flat = replace(as_configuration(configuration), pooling="flatten")
-        shape = zoo.get_model(flat.model).layer(flat.layer).shape
-        return self.embed(image, flat).vector.reshape(shape)
+        """(height, width, channels) float32: what the layer answers before pooling; raises as :meth:`embed`.
+
+        Any layer of the network that has height and width, as ``core.models.architecture`` names them; UserError of others.
+        """
+        model, slug, layer = configuration.model, configuration.weights, configuration.layer
+        defined, graph = zoo.get_model(model), self.graph(model, slug)
+
+        def make() -> Intermediate:
+            made = Intermediate(defined, graph, [layer], 1)
+            made.warm_up()
+            return made
+
+        network = self._networks.get((model, slug, layer), make)
+        with self._passes:
+            pixels = images.resize(image, defined.input_size, defined.resample)[None]
+            return network(pixels)[0][0]
+
+    def graph(self, model: str, slug: str) -> "keras.Model":
+        """The network of a model, loaded at the first call; raises UnknownNameError, WeightsError."""
+        defined = zoo.get_model(model)
+        return self._graphs.get((model, slug), lambda: weights.load(defined, _loadable(defined, slug))[0])
 
     def network(self, configuration: Configuration | Summary) -> extractor.Extractor:
         """The compiled model of a configuration for one picture at a time; loaded at the first call."""
@@ -144,9 +164,7 @@ class Engine:
         part = (*key, configuration.layer, configuration.pooling)
 
         def make() -> extractor.Extractor:
-            graph = self._graphs.get(
-                key, lambda: weights.load(model, _loadable(model, configuration.weights))[0]
-            )
+            graph = self.graph(*key)
             network = extractor.Extractor(model, graph, [configuration.layer], [configuration.pooling], 1)
             network.warm_up()
             return network
@@ -199,7 +217,7 @@ class Engine:
         return np.array(ids), np.stack(rows)
 
 
-class _Shared:
+class Shared:
     """Things that are costly to make: made once whoever asks, the least recently used dropped."""
 
     def __init__(self, most: int):

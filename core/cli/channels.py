@@ -1,0 +1,93 @@
+"""``channels``: what single channels of a layer answer to."""
+
+import argparse
+import sys
+from typing import Any
+
+from core.cli import output
+from core.errors import UnknownNameError, UserError
+
+
+def add(commands: Any) -> None:
+    """Add the command to a parser."""
+    channels = output.group(commands, "channels", "what single channels of a layer answer to")
+
+    compute = output.command(
+        channels, "compute", _compute, "compute and keep what excites the channels of the eight layers"
+    )
+    compute.add_argument(
+        "--model", action="append", help="repeatable; default: those whose weights come in packages"
+    )
+    compute.add_argument("--weights", default="imagenet", help="imagenet (default) or untrained")
+    compute.add_argument("--dataset", action="append", help="repeatable; default: objects200 and emoji200")
+    compute.add_argument("-n", type=int, help="channels of each layer that get a picture (default: 6)")
+    compute.add_argument("--steps", type=int, help="of the ascent that makes a picture")
+
+    show = output.command(
+        channels, "show", _show, "the pictures of a dataset that excite the channels of a layer"
+    )
+    show.add_argument("--model", required=True)
+    show.add_argument("--layer", required=True)
+    show.add_argument("--weights", default="imagenet", help="imagenet (default) or untrained")
+    show.add_argument("--dataset", default="objects200", help="default: objects200")
+    show.add_argument(
+        "--channel", type=int, action="append", help="repeatable; default: those with a picture made for them"
+    )
+    show.add_argument("-k", type=int, default=3, help="pictures for each channel, 1 to 9 (default: 3)")
+    output.grid_option(show)
+    show.add_argument("--json", action="store_true")
+
+
+def _compute(options: argparse.Namespace) -> None:
+    from core import datasets, settings
+    from core.channels import compute
+    from core.models import zoo
+
+    names = options.model or [name for name, model in zoo.MODELS.items() if model.family == "package"]
+    models = [zoo.get_model(name) for name in dict.fromkeys(names)]
+    chosen = [datasets.find(name) for name in dict.fromkeys(options.dataset or compute.DATASETS)]
+    amounts = {name: value for name in ("n", "steps") if (value := getattr(options, name)) is not None}
+    for name, value in amounts.items():
+        if value < 1:
+            raise UserError(f"{'-n' if name == 'n' else '--steps'} is {value}; it must be at least 1.")
+    with output.Bar() as bar:
+        bar.stage("starting TensorFlow", 1)
+        output.start_tensorflow()
+        for model in models:
+            compute.compute(model, options.weights, chosen, bar, **amounts)
+    print(f"The channels are in {settings.MODELS_DIR}", file=sys.stderr)
+
+
+def _show(options: argparse.Namespace) -> None:
+    from core.channels import exciting, store
+    from core.experiments.store import Grid
+    from core.models import zoo
+
+    grid = Grid(output.grid_folder(options))
+    if options.dataset not in grid.dataset_names():
+        raise UnknownNameError("dataset", options.dataset, grid.dataset_names())
+    if not 1 <= options.k <= store.MOST:
+        raise UserError(f"-k is {options.k}; it must be 1 to {store.MOST}.")
+    dataset, model = grid.dataset(options.dataset), zoo.get_model(options.model)
+    made = {one.channel: one for one in store.pictures(model.name, options.weights, options.layer)}
+    channels = list(dict.fromkeys(options.channel or made))
+    rows = []
+    with output.Bar() as bar:
+        for channel in channels:
+            found = exciting.exciting(
+                dataset, model.name, options.weights, options.layer, channel, options.k, bar
+            )
+            rows += [
+                {
+                    "channel": channel,
+                    "rank": rank,
+                    "value": round(one.value, 4),
+                    "image": one.item,
+                    "class": dataset.items[one.item].label,
+                    "title": dataset.items[one.item].title,
+                    "box": [round(edge, 3) for edge in one.box],
+                    "made": round(made[channel].activation, 4) if channel in made else None,
+                }
+                for rank, one in enumerate(found, 1)
+            ]
+    output.table(rows, options.json, "No channel with a picture here; name some with --channel.")

@@ -1,0 +1,76 @@
+"""Intermediate models: a network cut at any of its layers, not only at the eight of the grid."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core.errors import UnknownNameError, UserError
+from core.models import architecture, runtime, zoo
+
+if TYPE_CHECKING:
+    import keras
+
+
+def output(graph: "keras.Model", model: zoo.Model, layer: str) -> "keras.KerasTensor":
+    """What a layer gives: (batch, height, width, channels).
+
+    Parameters
+    ----------
+    layer : as ``core.models.architecture`` names it.
+
+    Raises
+    ------
+    UnknownNameError : there is no such layer.
+    UserError : it has no height and width.
+    """
+    layers = architecture.layers_by_name(graph)
+    if layer not in layers:
+        known = [one.name for one in model.layers]
+        raise UnknownNameError(f"layer of {model.name}", layer, [*known, "or another layer of the network"])
+    found = layers[layer].output
+    if len(found.shape) != 4:
+        raise UserError(f"{layer} of {model.title} has no height and width; choose a layer that has.")
+    return found
+
+
+class Intermediate:
+    """Activations of some layers, in one forward pass.
+
+    Parameters
+    ----------
+    graph : as ``core.models.weights.load`` gives it.
+    layers : as ``core.models.architecture`` names them.
+    batch_size : pictures in one pass; fewer are filled up.
+
+    Raises
+    ------
+    UnknownNameError, UserError : as :func:`output`.
+    """
+
+    def __init__(self, model: zoo.Model, graph: "keras.Model", layers: Sequence[str], batch_size: int):
+        import keras
+        import tensorflow as tf
+
+        self.batch_size = batch_size
+        cut = keras.Model(graph.input, [output(graph, model, layer) for layer in layers])
+        self._shape = (batch_size, model.input_size, model.input_size, 3)
+
+        @tf.function(input_signature=[tf.TensorSpec(self._shape, tf.uint8)], autograph=False)
+        def forward(pixels: "tf.Tensor") -> list["tf.Tensor"]:
+            answers = cut(zoo.preprocess(model, tf.cast(pixels, tf.float32)), training=False)
+            # A tensor of its own for each: a layer that only hands on what it gets would have that of another.
+            return [tf.identity(a) for a in (answers if isinstance(answers, list | tuple) else [answers])]
+
+        self._run = runtime.compile(forward.get_concrete_function())
+
+    def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
+        """Pictures (n, size, size, 3) uint8 to (n, height, width, channels) float32 for each layer in order."""
+        n = len(pixels)
+        if n < self.batch_size:
+            pixels = np.concatenate([pixels, np.zeros((self.batch_size - n, *self._shape[1:]), np.uint8)])
+        return [answer[:n] for answer in self._run(pixels)]
+
+    def warm_up(self) -> None:
+        """Run once on nothing: the first run of a graph optimizes it, which takes many times a later one."""
+        self(np.zeros(self._shape, np.uint8))
