@@ -70,6 +70,9 @@ MAX_ZIP_FILES: int = _setting("MAX_ZIP_FILES", 20_000)
 MAX_ZIP_BYTES: int = _setting("MAX_ZIP_BYTES", 2_000_000_000)
 MAX_ZIP_RATIO: int = _setting("MAX_ZIP_RATIO", 100)
 
+# A file of published results in JSON.
+MAX_JSON_BYTES: int = _setting("MAX_JSON_BYTES", 5_000_000)
+
 # Images per forward pass, and threads that decode the next ones meanwhile.
 BATCH_SIZE: int = _setting("BATCH_SIZE", 8)
 DECODE_THREADS: int = _setting("DECODE_THREADS", 2)

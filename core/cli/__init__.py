@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from core.cli import channels, collection, datasets, grid, models, serve
+from core.cli import channels, collection, datasets, grid, models, published, serve
 from core.errors import UserError
 
 
@@ -36,6 +36,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m core", description="How should images become vectors for semantic search?"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for part in (grid, datasets, models, channels, collection, serve):
+    for part in (grid, published, datasets, models, channels, collection, serve):
         part.add(commands)
     return parser

@@ -19,7 +19,10 @@ from core import datasets
 from core.errors import DatasetError, GridError
 from core.experiments import tables
 
-FORMAT = 1
+# Format 2 differs from 1 in that result lists may come without distances, and so without those of all pairs. Runs that have
+# them are written as format 1, which older versions read.
+FORMAT = 2
+_WITH_DISTANCES = 1
 _MANIFEST = "model.json"
 # Distances of all pairs are kept as this many quantiles, evenly spaced from 0 to 1.
 N_QUANTILES = 201
@@ -29,7 +32,7 @@ N_QUANTILES = 201
 class Configuration:
     """How images become vectors and what is near: all but the dataset of an experiment.
 
-    ``weights`` is ``imagenet``, ``untrained`` or ``file-XXXXXXXX``.
+    ``weights`` is ``imagenet``, ``untrained``, ``file-XXXXXXXX`` or ``published``.
     """
 
     model: str
@@ -43,6 +46,7 @@ class Configuration:
 class LayerRun:
     """A layer as it was computed: place, size and measured cost.
 
+    ``depth`` is 1 to 8; above are layers that others published beside those, in the order of the network.
     ``shape`` is (height, width, channels), ``parameters`` those of the model cut there,
     ``ms_per_image`` the time of a forward pass to the layer.
     """
@@ -73,6 +77,11 @@ class ModelRun:
     skipped: tuple[tuple[int, str], ...] = ()
     files: dict[str, str] = field(default_factory=dict)
 
+    @property
+    def has_distances(self) -> bool:
+        """Whether the distances of neighbors and pairs are known; results that others published may lack them."""
+        return "pairs" in self.files
+
     def layer(self, name: str) -> LayerRun:
         """The run of a layer; raises :class:`GridError` when the grid lacks it."""
         for layer in self.layers:
@@ -85,12 +94,13 @@ class ModelRun:
 class Neighbors:
     """Result lists of one experiment, each query left out of its own.
 
-    queries : (n,) ids; ids : (n, top) ids, nearest first; distances : (n, top) float32.
+    queries : (n,) ids; ids : (n, top) ids, nearest first; distances : (n, top) float32, None where
+    they are not known.
     """
 
     queries: np.ndarray
     ids: np.ndarray
-    distances: np.ndarray
+    distances: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -214,12 +224,14 @@ class StoredRun:
     def neighbors(self, layer: str, pooling: str, metric: str) -> Neighbors:
         """Result lists of one experiment; raises :class:`GridError`."""
         tables_ = self._tables("neighbors")
-        table = tables_.read(self._key(layer, pooling, metric), ["query", "ids", "distances"])
+        known = self.about.has_distances
+        columns = ["query", "ids", *(["distances"] if known else [])]
+        table = tables_.read(self._key(layer, pooling, metric), columns)
         try:
             queries = table["query"].to_numpy()
             ids = _matrix(table["ids"], len(queries))
-            distances = _matrix(table["distances"], len(queries))
-            if ids.shape != distances.shape or ids.size == 0:
+            distances = _matrix(table["distances"], len(queries)) if known else None
+            if (distances is not None and ids.shape != distances.shape) or ids.size == 0:
                 raise ValueError("wrong shapes")
             if min(ids.min(), queries.min()) < 0 or max(ids.max(), queries.max()) >= self._n_images:
                 raise ValueError("unknown images")
@@ -231,6 +243,8 @@ class StoredRun:
 
     def pair_quantiles(self, layer: str, pooling: str, metric: str) -> np.ndarray:
         """:data:`N_QUANTILES` quantiles of the distances of all pairs, float32; raises :class:`GridError`."""
+        if not self.about.has_distances:
+            raise GridError(f"{self._label} holds no distances: they were not published.")
         table = self._tables("pairs").read(self._key(layer, pooling, metric), ["distance"])
         distances = table["distance"].to_numpy()
         if distances.shape != (N_QUANTILES,) or not np.isfinite(distances).all():
@@ -261,7 +275,7 @@ class StoredRun:
                 **key,
                 facts=facts,
                 neighbors=self.neighbors(**key),
-                pair_quantiles=self.pair_quantiles(**key),
+                pair_quantiles=self.pair_quantiles(**key) if self.about.has_distances else None,
             )
             for key, facts in self._tables("neighbors").entries
         ]
@@ -301,14 +315,14 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class Computed:
-    """One experiment, fresh from the computation; ``pair_quantiles`` (:data:`N_QUANTILES`,) float32."""
+    """One experiment; ``pair_quantiles`` (:data:`N_QUANTILES`,) float32, None where no distances are known."""
 
     layer: str
     pooling: str
     metric: str
     facts: dict[str, Any]
     neighbors: Neighbors
-    pair_quantiles: np.ndarray
+    pair_quantiles: np.ndarray | None
 
 
 @dataclass(frozen=True)
@@ -332,8 +346,9 @@ def write_run(
 
     Parameters
     ----------
-    contents : experiments in the order in which they are to be listed, at least one.
+    contents : experiments in the order in which they are to be listed, at least one; all with distances or none.
     """
+    known = all(e.neighbors.distances is not None for e in contents.experiments)
     folder = run_folder(dataset_folder, about.model, about.weights)
     folder.mkdir(parents=True, exist_ok=True)
     tables_by_kind = {
@@ -344,8 +359,8 @@ def write_run(
                     {
                         "query": pa.array(e.neighbors.queries, pa.int32()),
                         "ids": _lists(e.neighbors.ids, pa.int32()),
-                        "distances": _lists(e.neighbors.distances, pa.float32()),
                     }
+                    | ({"distances": _lists(e.neighbors.distances, pa.float32())} if known else {})
                 ),
                 e.facts,
             )
@@ -357,6 +372,7 @@ def write_run(
                 pa.table({"distance": pa.array(e.pair_quantiles, pa.float32())}),
             )
             for e in contents.experiments
+            if known
         ],
         "vectors": [
             tables.Entry(
@@ -390,7 +406,7 @@ def write_run(
     }
     files = {kind: _write_named(folder, kind, entries) for kind, entries in tables_by_kind.items() if entries}
     about = replace(about, files=files)
-    manifest = {"format": FORMAT, **asdict(about)}
+    manifest = {"format": _WITH_DISTANCES if known else FORMAT, **asdict(about)}
     tables.replace_file(folder / _MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
     for path in folder.iterdir():
         if path.name != _MANIFEST and path.name not in files.values():
@@ -432,7 +448,7 @@ def _read_manifest(folder: Path) -> ModelRun:
     label = f"{folder.parent.name}/{folder.name}/{_MANIFEST}"
     try:
         data = json.loads((folder / _MANIFEST).read_text("utf-8"))
-        if data.pop("format") != FORMAT:
+        if data.pop("format") not in (_WITH_DISTANCES, FORMAT):
             raise GridError(f"{label} is of another format than {FORMAT}; run the grid again for this model.")
         data["layers"] = tuple(
             LayerRun(**{**layer, "shape": tuple(layer["shape"])}) for layer in data["layers"]

@@ -416,6 +416,9 @@ _MODELS = (
     ),
 )
 
+N_LAYERS = 8
+"""Of every model."""
+
 MODELS: dict[str, Model] = {model.name: model for model in _MODELS}
 """Every model, the nine of keras.applications first."""
 

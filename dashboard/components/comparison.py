@@ -14,6 +14,8 @@ from dashboard.components import state
 from dashboard.components.data import DatasetGrid
 
 COSTS = ("time", "parameters", "size")
+# Only the pictures that all experiments have are compared; one with fewer than this share of them is left out instead.
+_ENOUGH = 0.5
 
 
 @dataclass(frozen=True)
@@ -149,6 +151,13 @@ def _stacked(
             notices += failed
     if not read:
         return None
+    most = max(len(found.queries) for _, found in read)
+    for one, found in read:
+        if len(found.queries) < _ENOUGH * most:
+            notices.append(
+                f"{one.model}.{one.weights}/{one.layer}/{one.metric} has only {len(found.queries)} of {most} pictures and is not compared."
+            )
+    read = [(one, found) for one, found in read if len(found.queries) >= _ENOUGH * most]
     lists = compare.stack([found for _, found in read])
     missing = max(len(found.queries) for _, found in read) - len(lists.queries)
     if missing:

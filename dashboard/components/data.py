@@ -56,22 +56,23 @@ class DatasetGrid:
 class Evaluation:
     """How good one configuration is, query by query.
 
-    queries : (n,) ids; ids, distances, same : (n, top) the result lists and whether labels agree;
+    queries : (n,) ids; ids, distances, same : (n, top) the result lists and whether labels agree, distances None
+    where they are not known;
     scores : (n,) 0..100; mean, low, high : their mean with its 95% interval.
     """
 
     k: int
     queries: np.ndarray
     ids: np.ndarray
-    distances: np.ndarray
+    distances: np.ndarray | None
     same: np.ndarray
     scores: np.ndarray
     mean: float
     low: float
     high: float
-    # All result lists together, nearest first: distances, and whether labels agree.
-    sorted_distances: np.ndarray = field(repr=False)
-    sorted_same: np.ndarray = field(repr=False)
+    # All result lists together, nearest first: distances, and whether labels agree; None without distances.
+    sorted_distances: np.ndarray | None = field(repr=False)
+    sorted_same: np.ndarray | None = field(repr=False)
 
     def row(self, query: int) -> int | None:
         """Where the query stands in the arrays; None when it was left out of the experiment."""
@@ -86,7 +87,14 @@ class Evaluation:
         return lower / others, (len(self.scores) - 1 - lower - higher) / others
 
     def agreement_near(self, distance: float, window: int = 100) -> tuple[int, int]:
-        """Of the neighbors about this close, in all result lists, how many share the query's label."""
+        """Of the neighbors about this close, in all result lists, how many share the query's label.
+
+        Raises
+        ------
+        ValueError : no distances are known.
+        """
+        if self.sorted_distances is None or self.sorted_same is None:
+            raise ValueError("No distances are known.")
         # The nearest distances all lie within a window's width of this one's place in the order.
         place = int(np.searchsorted(self.sorted_distances, distance))
         part = slice(max(0, place - window), place + window)
@@ -223,7 +231,8 @@ def _run(folder: str, signature: _Signature, fingerprint: str, _of: Dataset) -> 
 def _lists(file: str, configuration: Configuration, _run: StoredRun) -> Neighbors:
     found = _run.neighbors(configuration.layer, configuration.pooling, configuration.metric)
     order = np.argsort(found.queries, kind="stable")
-    return Neighbors(*(_frozen(part[order]) for part in (found.queries, found.ids, found.distances)))
+    distances = None if found.distances is None else _frozen(found.distances[order])
+    return Neighbors(_frozen(found.queries[order]), _frozen(found.ids[order]), distances)
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)
@@ -236,7 +245,10 @@ def _evaluation(
     scores = evaluate.score(same, k)
     resamples = max(200, min(2000, _BOOTSTRAP_DRAWS // len(scores)))
     low, high = evaluate.bootstrap_interval(scores, resamples=resamples)
-    order = np.argsort(lists.distances, axis=None)
+    nearest_first = distances = None
+    if lists.distances is not None:
+        order = np.argsort(lists.distances, axis=None)
+        distances, nearest_first = np.ravel(lists.distances)[order], np.ravel(same)[order]
     return Evaluation(
         k=k,
         queries=lists.queries,
@@ -247,8 +259,8 @@ def _evaluation(
         mean=float(scores.mean()),
         low=low,
         high=high,
-        sorted_distances=_frozen(np.ravel(lists.distances)[order]),
-        sorted_same=_frozen(np.ravel(same)[order]),
+        sorted_distances=None if distances is None else _frozen(distances),
+        sorted_same=None if nearest_first is None else _frozen(nearest_first),
     )
 
 

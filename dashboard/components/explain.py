@@ -1,6 +1,10 @@
 """What a newcomer has to know, in a sentence or two, in one place for all pages."""
 
+from collections.abc import Sequence
+
+from core.experiments.store import LayerRun
 from core.metrics import METRICS
+from core.models import zoo
 
 DATASET = "A set of labelled pictures. Every experiment runs on all of them, so that models can be compared."
 MODEL = (
@@ -41,6 +45,17 @@ UNTRAINED = (
     "This is an untrained control: the same network with random weights. It shows what the architecture alone "
     "achieves, so expect poor results."
 )
+PUBLISHED = "published"
+CAVEATS = {
+    "untrained": UNTRAINED,
+    PUBLISHED: "These are the results that were published with the ConvNet Playground "
+    "(cloudera/CML_AMP_Image_Analysis, Apache-2.0), not computed here: the 15 nearest pictures of each, without their distances.",
+}
+NO_DISTANCES = "Which pictures are nearest was published, but not how near: there are no distances to show."
+UNJUDGED = (
+    "This layout was published without the vectors that it was made from, so nobody can say how far it can be trusted. "
+    "Each layer's points were turned to lie as those of the layer before."
+)
 PROJECTION = (
     "How many numbers of a vector become two or three to draw. **UMAP** keeps neighbors together and may bend "
     "everything else; **PCA** looks from the side where the vectors differ most and bends nothing, so much "
@@ -63,8 +78,22 @@ _POOLINGS = {
 }
 
 
+def depth(number: int) -> str:
+    """A layer's depth; a layer that was published beside the eight has a plus."""
+    return str(number) if number <= zoo.N_LAYERS else f"+{number - zoo.N_LAYERS}"
+
+
+def layer_of(number: int, layers: Sequence[LayerRun]) -> str:
+    """Where a layer stands among those of its model."""
+    if number > zoo.N_LAYERS:
+        return f"Layer {depth(number)}, published beside the {zoo.N_LAYERS}"
+    return f"Layer {number} of {min(zoo.N_LAYERS, max(one.depth for one in layers))}"
+
+
 def weights(name: str) -> str:
     """The weights of a model in words."""
+    if name == PUBLISHED:
+        return "published"
     if name == "imagenet":
         return "ImageNet"
     return "○ untrained" if name == "untrained" else f"own weights {name.removeprefix('file-')}"

@@ -78,7 +78,7 @@ def layer(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 365)
 
     def name(layer_name: str) -> str:
         one = about.layer(layer_name)
-        return f"{one.depth} · {one.name} · {'×'.join(map(str, one.shape))} · {explain.count(one.parameters)}"
+        return f"{explain.depth(one.depth)} · {one.name} · {'×'.join(map(str, one.shape))} · {explain.count(one.parameters)}"
 
     select(
         "Layer",

@@ -86,7 +86,7 @@ def _picture(
         return
     row = found.row(picked)
     if row is None:
-        st.warning("This picture was left out of the experiment, since it could not be read.")
+        st.warning("This picture was left out of the experiment.")
         return
     agree = int(found.same[row, : found.k].sum())
     st.markdown(
@@ -99,7 +99,7 @@ def _picture(
                 int(found.ids[row, place]),
                 rank=place + 1,
                 mark=palette.mark(bool(found.same[row, place])),
-                lines=(f"distance {explain.distance(float(found.distances[row, place]))}",),
+                lines=_about(grid.dataset, found, row, place),
             )
             for place in range(found.k)
         ],
@@ -110,6 +110,12 @@ def _picture(
     )
     yes, no = palette.mark(True), palette.mark(False)
     st.caption(f"{yes.sign} {yes.words}, solid line  ·  {no.sign} {no.words}, dashed line")
+
+
+def _about(dataset: Dataset, found: Evaluation, row: int, place: int) -> tuple[str]:
+    if found.distances is None:
+        return (dataset.labels[int(found.ids[row, place])],)
+    return (f"distance {explain.distance(float(found.distances[row, place]))}",)
 
 
 def _selected(

@@ -54,7 +54,9 @@ def _classes(scene: Scene, by_id: np.ndarray) -> None:
         st.info("The model below is not among those compared.", icon=":material/info:")
         return
     heads = [
-        scene.model_title(table.experiments[p]) if view == "models" else str(table.experiments[p].depth)
+        scene.model_title(table.experiments[p])
+        if view == "models"
+        else explain.depth(table.experiments[p].depth)
         for p in places
     ]
     means = rankings.class_means(table.scores[places], by_id[table.queries], len(classes)).T

@@ -50,7 +50,7 @@ def show(scene: Scene) -> None:
     one_kind = len({one.weights for one in table.experiments}) == 1
     # The depth goes with the layer's name here: it says where the layer stands and sorts the same.
     shown = numbers.assign(
-        layer=[f"{d} {name}" for d, name in zip(numbers.depth, numbers.layer, strict=True)],
+        layer=[f"{explain.depth(d)} {name}" for d, name in zip(numbers.depth, numbers.layer, strict=True)],
         **{name: 100 * numbers[name] for name in ("precision@1", f"AP@{table.k}")},
     )
     event = st.dataframe(

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.models import zoo
 from dashboard.components import explain, figures, pickers, state
 from dashboard.views import compare_cost
 from dashboard.views.compare_scene import Scene, change_to, plan_search
@@ -95,7 +96,7 @@ def _models_by_layers(scene: Scene) -> None:
         values[r, c] = table.means[place]
         texts[r][c] = f"{table.means[place]:.0f}" + (" ★" if place == top else "")
         hover[r][c] = (
-            f"<b>{scene.model_title(one)}</b><br>layer {one.depth}: {one.layer}<br>score {table.means[place]:.1f} "
+            f"<b>{scene.model_title(one)}</b><br>layer {explain.depth(one.depth)}: {one.layer}<br>score {table.means[place]:.1f} "
             f"({low[place]:.1f} to {high[place]:.1f})<br>click to look at its results"
         )
         data[r][c] = place
@@ -104,18 +105,20 @@ def _models_by_layers(scene: Scene) -> None:
     figure = figures.heat_map(
         values,
         [named[model] for model in models],
-        [str(depth) for depth in depths],
+        [explain.depth(depth) for depth in depths],
         texts,
         hover,
         data,
         "mean score",
-        across="layer, from the first (1) to the last",
+        across="layer, from the first (1) to the last"
+        + (" and those beside them (+)" if depths[-1] > zoo.N_LAYERS else ""),
     )
 
     def numbers() -> pd.DataFrame:
         return pd.DataFrame(
             [
-                {"model": named[model]} | {f"layer {depth}": values[r, c] for c, depth in enumerate(depths)}
+                {"model": named[model]}
+                | {f"layer {explain.depth(depth)}": values[r, c] for c, depth in enumerate(depths)}
                 for r, model in enumerate(models)
             ]
         )
@@ -127,7 +130,7 @@ def _models_by_layers(scene: Scene) -> None:
         f"{chosen.metric} distance, from {np.nanmin(values):.0f} to {np.nanmax(values):.0f}. "
         f"The best is {scene.name(best)} (★). Click a cell to look at its results.",
         numbers,
-        {f"layer {depth}": st.column_config.NumberColumn(format="%.1f") for depth in depths},
+        {f"layer {explain.depth(depth)}": st.column_config.NumberColumn(format="%.1f") for depth in depths},
     )
     if clicked is not None:
         scene.open(table.experiments[int(clicked)])

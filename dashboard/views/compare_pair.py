@@ -59,7 +59,7 @@ def show(scene: Scene) -> None:
             scene, second, a, b, rows_a[place], rows_b[place], float(overlap[place]), int(both[place])
         )
     else:
-        st.warning("This picture could not be read when the experiments ran. Choose another below.")
+        st.warning("This picture was left out of one of the experiments. Choose another below.")
     _most_different(scene, queries, gaps, a.scores[rows_a], b.scores[rows_b])
 
 

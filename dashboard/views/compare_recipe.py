@@ -50,6 +50,19 @@ def show(scene: Scene) -> None:
             f"This experiment used weights of your own ({state.quoted(chosen.weights)}): put the path of their file into the code.",
             icon=":material/info:",
         )
+    if chosen.weights == explain.PUBLISHED:
+        st.info(
+            f"{explain.CAVEATS[explain.PUBLISHED]} The code below uses the ImageNet weights that Keras offers, with which they "
+            f"should agree: `python -m core models fetch {chosen.model}` downloads them.",
+            icon=":material/info:",
+        )
+    if layer.depth > zoo.N_LAYERS:
+        st.warning(
+            f"The layer {state.quoted(layer.name)} was published beside the {zoo.N_LAYERS} that are computed here, so there is no "
+            "code for it.",
+            icon=":material/warning:",
+        )
+        return
     if chosen.model not in zoo.MODELS:
         st.warning(
             f"This version does not know the model {state.quoted(chosen.model)}, so there is no code for it.",

@@ -74,7 +74,7 @@ def name(grid: DatasetGrid, one: Summary, model: bool = True) -> str:
     about = grid.run(one).about
     title = about.title if one.weights == "imagenet" else f"{about.title} ({weights(one.weights)})"
     parts = [title] if model else []
-    return " · ".join([*parts, f"{one.depth} {one.layer}", one.pooling, one.metric])
+    return " · ".join([*parts, f"{explain.depth(one.depth)} {one.layer}", one.pooling, one.metric])
 
 
 def weights(slug: str) -> str:

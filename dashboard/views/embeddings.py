@@ -58,8 +58,8 @@ def _embeddings(address: Address, names: Sequence[str], grid: DatasetGrid) -> No
         pickers.pooling(grid, chosen)
         _projection(method, dimensions)
         pickers.untrained(grid, untrained)
-    if chosen.weights == state.UNTRAINED:
-        st.info(explain.UNTRAINED, icon=":material/science:")
+    if chosen.weights in explain.CAVEATS:
+        st.info(explain.CAVEATS[chosen.weights], icon=":material/science:")
     notices = st.container()
     selected = panel.selection(dataset)
     found, trouble = _neighbors(grid, chosen, k)
@@ -186,7 +186,7 @@ def _chart(
 def _named(grid: DatasetGrid, chosen: Summary, layer: str) -> str:
     about = grid.run(chosen).about
     one = about.layer(layer)
-    return f"Layer {one.depth} of {max(other.depth for other in about.layers)} · {one.name} · {'×'.join(map(str, one.shape))}"
+    return f"{explain.layer_of(one.depth, about.layers)} · {one.name} · {'×'.join(map(str, one.shape))}"
 
 
 def _no_layouts(grid: DatasetGrid, chosen: Summary, method: str, dimensions: int) -> None:
@@ -198,6 +198,17 @@ def _no_layouts(grid: DatasetGrid, chosen: Summary, method: str, dimensions: int
         except GridError:
             continue
     title = grid.run(chosen).about.title
+    if chosen.weights == explain.PUBLISHED:
+        st.info(
+            f"Of {state.plain(title)} nothing but UMAP in two dimensions was published.",
+            icon=":material/info:",
+        )
+        st.button(
+            "Show UMAP in 2-D",
+            on_click=lambda: state.change(method=None, dimensions=None),
+            key="show-published",
+        )
+        return
     st.info(
         f"There are no points of {state.plain(title)} with {chosen.pooling} pooling yet. This computes them:",
         icon=":material/hourglass_empty:",
@@ -245,7 +256,10 @@ def _explanation(grid: DatasetGrid, chosen: Summary, points: Stack, method: str)
             f"The classes are farthest apart at {where}, with a silhouette of {_signed(best)}"
             + ("." if place == first else f"; at the first layer it is {_signed(low)}.")
         )
-    st.caption(f"{explain.TRUSTWORTHINESS} {explain.SILHOUETTE}")
+    if known or any(value is not None for value in points.trustworthiness):
+        st.caption(f"{explain.TRUSTWORTHINESS} {explain.SILHOUETTE}")
+    else:
+        st.caption(explain.UNJUDGED)
     shown = points.layers.index(chosen.layer) if chosen.layer in points.layers else 0
     about = points.parameters[shown]
     if method == "pca" and isinstance(share := about.get("explained_variance"), float):

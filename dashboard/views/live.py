@@ -47,10 +47,7 @@ def _live(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     usable = _usable(grid)
     if not usable.summaries:
         pickers.dataset(names, grid.dataset.name)
-        st.info(
-            "No model with weights on this machine has experiments on this dataset, so there is nothing to search under.",
-            icon=":material/info:",
-        )
+        st.info(_nothing_to_search_under(grid), icon=":material/info:")
         opening.tell(st.container(), address.notices, grid.notices)
         state.write({"dataset": grid.dataset.name})
         return
@@ -78,6 +75,15 @@ def _live(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
         _search(usable, chosen, picture, k, loading)
     opening.tell(notices, address.notices, grid.notices)
     state.write(state.query_params(chosen, k=k) | {"untrained": 1 if untrained else None})
+
+
+def _nothing_to_search_under(grid: DatasetGrid) -> str:
+    if all(one.weights == explain.PUBLISHED for one in grid.summaries):
+        return (
+            "Of this dataset there are published results alone, without the vectors that a new picture would be compared with. "
+            f"This computes some: `python -m core grid run --dataset {grid.dataset.name} --model efficientnet-lite0`"
+        )
+    return "No model with weights on this machine has experiments on this dataset, so there is nothing to search under."
 
 
 def _usable(grid: DatasetGrid) -> DatasetGrid:

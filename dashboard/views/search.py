@@ -44,8 +44,8 @@ def _search(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         _cost(grid, chosen)
         pickers.untrained(grid, untrained)
-    if chosen.weights == state.UNTRAINED:
-        st.info(explain.UNTRAINED, icon=":material/science:")
+    if chosen.weights in explain.CAVEATS:
+        st.info(explain.CAVEATS[chosen.weights], icon=":material/science:")
     notices = st.container()
     _results(grid, chosen, query, k)
     browsing = _browse(address, dataset, query)
@@ -78,9 +78,7 @@ def _results(grid: DatasetGrid, chosen: Summary, query: int, k: int) -> None:
                 icon=":material/error:",
             )
         elif row is None:
-            st.warning(
-                "This picture was left out of the experiment, since it could not be read. Choose another."
-            )
+            st.warning("This picture was left out of the experiment. Choose another.")
         else:
             _neighbors(grid, chosen, found, row)
 
@@ -129,25 +127,17 @@ def _place(lower: float, equal: float) -> str:
 
 
 def _neighbors(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) -> None:
-    try:
-        quantiles = data.pair_quantiles(grid, chosen.configuration)
-    except GridError as error:
-        quantiles = None
-        st.warning(state.plain(str(error)), icon=":material/warning:")
-    tiles = []
-    for place in range(found.k):
-        neighbor, distance = int(found.ids[row, place]), float(found.distances[row, place])
-        same = bool(found.same[row, place])
-        good, of = found.agreement_near(distance)
-        lines = [f"distance {explain.distance(distance)}"]
-        if quantiles is not None:
-            lines.append(
-                f"closer than {explain.percent(evaluate.share_farther(distance, quantiles))} of pairs"
-            )
-        lines.append(f"same class in {good} of {of}")
-        tiles.append(
-            gallery.tile(grid.dataset, neighbor, rank=place + 1, mark=palette.mark(same), lines=tuple(lines))
+    lines = _distances(grid, chosen, found, row)
+    tiles = [
+        gallery.tile(
+            grid.dataset,
+            int(found.ids[row, place]),
+            rank=place + 1,
+            mark=palette.mark(bool(found.same[row, place])),
+            lines=lines[place],
         )
+        for place in range(found.k)
+    ]
     gallery.show(
         tiles,
         key="results",
@@ -161,8 +151,29 @@ def _neighbors(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
     yes, no = palette.mark(True), palette.mark(False)
     st.caption(
         f"{yes.sign} {yes.words} as your picture  ·  {no.sign} {no.words}  ·  Click a picture to search for it.",
-        help=explain.DISTANCE,
+        help=explain.DISTANCE if found.distances is not None else explain.NO_DISTANCES,
     )
+
+
+def _distances(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) -> list[tuple[str, ...]]:
+    """What is said of the distance of each neighbor; their classes where no distances are known."""
+    if found.distances is None:
+        return [(grid.dataset.labels[int(item)],) for item in found.ids[row, : found.k]]
+    try:
+        quantiles = data.pair_quantiles(grid, chosen.configuration)
+    except GridError as error:
+        quantiles = None
+        st.warning(state.plain(str(error)), icon=":material/warning:")
+    told = []
+    for distance in map(float, found.distances[row, : found.k]):
+        good, of = found.agreement_near(distance)
+        lines = [f"distance {explain.distance(distance)}"]
+        if quantiles is not None:
+            lines.append(
+                f"closer than {explain.percent(evaluate.share_farther(distance, quantiles))} of pairs"
+            )
+        told.append((*lines, f"same class in {good} of {of}"))
+    return told
 
 
 def _browse(address: Address, dataset: Dataset, query: int) -> dict[str, object]:
@@ -259,7 +270,7 @@ def _cost(grid: DatasetGrid, chosen: Summary) -> None:
     about = grid.run(chosen).about
     layer = about.layer(chosen.layer)
     parts = [
-        f"Layer {layer.depth} of {max(one.depth for one in about.layers)}",
+        explain.layer_of(layer.depth, about.layers),
         f"{explain.count(layer.parameters)} of the model's {explain.count(about.parameters)} parameters",
         f"{chosen.dimensions:,} numbers per vector ({explain.size(4 * chosen.dimensions)})",
     ]

@@ -118,8 +118,8 @@ def test_a_broken_model_costs_a_notice_and_the_others_are_listed(tmp_path, datas
 
 def test_a_newer_format_is_refused_with_what_to_do(run, dataset):
     manifest = json.loads((run.folder / "model.json").read_text())
-    (run.folder / "model.json").write_text(json.dumps({**manifest, "format": 2}))
-    with pytest.raises(GridError, match="another format than 1; run the grid again"):
+    (run.folder / "model.json").write_text(json.dumps({**manifest, "format": 3}))
+    with pytest.raises(GridError, match="another format than 2; run the grid again"):
         reopened(run, dataset)
 
 
