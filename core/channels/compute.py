@@ -60,7 +60,7 @@ def compute(
             progress.say(f"{model.name} · {slug}: already there")
             return
         progress.stage(f"loading {model.name}", 1)
-        graph, _ = weights.load(model, slug, notify=progress.say)
+        graph, _ = weights.load(model, slug, progress)
         progress.step()
         for dataset in missing:
             found = exciting.find(dataset, model, graph, layers, progress)
