@@ -45,3 +45,7 @@ class GridError(UserError):
 
 class CollectionError(UserError):
     """A collection that can't be made, read or written."""
+
+
+class ConditionError(CollectionError):
+    """A filter of a collection's images that can't be used."""

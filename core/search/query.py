@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from core.datasets import Dataset
-from core.errors import UserError
+from core.errors import ConditionError, UserError
 from core.experiments.store import Configuration, Summary
 from core.search.engine import Engine, as_configuration
 
@@ -98,14 +98,22 @@ class CollectionAnswer:
 def answer_from_collection(
     collection: "Collection", image: Image.Image, k: int, box: Box | None = None, where: Sequence[str] = ()
 ) -> CollectionAnswer:
-    """Search a collection with a picture, or with a region of it.
+    """Search a collection with a picture, or with a region of it, for somebody who may not know the machine.
+
+    Conditions on ``path`` are refused: by comparing, anybody could find out where the files of this machine lie.
 
     Raises
     ------
-    UserError : the region, ``k``, a condition or the collection's model can't be used; a sentence says why.
+    ConditionError : a condition can't be used.
+    UserError : the region, ``k`` or the collection's model can't be used; a sentence says why.
     """
-    from core.search.collection import embedder
+    from core.search.collection import catalog, embedder
 
+    for condition in where:
+        if catalog.parts_of_condition(condition)[0] == "path":
+            raise ConditionError(
+                f"The filter {condition!r} asks for a path, which only the command line may; use label or one of the metadata."
+            )
     if box is not None:
         image = crop(image, box)
     network = collection.embedder

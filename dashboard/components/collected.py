@@ -2,29 +2,66 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from urllib.parse import quote
 
 import streamlit as st
 
 from core import settings
+from core.errors import CollectionError
+from core.experiments.store import Configuration
+from core.models import zoo
 from core.search import collection as collections
 from core.search import shared
-from core.search.collection import Collection, labelled
+from core.search.collection import Collection, embedder, labelled, sources
 from core.search.collection.labelled import Labelled
 from core.search.collection.state import About
+from dashboard.components import explain, gallery, state
+from dashboard.components.gallery import Tile
+
+_PAGE = "collections"
 
 
 @dataclass(frozen=True)
 class Overview:
     """What a page says of a collection.
 
-    images : how many there are; labels : how many have each; version : counts the changes of its content.
+    images : how many there are; labels : how many have each; sources : where they came from; index : FAISS's word for its kind;
+    version : counts the changes of its content.
     """
 
     about: About
     metric: str
     images: int
     labels: Mapping[str, int]
+    sources: tuple[str, ...]
+    index: str
     version: int
+
+    @property
+    def configuration(self) -> Configuration:
+        """Its configuration, as experiments name theirs."""
+        about = self.about
+        return Configuration(
+            about.model, embedder.weights_slug(about), about.layer, about.pooling, self.metric
+        )
+
+    def describe(self) -> str:
+        """The configuration and the size in a line of Markdown."""
+        about = self.about
+        model = zoo.MODELS.get(about.model)
+        title = model.title if model else about.model
+        shape = f" · {'×'.join(map(str, model.layer(about.layer).shape))}" if model else ""
+        parts = [
+            f"**{state.plain(title)}**",
+            state.plain(explain.weights(self.configuration.weights)),
+            f"layer {state.plain(about.layer)}{shape}",
+            f"{about.pooling} pooling",
+            f"{self.metric} distance",
+            f"{self.images:,} picture{'s' if self.images != 1 else ''}",
+        ]
+        return " · ".join(parts)
 
 
 def names() -> list[str]:
@@ -50,10 +87,52 @@ def labelled_dataset(collection: Collection) -> Labelled:
     )
 
 
+def tile(collection: Collection, image: Any, **about: Any) -> Tile:
+    """A stored image, a row of the catalog or a hit, to be shown; one whose file is gone as such."""
+    name = sources.title(image.path, image.metadata)
+    lines = about.pop("lines", ())
+    try:
+        collection.file(image.path)
+        source = picture(collection.about.name, image.id, image.hash)
+    except CollectionError as error:
+        source, lines = gallery.MISSING, (*lines, str(error))
+    alt = f"{name} ({image.label})" if image.label else name
+    return Tile(id=image.id, src=source, alt=alt, lines=lines, **({"title": image.label or name} | about))
+
+
+def picture(collection: str, image_id: int, content: str | None) -> str:
+    """The address of the picture of a stored image, from :mod:`core.pictures`."""
+    return gallery.address(f"collections/{quote(collection, safe='')}/{image_id}?v={(content or '')[:12]}")
+
+
+def sample(collection: Collection, most: int) -> list[Any]:
+    """Some of the stored images, spread over all of them, as rows of the catalog."""
+    rows = collection.state.rows
+    wanted = sorted({(2 * place + 1) * rows // (2 * most) for place in range(most)} if rows else ())
+    return [images[0] for _, images in sorted(collection.of_rows(wanted).items())]
+
+
+def link(name: str) -> None:
+    """The way to the page where a collection is filled."""
+    page = Path("views") / f"{_PAGE}.py"
+    if (Path(__file__).parent.parent / page).is_file() and st.button(
+        "Your images", icon=":material/photo_library:", key="open-collections"
+    ):
+        st.switch_page(str(page), query_params=state.collection_params(name))
+
+
 @st.cache_data(show_spinner=False, max_entries=64)
 def _overview(folder: str, uuid: str, version: int, _collection: Collection) -> Overview:
     info = _collection.info()
-    return Overview(_collection.about, _collection.state.metric, info.images, info.labels, version)
+    return Overview(
+        _collection.about,
+        _collection.state.metric,
+        info.images,
+        info.labels,
+        info.sources,
+        info.factory,
+        version,
+    )
 
 
 # For a minute: files may go without the catalog's knowing.

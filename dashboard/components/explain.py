@@ -6,7 +6,10 @@ from core.experiments.store import LayerRun
 from core.metrics import METRICS
 from core.models import zoo
 
-DATASET = "A set of labelled pictures. Every experiment runs on all of them, so that models can be compared."
+DATASET = (
+    "A set of labelled pictures. Every experiment runs on all of them, so that models can be compared. A collection of your "
+    "own images has one configuration, chosen when it was made."
+)
 MODEL = (
     "A convolutional network that turns a picture into numbers. *ImageNet* weights were trained on a million "
     "photos; *untrained* ones are random: a control that shows what the training is worth."

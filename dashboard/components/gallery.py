@@ -24,6 +24,13 @@ _component = st.components.v2.component(
 )
 
 
+# Stands where a picture can't be shown; its colors do on light and on dark pages.
+MISSING = "data:image/svg+xml," + quote(
+    '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="240" height="240" fill="none" stroke="#888" '
+    'stroke-linecap="round"><path stroke-width=".6" d="M6 7.5h12v9H6zM6 14l3.4-3 2.6 2.4 2.6-1.9 3.4 3M5 5l14 14"/></svg>'
+)
+
+
 @dataclass(frozen=True)
 class Tile:
     """One picture.
@@ -108,6 +115,10 @@ def channel_source(model: str, weights: str, layer: str, picture: ChannelPicture
 
 def source(dataset: Dataset, item_id: int) -> str:
     """The address of a picture, from :mod:`core.pictures`."""
+    return address(dataset.address(item_id))
+
+
+def address(path: str) -> str:
+    """The address of what the server has at a path."""
     base = (st.get_option("server.baseUrlPath") or "").strip("/")
-    path = dataset.address(item_id)
     return f"/{base}/{path}" if base else f"/{path}"

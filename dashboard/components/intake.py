@@ -8,6 +8,7 @@ import base64
 import binascii
 import hashlib
 import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,16 +16,16 @@ import streamlit as st
 from PIL import Image
 
 from core import fetch, images, settings
-from core.datasets import Dataset
 from core.errors import UserError
 from dashboard.components import gallery, state
+from dashboard.components.gallery import Tile
 
 _HERE = Path(__file__).parent
 _PICTURES = "live-pictures"
 _CURRENT = "live-current"
 _REFUSED = "live-refused"
 _MOST = 8
-_SAMPLES = 8
+SAMPLES = 8
 _paste = st.components.v2.component(
     "playground_paste",
     html='<button type="button" class="paste"></button>',
@@ -58,8 +59,13 @@ def choose(key: str) -> None:
     st.session_state[_CURRENT] = key
 
 
-def show(dataset: Dataset) -> None:
-    """The ways in, and what was refused."""
+def show(samples: Callable[[], None]) -> None:
+    """The ways in, and what was refused.
+
+    Parameters
+    ----------
+    samples : shows a few pictures to begin with.
+    """
     ways = ["Upload", "Address", "Paste", "Camera", "Sample"]
     st.session_state.setdefault("live-way", ways[0])
     way = st.segmented_control("How does your picture come in?", ways, key="live-way", required=True)
@@ -85,35 +91,23 @@ def show(dataset: Dataset) -> None:
         st.camera_input("Take a picture", key="live-camera", on_change=_photographed, width=480)
     elif current():
         # A page without any picture shows the samples anyway.
-        samples(dataset)
+        samples()
     for sentence in st.session_state.pop(_REFUSED, []):
         st.error(sentence, icon=":material/error:")
 
 
-def samples(dataset: Dataset) -> None:
-    """A few pictures of the dataset to begin with."""
-    step = max(1, len(dataset) // _SAMPLES)
-    gallery.show(
-        [
-            gallery.tile(dataset, i, title=dataset.items[i].title or dataset.items[i].label)
-            for i in range(step // 2, len(dataset), step)
-        ],
-        key="live-samples",
-        on_pick=lambda i: from_dataset(dataset, i),
-        size=88,
-        label="Sample pictures",
-    )
+def samples(tiles: Sequence[Tile], on_pick: Callable[[int], None]) -> None:
+    """A few pictures to begin with."""
+    gallery.show(tiles, key="live-samples", on_pick=on_pick, size=88, label="Sample pictures")
 
 
-def from_dataset(dataset: Dataset, item_id: int) -> None:
-    """Search with a picture of a dataset."""
-    item = dataset.items[item_id]
+def from_file(key: str, name: str, path: Callable[[], Path]) -> None:
+    """Search with a picture that the server has; ``path`` says where, or why it is not to be had."""
     try:
         started = time.perf_counter()
-        image = images.read(dataset.path(item_id))
-        _keep(Picture(f"{dataset.fingerprint}/{item_id}", item.title or item.label, image, _since(started)))
+        _keep(Picture(key, name, images.read(path()), _since(started)))
     except UserError as error:
-        _refuse(item.title, str(error))
+        _refuse(name, str(error))
 
 
 def _uploaded() -> None:

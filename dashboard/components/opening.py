@@ -5,7 +5,9 @@ from collections.abc import Callable, Sequence
 import streamlit as st
 
 from core.errors import UserError
-from dashboard.components import data, pickers, state
+from core.search.collection import Collection, labelled
+from dashboard.components import collected, data, pickers, state
+from dashboard.components.collected import Overview
 from dashboard.components.data import DatasetGrid
 from dashboard.components.state import Address
 
@@ -15,28 +17,38 @@ _MOST_TOLD = 8
 def page(
     draw: Callable[[Address, Sequence[str], DatasetGrid], None],
     otherwise: Callable[[DatasetGrid], None] = lambda grid: None,
+    collection: Callable[[Address, Sequence[str], Collection, Overview], None] | None = None,
 ) -> None:
     """Read the address and the experiments of its dataset, and draw the page with them.
 
     Parameters
     ----------
-    draw : given the address, the names of all datasets, and the grid, which has experiments.
+    draw : given the address, the names for :func:`pickers.dataset`, and the grid, which has experiments.
     otherwise : drawn below the sentence that says that a dataset has no experiments.
+    collection : draws the page with a collection that has pictures, where the page can show those too.
     """
     address = state.read()
-    names = data.dataset_names()
+    datasets = data.dataset_names()
+    collections = collected.names() if collection is not None else []
+    names = [*datasets, *(labelled.PREFIX + name for name in collections)]
     if not names:
         _how_to_begin(
             "There are no datasets here yet. This computes experiments on a folder of class-named folders:"
         )
         return
-    name = address.dataset(names)
+    if collection is not None:
+        chosen = address.collection(collections) or ("" if datasets else collections[0])
+        if chosen:
+            _collection(address, names, chosen, collection)
+            return
+    shows_no_collection = {} if collection is None else {state.COLLECTION: None}
+    name = address.dataset(datasets)
     try:
         grid = data.load(name)
     except UserError as error:
         pickers.dataset(names, name)
         st.error(state.plain(str(error)), icon=":material/error:")
-        state.write({"dataset": name})
+        state.write({"dataset": name} | shows_no_collection)
         return
     if grid.summaries:
         draw(address, names, grid)
@@ -46,8 +58,37 @@ def page(
         f"No experiments of {state.quoted(grid.dataset.title)} can be shown yet. This computes them:", name
     )
     tell(st.container(), address.notices, grid.notices)
-    state.write({"dataset": name})
+    state.write({"dataset": name} | shows_no_collection)
     otherwise(grid)
+
+
+def _collection(
+    address: Address,
+    names: Sequence[str],
+    name: str,
+    draw: Callable[[Address, Sequence[str], Collection, Overview], None],
+) -> None:
+    trouble = None
+    try:
+        opened, overview = collected.load(name)
+    except UserError as error:
+        trouble = str(error)
+    else:
+        if overview.images:
+            draw(address, names, opened, overview)
+            return
+    pickers.dataset(names, labelled.PREFIX + name)
+    if trouble is not None:
+        st.error(state.plain(trouble), icon=":material/error:")
+    else:
+        st.info(
+            f"There are no pictures in the collection {state.quoted(name)} yet. Add some on the page *Your images*, or so:",
+            icon=":material/hourglass_empty:",
+        )
+        st.code(f"python -m core collection add {name} FOLDER", language="bash")
+    collected.link(name)
+    tell(st.container(), address.notices, ())
+    state.write(state.collection_params(name))
 
 
 def number_of_neighbors(address: Address, most: int) -> int:

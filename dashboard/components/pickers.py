@@ -12,6 +12,7 @@ from typing import Any
 import streamlit as st
 
 from core.experiments.store import ModelRun, Summary
+from core.search.collection import labelled
 from dashboard.components import data, explain, state
 from dashboard.components.data import DatasetGrid
 
@@ -19,13 +20,28 @@ MIN_NEIGHBORS, MAX_NEIGHBORS, DEFAULT_NEIGHBORS = 5, 20, 10
 
 
 def dataset(names: Sequence[str], shown: str, width: int = 140) -> None:
-    """Choose a dataset; the configuration is kept as far as the other one has it."""
+    """Choose a dataset, or a collection where its name with :data:`labelled.PREFIX` is among the names.
+
+    The configuration is kept as far as another dataset has it.
+    """
+
+    def title(name: str) -> str:
+        collection = name.removeprefix(labelled.PREFIX)
+        return data.title(name) if collection == name else f"{collection} · your images"
 
     def chosen(name: str) -> None:
-        # The picture and what the gallery shows belong to the old dataset.
-        state.change(dataset=name, query=0, page=None, **{"class": None})
+        collection = name.removeprefix(labelled.PREFIX)
+        # The picture, the conditions and what the gallery shows belong to what was shown before.
+        gone = dict.fromkeys(("page", "class", "label", "where", state.COLLECTION))
+        if collection == name:
+            state.change(**gone | {"dataset": name, "query": 0})
+        else:
+            parts = dict.fromkeys(("dataset", "query", *state.PARTS))
+            state.change(**gone | parts | {state.COLLECTION: collection})
 
-    select("Dataset", names, shown, data.title, chosen, "dataset", explain.DATASET, width)
+    if any(name.startswith(labelled.PREFIX) for name in names):
+        width += 80
+    select("Dataset", names, shown, title, chosen, "dataset", explain.DATASET, width)
 
 
 def configuration(grid: DatasetGrid, shown: Summary, untrained: bool = False, suffix: str = "") -> None:

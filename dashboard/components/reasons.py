@@ -2,62 +2,75 @@
 
 import base64
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
 from html import escape
+from pathlib import Path
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
 from core import images
-from core.datasets import Dataset
 from core.errors import UserError
-from core.experiments.store import Configuration, Summary
+from core.experiments.store import Configuration
 from core.search import explain, shared
-from core.search.query import Answer
-from dashboard.components import gallery, heat, state
+from dashboard.components import heat, state
 
 _REMEMBERED = "live-activations"
 _MOST = 12
 _SIDE = 320
 
 
+@dataclass(frozen=True)
+class Result:
+    """A result to be explained.
+
+    key : tells it from all others; title, alt : its name, and what is to be seen; path : says where its file is, or raises a UserError.
+    """
+
+    key: Hashable
+    title: str
+    alt: str
+    path: Callable[[], Path]
+
+
 @st.fragment
-def show(dataset: Dataset, chosen: Summary, image: Image.Image, key: str, answer: Answer) -> None:
+def show(results: Sequence[Result], chosen: Configuration, image: Image.Image, key: str) -> None:
     """Choose a result and see the regions that count.
 
     Parameters
     ----------
+    results : nearest first.
     image : what was searched with; ``key`` tells it from other queries.
     """
     if not explain.applies(chosen.pooling, chosen.metric):
         st.info(
             f"The similarity can be taken apart into regions for avg and max pooling with the cosine distance, "
-            f"not for {chosen.pooling} with {chosen.metric}: choose those above to see them.",
+            f"not for {chosen.pooling} with {chosen.metric}.",
             icon=":material/info:",
         )
         return
-    ids = answer.ids.tolist()
-
-    def name(item: int) -> str:
-        return f"{ids.index(item) + 1} · {dataset.items[item].title or dataset.items[item].label}"
-
     with st.container(horizontal=True, vertical_alignment="bottom"):
         # Keyed by the results: a picker that outlived them would go on showing one of the old.
-        item = st.selectbox(
-            "Result", ids, format_func=name, key=f"live-reason-{'-'.join(map(str, ids))}", width=300
+        place = st.selectbox(
+            "Result",
+            range(len(results)),
+            format_func=lambda place: f"{place + 1} · {results[place].title}",
+            key=f"live-reason-{hash(tuple(result.key for result in results))}",
+            width=300,
         )
         opacity = st.slider("Strength of the colors", 0.0, 1.0, 0.55, 0.05, key="live-opacity", width=260)
-    engine, part = shared.engine(), chosen.configuration
+    engine, result = shared.engine(), results[place]
     try:
-        other = images.read(dataset.path(item))
-        mine = _remembered((key, part), lambda: engine.activation(image, chosen))
-        its = _remembered((dataset.fingerprint, item, part), lambda: engine.activation(other, chosen))
+        other = images.read(result.path())
+        mine = _remembered((key, chosen), lambda: engine.activation(image, chosen))
+        its = _remembered((result.key, chosen), lambda: engine.activation(other, chosen))
         shares = explain.regions(mine, its, chosen.pooling)
     except UserError as error:
         st.error(state.plain(str(error)), icon=":material/error:")
         return
-    captions = ("Your picture", f"Result {ids.index(item) + 1}: {gallery.alt(dataset.items[item])}")
+    captions = ("Your picture", f"Result {place + 1}: {result.alt}")
     figures = "".join(
         _figure(heat.overlay(picture, share, opacity), caption, _strongest(share))
         for picture, share, caption in zip((image, other), shares, captions, strict=True)
@@ -73,9 +86,9 @@ def show(dataset: Dataset, chosen: Summary, image: Image.Image, key: str, answer
     )
 
 
-def _remembered(key: tuple[str | int | Configuration, ...], make: Callable[[], np.ndarray]) -> np.ndarray:
+def _remembered(key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
     """An activation of this session, computed once: a moved slider asks for the same ones again."""
-    kept: dict[tuple, np.ndarray] = st.session_state.setdefault(_REMEMBERED, {})
+    kept: dict[Hashable, np.ndarray] = st.session_state.setdefault(_REMEMBERED, {})
     if key not in kept:
         kept[key] = make()
         while len(kept) > _MOST:

@@ -12,8 +12,11 @@ from dataclasses import dataclass, field
 import streamlit as st
 
 from core.experiments.store import Summary
+from core.search.collection import labelled
 
 PARTS = ("model", "weights", "layer", "pooling", "metric")
+# In an address: the name of a collection, where one is shown and not a dataset.
+COLLECTION = "collection"
 UNTRAINED = "untrained"
 _FIRST_DATASET = "objects200"
 _MEMORY = "_address"
@@ -55,9 +58,17 @@ class Address:
         return default
 
     def dataset(self, names: Sequence[str]) -> str:
-        """The dataset to show: the one asked for, or the first."""
+        """The dataset to show: the one asked for, or that made of the collection asked for, or the first."""
         default = _FIRST_DATASET if _FIRST_DATASET in names else names[0]
-        return self.choice("dataset", names, default)
+        made = labelled.name(self.asked.get(COLLECTION, ""))
+        return self.choice("dataset", names, made if made in names else default)
+
+    def collection(self, names: Sequence[str]) -> str | None:
+        """The collection to show; None where a dataset is to be shown."""
+        wanted = self.asked.get(COLLECTION)
+        if wanted is not None and wanted not in names:
+            self.notices.append(f"The collection {quoted(wanted)} does not exist here; this shows a dataset.")
+        return wanted if wanted in names else None
 
     def configuration(
         self, summaries: Sequence[Summary], suffix: str = "", default: Summary | None = None
@@ -113,7 +124,9 @@ def write(shown: Mapping[str, object]) -> None:
 
 
 def change(**values: object) -> None:
-    """Change some of what the address says, from a widget's callback; None removes an entry."""
+    """Change some of what the address says, from a widget's callback; None removes an entry, from what other pages go on with too."""
+    for key in [key for key, value in values.items() if value is None]:
+        st.session_state.get(_MEMORY, {}).pop(key, None)
     kept = {key: st.query_params[key] for key in st.query_params if key not in values}
     # In one go, so that it is one step back in the browser's history.
     st.query_params.from_dict(kept | {key: str(value) for key, value in values.items() if value is not None})
@@ -128,6 +141,11 @@ def query_params(configuration: Summary, **others: object) -> dict[str, str]:
     """The entries of an address that shows a configuration, such as for ``st.page_link``."""
     values = {"dataset": configuration.dataset} | {part: getattr(configuration, part) for part in PARTS}
     return values | {key: str(value) for key, value in others.items() if value is not None}
+
+
+def collection_params(name: str, **others: object) -> dict[str, str]:
+    """The entries of an address that shows a collection, on the pages that can: Your picture and Embeddings."""
+    return {COLLECTION: name} | {key: str(value) for key, value in others.items() if value is not None}
 
 
 def closest(summaries: Sequence[Summary], wanted: Mapping[str, str], like: Summary | None = None) -> Summary:

@@ -1,7 +1,5 @@
 """The live page: a reader's own picture, and what is nearest to it."""
 
-import json
-import shlex
 from collections.abc import Sequence
 from dataclasses import replace
 
@@ -10,11 +8,12 @@ import pandas as pd
 import streamlit as st
 
 from core.datasets import Dataset
-from core.errors import GridError, UserError
+from core.errors import GridError
 from core.experiments.store import Summary
 from core.search import query, shared
-from core.search.query import Answer, Box
+from core.search.query import Answer
 from dashboard.components import (
+    ask,
     data,
     explain,
     gallery,
@@ -23,58 +22,85 @@ from dashboard.components import (
     palette,
     pickers,
     reasons,
-    region,
     state,
     warmup,
 )
+from dashboard.components.ask import Question
 from dashboard.components.data import DatasetGrid
-from dashboard.components.intake import Picture
 from dashboard.components.state import Address
-
-_SIDE = 330
-_BOXES = "live-boxes"
-_LAST = "live-answer"
+from dashboard.views import live_collection
 
 
 def show() -> None:
     """The page from top to bottom."""
     st.title("Your picture")
-    st.markdown("Search a dataset with a picture of your own, and see what made the results similar.")
-    opening.page(_live)
+    st.markdown(
+        "Search a dataset, or your own images, with a picture of your own, and see what made the results similar."
+    )
+    opening.page(_live, collection=live_collection.show)
 
 
 def _live(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
+    dataset = grid.dataset
     usable = _usable(grid)
     if not usable.summaries:
-        pickers.dataset(names, grid.dataset.name)
+        pickers.dataset(names, dataset.name)
         st.info(_nothing_to_search_under(grid), icon=":material/info:")
         opening.tell(st.container(), address.notices, grid.notices)
-        state.write({"dataset": grid.dataset.name})
+        state.write({"dataset": dataset.name, state.COLLECTION: None})
         return
     best = usable.summaries[0]
     chosen = address.configuration(usable.summaries, default=best)
-    k = opening.number_of_neighbors(address, min(pickers.MAX_NEIGHBORS, len(grid.dataset)))
+    k = opening.number_of_neighbors(address, min(pickers.MAX_NEIGHBORS, len(dataset)))
     untrained = address.choice("untrained", ("1", "0"), "0") == "1"
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
-        pickers.dataset(names, grid.dataset.name)
+        pickers.dataset(names, dataset.name)
         pickers.configuration(usable, chosen, untrained)
         pickers.neighbors(k)
     st.caption(_why(usable, chosen, best))
-    loading = warmup.start(grid.dataset, chosen.configuration)
+    loading = warmup.start(dataset, chosen.configuration)
     notices = st.container()
-    intake.show(grid.dataset)
+    intake.show(lambda: _samples(dataset))
     picture = intake.current()
     if picture is None:
         st.info(
             "Nothing to search with yet: bring a picture of your own, or begin with one of these.",
             icon=":material/add_photo_alternate:",
         )
-        intake.samples(grid.dataset)
+        _samples(dataset)
     else:
-        _queries(picture)
-        _search(usable, chosen, picture, k, loading)
+        answered = ask.show(
+            picture,
+            loading,
+            usable.run(chosen).about.title,
+            (dataset.fingerprint, chosen.configuration, k),
+            lambda question: query.answer(shared.engine(), dataset, chosen, picture.image, k, question.box),
+            lambda question, answer: _results(dataset, question, answer),
+        )
+        if answered is not None:
+            _more(usable, chosen, *answered)
     opening.tell(notices, address.notices, grid.notices)
-    state.write(state.query_params(chosen, k=k) | {"untrained": 1 if untrained else None})
+    state.write(
+        state.query_params(chosen, k=k) | {"untrained": 1 if untrained else None, state.COLLECTION: None}
+    )
+
+
+def _samples(dataset: Dataset) -> None:
+    step = max(1, len(dataset) // intake.SAMPLES)
+    intake.samples(
+        [
+            gallery.tile(dataset, i, title=dataset.items[i].title or dataset.items[i].label)
+            for i in range(step // 2, len(dataset), step)
+        ],
+        lambda item: _search_with(dataset, item),
+    )
+
+
+def _search_with(dataset: Dataset, item_id: int) -> None:
+    item = dataset.items[item_id]
+    intake.from_file(
+        f"{dataset.fingerprint}/{item_id}", item.title or item.label, lambda: dataset.path(item_id)
+    )
 
 
 def _nothing_to_search_under(grid: DatasetGrid) -> str:
@@ -112,64 +138,7 @@ def _why(grid: DatasetGrid, chosen: Summary, best: Summary) -> str:
     )
 
 
-def _queries(picture: Picture) -> None:
-    """Switch between the pictures that came in."""
-    kept = list(intake.pictures().values())
-    if len(kept) < 2:
-        return
-    st.session_state["live-query"] = picture.key
-    st.pills(
-        "Search with",
-        [one.key for one in kept],
-        format_func=lambda key: state.plain(intake.pictures()[key].name[:40]),
-        key="live-query",
-        on_change=lambda: intake.choose(st.session_state["live-query"] or picture.key),
-    )
-
-
-def _search(grid: DatasetGrid, chosen: Summary, picture: Picture, k: int, loading: warmup.Warmup) -> None:
-    boxes: dict[str, Box] = st.session_state.setdefault(_BOXES, {})
-    box = boxes.get(picture.key, region.WHOLE)
-    outer = st.container(horizontal=True, gap="medium", key="search")
-    with outer.container(width=_SIDE, key="search-query"):
-        st.header("Your picture")
-        region.show(
-            picture.image,
-            f"Your picture {picture.name}",
-            box,
-            lambda drawn: boxes.update({picture.key: drawn}),
-            "live-region",
-        )
-        st.caption("Draw a frame to search with a region; drag it, or use the arrow keys.")
-        if box != region.WHOLE:
-            st.button("Search with the whole picture", on_click=lambda: boxes.pop(picture.key, None))
-    with outer.container(key="search-results"):
-        if not loading.wait(0.3):
-            warmup.watch(loading, grid.run(chosen).about.title)
-            return
-        if loading.error:
-            st.error(state.plain(loading.error), icon=":material/error:")
-            return
-        try:
-            answer = _answer(grid.dataset, chosen, picture, k, box)
-        except UserError as error:
-            st.error(state.plain(str(error)), icon=":material/error:")
-            return
-        _results(grid.dataset, picture, answer)
-    _more(grid, chosen, picture, box, answer)
-
-
-def _answer(dataset: Dataset, chosen: Summary, picture: Picture, k: int, box: Box) -> Answer:
-    """The answer; the last one again when only what is told about it changes."""
-    asked = (dataset.fingerprint, chosen.configuration, picture.key, k, box)
-    last = st.session_state.get(_LAST)
-    if last is None or last[0] != asked:
-        found = query.answer(shared.engine(), dataset, chosen, picture.image, k, box)
-        last = st.session_state[_LAST] = (asked, found)
-    return last[1]
-
-
-def _results(dataset: Dataset, picture: Picture, answer: Answer) -> None:
+def _results(dataset: Dataset, question: Question, answer: Answer) -> None:
     st.header(f"The {len(answer.ids)} nearest")
     votes = " · ".join(f"**{state.plain(vote.label)}** {vote.count}" for vote in answer.votes)
     st.markdown(f"They vote: {votes}")
@@ -184,24 +153,22 @@ def _results(dataset: Dataset, picture: Picture, answer: Answer) -> None:
             for rank, (item, distance) in enumerate(zip(answer.ids, answer.distances, strict=True), 1)
         ],
         key="live-results",
-        on_pick=lambda item: intake.from_dataset(dataset, item),
+        on_pick=lambda item: _search_with(dataset, item),
         columns=5,
         label="Pictures of the dataset, nearest first",
-        announce=f"{len(answer.ids)} results for {picture.name}",
+        announce=f"{len(answer.ids)} results for {question.picture.name}",
     )
-    st.caption(
-        f"Decoding {picture.decode_ms:.0f} ms · features {answer.features_ms:.0f} ms · search {answer.search_ms:.2f} ms. "
-        "Click a result to search with it."
-    )
+    ask.times(question.picture, answer.features_ms, answer.search_ms)
 
 
-def _more(grid: DatasetGrid, chosen: Summary, picture: Picture, box: Box, answer: Answer) -> None:
+def _more(grid: DatasetGrid, chosen: Summary, question: Question, answer: Answer) -> None:
+    dataset = grid.dataset
     table = pd.DataFrame(
         {
             "rank": range(1, len(answer.ids) + 1),
             "id": answer.ids,
-            "label": [grid.dataset.items[i].label for i in answer.ids],
-            "title": [grid.dataset.items[i].title for i in answer.ids],
+            "label": [dataset.items[i].label for i in answer.ids],
+            "title": [dataset.items[i].title for i in answer.ids],
             "distance": answer.distances,
         }
     )
@@ -216,11 +183,27 @@ def _more(grid: DatasetGrid, chosen: Summary, picture: Picture, box: Box, answer
     st.session_state.setdefault("live-part", parts[0])
     part = st.segmented_control("More about this search", parts, key="live-part", required=True)
     if part == parts[0]:
-        reasons.show(grid.dataset, chosen, query.crop(picture.image, box), f"{picture.key}{box}", answer)
+        reasons.show(
+            [_reason(dataset, item) for item in answer.ids.tolist()],
+            chosen.configuration,
+            query.crop(question.picture.image, question.box),
+            question.key,
+        )
     elif part == parts[1]:
         _place(grid, chosen, answer)
     else:
-        _snippet(grid.dataset, chosen, box, len(answer.ids))
+        fields = {part: getattr(chosen, part) for part in ("dataset", *state.PARTS)}
+        ask.snippet([*fields.items(), ("k", str(len(answer.ids)))], question.box)
+
+
+def _reason(dataset: Dataset, item: int) -> reasons.Result:
+    about = dataset.items[item]
+    return reasons.Result(
+        (dataset.fingerprint, item),
+        about.title or about.label,
+        gallery.alt(about),
+        lambda: dataset.path(item),
+    )
 
 
 def _place(grid: DatasetGrid, chosen: Summary, answer: Answer) -> None:
@@ -275,26 +258,6 @@ def _place(grid: DatasetGrid, chosen: Summary, answer: Answer) -> None:
     st.caption(
         f"The star stands at the mean place of the {len(near)} nearest pictures, the nearer ones counting for more. "
         "It is not a projection of the picture itself."
-    )
-
-
-def _snippet(dataset: Dataset, chosen: Summary, box: Box, k: int) -> None:
-    fields = {"dataset": dataset.name} | {part: getattr(chosen, part) for part in state.PARTS} | {"k": str(k)}
-    if box != region.WHOLE:
-        fields["crop"] = ",".join(f"{share:g}" for share in box)
-    address = f"{(st.context.url or 'http://127.0.0.1:8501').split('?')[0].removesuffix('/live').rstrip('/')}/api/v1/search"
-    words = " \\\n  ".join(f"-F {shlex.quote(f'{name}={value}')}" for name, value in fields.items())
-    st.code(f"curl -F image=@picture.jpg \\\n  {words} \\\n  {address}", language="bash")
-    lines = "".join(f"        {json.dumps(name)}: {json.dumps(value)},\n" for name, value in fields.items())
-    st.code(
-        "import requests\n\n"
-        "answer = requests.post(\n"
-        f'    "{address}",\n'
-        '    files={"image": open("picture.jpg", "rb")},\n'
-        f"    data={{\n{lines}    }},\n"
-        ")\n"
-        'print(answer.json()["results"])',
-        language="python",
     )
 
 

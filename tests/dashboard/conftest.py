@@ -3,7 +3,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -116,14 +116,12 @@ def own_grid_dir(made_grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.fixture
-def collections_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Where collections lie, with an engine of its own."""
+def collections_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where collections lie."""
     monkeypatch.setattr(settings, "COLLECTIONS_DIR", tmp_path / "collections")
     monkeypatch.setattr(settings, "CATALOG_URL", None)
     monkeypatch.setattr(settings, "IMAGE_ROOT", None)
-    shared.engine.cache_clear()
-    yield settings.COLLECTIONS_DIR
-    shared.engine.cache_clear()
+    return settings.COLLECTIONS_DIR
 
 
 @pytest.fixture

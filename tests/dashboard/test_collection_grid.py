@@ -6,7 +6,6 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import jobs, settings
-from core.search import shared
 from core.search.collection import Collection
 from dashboard.components import collection_grid
 from tests.dashboard.test_compare_page import words
@@ -61,7 +60,6 @@ def test_it_runs_in_the_background_and_its_results_stand_on_the_pages(pets, grid
 
     pets.add([draw(photos / "dog" / "f.png", 7)])
     pets.add([str(photos)])
-    shared.engine.cache_clear()
     shown = page().run()
     assert "has changed since" in shown.warning[0].value
     assert [button.label for button in shown.button][-1] == "Run the grid"

@@ -5,6 +5,21 @@ from dashboard.components import state
 from dashboard.components.state import Address
 
 
+@pytest.mark.parametrize("name", ["../x", "none", "pets/../pets", "PETS", "<b>", ""])
+def test_only_collections_that_are_there_are_shown(name):
+    address = Address({"collection": name})
+    assert address.collection(["pets"]) is None
+    assert "does not exist here" in address.notices[0]
+
+
+def test_a_collection_is_shown_or_the_dataset_made_of_it():
+    address = Address({"collection": "pets"})
+    assert address.collection(["cats", "pets"]) == "pets"
+    assert address.dataset(["collection-pets", "objects200"]) == "collection-pets"
+    assert address.dataset(["objects200"]) == "objects200"
+    assert address.notices == []
+
+
 def summary(model="net", weights="imagenet", depth=1, pooling="avg", metric="cosine", score=50.0) -> Summary:
     return Summary(
         "drawings", model, weights, f"{model}-{depth}", depth, pooling, metric, 8, score, score, score / 100

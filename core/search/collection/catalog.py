@@ -18,7 +18,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
-from core.errors import CollectionError
+from core.errors import CollectionError, ConditionError
 
 INDEXED, FAILED, REMOVED = "indexed", "failed", "removed"
 # SQLite allows 32,766 parameters in a statement; fewer are as fast.
@@ -319,6 +319,17 @@ _CONDITION = re.compile(r"\s*([^=<>!]+?)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*", re.DOTA
 _TEXT_COLUMNS = {"label": images.c.label, "path": images.c.path, "hash": images.c.hash}
 
 
+def parts_of_condition(text: str) -> tuple[str, str, str]:
+    """Name, sign and value of a filter; raises ConditionError when it has not these parts."""
+    parts = _CONDITION.fullmatch(text)
+    if parts is None:
+        raise ConditionError(
+            f"The filter {text!r} can't be understood; write for example label=cat or 'price<20'."
+        )
+    name, sign, value = parts.groups()
+    return name, sign, value
+
+
 def condition(text: str, dialect: str) -> sa.ColumnElement[bool]:
     """A filter such as ``label=cat`` or ``price<20`` as an expression with bound parameters.
 
@@ -327,21 +338,16 @@ def condition(text: str, dialect: str) -> sa.ColumnElement[bool]:
 
     Raises
     ------
-    CollectionError : it can't be understood.
+    ConditionError : it can't be understood.
     """
-    parts = _CONDITION.fullmatch(text)
-    if parts is None:
-        raise CollectionError(
-            f"The filter {text!r} can't be understood; write for example label=cat or 'price<20'."
-        )
-    name, sign, value = parts.groups()
+    name, sign, value = parts_of_condition(text)
     compare = _OPERATORS[sign]
     number = _number(value)
     if name in _TEXT_COLUMNS:
         return compare(_TEXT_COLUMNS[name], value)
     if name == "size":
         if number is None:
-            raise CollectionError(
+            raise ConditionError(
                 f"The filter {text!r} compares the size in bytes with something not a number."
             )
         return compare(images.c.size, number)

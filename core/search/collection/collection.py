@@ -239,6 +239,12 @@ class Collection:
         with self._catalog.reading() as connection:
             return _state(connection)
 
+    @property
+    def source_paths(self) -> tuple[str, ...]:
+        """The remembered sources: absolute paths, patterns and URLs."""
+        with self._catalog.reading() as connection:
+            return tuple(entry["path"] for entry in catalog.get_fact(connection, "sources") or [])
+
     def search(
         self, pictures: Sequence[Image.Image], k: int = 10, where: Sequence[str] = ()
     ) -> list[list[Hit]]:

@@ -55,6 +55,13 @@ def check(about: About) -> None:
         )
 
 
+def weights_slug(about: About) -> str:
+    """The weights of a collection as experiments name theirs, without the path of a file."""
+    if about.weights in (weights.IMAGENET, weights.UNTRAINED):
+        return about.weights
+    return f"file-{about.weights_fingerprint[:8]}"
+
+
 def load(about: About) -> ModelEmbedder:
     """The model of a collection, which loads TensorFlow; raises as :func:`check`."""
     check(about)

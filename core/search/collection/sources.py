@@ -9,7 +9,7 @@ folders, symbolic links in circles, paths outside the folder that the settings a
 import glob
 import itertools
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -130,6 +130,16 @@ def title(path: str, metadata: Mapping[str, Any]) -> str:
     if files.uploaded(path) and isinstance(given, str) and given:
         return given
     return path.rstrip("/").rpartition("/")[2] or path
+
+
+def told_path(path: str, metadata: Mapping[str, Any], sources: Sequence[str]) -> str:
+    """A stored path as others are told of it: without what lies above the folder among the sources that it came from."""
+    if is_url(path):
+        return path
+    folder = max((one for one in sources if path.startswith(f"{one.rstrip('/')}/")), key=len, default=None)
+    if folder is None or files.uploaded(path):
+        return title(path, metadata)
+    return os.path.relpath(path, os.path.dirname(folder.rstrip("/")))
 
 
 def is_url(text: str) -> bool:

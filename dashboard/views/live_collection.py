@@ -1,0 +1,223 @@
+"""The live page on a collection: its configuration is given, what may be found can be narrowed."""
+
+import json
+from collections.abc import Sequence
+
+import pandas as pd
+import streamlit as st
+
+from core.models import weights
+from core.search import query
+from core.search.collection import Collection, labelled, sources
+from core.search.query import CollectionAnswer
+from dashboard.components import ask, collected, explain, intake, opening, pickers, reasons, state, warmup
+from dashboard.components import gallery as galleries
+from dashboard.components.ask import Question
+from dashboard.components.collected import Overview
+from dashboard.components.state import Address
+
+_MOST_CONDITIONS, _LONGEST_CONDITION = 10, 200
+_WHERE = (
+    "Only pictures that fulfil all of these are found. A condition compares one of the metadata, `label` or `size` (in bytes) with "
+    "a value: `price<20`, `year>=2010`, `camera!=X100`. Pictures without the name are left out."
+)
+
+
+def show(address: Address, names: Sequence[str], collection: Collection, overview: Overview) -> None:
+    """The page below its title."""
+    name = overview.about.name
+    most = min(pickers.MAX_NEIGHBORS, overview.images)
+    k = opening.number_of_neighbors(address, most)
+    label = address.choice("label", ("", *overview.labels), "", shown="all labels")
+    conditions = _conditions(address)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
+        pickers.dataset(names, labelled.PREFIX + name)
+        if overview.labels:
+            _label(overview, label)
+        _where(conditions)
+        pickers.neighbors(k, most)
+    st.caption(overview.describe(), width="stretch")
+    loading = warmup.start_collection(collection)
+    notices = st.container()
+    intake.show(lambda: _samples(collection))
+    picture = intake.current()
+    if picture is None:
+        st.info(
+            "Nothing to search with yet: bring a picture of your own, or begin with one of these.",
+            icon=":material/add_photo_alternate:",
+        )
+        _samples(collection)
+    else:
+        where = ([f"label={label}"] if label else []) + conditions
+        answered = ask.show(
+            picture,
+            loading,
+            overview.about.model,
+            (overview.about.uuid, overview.version, k, *where),
+            lambda question: query.answer_from_collection(collection, picture.image, k, question.box, where),
+            lambda question, answer: _results(collection, overview, question, answer, bool(where)),
+        )
+        if answered is not None and answered[1].hits:
+            _more(collection, overview, k, where, *answered)
+    opening.tell(notices, address.notices, ())
+    state.write(
+        state.collection_params(name, k=k)
+        | {"label": label or None, "where": "\n".join(conditions) or None, "untrained": None}
+    )
+
+
+def _conditions(address: Address) -> list[str]:
+    """What the address asks for, a line each."""
+    asked = [line.strip() for line in address.asked.get("where", "").split("\n")]
+    usable = [line for line in dict.fromkeys(asked) if 0 < len(line) <= _LONGEST_CONDITION][:_MOST_CONDITIONS]
+    if len(usable) < len({line for line in asked if line}):
+        address.notices.append(
+            f"Conditions may be {_MOST_CONDITIONS}, of at most {_LONGEST_CONDITION} characters each; the others are left out."
+        )
+    return usable
+
+
+def _label(overview: Overview, shown: str) -> None:
+    st.session_state["pick-label"] = shown
+    st.selectbox(
+        "Label",
+        ("", *overview.labels),
+        format_func=lambda label: f"{label} · {overview.labels[label]:,}" if label else "All labels",
+        key="pick-label",
+        on_change=lambda: state.change(label=st.session_state["pick-label"] or None),
+        help="Only pictures with this label are found.",
+        width=200,
+    )
+
+
+def _where(shown: Sequence[str]) -> None:
+    st.session_state["pick-where"] = list(shown)
+    st.multiselect(
+        "Conditions",
+        list(shown),
+        key="pick-where",
+        accept_new_options=True,
+        max_selections=_MOST_CONDITIONS,
+        placeholder="such as price<20",
+        on_change=lambda: state.change(where="\n".join(st.session_state["pick-where"]) or None),
+        help=_WHERE,
+        width=300,
+    )
+
+
+def _samples(collection: Collection) -> None:
+    images = {image.id: image for image in collected.sample(collection, intake.SAMPLES)}
+    intake.samples(
+        [
+            collected.tile(collection, image, title=sources.title(image.path, image.metadata))
+            for image in images.values()
+        ],
+        lambda image_id: _search_with(
+            collection, images[image_id].hash, images[image_id].path, images[image_id].metadata
+        ),
+    )
+
+
+def _search_with(collection: Collection, content: str | None, path: str, metadata: dict) -> None:
+    intake.from_file(content or path, sources.title(path, metadata), lambda: collection.file(path))
+
+
+def _results(
+    collection: Collection, overview: Overview, question: Question, answer: CollectionAnswer, narrowed: bool
+) -> None:
+    hits = {hit.id: hit for hit in answer.hits}
+    st.header(f"The {len(hits)} nearest")
+    if not hits:
+        st.info(
+            "No picture of the collection fulfils the conditions." if narrowed else "Nothing was found.",
+            icon=":material/filter_alt_off:",
+        )
+        return
+    if answer.votes:
+        votes = " · ".join(f"**{state.plain(vote.label)}** {vote.count}" for vote in answer.votes)
+        st.markdown(f"They vote: {votes}")
+    tiles = [
+        collected.tile(
+            collection,
+            hit,
+            rank=rank,
+            lines=(
+                *_told(overview, hit.path, hit.metadata, hit.label),
+                f"distance {explain.distance(hit.distance)}",
+                *([f"and {len(hit.also)} more of the same content"] if hit.also else []),
+            ),
+        )
+        for rank, hit in enumerate(answer.hits, 1)
+    ]
+    galleries.show(
+        tiles,
+        key="live-results",
+        on_pick=lambda item: _search_with(collection, hits[item].hash, hits[item].path, hits[item].metadata),
+        columns=5,
+        label="Pictures of the collection, nearest first",
+        announce=f"{len(hits)} results for {question.picture.name}",
+    )
+    ask.times(question.picture, answer.features_ms, answer.search_ms)
+
+
+def _told(overview: Overview, path: str, metadata: dict, label: str | None) -> list[str]:
+    """Where a picture came from, unless its title says so, and its metadata."""
+    facts = [f"{key}: {value}" for key, value in metadata.items() if key != sources.NAME]
+    return ([sources.told_path(path, metadata, overview.sources)] if label else []) + facts[:4]
+
+
+def _more(
+    collection: Collection,
+    overview: Overview,
+    k: int,
+    where: Sequence[str],
+    question: Question,
+    answer: CollectionAnswer,
+) -> None:
+    table = pd.DataFrame(
+        [
+            {
+                "rank": rank,
+                "id": hit.id,
+                "label": hit.label,
+                "path": sources.told_path(hit.path, hit.metadata, overview.sources),
+                "metadata": json.dumps(hit.metadata, ensure_ascii=False),
+                "distance": hit.distance,
+            }
+            for rank, hit in enumerate(answer.hits, 1)
+        ]
+    )
+    st.download_button(
+        "Download the results (CSV)",
+        table.to_csv(index=False),
+        "results.csv",
+        "text/csv",
+        icon=":material/download:",
+    )
+    parts = ["Why these?", "Use the API"]
+    if st.session_state.get("live-part") not in parts:
+        st.session_state["live-part"] = parts[0]
+    part = st.segmented_control("More about this search", parts, key="live-part", required=True)
+    if part == parts[1]:
+        fields = {state.COLLECTION: overview.about.name, "k": str(k)}
+        ask.snippet([*fields.items(), *(("where", one) for one in where)], question.box)
+    elif overview.about.weights not in (weights.IMAGENET, weights.UNTRAINED):
+        st.info(
+            "The regions that made pictures similar can't be shown for weights of your own.",
+            icon=":material/info:",
+        )
+    else:
+        reasons.show(
+            [
+                reasons.Result(
+                    hit.hash,
+                    sources.title(hit.path, hit.metadata),
+                    sources.title(hit.path, hit.metadata),
+                    lambda path=hit.path: collection.file(path),
+                )
+                for hit in answer.hits
+            ],
+            overview.configuration,
+            query.crop(question.picture.image, question.box),
+            question.key,
+        )
