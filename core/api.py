@@ -15,21 +15,32 @@ import anyio
 from fastapi import FastAPI, Query, Request
 from fastapi.exceptions import RequestValidationError
 from fastapi.responses import HTMLResponse, JSONResponse, Response
+from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.routing import Mount
 
-from core import fetch, images, settings
+from core import fetch, images, pictures, settings
 from core.api_docs import PAGE
 from core.datasets import Dataset
-from core.errors import GridError, ImageError, UnknownNameError, UserError, WeightsError
+from core.errors import (
+    CollectionError,
+    ConditionError,
+    GridError,
+    ImageError,
+    UnknownNameError,
+    UserError,
+    WeightsError,
+)
 from core.experiments.store import Configuration, Summary
 from core.models import weights, zoo
 from core.search import query, shared
+from core.search.collection import Collection, embedder, names, sources
 from core.search.engine import Engine
 
 MAX_NEIGHBORS = 100
+MAX_CONDITIONS, MAX_CONDITION = 10, 200
 _MULTIPART, _JSON = "multipart/form-data", "application/json"
 # A form has a little more than the picture.
 _FORM_BYTES = 100_000
@@ -42,6 +53,14 @@ class SearchRequest(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     dataset: str = "objects200"
+    collection: str | None = Field(
+        None, description="search this collection, which has one configuration, and not a dataset"
+    )
+    where: list[Annotated[str, Field(max_length=MAX_CONDITION)]] = Field(
+        [],
+        max_length=MAX_CONDITIONS,
+        description="conditions that pictures of the collection must fulfil, such as label=cat or price<20; the field may be repeated",
+    )
     model: str | None = None
     weights: str | None = None
     layer: str | None = None
@@ -96,6 +115,32 @@ class SearchAnswer(BaseModel):
     vector: list[float] | None = None
 
 
+class CollectionFound(BaseModel):
+    """One of the nearest images of a collection.
+
+    path : without what lies above the folder that was added, of an upload the name that it was sent with; picture : left out where
+    its file can't be shown.
+    """
+
+    id: int
+    label: str | None
+    path: str
+    metadata: dict[str, Any]
+    distance: float
+    picture: str | None
+
+
+class CollectionSearchAnswer(BaseModel):
+    """The nearest images of a collection, nearest first."""
+
+    collection: str
+    configuration: dict[str, str]
+    results: list[CollectionFound]
+    votes: list[LabelVote]
+    milliseconds: Times
+    vector: list[float] | None = None
+
+
 def routes(base_path: str = "") -> list[Mount]:
     """The API as a route to mount, below the server's base path."""
     base = base_path.strip("/")
@@ -114,7 +159,8 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared.engine) -> Fa
     app = FastAPI(
         title="Embedding Playground",
         version="1",
-        description="Search a dataset with a picture, under a model, layer, pooling and metric of choice.",
+        description="Search a dataset with a picture, under a model, layer, pooling and metric of choice, or a collection under "
+        "its own.",
         docs_url=None,
         redoc_url=None,
         openapi_url="/openapi.json",
@@ -141,6 +187,21 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared.engine) -> Fa
             found.append({"name": name, "title": one.title, "images": len(one), "classes": list(one.classes)})
         return found
 
+    @app.get("/v1/collections", summary="The collections that can be searched")
+    def collections() -> list[dict[str, Any]]:
+        found = []
+        for name in names():
+            try:
+                collection = engine().collection(name)
+                info = collection.info()
+                configuration = _collection_parts(collection)
+            except UserError:
+                continue
+            found.append(
+                {"name": name, "images": info.images, "labels": info.labels, "configuration": configuration}
+            )
+        return found
+
     @app.get("/v1/models", summary="The models, their layers, and whether their ImageNet weights are here")
     def models() -> list[dict[str, Any]]:
         return [_describe(model) for model in zoo.MODELS.values()]
@@ -158,17 +219,16 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared.engine) -> Fa
 
     @app.post(
         "/v1/search",
-        summary="The images of a dataset that are nearest to a picture",
-        response_model=SearchAnswer,
+        summary="The images of a dataset or collection that are nearest to a picture",
+        response_model=SearchAnswer | CollectionSearchAnswer,
         response_model_exclude_none=True,
         openapi_extra={"requestBody": _request_body()},
     )
     async def search(request: Request) -> Response:
         asked, data = await _read(request)
         with gate:
-            answer = await anyio.to_thread.run_sync(
-                _search, engine(), asked, data, prefix, limiter=gate.limiter
-            )
+            work = _search if asked.collection is None else _search_collection
+            answer = await anyio.to_thread.run_sync(work, engine(), asked, data, prefix, limiter=gate.limiter)
         return JSONResponse(answer.model_dump(exclude_none=True))
 
     app.add_exception_handler(UserError, _user_error)
@@ -204,13 +264,13 @@ class _Gate:
 
 
 def _search(engine: Engine, asked: SearchRequest, data: bytes | None, prefix: str) -> SearchAnswer:
+    if asked.where:
+        raise ConditionError(
+            "Only collections can be searched with conditions; name one, or leave out where."
+        )
     dataset = engine.dataset(asked.dataset)
     configuration = _configuration(engine, dataset, asked)
-    if isinstance(asked, UrlSearchRequest):
-        data = fetch.fetch_image(asked.url)
-    started = time.perf_counter()
-    picture = images.decode_guarded(data or b"")
-    decode_ms = (time.perf_counter() - started) * 1000
+    picture, decode_ms = _picture(asked, data)
     answer = query.answer(engine, dataset, configuration, picture, asked.k, asked.crop)
     return SearchAnswer(
         dataset=dataset.name,
@@ -229,6 +289,55 @@ def _search(engine: Engine, asked: SearchRequest, data: bytes | None, prefix: st
         milliseconds=Times(decode=decode_ms, features=answer.features_ms, search=answer.search_ms),
         vector=answer.vector.tolist() if asked.vector else None,
     )
+
+
+def _search_collection(
+    engine: Engine, asked: SearchRequest, data: bytes | None, prefix: str
+) -> CollectionSearchAnswer:
+    given = sorted({"dataset", *_PARTS} & asked.model_fields_set)
+    if given:
+        raise UserError(f"A collection has one configuration and no dataset; leave out {', '.join(given)}.")
+    name = asked.collection or ""
+    collection = engine.collection(name)
+    picture, decode_ms = _picture(asked, data)
+    answer = query.answer_from_collection(collection, picture, asked.k, asked.crop, asked.where)
+    named = collection.source_paths
+    return CollectionSearchAnswer(
+        collection=name,
+        configuration=_collection_parts(collection),
+        results=[
+            CollectionFound(
+                id=hit.id,
+                label=hit.label,
+                path=sources.told_path(hit.path, hit.metadata, named),
+                metadata=hit.metadata,
+                distance=hit.distance,
+                picture=f"{prefix}/{pictures.collection_address(name, hit.id, hit.hash)}"
+                if collection.has_file(hit.path)
+                else None,
+            )
+            for hit in answer.hits
+        ],
+        votes=[LabelVote(label=vote.label, count=vote.count) for vote in answer.votes],
+        milliseconds=Times(decode=decode_ms, features=answer.features_ms, search=answer.search_ms),
+        vector=answer.vector.tolist() if asked.vector else None,
+    )
+
+
+def _picture(asked: SearchRequest, data: bytes | None) -> tuple[Image.Image, float]:
+    """What is searched with, and the milliseconds that decoding it took."""
+    if isinstance(asked, UrlSearchRequest):
+        data = fetch.fetch_image(asked.url)
+    started = time.perf_counter()
+    picture = images.decode_guarded(data or b"")
+    return picture, (time.perf_counter() - started) * 1000
+
+
+def _collection_parts(collection: Collection) -> dict[str, str]:
+    about = collection.about
+    # The weights without the path of a file.
+    values = (about.model, embedder.weights_slug(about), about.layer, about.pooling, collection.state.metric)
+    return dict(zip(_PARTS, values, strict=True))
 
 
 def _configuration(engine: Engine, dataset: Dataset, asked: SearchRequest) -> Configuration:
@@ -289,11 +398,13 @@ async def _read(request: Request) -> tuple[SearchRequest, bytes | None]:
     request = Request(request.scope, _limited(request.receive, limit))
     if kind == _JSON:
         return UrlSearchRequest.model_validate_json(await request.body() or b"null"), None
-    async with request.form(max_files=1, max_fields=20) as form:
+    async with request.form(max_files=1, max_fields=20 + MAX_CONDITIONS) as form:
         fields: dict[str, Any] = {name: value for name, value in form.multi_items() if isinstance(value, str)}
         picture = form.get("image")
         if not isinstance(picture, UploadFile):
             raise HTTPException(HTTPStatus.UNPROCESSABLE_ENTITY, "The field image must hold a file.")
+        if conditions := [value for value in form.getlist("where") if isinstance(value, str)]:
+            fields["where"] = conditions
         if "crop" in fields:
             fields["crop"] = tuple(fields["crop"].split(","))
         return SearchRequest.model_validate(fields), await picture.read()
@@ -336,11 +447,13 @@ def _problem(
 
 async def _user_error(request: Request, error: Exception) -> Response:
     status = HTTPStatus.UNPROCESSABLE_ENTITY
-    if isinstance(error, UnknownNameError) and error.kind == "dataset":
+    if isinstance(error, UnknownNameError) and error.kind in ("dataset", "collection"):
         status = HTTPStatus.NOT_FOUND
     elif isinstance(error, ImageError | fetch.FetchError):
         status = HTTPStatus.BAD_REQUEST
-    elif isinstance(error, WeightsError | GridError):
+    elif isinstance(error, WeightsError | GridError | CollectionError) and not isinstance(
+        error, ConditionError
+    ):
         status = HTTPStatus.SERVICE_UNAVAILABLE
     sentence = str(error)
     return _problem(request, status, sentence[:1].upper() + sentence[1:])

@@ -4,11 +4,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import streamlit as st
 
-from core import settings
+from core import pictures, settings
 from core.errors import CollectionError
 from core.experiments.store import Configuration
 from core.models import zoo
@@ -102,7 +101,7 @@ def tile(collection: Collection, image: Any, **about: Any) -> Tile:
 
 def picture(collection: str, image_id: int, content: str | None) -> str:
     """The address of the picture of a stored image, from :mod:`core.pictures`."""
-    return gallery.address(f"collections/{quote(collection, safe='')}/{image_id}?v={(content or '')[:12]}")
+    return gallery.address(pictures.collection_address(collection, image_id, content))
 
 
 def sample(collection: Collection, most: int) -> list[Any]:

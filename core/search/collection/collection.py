@@ -231,6 +231,13 @@ class Collection:
             raise CollectionError("The file of this picture is gone; it was there when it was added.")
         return Path(path)
 
+    def has_file(self, path: str) -> bool:
+        """Whether :meth:`file` has one."""
+        try:
+            return bool(self.file(path))
+        except CollectionError:
+            return False
+
     # Reading
 
     @property

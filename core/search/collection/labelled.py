@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core import datasets
 from core.datasets import Dataset, Item
-from core.errors import CollectionError, DatasetError
+from core.errors import DatasetError
 from core.search.collection.collection import Collection
 from core.search.collection.sources import is_url, title
 
@@ -44,7 +44,7 @@ def dataset(collection: Collection) -> Labelled:
             reasons["came from a URL and is not kept here", "came from URLs and are not kept here"] += 1
         elif image.hash in contents:
             reasons["has the content of another one", "have the content of another one"] += 1
-        elif not _is_here(collection, image.path):
+        elif not collection.has_file(image.path):
             reasons[
                 "is gone or lies outside the allowed folder", "are gone or lie outside the allowed folder"
             ] += 1
@@ -82,10 +82,3 @@ def dataset(collection: Collection) -> Labelled:
         collection=about,
     )
     return Labelled(made, left_out)
-
-
-def _is_here(collection: Collection, path: str) -> bool:
-    try:
-        return bool(collection.file(path))
-    except CollectionError:
-        return False
