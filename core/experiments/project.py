@@ -52,6 +52,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import UnknownNameError, UserError
+from core.progress import Progress, Silent
 
 METHODS = ("umap", "pca")
 DIMENSIONS = (2, 3)
@@ -105,6 +106,7 @@ def project(
     seed: int = 0,
     n_neighbors: int = 15,
     min_dist: float = 0.1,
+    progress: Progress | None = None,
 ) -> list[Layout]:
     """Lay out all images under each layer of one model, in a frame common to the layers.
 
@@ -126,6 +128,7 @@ def project(
     n_neighbors : neighbors that count as near, the image itself among them, at least 2; cut to
         ``n_images - 1``.
     min_dist : how tightly UMAP packs points, 0 (tight) to 1.
+    progress : told of the images whose neighbors were found, layer by layer; how far the placing is can't be known.
 
     Returns
     -------
@@ -173,7 +176,7 @@ def project(
     shared, variances = _principal_components(telling, dimensions)
     if method == "umap":
         near = min(n_neighbors, n - 1)
-        shared, more = _joint_umap(telling, shared, seed, near, min_dist)
+        shared, more = _joint_umap(telling, shared, seed, near, min_dist, progress or Silent())
         parameters |= more
     else:
         parameters["alignment"] = "procrustes"
@@ -250,11 +253,12 @@ class _DistanceLayer:
     def distances(self, images: np.ndarray) -> np.ndarray:
         return self._distances if len(images) == self.n else self._distances[np.ix_(images, images)]
 
-    def neighbors(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def neighbors(self, k: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
         """(n, k) nearest images and their distances, the image itself first."""
         ranked = self._distances.copy()
         np.fill_diagonal(ranked, -1.0)
         nearest = np.argsort(ranked, axis=1, kind="stable")[:, :k]
+        progress.step(self.n)
         return nearest, np.take_along_axis(self._distances, nearest, axis=1)
 
     def components(self, dimensions: int) -> tuple[np.ndarray, float]:
@@ -297,7 +301,7 @@ class _VectorLayer:
         np.fill_diagonal(distances, 0.0)
         return (distances + distances.T) / 2
 
-    def neighbors(self, k: int) -> tuple[np.ndarray, np.ndarray]:
+    def neighbors(self, k: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
         """(n, k) nearest images and their distances, the image itself first."""
         indices, distances = np.empty((self.n, k), np.int64), np.empty((self.n, k))
         for start in range(0, self.n, 512):
@@ -308,6 +312,7 @@ class _VectorLayer:
             order = np.argsort(np.take_along_axis(block, nearest, axis=1), axis=1, kind="stable")
             indices[rows] = np.take_along_axis(nearest, order, axis=1)
             distances[rows] = np.maximum(np.take_along_axis(block, indices[rows], axis=1), 0.0)
+            progress.step(len(rows))
         return indices, distances
 
     def components(self, dimensions: int) -> tuple[np.ndarray, float]:
@@ -331,7 +336,12 @@ def _principal_components(layers: Sequence[_Layer], dimensions: int) -> tuple[li
 
 
 def _joint_umap(
-    layers: Sequence[_Layer], start: Sequence[np.ndarray], seed: int, n_neighbors: int, min_dist: float
+    layers: Sequence[_Layer],
+    start: Sequence[np.ndarray],
+    seed: int,
+    n_neighbors: int,
+    min_dist: float,
+    progress: Progress,
 ) -> tuple[list[np.ndarray], dict[str, Any]]:
     """One UMAP of all layers, each image tied to itself in the layers before and after."""
     parameters = {
@@ -350,8 +360,9 @@ def _joint_umap(
     random_state = np.random.RandomState(seed)
     n, dimensions = start[0].shape
     graphs = []
+    progress.stage("neighbors", n * len(layers))
     for layer in layers:
-        indices, distances = layer.neighbors(n_neighbors)
+        indices, distances = layer.neighbors(n_neighbors, progress)
         # UMAP looks at ratios of distances alone; near 1 they keep clear of its tolerances.
         distances = (distances / (distances.mean() or 1.0)).astype(np.float32)
         graphs.append(
@@ -365,6 +376,7 @@ def _joint_umap(
     same_image = scipy.sparse.kron(neighbors_in_time, scipy.sparse.eye_array(n))
     graph = scipy.sparse.coo_matrix(scipy.sparse.block_diag(graphs) + _COUPLING * same_image)
 
+    progress.stage("placing the points", 0)
     first = np.concatenate(start)
     first = first + random_state.normal(scale=_JITTER, size=first.shape)
     parameters["n_epochs"] = 500 if len(first) <= _LARGE else 200

@@ -353,6 +353,47 @@ class Collection:
         with self._catalog.reading() as connection:
             return catalog.labels_by_row(connection)
 
+    def nearest_to(self, image_id: int, k: int) -> list[Hit]:
+        """The images nearest to a stored one, which is left out with those of the same content.
+
+        Raises
+        ------
+        CollectionError : there is no such image, or the storage can't be read.
+        """
+        with self._reading() as (connection, view):
+            image = next(iter(catalog.find(connection, catalog.images.c.id, [image_id])), None)
+            if image is None or image.faiss_id is None:
+                raise CollectionError("The collection has no picture of that number any more.")
+            rows, distances = view.nearest(view.stored[[image.faiss_id]].astype(np.float32), k + 1)
+            near = [
+                (row, distance)
+                for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True)
+                if row != image.faiss_id
+            ][:k]
+            found = catalog.of_rows(connection, [row for row, _ in near])
+        return [_hit(found[row], distance) for row, distance in near]
+
+    def sample(self, most: int) -> tuple[int, int, list[sa.Row], np.ndarray]:
+        """Some of the images, one of each content, at random but always the same of the same state.
+
+        Returns
+        -------
+        version : of the state.
+        total : how many different contents there are.
+        images : at most ``most`` rows of the catalog.
+        vectors : (n_images, dimensions) of theirs.
+        """
+        with self._reading() as (connection, view):
+            rows = np.setdiff1d(np.arange(view.state.rows), view.holes)
+            chosen = rows[ann.sample_rows(len(rows), most)]
+            images = catalog.of_rows(connection, chosen.tolist())
+            return (
+                view.state.version,
+                len(rows),
+                [images[row][0] for row in chosen.tolist()],
+                view.stored[chosen],
+            )
+
     @contextmanager
     def pages(self, size: int) -> Iterator[tuple[int, Iterator[tuple[list[sa.Row], np.ndarray]]]]:
         """How many images there are, and all of them, some at a time, with their vectors (n, dimensions)."""
