@@ -16,6 +16,7 @@ import streamlit as st
 from PIL import Image
 
 from core import fetch, images, settings
+from core.datasets import Dataset
 from core.errors import UserError
 from dashboard.components import gallery, state
 from dashboard.components.gallery import Tile
@@ -99,6 +100,24 @@ def show(samples: Callable[[], None]) -> None:
 def samples(tiles: Sequence[Tile], on_pick: Callable[[int], None]) -> None:
     """A few pictures to begin with."""
     gallery.show(tiles, key="live-samples", on_pick=on_pick, size=88, label="Sample pictures")
+
+
+def samples_of(dataset: Dataset) -> None:
+    """A few pictures of a dataset to begin with."""
+    step = max(1, len(dataset) // SAMPLES)
+    samples(
+        [
+            gallery.tile(dataset, i, title=dataset.items[i].title or dataset.items[i].label)
+            for i in range(step // 2, len(dataset), step)
+        ],
+        lambda item: from_dataset(dataset, item),
+    )
+
+
+def from_dataset(dataset: Dataset, item_id: int) -> None:
+    """Search with a picture of a dataset."""
+    item = dataset.items[item_id]
+    from_file(f"{dataset.fingerprint}/{item_id}", item.title or item.label, lambda: dataset.path(item_id))
 
 
 def from_file(key: str, name: str, path: Callable[[], Path]) -> None:

@@ -60,14 +60,14 @@ def _live(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     st.caption(_why(usable, chosen, best))
     loading = warmup.start(dataset, chosen.configuration)
     notices = st.container()
-    intake.show(lambda: _samples(dataset))
+    intake.show(lambda: intake.samples_of(dataset))
     picture = intake.current()
     if picture is None:
         st.info(
             "Nothing to search with yet: bring a picture of your own, or begin with one of these.",
             icon=":material/add_photo_alternate:",
         )
-        _samples(dataset)
+        intake.samples_of(dataset)
     else:
         answered = ask.show(
             picture,
@@ -82,24 +82,6 @@ def _live(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     opening.tell(notices, address.notices, grid.notices)
     state.write(
         state.query_params(chosen, k=k) | {"untrained": 1 if untrained else None, state.COLLECTION: None}
-    )
-
-
-def _samples(dataset: Dataset) -> None:
-    step = max(1, len(dataset) // intake.SAMPLES)
-    intake.samples(
-        [
-            gallery.tile(dataset, i, title=dataset.items[i].title or dataset.items[i].label)
-            for i in range(step // 2, len(dataset), step)
-        ],
-        lambda item: _search_with(dataset, item),
-    )
-
-
-def _search_with(dataset: Dataset, item_id: int) -> None:
-    item = dataset.items[item_id]
-    intake.from_file(
-        f"{dataset.fingerprint}/{item_id}", item.title or item.label, lambda: dataset.path(item_id)
     )
 
 
@@ -153,7 +135,7 @@ def _results(dataset: Dataset, question: Question, answer: Answer) -> None:
             for rank, (item, distance) in enumerate(zip(answer.ids, answer.distances, strict=True), 1)
         ],
         key="live-results",
-        on_pick=lambda item: _search_with(dataset, item),
+        on_pick=lambda item: intake.from_dataset(dataset, item),
         columns=5,
         label="Pictures of the dataset, nearest first",
         announce=f"{len(answer.ids)} results for {question.picture.name}",

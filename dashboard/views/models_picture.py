@@ -36,7 +36,7 @@ def show(scene: Scene) -> None:
             dataset = data.dataset(scene.dataset)
         except UserError as error:
             st.error(state.plain(str(error)), icon=":material/error:")
-    intake.show(dataset)
+    intake.show(lambda: None if dataset is None else intake.samples_of(dataset))
     picture = intake.current()
     if picture is None:
         st.info(
@@ -44,7 +44,7 @@ def show(scene: Scene) -> None:
             icon=":material/add_photo_alternate:",
         )
         if dataset is not None:
-            intake.samples(dataset)
+            intake.samples_of(dataset)
         return
     _switch(picture)
     if not scene.choice.available:
