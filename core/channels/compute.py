@@ -50,17 +50,18 @@ def compute(
     if slug not in (weights.IMAGENET, weights.UNTRAINED):
         raise UnknownNameError("weights", slug, (weights.IMAGENET, weights.UNTRAINED))
     layers = [layer.name for layer in model.layers]
-    origin = weights.provenance(model, slug)
     with lock.writing(settings.MODELS_DIR / model.name):
-        facts = {"weights_fingerprint": origin.fingerprint}
-        painted = {**facts, "steps": steps}
+        facts = {"weights_fingerprint": weights.provenance(model, slug).fingerprint}
         missing = [dataset for dataset in datasets if not _there(model, slug, dataset, layers, facts)]
-        unpainted = [layer for layer in layers if not _painted(model, slug, layer, painted, n)]
+        unpainted = [
+            layer for layer in layers if not _painted(model, slug, layer, {**facts, "steps": steps}, n)
+        ]
         if not missing and not unpainted:
             progress.say(f"{model.name} · {slug}: already there")
             return
         progress.stage(f"loading {model.name}", 1)
-        graph, _ = weights.load(model, slug, progress)
+        graph, origin = weights.load(model, slug, progress)
+        facts = {"weights_fingerprint": origin.fingerprint}
         progress.step()
         for dataset in missing:
             found = exciting.find(dataset, model, graph, layers, progress)
@@ -74,7 +75,7 @@ def compute(
                 ChannelPicture(channel, small(picture), float(peak))
                 for channel, picture, peak in zip(chosen, made, peaks, strict=True)
             ]
-            store.write_pictures(model.name, slug, layer, pictures, painted)
+            store.write_pictures(model.name, slug, layer, pictures, {**facts, "steps": steps})
             progress.say(f"{model.name} · {slug} · {layer}: pictures of {len(chosen)} channels")
 
 
