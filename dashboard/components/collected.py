@@ -1,13 +1,14 @@
 """Collections as the pages need them: read once for every state, and their pictures."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import streamlit as st
 
 from core import pictures, settings
+from core.datasets import Dataset, Item
 from core.errors import CollectionError
 from core.experiments.store import Configuration
 from core.models import zoo
@@ -15,11 +16,22 @@ from core.search import collection as collections
 from core.search import shared
 from core.search.collection import Collection, embedder, labelled, sources
 from core.search.collection.labelled import Labelled
+from core.search.collection.layout import CollectionLayout
 from core.search.collection.state import About
-from dashboard.components import explain, gallery, state
+from dashboard.components import explain, gallery, intake, layouts, state
 from dashboard.components.gallery import Tile
 
 _PAGE = "collections"
+
+
+@dataclass(frozen=True)
+class Sample(Dataset):
+    """Images of a collection as the dataset that the parts of a page show."""
+
+    addresses: tuple[str, ...] = field(repr=False, default=())
+
+    def address(self, item_id: int) -> str:
+        return self.addresses[item_id]
 
 
 @dataclass(frozen=True)
@@ -86,6 +98,12 @@ def labelled_dataset(collection: Collection) -> Labelled:
     )
 
 
+def laid_out(collection: Collection, layout: CollectionLayout) -> Sample:
+    """The images of a layout, by their places in it."""
+    about = collection.about
+    return _laid_out(about.name, about.uuid, layout.version, len(layout.ids), layout)
+
+
 def tile(collection: Collection, image: Any, **about: Any) -> Tile:
     """A stored image, a row of the catalog or a hit, to be shown; one whose file is gone as such."""
     name = sources.title(image.path, image.metadata)
@@ -104,6 +122,15 @@ def picture(collection: str, image_id: int, content: str | None) -> str:
     return gallery.address(pictures.collection_address(collection, image_id, content))
 
 
+def search_with(collection: Collection, image: Any) -> None:
+    """Search with a stored image, a row of the catalog or a hit, on the page *Your picture*."""
+    intake.from_file(
+        image.hash or image.path,
+        sources.title(image.path, image.metadata),
+        lambda: collection.file(image.path),
+    )
+
+
 def sample(collection: Collection, most: int) -> list[Any]:
     """Some of the stored images, spread over all of them, as rows of the catalog."""
     rows = collection.state.rows
@@ -118,6 +145,29 @@ def link(name: str) -> None:
         "Your images", icon=":material/photo_library:", key="open-collections"
     ):
         st.switch_page(str(page), query_params=state.collection_params(name))
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _laid_out(name: str, uuid: str, version: int, count: int, _layout: CollectionLayout) -> Sample:
+    classes, shown = layouts.classes_of(_layout)
+    items = tuple(
+        Item(place, title, label, title)
+        for place, (title, label) in enumerate(zip(_layout.titles, shown, strict=True))
+    )
+    return Sample(
+        name,
+        name,
+        "",
+        classes,
+        items,
+        f"{uuid}-{version}-{count}",
+        Path("/"),
+        name,
+        tuple(
+            pictures.collection_address(name, image, content)
+            for image, content in zip(_layout.ids, _layout.hashes, strict=True)
+        ),
+    )
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

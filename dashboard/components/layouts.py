@@ -5,6 +5,7 @@ of a page, and ten thousand of them are too many to be sent along each time.
 """
 
 import base64
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -20,8 +21,14 @@ from core import settings
 from core.datasets import Dataset
 from core.errors import GridError, UserError
 from core.experiments.store import Grid, StoredLayout, StoredRun
+from core.search import shared
+from core.search.collection import layout as collection_layout
+from core.search.collection.layout import CollectionLayout
 
-METHODS = ("umap", "pca")
+METHODS = {"umap": "UMAP", "pca": "PCA"}
+# How images without a label are called, and those of labels that are too rare to have a color of their own.
+UNLABELLED, OTHERS = "no label", "other labels"
+MOST_CLASSES = 40
 _FOREVER = "public, max-age=31536000, immutable"
 _LARGEST = np.iinfo(np.int16).max
 
@@ -87,6 +94,24 @@ def pictures_source(dataset: Dataset) -> str:
     return _address(quote(dataset.name, safe=""), dataset.fingerprint[:12])
 
 
+def collection_source(layout: CollectionLayout, collection: str, method: str) -> tuple[str, str]:
+    """The addresses of the points of a collection's layout and of what is said of their pictures."""
+    path = f"of/{quote(collection, safe='')}/{method}/{layout.coordinates.shape[1]}"
+    return _address(path, str(layout.version)), _address(f"{path}/pictures", str(layout.version))
+
+
+def classes_of(layout: CollectionLayout) -> tuple[tuple[str, ...], list[str]]:
+    """Names of the classes that the images of a collection are shown in, in alphabetical order, and that of each image.
+
+    The labels, but where there are more of them than colors that can be told apart, the rarer ones together.
+    """
+    counts = Counter(label for label in layout.labels if label)
+    most = {label for label, _ in counts.most_common(MOST_CLASSES)}
+    shown = [UNLABELLED if not label else label if label in most else OTHERS for label in layout.labels]
+    last = [name for name in (OTHERS, UNLABELLED) if name in shown and name not in most]
+    return (*sorted(most), *last), shown
+
+
 def routes(base_path: str = "") -> list[Route]:
     """The routes to mount, below the server's base path."""
     base = base_path.strip("/")
@@ -95,6 +120,12 @@ def routes(base_path: str = "") -> list[Route]:
     return [
         Route(f"{prefix}/{places}", _points, methods=["GET"]),
         Route(f"{prefix}/{{dataset}}", _about_pictures, methods=["GET"]),
+        Route(f"{prefix}/of/{{collection}}/{{method}}/{{dimensions}}", _collected_points, methods=["GET"]),
+        Route(
+            f"{prefix}/of/{{collection}}/{{method}}/{{dimensions}}/pictures",
+            _about_collected,
+            methods=["GET"],
+        ),
     ]
 
 
@@ -123,17 +154,66 @@ def _points(request: Request) -> Response:
         points = stack(found, len(dataset))
     except UserError as error:
         return _missing(str(error))
-    scale = float(np.abs(points.coordinates).max()) or 1.0
-    steps = np.round(points.coordinates * (_LARGEST / scale))
     return _answer(
-        {
-            "ids": packed(points.ids, "u4"),
-            "coordinates": packed(steps, "i2"),
-            "layers": len(points.layers),
-            "dimensions": dimensions,
-        },
+        _scaled(points.ids, points.coordinates),
         current=request.query_params.get("v", "") == run.about.files.get("projections"),
     )
+
+
+def _scaled(ids: np.ndarray, coordinates: np.ndarray) -> dict[str, Any]:
+    """Images (n,) and their places (n_layers, n, dimensions) as the browser unpacks them."""
+    scale = float(np.abs(coordinates).max()) or 1.0
+    return {
+        "ids": packed(ids, "u4"),
+        "coordinates": packed(np.round(coordinates * (_LARGEST / scale)), "i2"),
+        "layers": len(coordinates),
+        "dimensions": coordinates.shape[2],
+    }
+
+
+def _collected_points(request: Request) -> Response:
+    """The same of a collection, whose images go by their places in the layout."""
+    layout = _collected(request)
+    if layout is None:
+        return _missing("There is no such layout here.")
+    return _answer(
+        _scaled(np.arange(len(layout.ids)), layout.coordinates[None]), current=_is_current(request, layout)
+    )
+
+
+def _about_collected(request: Request) -> Response:
+    """The class, title and picture of every image of a collection's layout."""
+    layout = _collected(request)
+    if layout is None:
+        return _missing("There is no such layout here.")
+    classes, shown = classes_of(layout)
+    places = {name: place for place, name in enumerate(classes)}
+    return _answer(
+        {
+            "labels": packed(np.array([places[name] for name in shown]), "u2"),
+            "titles": list(layout.titles),
+            "pictures": [
+                f"{image}?v={(content or '')[:12]}"
+                for image, content in zip(layout.ids, layout.hashes, strict=True)
+            ],
+        },
+        current=_is_current(request, layout),
+    )
+
+
+def _collected(request: Request) -> CollectionLayout | None:
+    asked = request.path_params
+    if asked["method"] not in METHODS or asked["dimensions"] not in ("2", "3"):
+        return None
+    try:
+        collection = shared.engine().collection(asked["collection"])
+        return collection_layout.read(collection, asked["method"], int(asked["dimensions"]))
+    except UserError:
+        return None
+
+
+def _is_current(request: Request, layout: CollectionLayout) -> bool:
+    return request.query_params.get("v", "") == str(layout.version)
 
 
 def _about_pictures(request: Request) -> Response:

@@ -13,7 +13,7 @@ import streamlit as st
 
 from core.experiments.store import ModelRun, Summary
 from core.search.collection import labelled
-from dashboard.components import data, explain, state
+from dashboard.components import data, explain, layouts, state
 from dashboard.components.data import DatasetGrid
 
 MIN_NEIGHBORS, MAX_NEIGHBORS, DEFAULT_NEIGHBORS = 5, 20, 10
@@ -149,6 +149,29 @@ def neighbors(shown: int, most: int = MAX_NEIGHBORS, width: int = 125) -> None:
         on_change=lambda: state.change(k=st.session_state[key]),
         help=explain.NEIGHBORS,
         width=width,
+    )
+
+
+def projection(method: str, dimensions: int) -> None:
+    """Choose how and in how many dimensions the points are laid out."""
+    st.session_state["pick-method"] = method
+    st.segmented_control(
+        "Projection",
+        tuple(layouts.METHODS),
+        format_func=layouts.METHODS.__getitem__,
+        key="pick-method",
+        required=True,
+        on_change=lambda: state.change(method=st.session_state["pick-method"]),
+        help=explain.PROJECTION,
+    )
+    st.session_state["pick-dimensions"] = dimensions
+    st.segmented_control(
+        "Dimensions",
+        (2, 3),
+        format_func=lambda number: f"{number}-D",
+        key="pick-dimensions",
+        required=True,
+        on_change=lambda: state.change(dimensions=st.session_state["pick-dimensions"]),
     )
 
 

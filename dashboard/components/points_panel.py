@@ -2,13 +2,14 @@
 
 import csv
 import io
+from collections.abc import Callable
 from html import escape
 
 import numpy as np
 import streamlit as st
 
 from core.datasets import Dataset
-from core.experiments.store import Summary
+from core.experiments.store import Configuration, Summary
 from dashboard.components import explain, gallery, palette, pickers, state
 from dashboard.components.data import DatasetGrid, Evaluation
 from dashboard.components.layouts import Stack
@@ -32,6 +33,17 @@ def show(
     most: int,
 ) -> None:
     """The picture that was clicked, or those that were enclosed: the newer of the two, or what is chosen."""
+    if shows_selection(selected):
+        show_selected(grid.dataset, chosen, points, method, picked, selected, pick)
+    else:
+        with st.container(horizontal=True):
+            pickers.metric(grid, chosen)
+            pickers.neighbors(k, most)
+        _picture(grid, chosen, picked, found, trouble)
+
+
+def shows_selection(selected: np.ndarray) -> bool:
+    """Choose between the picture and the selection; whether the latter is to be shown."""
     panels = {
         "picture": "Picture",
         "selection": f"Selection · {len(selected):,}" if len(selected) else "Selection",
@@ -45,13 +57,7 @@ def show(
         required=True,
         label_visibility="collapsed",
     )
-    if st.session_state[_PANEL] == "selection":
-        _selected(grid, chosen, points, method, picked, selected)
-    else:
-        with st.container(horizontal=True):
-            pickers.metric(grid, chosen)
-            pickers.neighbors(k, most)
-        _picture(grid, chosen, picked, found, trouble)
+    return st.session_state[_PANEL] == "selection"
 
 
 def _picture(
@@ -118,15 +124,16 @@ def _about(dataset: Dataset, found: Evaluation, row: int, place: int) -> tuple[s
     return (f"distance {explain.distance(float(found.distances[row, place]))}",)
 
 
-def _selected(
-    grid: DatasetGrid,
-    chosen: Summary,
+def show_selected(
+    dataset: Dataset,
+    chosen: Configuration | Summary,
     points: Stack | None,
     method: str,
     picked: int | None,
     selected: np.ndarray,
+    on_pick: Callable[[int], None],
 ) -> None:
-    dataset = grid.dataset
+    """The pictures that were enclosed, by class and one by one."""
     if not len(selected):
         st.markdown(
             "Draw around points with **Lasso** or **Box** to see their pictures and count their classes. "
@@ -167,7 +174,7 @@ def _selected(
             for item in map(int, selected[(page - 1) * _PER_PAGE : page * _PER_PAGE])
         ],
         key="embeddings-selected",
-        on_pick=pick,
+        on_pick=on_pick,
         size=76,
         label=f"Enclosed pictures, page {page} of {pages}",
     )
@@ -192,7 +199,7 @@ def _class_counts(dataset: Dataset, selected: np.ndarray) -> None:
 
 
 def rows(
-    dataset: Dataset, chosen: Summary, points: Stack, ids: np.ndarray
+    dataset: Dataset, chosen: Configuration | Summary, points: Stack, ids: np.ndarray
 ) -> tuple[list[str], list[list[object]]]:
     """Names of columns, and a row for each of the images that the chart shows."""
     layer = points.layers.index(chosen.layer) if chosen.layer in points.layers else 0
@@ -205,11 +212,13 @@ def rows(
     for item, place in zip(ids[shown].tolist(), places[shown].tolist(), strict=True):
         one = dataset.items[item]
         where = [round(float(value), 5) for value in points.coordinates[layer, place]]
-        found.append([item, one.label, one.title, one.file, *where])
+        # Where the files of a collection lie is nobody else's business.
+        file = one.title if dataset.collection else one.file
+        found.append([item, one.label, one.title, file, *where])
     return ["id", "label", "title", "file", *axes], found
 
 
-def _csv(dataset: Dataset, chosen: Summary, points: Stack, ids: np.ndarray) -> bytes:
+def _csv(dataset: Dataset, chosen: Configuration | Summary, points: Stack, ids: np.ndarray) -> bytes:
     names, found = rows(dataset, chosen, points, ids)
     text = io.StringIO()
     writer = csv.writer(text)
@@ -220,8 +229,13 @@ def _csv(dataset: Dataset, chosen: Summary, points: Stack, ids: np.ndarray) -> b
 
 def pick(item: int) -> None:
     """Choose a picture, from a callback."""
-    st.session_state[_PANEL] = "picture"
+    show_picture()
     state.change(query=item)
+
+
+def show_picture() -> None:
+    """Go from the selection to the picture, from a callback."""
+    st.session_state[_PANEL] = "picture"
 
 
 def select(dataset: Dataset, ids: np.ndarray) -> None:

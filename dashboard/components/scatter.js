@@ -85,6 +85,8 @@ class Scatter {
     const { plot, note, slider } = this.parts;
     plot.setAttribute("aria-label", data.description);
     slider.max = data.layers.length - 1;
+    // With one layer there is nowhere to go.
+    this.root.classList.toggle("single", data.layers.length < 2);
     if (!this.points) this.position = data.layer;
     let points, about;
     try {
@@ -666,7 +668,7 @@ class Scatter {
     const title = this.about.titles[id] || label;
     const [image, name, of] = card.children;
     const [before, after] = this.data.pictures;
-    const source = `${before}${id}${after}`;
+    const source = this.about.pictures ? `${before}${this.about.pictures[id]}` : `${before}${id}${after}`;
     if (image.getAttribute("src") !== source) image.src = source;
     name.textContent = title;
     of.textContent = title === label ? "" : label;

@@ -43,6 +43,31 @@ class Layer:
 
 
 @dataclass(frozen=True)
+class Points:
+    """Where the browser gets what it draws.
+
+    source, about : addresses of the points and of what is said of their pictures; pictures : what stands before and after a picture's
+    number in its address, unless ``about`` has that; dimensions : 2 or 3.
+    """
+
+    source: str
+    about: str
+    pictures: tuple[str, str]
+    dimensions: int
+
+
+def of_run(dataset: Dataset, run: StoredRun, pooling: str, method: str, dimensions: int) -> Points:
+    """The points of all layers of a model."""
+    before, after = gallery.source(dataset, 0).rsplit("/0?", 1)
+    return Points(
+        layouts.source(run, pooling, method, dimensions),
+        layouts.pictures_source(dataset),
+        (f"{before}/", f"?{after}"),
+        dimensions,
+    )
+
+
+@dataclass(frozen=True)
 class Events:
     """What the page does when something happens in the chart."""
 
@@ -53,8 +78,7 @@ class Events:
 
 def show(
     dataset: Dataset,
-    run: StoredRun,
-    places: tuple[str, str, int],
+    points: Points,
     layers: Sequence[Layer],
     layer: int,
     picked: int | None,
@@ -68,7 +92,7 @@ def show(
 
     Parameters
     ----------
-    places : pooling, method and dimensions of the layouts.
+    dataset : whose images are the points, by their place in it.
     layer : place in ``layers`` of the one to show.
     picked : the image that is marked, with lines to the images of ``links``, each with whether it is of the same class.
     selected : ids of the images that stand out, all when there are none.
@@ -94,17 +118,16 @@ def show(
             events.selected(ids)
 
     styles = palette.class_styles(dataset.classes)
-    before, after = gallery.source(dataset, 0).rsplit("/0?", 1)
     marks = {name: palette.mark(same) for name, same in (("same", True), ("other", False))}
     _component(
         key=key,
         data={
             "plotly": plotly_js.source(),
-            "points": layouts.source(run, *places),
-            "about": layouts.pictures_source(dataset),
-            "pictures": [f"{before}/", f"?{after}"],
+            "points": points.source,
+            "about": points.about,
+            "pictures": list(points.pictures),
             "classes": [{"name": name, **asdict(style)} for name, style in styles.items()],
-            "dimensions": places[2],
+            "dimensions": points.dimensions,
             "layers": [asdict(one) for one in layers],
             "layer": layer,
             "picked": picked,

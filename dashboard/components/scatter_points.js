@@ -59,4 +59,4 @@ const decodePoints = ({ ids, coordinates, layers, dimensions }) => {
   return { ids: unpack(ids, Uint32Array), places, dimensions, bounds: boundsOf(all, dimensions) };
 };
 
-const decodeAbout = ({ labels, titles }) => ({ labels: unpack(labels, Uint16Array), titles });
+const decodeAbout = ({ labels, titles, pictures }) => ({ labels: unpack(labels, Uint16Array), titles, pictures });

@@ -12,8 +12,8 @@ from dashboard.components import points_panel as panel
 from dashboard.components.data import DatasetGrid, Evaluation
 from dashboard.components.layouts import Stack
 from dashboard.components.state import Address
+from dashboard.views import embeddings_collection
 
-_METHODS = {"umap": "UMAP", "pca": "PCA"}
 # Chart and details stand side by side where there is room for both.
 _RULES = """<style>
 @media (max-width: 1000px) {
@@ -33,14 +33,14 @@ def show() -> None:
     """The page from top to bottom."""
     st.html(_RULES)
     st.title("Embeddings")
+    opening.page(_embeddings, collection=embeddings_collection.show)
+
+
+def _embeddings(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     st.markdown(
         "Every point is a picture; those that a layer takes for similar lie together. "
         "Press **Play** to go through the layers and see the classes come apart."
     )
-    opening.page(_embeddings)
-
-
-def _embeddings(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     dataset = grid.dataset
     chosen = address.configuration(grid.summaries, default=_first(grid))
     most = min(pickers.MAX_NEIGHBORS, grid.run(chosen).about.top)
@@ -48,7 +48,7 @@ def _embeddings(address: Address, names: Sequence[str], grid: DatasetGrid) -> No
     picked = None
     if "query" in address.asked:
         picked = address.number("query", 0, len(dataset) - 1, 0, "picture number")
-    method = address.choice("method", layouts.METHODS, "umap", "projection")
+    method = address.choice("method", tuple(layouts.METHODS), "umap", "projection")
     dimensions = 3 if address.choice("dimensions", ("2", "3"), "2", "number of dimensions") == "3" else 2
     untrained = address.choice("untrained", ("1", "0"), "0") == "1"
 
@@ -56,7 +56,7 @@ def _embeddings(address: Address, names: Sequence[str], grid: DatasetGrid) -> No
         pickers.dataset(names, dataset.name)
         pickers.model(grid, chosen, untrained)
         pickers.pooling(grid, chosen)
-        _projection(method, dimensions)
+        pickers.projection(method, dimensions)
         pickers.untrained(grid, untrained)
     if chosen.weights in explain.CAVEATS:
         st.info(explain.CAVEATS[chosen.weights], icon=":material/science:")
@@ -79,6 +79,7 @@ def _embeddings(address: Address, names: Sequence[str], grid: DatasetGrid) -> No
             "method": method if method != "umap" else None,
             "dimensions": dimensions if dimensions != 2 else None,
             "untrained": 1 if untrained else None,
+            state.COLLECTION: None,
         }
     )
 
@@ -87,29 +88,6 @@ def _first(grid: DatasetGrid) -> Summary | None:
     """What is shown when nothing is asked for: the best trained experiment of a model that has layouts."""
     placed = [one for one in grid.summaries if grid.run(one).about.files.get("projections")]
     return state.closest(placed, {}) if placed else None
-
-
-def _projection(method: str, dimensions: int) -> None:
-    """Choose how and in how many dimensions the points are laid out."""
-    st.session_state["pick-method"] = method
-    st.segmented_control(
-        "Projection",
-        layouts.METHODS,
-        format_func=_METHODS.__getitem__,
-        key="pick-method",
-        required=True,
-        on_change=lambda: state.change(method=st.session_state["pick-method"]),
-        help=explain.PROJECTION,
-    )
-    st.session_state["pick-dimensions"] = dimensions
-    st.segmented_control(
-        "Dimensions",
-        (2, 3),
-        format_func=lambda number: f"{number}-D",
-        key="pick-dimensions",
-        required=True,
-        on_change=lambda: state.change(dimensions=st.session_state["pick-dimensions"]),
-    )
 
 
 # -- The chart -------------------------------------------------------------------------------------
@@ -162,8 +140,7 @@ def _chart(
 
     scatter.show(
         dataset,
-        run,
-        (chosen.pooling, method, dimensions),
+        scatter.of_run(dataset, run, chosen.pooling, method, dimensions),
         [
             scatter.Layer(name, depth, _named(grid, chosen, name), trust, silhouette)
             for name, depth, trust, silhouette in zip(
@@ -174,7 +151,7 @@ def _chart(
         picked,
         links,
         selected,
-        f"Scatter chart of {len(points.ids):,} pictures in {len(dataset.classes)} classes: {_METHODS[method]} in "
+        f"Scatter chart of {len(points.ids):,} pictures in {len(dataset.classes)} classes: {layouts.METHODS[method]} in "
         f"{dimensions} dimensions of what {run.about.title} answers at {_named(grid, chosen, points.layers[layer])}. "
         "The table below the chart holds the same numbers.",
         scatter.Events(layer=go, picked=panel.pick, selected=lambda ids: panel.select(dataset, ids)),

@@ -112,14 +112,8 @@ def _samples(collection: Collection) -> None:
             collected.tile(collection, image, title=sources.title(image.path, image.metadata))
             for image in images.values()
         ],
-        lambda image_id: _search_with(
-            collection, images[image_id].hash, images[image_id].path, images[image_id].metadata
-        ),
+        lambda image_id: collected.search_with(collection, images[image_id]),
     )
-
-
-def _search_with(collection: Collection, content: str | None, path: str, metadata: dict) -> None:
-    intake.from_file(content or path, sources.title(path, metadata), lambda: collection.file(path))
 
 
 def _results(
@@ -152,7 +146,7 @@ def _results(
     galleries.show(
         tiles,
         key="live-results",
-        on_pick=lambda item: _search_with(collection, hits[item].hash, hits[item].path, hits[item].metadata),
+        on_pick=lambda item: collected.search_with(collection, hits[item]),
         columns=5,
         label="Pictures of the collection, nearest first",
         announce=f"{len(hits)} results for {question.picture.name}",

@@ -1,0 +1,112 @@
+"""The embeddings page on a collection."""
+
+import base64
+import json
+import subprocess
+import sys
+
+import numpy as np
+import pytest
+from starlette.applications import Starlette
+
+from core import jobs, settings
+from core.progress import Silent
+from core.search.collection import layout
+from dashboard.components import layouts
+from tests.conftest import ROOT
+from tests.dashboard.conftest import gallery_of, http_get
+from tests.dashboard.test_compare_page import words
+
+ADDRESS = {"collection": "pets", "method": "pca"}
+
+
+def chart(page) -> dict:
+    parts = [part.proto for part in page.get("bidi_component")]
+    [found] = [part.json for part in parts if part.component_name == "playground_scatter"]
+    return json.loads(found)
+
+
+def test_it_is_computed_when_asked_for_and_there_at_the_next_visit(pets, open_page):
+    page = open_page("embeddings", **ADDRESS)
+    assert not page.exception and "has not been computed yet" in page.info[0].value
+    page.button(key="compute-layout").click().run()
+    job = jobs.get(("collection-layout", pets.about.uuid, "pets", "pca", 2))
+    assert job.wait(60) and job.state == "done", job.error
+    page = open_page("embeddings", **ADDRESS)
+    assert not page.exception and not page.info
+    shown = chart(page)
+    assert [one["name"] for one in shown["classes"]] == ["cat", "dog", "no label"]
+    assert len(shown["layers"]) == 1 and shown["layers"][0]["silhouette"] is None
+    assert "known where every picture has a label" in words(page)
+    assert "PCA: 2 components hold" in words(page)
+
+    app = Starlette(routes=layouts.routes())
+    status, headers, body = http_get(app, shown["points"])
+    points = json.loads(body)
+    assert status == 200 and "immutable" in headers["cache-control"]
+    assert len(np.frombuffer(base64.b64decode(points["coordinates"]), "<i2")) == 2 * 5
+    status, _, body = http_get(app, shown["about"])
+    about = json.loads(body)
+    stored = {image.id: image for image in pets.images()}
+    for title, picture in zip(about["titles"], about["pictures"], strict=True):
+        number, _, version = picture.partition("?v=")
+        assert stored[int(number)].path.endswith(f"/{title}") and stored[int(number)].hash.startswith(version)
+
+    pets.remove([next(iter(stored.values())).path])
+    page = open_page("embeddings", **ADDRESS)
+    assert "has not been computed yet" in page.info[0].value
+    assert http_get(app, shown["points"])[0] == 404
+
+
+def test_a_chosen_picture_stands_beside_what_is_nearest_to_it(pets, open_page):
+    layout.compute(pets, "pca", 2, Silent())
+    image = next(image for image in pets.images() if image.label == "cat")
+    page = open_page("embeddings", **ADDRESS, image=image.id)
+    assert not page.exception
+    assert "of the 4 nearest** have the same label" in words(page)
+    assert [tile["id"] for tile in gallery_of(page, 1)["tiles"]] == [
+        hit.id for hit in pets.nearest_to(image.id, 5)
+    ]
+    assert chart(page)["picked"] == layout.read(pets, "pca", 2).ids.index(image.id)
+    assert len(chart(page)["links"]) == 4
+    page = open_page("embeddings", **ADDRESS, image=99999)
+    assert not page.exception and "no picture of that number" in page.warning[0].value
+
+
+def test_a_sample_is_said_to_be_one(pets, open_page, monkeypatch):
+    monkeypatch.setattr(settings, "MAX_LAYOUT_IMAGES", 4)
+    layout.compute(pets, "pca", 2, Silent())
+    assert "These are 4 of 5 different pictures" in words(open_page("embeddings", **ADDRESS))
+
+
+@pytest.mark.parametrize(
+    "path", ["pets/pca/4", "pets/tsne/2", "none/pca/2", "..%2fx/pca/2", "pets/pca/2/x", "pets/..%2f/2"]
+)
+def test_only_layouts_that_are_there_are_served(pets, path):
+    assert http_get(Starlette(routes=layouts.routes()), f"/layouts/of/{path}")[0] == 404
+
+
+def test_of_more_labels_than_colors_the_rare_ones_go_together(pets, monkeypatch):
+    monkeypatch.setattr(layouts, "MOST_CLASSES", 1)
+    layout.compute(pets, "pca", 2, Silent())
+    classes, shown = layouts.classes_of(layout.read(pets, "pca", 2))
+    assert classes == ("cat", "other labels", "no label")
+    assert sorted(shown) == ["cat", "cat", "no label", "other labels", "other labels"]
+
+
+def test_what_is_computed_is_shown_without_tensorflow_and_umap(pets):
+    layout.compute(pets, "pca", 2, Silent())
+    code = (
+        "import sys\n"
+        "from pathlib import Path\n"
+        "from core import settings\n"
+        f"settings.COLLECTIONS_DIR = Path({str(settings.COLLECTIONS_DIR)!r})\n"
+        "from streamlit.testing.v1 import AppTest\n"
+        "page = AppTest.from_file('dashboard/views/embeddings.py', default_timeout=60)\n"
+        "page.query_params.update({'collection': 'pets', 'method': 'pca', 'image': '1'})\n"
+        "page.run()\n"
+        "assert not page.exception and not page.info\n"
+        "assert not {'tensorflow', 'umap', 'sklearn'} & set(sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
