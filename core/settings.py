@@ -73,6 +73,9 @@ MAX_ZIP_RATIO: int = _setting("MAX_ZIP_RATIO", 100)
 # A file of published results in JSON.
 MAX_JSON_BYTES: int = _setting("MAX_JSON_BYTES", 5_000_000)
 
+# Collections are handed to browsers as a file when their vectors take at most this.
+MAX_EXPORT_BYTES: int = _setting("MAX_EXPORT_BYTES", 500_000_000)
+
 # Images per forward pass, and threads that decode the next ones meanwhile.
 BATCH_SIZE: int = _setting("BATCH_SIZE", 8)
 DECODE_THREADS: int = _setting("DECODE_THREADS", 2)

@@ -16,6 +16,7 @@ _PAGES = (
     ("embeddings", "Embeddings", ":material/scatter_plot:"),
     ("compare", "Compare", ":material/compare:"),
     ("live", "Your picture", ":material/add_photo_alternate:"),
+    ("images", "Your images", ":material/photo_library:"),
     ("models", "Models", ":material/network_node:"),
 )
 

@@ -25,13 +25,18 @@ def dashboard_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Base URL of a running dashboard, started as ``make run`` starts it."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    log = tmp_path_factory.mktemp("dashboard") / "server.log"
+    folder = tmp_path_factory.mktemp("dashboard")
+    log = folder / "server.log"
+    # Its collections are its own, and no database of the tester's is asked.
+    environment = {**os.environ, "PLAYGROUND_COLLECTIONS_DIR": str(folder / "collections")}
+    environment.pop("PLAYGROUND_CATALOG_URL", None)
     with log.open("wb") as out:
         # A session of its own, so that the server's children end with it.
         server = subprocess.Popen(
             [sys.executable, str(ROOT / "scripts" / "serve.py"), "--port", str(port)],
             stdout=out,
             stderr=subprocess.STDOUT,
+            env=environment,
             start_new_session=True,
         )
     try:

@@ -14,14 +14,14 @@ from core.experiments.store import Configuration
 from core.models import zoo
 from core.search import collection as collections
 from core.search import shared
-from core.search.collection import Collection, embedder, labelled, sources
+from core.search.collection import Collection, Info, embedder, labelled, sources
 from core.search.collection.labelled import Labelled
 from core.search.collection.layout import CollectionLayout
 from core.search.collection.state import About
 from dashboard.components import explain, gallery, intake, layouts, state
 from dashboard.components.gallery import Tile
 
-_PAGE = "collections"
+_PAGE = "images"
 
 
 @dataclass(frozen=True)
@@ -39,7 +39,7 @@ class Overview:
     """What a page says of a collection.
 
     images : how many there are; labels : how many have each; sources : where they came from; index : FAISS's word for its kind;
-    version : counts the changes of its content.
+    version : counts the changes of its content; info : all counts and sizes.
     """
 
     about: About
@@ -49,6 +49,7 @@ class Overview:
     sources: tuple[str, ...]
     index: str
     version: int
+    info: Info
 
     @property
     def configuration(self) -> Configuration:
@@ -181,6 +182,7 @@ def _overview(folder: str, uuid: str, version: int, _collection: Collection) -> 
         info.sources,
         info.factory,
         version,
+        info,
     )
 
 

@@ -75,6 +75,7 @@ def show(samples: Callable[[], None]) -> None:
             "Your pictures",
             type=[suffix.removeprefix(".") for suffix in sorted(images.SUFFIXES)],
             accept_multiple_files=True,
+            max_upload_size=max(1, settings.MAX_IMAGE_BYTES // 1_000_000),
             key="live-upload",
             on_change=_uploaded,
             help=f"Several pictures become several searches, the last {_MOST} of them kept until you leave. "

@@ -9,7 +9,7 @@ from core.datasets import Dataset
 from core.errors import GridError
 from core.experiments import evaluate
 from core.experiments.store import Summary
-from dashboard.components import charts, data, explain, gallery, opening, palette, pickers, state
+from dashboard.components import charts, data, explain, gallery, opening, pager, palette, pickers, state
 from dashboard.components.data import DatasetGrid, Evaluation
 from dashboard.components.state import Address
 
@@ -214,7 +214,7 @@ def _browse(address: Address, dataset: Dataset, query: int) -> dict[str, object]
                 on_click=lambda: state.change(shuffle=shuffle % _MAX_SHUFFLE + 1, page=None),
             )
         if pages > 1:
-            _turn(pages, page)
+            pager.show(pages, page, "page")
     shown = ids[(page - 1) * _PER_PAGE : page * _PER_PAGE]
     gallery.show(
         [
@@ -243,17 +243,6 @@ def _browse(address: Address, dataset: Dataset, query: int) -> dict[str, object]
 def _order(order: str | None, shuffle: int) -> None:
     shuffled = order == "shuffled"
     state.change(order="shuffled" if shuffled else None, shuffle=shuffle if shuffled else None, page=None)
-
-
-def _turn(pages: int, page: int) -> None:
-    """Choose a page of the gallery."""
-    # The widget takes its page when it is made: a new one is made when the address says another.
-    made = st.session_state.get("browse-turn", 0)
-    if st.session_state.get(f"browse-page-{made}", page) != page:
-        made += 1
-        st.session_state["browse-turn"] = made
-    key = f"browse-page-{made}"
-    st.pagination(pages, default=page, key=key, on_change=lambda: state.change(page=st.session_state[key]))
 
 
 def _ordered(dataset: Dataset, order: str, shuffle: int, label: str) -> np.ndarray:

@@ -39,7 +39,7 @@ def loaded():
     """The network is read from its file once, not for every run."""
     load = lru_cache(weights.load)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(weights, "load", lambda model, slug, progress=None: load(model, slug))
+        patched.setattr(weights, "load", lambda model, slug, progress: load(model, slug))
         yield
 
 

@@ -251,11 +251,12 @@ def labels_by_row(connection: sa.Connection) -> dict[int, str]:
     return {row.faiss_id: row.label for row in connection.execute(query)}
 
 
-def stored(connection: sa.Connection, *, state: str = INDEXED, most: int | None = None) -> Iterator[sa.Row]:
-    """The images of a state in the order of their rows, a few in memory at a time."""
-    query = (
-        sa.select(images).where(images.c.state == state).order_by(images.c.faiss_id, images.c.id).limit(most)
-    )
+def stored(
+    connection: sa.Connection, *, state: str = INDEXED, most: int | None = None, start: int = 0
+) -> Iterator[sa.Row]:
+    """The images of a state in the order of their rows from the ``start``-th on, a few in memory at a time."""
+    query = sa.select(images).where(images.c.state == state).order_by(images.c.faiss_id, images.c.id)
+    query = query.limit(most).offset(start)
     yield from connection.execution_options(yield_per=_CHUNK).execute(query)
 
 

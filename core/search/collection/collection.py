@@ -328,10 +328,12 @@ class Collection:
             sources=tuple(entry["path"] for entry in known),
         )
 
-    def images(self, state: str = catalog.INDEXED, most: int | None = None) -> Iterator[sa.Row]:
-        """The images of a state (``"indexed"`` or ``"failed"``) with all that the catalog knows of them, by row."""
+    def images(
+        self, state: str = catalog.INDEXED, most: int | None = None, start: int = 0
+    ) -> Iterator[sa.Row]:
+        """The images of a state (``"indexed"`` or ``"failed"``) with all that the catalog knows of them, by row; from the ``start``-th on."""
         with self._catalog.reading() as connection:
-            yield from catalog.stored(connection, state=state, most=most)
+            yield from catalog.stored(connection, state=state, most=most, start=start)
 
     def image(self, image_id: int) -> sa.Row | None:
         """An image by its id in the catalog."""

@@ -2,7 +2,9 @@
 
 import json
 import os
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from core.errors import CollectionError
 from core.progress import Progress
@@ -11,11 +13,20 @@ from core.search.collection.collection import Collection
 _ROWS = 1_000
 
 
-def write(collection: Collection, path: Path, progress: Progress) -> int:
+def write(
+    collection: Collection,
+    path: Path,
+    progress: Progress,
+    told: Callable[[Any], str] = lambda image: image.path,
+) -> int:
     """Write path, label, metadata, hash and vector of every image; returns how many.
 
     The vectors are as the model gave them, in the type they are stored in; images of the same content repeat theirs. Metadata are JSON text, since each
     image may have others. The file appears when it is whole.
+
+    Parameters
+    ----------
+    told : what stands as the path of an image, a row of the catalog; its path when not given.
 
     Raises
     ------
@@ -47,7 +58,7 @@ def write(collection: Collection, path: Path, progress: Progress) -> int:
                 for images, vectors in pages:
                     flat = pa.array(vectors.reshape(-1), kind)
                     columns = [
-                        pa.array([image.path for image in images]),
+                        pa.array([told(image) for image in images]),
                         pa.array([image.label for image in images], pa.string()),
                         pa.array([json.dumps(image.metadata, ensure_ascii=False) for image in images]),
                         pa.array([image.hash for image in images], pa.string()),

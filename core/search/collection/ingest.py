@@ -95,7 +95,9 @@ def add_files(
 ) -> Report:
     """Store single files that belong to no source, such as uploads; what update finds missing never takes them away."""
     report = Report()
-    _Run(writer, embedder, progress, report, None, 0, again=True).take("pictures", lambda: iter(entries))
+    _Run(writer, embedder, progress, report, None, 0, again=True).take(
+        "computing vectors", lambda: iter(entries)
+    )
     _index(writer, progress)
     return report
 

@@ -2,30 +2,35 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
+import sqlalchemy as sa
 
 from core.errors import CollectionError
-from core.progress import Progress
+from core.progress import Progress, Silent
 from core.search.collection.collection import Collection
 from core.search.collection.view import View
 
 NEIGHBORS = 10
 _BLOCK = 256
+_SAMPLE = 200
 # Of a nearly endless chain of duplicates, so many neighbors are looked at per image.
 _MOST_DUPLICATES = 50
 
 
 @dataclass(frozen=True)
 class Finding:
-    """An image with the number that made it stand out.
+    """An image, as the catalog knows it, with the number that made it stand out.
 
     value : a distance, or for labels the share of neighbors that have another one; suggestion : the neighbors' label.
     """
 
-    image_id: int
+    id: int
+    hash: str | None
     path: str
     label: str | None
+    metadata: dict[str, Any]
     value: float
     suggestion: str | None = None
 
@@ -63,11 +68,17 @@ def near_duplicates(collection: Collection, threshold: float, progress: Progress
     groups: dict[int, list[Finding]] = {}
     for row, images in collection.of_rows(sorted(grouped)).items():
         value = 0.0 if len(images) > 1 else float(nearest[row])
-        groups.setdefault(int(component[row]), []).extend(
-            Finding(image.id, image.path, image.label, value) for image in images
-        )
+        groups.setdefault(int(component[row]), []).extend(_finding(image, value) for image in images)
     ordered = [sorted(group, key=lambda finding: (finding.value, finding.path)) for group in groups.values()]
     return sorted(ordered, key=lambda group: (group[0].value, group[0].path))
+
+
+def usual_distance(collection: Collection) -> float:
+    """The median distance of an image to its nearest other one, of some images; 1.0 where that is none."""
+    view, rows = _vectors(collection)
+    sample = rows[:: max(1, len(rows) // _SAMPLE)]
+    found = [distances[:, 0] for _, _, distances in _neighbors(view, sample, 1, Silent(), rows)]
+    return float(np.median(np.concatenate(found))) or 1.0 if found else 1.0
 
 
 def outliers(collection: Collection, most: int, progress: Progress) -> list[Finding]:
@@ -109,11 +120,8 @@ def label_errors(collection: Collection, most: int, progress: Progress) -> list[
                 found_errors.append((row, other, suggestion))
     found_errors.sort(key=lambda error: -error[1])
     chosen = found_errors[:most]
-    findings = _first_of_rows(collection, [row for row, *_ in chosen], [value for _, value, _ in chosen])
-    return [
-        Finding(finding.image_id, finding.path, finding.label, finding.value, suggestion)
-        for finding, (*_, suggestion) in zip(findings, chosen, strict=True)
-    ]
+    images = collection.of_rows([row for row, *_ in chosen])
+    return [_finding(images[row][0], value, suggestion) for row, value, suggestion in chosen if row in images]
 
 
 def _vectors(collection: Collection) -> tuple[View, np.ndarray]:
@@ -138,8 +146,8 @@ def _neighbors(view: View, rows: np.ndarray, k: int, progress: Progress, allowed
 
 def _first_of_rows(collection: Collection, rows: Sequence[int], values: Sequence[float]) -> list[Finding]:
     images = collection.of_rows(rows)
-    return [
-        Finding(images[row][0].id, images[row][0].path, images[row][0].label, value)
-        for row, value in zip(rows, values, strict=True)
-        if row in images
-    ]
+    return [_finding(images[row][0], value) for row, value in zip(rows, values, strict=True) if row in images]
+
+
+def _finding(image: sa.Row, value: float, suggestion: str | None = None) -> Finding:
+    return Finding(image.id, image.hash, image.path, image.label, image.metadata, value, suggestion)

@@ -1,0 +1,118 @@
+"""What is done to a collection in the background: one change at a time, and looks at it beside that."""
+
+from collections.abc import Callable
+from typing import Any
+
+import streamlit as st
+
+from core import jobs, settings
+from core.jobs import Job
+from core.search.collection import Collection, embedder
+from core.search.collection.ingest import Report
+from core.search.collection.state import About
+from dashboard.components import collected, progress, state
+
+
+def change(name: str, title: str, work: Callable[[Collection, Job], Any]) -> bool:
+    """Begin to change a collection; False, with a sentence for the page, while another change is going on."""
+    there = changing(name)
+    if there is not None:
+        state.say(
+            f"{state.plain(there.title)} is still going on. One change at a time: wait for its end, or cancel it."
+        )
+        return False
+
+    def run(job: Job) -> Any:
+        # A model of its own that takes batches; the one that searches takes pictures one by one.
+        with Collection.open(name, load=lambda about: _load(about, job)) as collection:
+            return work(collection, job)
+
+    jobs.start(_key(name), title, run)
+    return True
+
+
+def changing(name: str) -> Job | None:
+    """The change that is going on."""
+    job = jobs.get(_key(name))
+    return job if job is not None and job.running else None
+
+
+def forget(name: str) -> None:
+    """Let go of what became of the last change."""
+    jobs.forget(_key(name))
+
+
+def watch(name: str) -> None:
+    """Show the change that is going on, or what became of the last one."""
+    job = jobs.get(_key(name))
+    if job is None:
+        return
+    if job.running:
+        progress.watch(job, "pictures")
+        _so_far(name, job)
+        return
+    with st.container(horizontal=True, vertical_alignment="center"):
+        if job.state == "done":
+            st.success(state.plain(f"{job.title}: {_told(job.result)}"), icon=":material/check_circle:")
+        else:
+            progress.watch(job)
+        st.button("Dismiss", icon=":material/done:", key="images-dismiss", on_click=forget, args=(name,))
+
+
+def look(about: About, title: str, asked: tuple, work: Callable[[Job], Any]) -> Any:
+    """The result of a computation that changes nothing, which is drawn as progress until it is there; None before.
+
+    Parameters
+    ----------
+    asked : what is computed, with all that its result depends on.
+    """
+    key = ("look", about.uuid, *asked)
+    job = jobs.get(key) or jobs.start(key, title, work)
+    if not job.wait(0.5):
+        progress.watch(job, "pictures")
+        return None
+    if job.state == "done":
+        return job.result
+    progress.watch(job)
+    st.button("Try again", icon=":material/refresh:", key="images-again", on_click=jobs.forget, args=(key,))
+    return None
+
+
+def _key(name: str) -> tuple[str, str, str]:
+    return "collection", str(settings.COLLECTIONS_DIR), name
+
+
+def _load(about: About, job: Job) -> embedder.Embedder:
+    job.say("Loading the model: this takes some seconds.")
+    made = embedder.load(about)
+    job.say("The model is loaded.")
+    return made
+
+
+@st.fragment(run_every=2)
+def _so_far(name: str, job: Job) -> None:
+    """What the collection has by now, besides what the job says it is doing."""
+    if not job.running:
+        return
+    info = collected.load(name)[1].info
+    failed = f", {info.failures:,} that can't be read" if info.failures else ""
+    st.caption(
+        f"Stored so far: {info.images:,} pictures{failed}. You can leave this page: this goes on, and what is stored stays."
+    )
+
+
+def _told(result: Any) -> str:
+    if not isinstance(result, Report):
+        return str(result) if result else "done."
+    counts = {
+        "added": result.added,
+        "changed": result.changed,
+        "there already": result.unchanged,
+        "removed": result.removed,
+        "can't be read": result.failed,
+    }
+    told = (
+        ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "there was nothing to do"
+    )
+    shared = f" {result.duplicates:,} have the content of another one." if result.duplicates else ""
+    return f"{told}.{shared} {' '.join(result.problems)}".strip()

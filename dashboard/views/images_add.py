@@ -1,0 +1,144 @@
+"""Putting pictures into a collection: sent by the reader, or from a folder of the server."""
+
+from functools import partial
+from pathlib import Path
+
+import streamlit as st
+
+from core import images, settings
+from core.errors import UserError
+from core.search.collection import browse
+from core.search.collection.uploads import Upload
+from dashboard.components import collection_jobs, explain, state
+from dashboard.views.images_scene import Scene
+
+_WAYS = {
+    "files": "Pictures or a zip",
+    "directory": "A folder of this computer",
+    "server": "A folder of the server",
+}
+
+
+def show(scene: Scene) -> None:
+    """The ways in; none while a change is going on."""
+    if collection_jobs.changing(scene.name):
+        st.info("More can be added once this has ended.", icon=":material/hourglass_top:")
+        return
+    usual = "server" if "folder" in scene.address.asked else "files"
+    way = scene.address.choice("way", list(_WAYS), usual, "way to add pictures", "uploads")
+    scene.shown["way"] = way
+    st.session_state["images-way"] = way
+    st.segmented_control(
+        "Where are your pictures?",
+        list(_WAYS),
+        format_func=_WAYS.get,
+        key="images-way",
+        required=True,
+        on_change=lambda: state.change(way=st.session_state["images-way"], folder=None),
+    )
+    if way == "server":
+        _server(scene)
+    else:
+        _upload(scene, way == "directory")
+
+
+def _upload(scene: Scene, directory: bool) -> None:
+    # A new one after each time: the server forgets what was sent once it is on its disk.
+    made = st.session_state.setdefault("images-uploads", 0)
+    suffixes = [suffix.removeprefix(".") for suffix in sorted(images.SUFFIXES)]
+    sent = st.file_uploader(
+        "The folder" if directory else "Pictures, or zip archives of pictures",
+        type=suffixes if directory else [*suffixes, "zip"],
+        accept_multiple_files="directory" if directory else True,
+        key=f"images-sent-{directory}-{made}",
+        help="Pictures in class-named folders, in a zip as well, are labelled with the folders' names.",
+    )
+    st.caption(
+        f"A picture may have {settings.MAX_IMAGE_BYTES / 1e6:g} MB, a zip {st.get_option('server.maxUploadSize')} MB with up to "
+        f"{settings.MAX_ZIP_FILES:,} files in it, {explain.size(settings.MAX_ZIP_BYTES)} unpacked. They are kept on the server until they are "
+        "removed or the collection is deleted. What is there already is not added twice."
+    )
+    if not sent:
+        return
+    size = explain.size(sum(file.size for file in sent))
+    if st.button(
+        f"Add {len(sent):,} file{'s' if len(sent) > 1 else ''} ({size})",
+        type="primary",
+        icon=":material/add_photo_alternate:",
+    ):
+        uploads = [Upload(file.name, file) for file in sent]
+        if collection_jobs.change(
+            scene.name, "Adding what you sent", lambda opened, job: opened.add_uploads(uploads, job)
+        ):
+            st.session_state["images-uploads"] = made + 1
+            state.change(part="pictures", way=None)
+        st.rerun()
+
+
+def _server(scene: Scene) -> None:
+    if settings.IMAGE_ROOT is None:
+        st.info(
+            "No folder of the server may be taken: its settings name none. `PLAYGROUND_IMAGE_ROOT=/path/to/pictures make run` allows "
+            "that one with all that is below it; the command `python -m core collection add` takes any folder.",
+            icon=":material/folder_off:",
+        )
+        return
+    asked = scene.address.asked.get("folder", "")
+    try:
+        here = browse.look(asked)
+    except UserError as error:
+        st.error(state.plain(str(error)), icon=":material/error:")
+        if asked:
+            st.button("Back to the top", on_click=partial(_go, ""))
+        return
+    scene.shown["folder"] = here.relative or None
+    top = Path(settings.IMAGE_ROOT).name or "/"
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.selectbox(
+            "Folder",
+            ["", *here.folders],
+            format_func=lambda name: name or "this one, or go into …",
+            key=f"images-folder-{here.relative}",
+            on_change=lambda: _into(here),
+            disabled=not here.folders,
+            width=300,
+        )
+        st.button(
+            "Up",
+            icon=":material/arrow_upward:",
+            on_click=partial(_go, here.relative.rpartition("/")[0]),
+            disabled=not here.relative,
+        )
+    place = " / ".join([top, *here.relative.split("/")] if here.relative else [top])
+    pictures = f"{here.pictures:,} picture{'s' if here.pictures != 1 else ''}"
+    folders = f"{len(here.folders):,} folder{'s' if len(here.folders) != 1 else ''}"
+    st.markdown(
+        f"**{state.plain(place)}** has {pictures} and {folders} directly in it"
+        f"{'' if here.whole else ', and more that are not listed'}."
+    )
+    st.caption(
+        "A folder is added with all that is below it. The folders directly in it are the labels. "
+        "Its pictures stay where they are, and *Update* looks at them again."
+    )
+    if st.button(
+        "Add this folder",
+        type="primary",
+        icon=":material/create_new_folder:",
+        disabled=not (here.pictures or here.folders),
+    ):
+        if collection_jobs.change(
+            scene.name,
+            f"Adding the folder {Path(here.path).name}",
+            lambda opened, job: opened.add([here.path], job),
+        ):
+            state.change(part="pictures", way=None, folder=None)
+        st.rerun()
+
+
+def _into(here: browse.Folder) -> None:
+    if name := st.session_state[f"images-folder-{here.relative}"]:
+        _go(f"{here.relative}/{name}".lstrip("/"))
+
+
+def _go(relative: str) -> None:
+    state.change(folder=relative or None)

@@ -1,0 +1,170 @@
+"""Making a collection: a name, and the configuration that is best here unless another one is wished for."""
+
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.errors import UserError
+from core.metrics import METRICS
+from core.models import extractor, weights, zoo
+from core.search import shared
+from core.search.collection import Collection, ann
+from core.search.collection.vectors import DTYPES
+from dashboard.components import data, explain, state
+
+
+@dataclass(frozen=True)
+class _Choice:
+    """A configuration, and what speaks for it."""
+
+    model: str
+    layer: str
+    pooling: str
+    metric: str
+    why: str
+
+
+def show(first: bool) -> None:
+    """The name, the configuration and the button; ``first`` when there is no collection yet."""
+    st.header("Your first collection" if first else "New collection")
+    usual = _best()
+    if usual is None:
+        st.warning(
+            "No model has weights on this machine, so no collection can be made; `python -m core models list` says what can be "
+            "had and how.",
+            icon=":material/warning:",
+        )
+        return
+    name = st.text_input(
+        "Name",
+        placeholder="holiday-2026",
+        key="images-name",
+        width=300,
+        max_chars=63,
+        help="Lower case letters, digits, - and _.",
+    )
+    with st.expander("Another model, layer or index"):
+        model, options = _configuration(usual)
+    st.caption(
+        f"{zoo.MODELS[model].title}, layer {state.plain(options['layer'])}, {options['pooling']}, {options['metric']}. "
+        + (usual.why if _same(usual, model, options) else "")
+    )
+    if st.button("Create", type="primary", icon=":material/add:", key="images-create"):
+        named = name.strip().lower().replace(" ", "-")
+        try:
+            Collection.create(named, model=model, **options).close()
+        except UserError as error:
+            st.error(state.plain(str(error)) if named else "Give it a name.", icon=":material/error:")
+        else:
+            state.change(view=None, part="add", **{state.COLLECTION: named})
+            st.rerun()
+
+
+def _configuration(usual: _Choice) -> tuple[str, dict[str, str]]:
+    """The model, and the options of :meth:`Collection.create`."""
+    with st.container(horizontal=True):
+        here = [name for name in zoo.MODELS if _here(name)]
+        model = st.selectbox(
+            "Model",
+            here,
+            here.index(usual.model),
+            format_func=lambda name: zoo.MODELS[name].title,
+            key="images-model",
+            help=explain.MODEL,
+            width=230,
+        )
+        layers = [layer.name for layer in zoo.MODELS[model].layers]
+        layer = st.selectbox(
+            "Layer",
+            layers,
+            # The same depth as that of the usual model: as many steps before the end.
+            layers.index(usual.layer) if usual.layer in layers else max(0, len(layers) - 2),
+            format_func=lambda name: f"{layers.index(name) + 1} · {name}",
+            key=f"images-layer-{model}",
+            help=explain.LAYER,
+            width=230,
+        )
+        pooling = st.selectbox(
+            "Pooling",
+            list(extractor.POOLINGS),
+            list(extractor.POOLINGS).index(usual.pooling),
+            key="images-pooling",
+            help=explain.POOLING,
+            width=120,
+        )
+        metric = st.selectbox(
+            "Distance",
+            list(METRICS),
+            list(METRICS).index(usual.metric),
+            key="images-metric",
+            help=explain.METRIC,
+            width=150,
+        )
+    with st.container(horizontal=True):
+        index = st.selectbox(
+            "Index",
+            list(ann.KINDS),
+            format_func=lambda kind: f"{kind}: {ann.KINDS[kind]}",
+            key="images-index",
+            help="How the nearest vectors are found. It can be changed later, and so can the distance.",
+            width=470,
+        )
+        dtype = st.selectbox(
+            "Numbers are stored as",
+            DTYPES,
+            key="images-dtype",
+            help="float16 takes half of the disk; what it rounds away changes few results.",
+            width=180,
+        )
+    numbers = extractor.dimensions(zoo.MODELS[model].layer(layer).shape, pooling)
+    st.caption(
+        f"A picture becomes {numbers:,} numbers: {explain.size(numbers * (2 if dtype == 'float16' else 4))} on disk. "
+        "Model, layer and pooling stay as they are for good."
+    )
+    return model, {
+        "layer": layer,
+        "pooling": pooling,
+        "metric": metric,
+        "index": index,
+        "dtype": dtype,
+    }
+
+
+def _same(usual: _Choice, model: str, options: dict[str, str]) -> bool:
+    chosen = (model, options["layer"], options["pooling"], options["metric"])
+    return chosen == (usual.model, usual.layer, usual.pooling, usual.metric)
+
+
+# For a minute: installing a package with weights needs no new start.
+@st.cache_data(show_spinner=False, ttl=60)
+def _here(model: str) -> bool:
+    return weights.availability(zoo.MODELS[model])[0]
+
+
+@st.cache_data(show_spinner=False, ttl=60)
+def _best() -> _Choice | None:
+    """The configuration that scores best in the experiments among those that work here without a download."""
+    engine = shared.engine()
+    names = data.dataset_names()
+    for name in sorted(names, key=lambda one: one != state.Address({}).dataset(names)):
+        try:
+            found = engine.searchable(engine.dataset(name))
+        except UserError:
+            continue
+        # Flattened layers make vectors too long for collections that grow.
+        best = next(
+            (one for one in found if one.weights == weights.IMAGENET and one.pooling != "flatten"), None
+        )
+        if best is not None:
+            title = state.plain(engine.dataset(name).title)
+            why = (
+                f"Of all that work on this machine without a download, this is the best on {title}: "
+                f"{best.score_10:.1f} of 100 at k = 10."
+            )
+            return _Choice(best.model, best.layer, best.pooling, best.metric, why)
+    model = next((model for name, model in zoo.MODELS.items() if _here(name)), None)
+    if model is None:
+        return None
+    return _Choice(
+        model.name, model.layers[-2].name, "avg", "cosine", "No experiments are here to choose by."
+    )

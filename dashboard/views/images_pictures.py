@@ -1,0 +1,91 @@
+"""What is in a collection, and what is known of a picture."""
+
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from core.errors import UserError
+from core.search.collection import sources
+from dashboard.components import collected, explain, gallery, state
+from dashboard.views.images_scene import Scene
+
+_PER_PAGE = 48
+_PICKED = "images-picked"
+_MOST_LABELS, _MOST_FACTS = 30, 20
+
+
+def show(scene: Scene) -> None:
+    """A gallery of all pictures, page by page, and their labels."""
+    info = scene.overview.info
+    if not info.images:
+        st.info(
+            "No pictures are in this collection yet; *Add* puts some in.", icon=":material/photo_library:"
+        )
+        return
+    if info.labels:
+        told = [
+            f"{state.plain(label)} ({count:,})" for label, count in list(info.labels.items())[:_MOST_LABELS]
+        ]
+        more = len(info.labels) - len(told)
+        st.caption(f"Labels: {', '.join(told)}{f' and {more:,} more' if more else ''}")
+    rows = range(info.images)
+    page, _ = scene.page(rows, _PER_PAGE)
+    images = scene.collection.images(most=len(page), start=page.start)
+    gallery.show(
+        [_tile(scene, image) for image in images],
+        key="images-gallery",
+        on_pick=pick,
+        size=110,
+        label=f"Pictures {page.start + 1:,} to {page.stop:,} of {info.images:,}",
+    )
+    details(scene)
+
+
+def pick(image_id: int) -> None:
+    """Show what is known of a picture in the next run."""
+    st.session_state[_PICKED] = image_id
+
+
+def details(scene: Scene) -> None:
+    """What is known of the picture that was picked, if one was."""
+    image_id = st.session_state.pop(_PICKED, None)
+    image = None if image_id is None else scene.collection.image(image_id)
+    if image is not None:
+        _details(scene, image)
+
+
+def _tile(scene: Scene, image: Any) -> gallery.Tile:
+    lines = (image.label,) if image.label else ()
+    return collected.tile(scene.collection, image, title=short_name(image), lines=lines)
+
+
+def short_name(image: Any) -> str:
+    """What a picture is called, without folders and suffix."""
+    return Path(sources.title(image.path, image.metadata)).stem
+
+
+@st.dialog("Picture")
+def _details(scene: Scene, image: Any) -> None:
+    gallery.show([_tile(scene, image)], key="images-detail", size=240, columns=1, label="The picture")
+    facts = {"name": sources.told_path(image.path, image.metadata, scene.overview.sources)}
+    facts |= {key: value for key, value in image.metadata.items() if key != sources.NAME}
+    facts |= {"size": explain.size(image.size or 0), "SHA-256": f"{image.hash or ''}"[:16]}
+    st.markdown(
+        "\n".join(
+            f"- **{state.plain(str(name)[:60])}**: {state.plain(str(value)[:500])}"
+            for name, value in list(facts.items())[:_MOST_FACTS]
+            if value not in (None, "")
+        )
+    )
+    if st.button(
+        "Remove it from the collection",
+        icon=":material/delete:",
+        help="An uploaded file is removed too, others stay where they are.",
+    ):
+        try:
+            scene.collection.remove([image.path])
+        except UserError as error:
+            st.error(state.plain(str(error)), icon=":material/error:")
+        else:
+            st.rerun()
