@@ -4,97 +4,76 @@ import json
 import shlex
 
 from core.experiments.store import Configuration
-from core.metrics import get_metric
 
+NAME = "pictures"
 FOLDER = "path/to/your/pictures"
+PICTURE = "path/to/a/picture.jpg"
 WEIGHTS_FILE = "path/to/your.weights.h5"
 
-# From what FAISS answers to the distance that the experiments use.
-_DISTANCES = {
-    "METRIC_INNER_PRODUCT": "1 - found",
-    "METRIC_L2": "np.sqrt(np.maximum(found, 0))",
-}
-
-_PYTHON = '''\
+_PYTHON = """\
 from pathlib import Path
 
-import faiss
-import numpy as np
-
 from core import images
-from core.models import weights, zoo
-from core.models.extractor import Extractor
+from core.search.collection import Collection
 
-FOLDER = Path({folder})
-LAYER, POOLING = {layer}, {pooling}
+# Make the collection, once, and take in a folder; adding it again takes in what is new.
+with Collection.create(
+    {name},
+{configuration}) as pictures:
+    report = pictures.add([{folder}])
+    print(report.added, "added,", report.failed, "left out")
 
-model = zoo.get_model({model})
-graph, origin = weights.load(model, {weights})
-extract = Extractor(model, graph, [LAYER], [POOLING])
-
-
-def vectors(files):
-    """The files that can be read, and their vectors, batch by batch."""
-    for batch in extract.batches(files):
-        for _, reason in batch.failures:
-            print("left out:", reason)
-        if len(batch.places):
-            rows = extract(batch.pixels)[LAYER, POOLING]
-{normalize}            yield [files[i] for i in batch.places], rows
+# Later, or in another program: open it and search it.
+with Collection.open({name}) as pictures:
+    query = images.read(Path({picture}))
+    for hit in pictures.search([query], k=10)[0]:
+        print(f"{{hit.distance:.4f}}  {{hit.path}}")
+"""
 
 
-# Build the index and keep it, with the names of its pictures.
-index = faiss.IndexFlat(extract.dimensions(LAYER, POOLING), faiss.{metric})
-names = []
-for files, rows in vectors(sorted(p for p in FOLDER.rglob("*") if p.suffix.lower() in images.SUFFIXES)):
-    index.add(rows)
-    names += [file.relative_to(FOLDER).as_posix() for file in files]
-faiss.write_index(index, "pictures.faiss")
-Path("pictures.txt").write_text("\\n".join(names), encoding="utf-8")
-
-# Later, or in another program: read it and search it.
-index = faiss.read_index("pictures.faiss")
-names = Path("pictures.txt").read_text(encoding="utf-8").splitlines()
-_, query = next(vectors([FOLDER / names[0]]))
-found, places = index.search(query, min(10, index.ntotal))
-for distance, place in zip({distance}, places[0]):
-    print(f"{{distance:.4f}}  {{names[place]}}")
-'''
-
-
-def python(configuration: Configuration, folder: str = FOLDER) -> str:
-    """A program that makes an index of a folder, writes it and searches it."""
-    metric = get_metric(configuration.metric)
-    normalize = (
-        "            faiss.normalize_L2(rows)  # cosine is the inner product of vectors of length one\n"
-    )
-    distance = _DISTANCES.get(metric.faiss_metric, "found")
+def python(
+    configuration: Configuration, folder: str = FOLDER, picture: str = PICTURE, name: str = NAME
+) -> str:
+    """A program that makes a collection of a folder and searches it with a picture."""
+    lines = (f"    {part}={_quoted(value)},\n" for part, value in _parts(configuration))
     return _PYTHON.format(
-        folder=_quoted(folder),
-        model=_quoted(configuration.model),
-        weights=_quoted(_weights(configuration)),
-        layer=_quoted(configuration.layer),
-        pooling=_quoted(configuration.pooling),
-        normalize=normalize if metric.normalized else "",
-        metric=metric.faiss_metric,
-        distance=f"({distance})[0]" if distance != "found" else "found[0]",
+        name=_quoted(name), configuration="".join(lines), folder=_quoted(folder), picture=_quoted(picture)
     )
 
 
-def command_line(configuration: Configuration, folder: str = FOLDER) -> str:
+def commands(
+    configuration: Configuration, folder: str = FOLDER, picture: str = PICTURE, name: str = NAME
+) -> str:
+    """The same on the command line."""
+    collection = "python -m core collection"
+    return "\n".join(
+        [
+            _command(f"{collection} create {shlex.quote(name)}", _parts(configuration)),
+            f"{collection} add {shlex.quote(name)} {shlex.quote(folder)}",
+            f"{collection} search {shlex.quote(name)} {shlex.quote(picture)}",
+        ]
+    )
+
+
+def measuring(configuration: Configuration, folder: str = FOLDER) -> str:
     """The command that computes this experiment on a folder of class-named folders."""
+    return _command("python -m core grid run", [("dataset", folder), *_parts(configuration)])
+
+
+def _parts(configuration: Configuration) -> list[tuple[str, str]]:
+    """The configuration, without weights where they are the usual ones."""
     weights = _weights(configuration)
-    words = [
-        ("--dataset", folder),
-        ("--model", configuration.model),
-        *([("--weights", weights)] if weights != "imagenet" else []),
-        ("--layer", configuration.layer),
-        ("--pooling", configuration.pooling),
-        ("--metric", configuration.metric),
+    return [
+        ("model", configuration.model),
+        *([("weights", weights)] if weights != "imagenet" else []),
+        ("layer", configuration.layer),
+        ("pooling", configuration.pooling),
+        ("metric", configuration.metric),
     ]
-    return " \\\n    ".join(
-        ["python -m core grid run", *(f"{option} {shlex.quote(value)}" for option, value in words)]
-    )
+
+
+def _command(beginning: str, options: list[tuple[str, str]]) -> str:
+    return " \\\n    ".join([beginning, *(f"--{option} {shlex.quote(value)}" for option, value in options)])
 
 
 def _quoted(text: str) -> str:

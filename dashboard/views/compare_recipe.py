@@ -69,14 +69,16 @@ def show(scene: Scene) -> None:
             icon=":material/warning:",
         )
         return
-    st.subheader("Build an index of your own folder and search it")
+    st.subheader("Index your own folder and search it")
     st.markdown(
-        "Run it in this project's folder. It reads all pictures below the folder, makes an exact FAISS index with the same "
-        "distance, keeps it in `pictures.faiss` with the names in `pictures.txt`, and searches for the first picture."
+        "Run this in the project's folder. It makes a collection under this configuration, takes in all pictures below your folder, and "
+        "searches it with a picture. The collection then stands on the pages *Your picture* and *Embeddings* too."
     )
+    st.code(recipe.commands(chosen.configuration), language="bash")
+    st.markdown("The same in Python:")
     st.code(recipe.python(chosen.configuration), language="python")
     st.subheader("Measure it on your own labelled pictures")
     st.markdown(
         "The pictures stand in folders named after their classes. The experiment then appears here, as a dataset of its own."
     )
-    st.code(recipe.command_line(chosen.configuration), language="bash")
+    st.code(recipe.measuring(chosen.configuration), language="bash")

@@ -15,6 +15,7 @@ from core.experiments.grid import Request
 from core.experiments.store import Configuration, Grid
 from core.metrics import METRICS, pairwise
 from core.models import zoo
+from core.search.collection import Collection
 from dashboard.components import comparison, data, recipe
 from dashboard.views import compare_cost, compare_pair, compare_scene
 from tests.conftest import ROOT
@@ -335,11 +336,12 @@ def configuration(metric: str, weights: str = "untrained") -> Configuration:
     return Configuration("squeezenet", weights, zoo.get_model("squeezenet").layers[-1].name, "avg", metric)
 
 
-def test_the_python_shown_builds_an_index_and_searches_it_under_every_metric(tmp_path):
+def test_the_python_shown_makes_a_collection_and_searches_it_under_every_metric(tmp_path, monkeypatch):
     pictures = draw_dataset(tmp_path / "pictures", 2, 3)
     (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")
     programs = {
-        name: recipe.python(configuration(name), folder=str(tmp_path / "pictures")) for name in METRICS
+        name: recipe.python(configuration(name), str(tmp_path / "pictures"), str(pictures.path(0)), name)
+        for name in METRICS
     }
     (tmp_path / "programs.json").write_text(json.dumps(programs))
     # The programs stand as they are shown; what they have made is looked at afterwards.
@@ -347,34 +349,39 @@ def test_the_python_shown_builds_an_index_and_searches_it_under_every_metric(tmp
 import contextlib, io, json, pathlib
 answers = {}
 for name, program in json.loads(pathlib.Path("programs.json").read_text()).items():
-    scope, said = {}, io.StringIO()
+    said = io.StringIO()
     with contextlib.redirect_stdout(said):
-        exec(compile(program, name, "exec"), scope)
-    vectors = scope["index"].reconstruct_n(0, scope["index"].ntotal)
-    answers[name] = {"said": said.getvalue(), "vectors": vectors.tolist(), "names": scope["names"]}
-    assert pathlib.Path("pictures.faiss").stat().st_size > vectors.nbytes
+        exec(compile(program, name, "exec"), {})
+    answers[name] = said.getvalue()
 pathlib.Path("answers.json").write_text(json.dumps(answers))
 """
+    places = {"PYTHONPATH": str(ROOT), "PLAYGROUND_COLLECTIONS_DIR": str(tmp_path / "collections")}
     subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
-        env={**os.environ, "PYTHONPATH": str(ROOT), "TF_CPP_MIN_LOG_LEVEL": "3"},
+        env={**os.environ, **places, "TF_CPP_MIN_LOG_LEVEL": "3"},
         check=True,
         timeout=120,
         capture_output=True,
     )
     for name, answer in json.loads((tmp_path / "answers.json").read_text()).items():
-        left_out, *lines = answer["said"].splitlines()
-        assert left_out.startswith("left out: broken.png")
-        assert answer["names"] == [item.file for item in pictures.items]
-        expected = pairwise(name, np.array(answer["vectors"]))[0]
-        assert [float(line.split()[0]) for line in lines] == pytest.approx(sorted(expected), abs=2e-3)
-        assert lines[0].endswith(answer["names"][0])
+        counted, *lines = answer.splitlines()
+        assert counted == "6 added, 1 left out"
+        with Collection.open(name, tmp_path / "collections") as made:
+            rows = {image.path: image.faiss_id for image in made.images()}
+            vectors = made.snapshot().stored.astype(np.float32)
+        own = str(pictures.path(0))
+        expected = pairwise(name, vectors)[rows[own]]
+        assert [float(line.split()[0]) for line in lines] == pytest.approx(
+            sorted(expected), abs=2e-3, rel=2e-3
+        )
+        assert lines[0].split(maxsplit=1)[1] == own
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "untrained"])
-def test_the_command_shown_is_one_the_command_line_takes(weights):
-    shown = recipe.command_line(configuration("euclidean", weights), folder="my pictures")
+def test_the_commands_shown_are_ones_the_command_line_takes(weights, collections_dir):
+    parts = configuration("euclidean", weights)
+    shown = recipe.measuring(parts, folder="my pictures")
     arguments = shlex.split(shown.replace("\\\n", ""))
     assert arguments[:3] == ["python", "-m", "core"]
     options = cli._parser().parse_args(arguments[3:])
@@ -386,12 +393,26 @@ def test_the_command_shown_is_one_the_command_line_takes(weights):
         tuple(options.pooling),
         tuple(options.metric),
     ).check()
+    create, add, search = (
+        recipe.commands(parts, "my pictures", "my picture.jpg").replace("\\\n", "").split("\n")
+    )
+    assert cli.main(shlex.split(create)[3:]) == 0
+    with Collection.open("pictures") as made:
+        about = made.about
+        assert (
+            Configuration(about.model, about.weights, about.layer, about.pooling, made.state.metric) == parts
+        )
+    assert cli._parser().parse_args(shlex.split(add)[3:]).paths == ["my pictures"]
+    assert [path.name for path in cli._parser().parse_args(shlex.split(search)[3:]).images] == [
+        "my picture.jpg"
+    ]
 
 
 def test_own_weights_are_named_by_a_path_to_fill_in(grid_dir):
     own = configuration("cosine", "file-0123abcd")
     assert recipe.WEIGHTS_FILE in recipe.python(own)
-    assert recipe.WEIGHTS_FILE in recipe.command_line(own)
+    assert recipe.WEIGHTS_FILE in recipe.commands(own)
+    assert recipe.WEIGHTS_FILE in recipe.measuring(own)
 
 
 def test_the_page_shows_the_code_of_the_chosen_configuration(own_grid_dir, open_page):
@@ -399,7 +420,11 @@ def test_the_page_shows_the_code_of_the_chosen_configuration(own_grid_dir, open_
     write_run(own_grid_dir, dataset, "squeezenet", "imagenet", 1.0, ("fire9_concat",), ("avg",))
     page = open_page("compare", section="use", model="squeezenet", metric="euclidean")
     chosen = Configuration("squeezenet", "imagenet", "fire9_concat", "avg", "euclidean")
-    assert [part.value for part in page.code] == [recipe.python(chosen).strip(), recipe.command_line(chosen)]
+    assert [part.value for part in page.code] == [
+        recipe.commands(chosen),
+        recipe.python(chosen).strip(),
+        recipe.measuring(chosen),
+    ]
 
 
 def test_a_model_that_this_version_does_not_know_has_no_code(grid_dir, open_page):
