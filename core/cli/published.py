@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from core.cli import output
+from core.errors import UserError
 
 
 def add(commands: Any) -> None:
@@ -14,6 +15,26 @@ def add(commands: Any) -> None:
     bring = output.command(published, "import", _import, "bring a copy of the published data into the grid")
     bring.add_argument("copy", type=Path, help="a folder that holds it at any depth, or a zip or tar archive")
     bring.add_argument("--out", type=Path, help="folder of the grid; default: where the dashboard looks")
+    fetch = output.command(
+        published, "fetch", _fetch, "download the published data and bring it into the grid"
+    )
+    fetch.add_argument("--out", type=Path, help="folder of the grid; default: where the dashboard looks")
+    check = output.command(
+        published, "check", _check, "compute the published experiments again and compare the neighbors"
+    )
+    output.grid_option(check)
+    for name, default in (
+        ("dataset", "all that were published"),
+        ("model", "all nine"),
+        ("layer", "all eight"),
+    ):
+        check.add_argument(f"--{name}", action="append", default=[], help=f"repeatable; default: {default}")
+    check.add_argument(
+        "--weights",
+        default="imagenet",
+        help="imagenet (default), which were the published ones; untrained or a file as a control",
+    )
+    check.add_argument("--json", action="store_true")
 
 
 def _import(options: argparse.Namespace) -> None:
@@ -23,6 +44,41 @@ def _import(options: argparse.Namespace) -> None:
     out = options.out or settings.GRID_DIR
     with output.Bar() as bar:
         _tell(convert.import_copy(options.copy.expanduser(), out, bar), out)
+
+
+def _fetch(options: argparse.Namespace) -> None:
+    from core import settings
+    from core.download import DownloadError
+    from core.published import fetch
+
+    out = options.out or settings.GRID_DIR
+    with output.Bar() as bar:
+        try:
+            _tell(fetch.fetch(out, bar), out)
+        except DownloadError as error:
+            raise UserError(fetch.without_network(error)) from None
+
+
+def _check(options: argparse.Namespace) -> None:
+    from dataclasses import asdict
+
+    from core.published import check
+
+    folder = output.grid_folder(options)
+    with output.Bar() as bar:
+        found, sentences = check.check(
+            folder, options.dataset, options.model, options.layer, options.weights, bar
+        )
+    for sentence in sentences:
+        print(f"not checked: {sentence}", file=sys.stderr)
+    rows = [
+        {**asdict(one), "overlap": round(one.overlap, 4), "chance": round(one.chance, 4)} for one in found
+    ]
+    output.table(rows, options.json, "Nothing could be checked.")
+    if not options.json:
+        for model in dict.fromkeys(one.model for one in found):
+            overlaps = [one.overlap for one in found if one.model == model]
+            print(f"{model}: mean overlap at {check.K} {sum(overlaps) / len(overlaps):.3f}")
 
 
 def _tell(report: Any, out: Path) -> None:

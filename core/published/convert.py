@@ -115,7 +115,7 @@ def _write_dataset(copy: Copy, out: Path, origin: str, sentences: list[str]) -> 
     classes = tuple(dict.fromkeys(labels))
     dataset = Dataset(
         name=copy.name,
-        title=f"{copy.name} (published)",
+        title=copy.name,
         description=f"{len(labels):,} pictures in {len(classes)} classes: {names.TITLE}, {origin}.",
         classes=classes,
         items=tuple(

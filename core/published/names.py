@@ -5,6 +5,8 @@ REPOSITORY = "cloudera/CML_AMP_Image_Analysis"
 COMMIT = "d750ff307e1794384d873cf036c7f81c38b3e19d"
 ARCHIVE_URL = f"https://github.com/{REPOSITORY}/archive/{COMMIT}.tar.gz"
 LICENSE = "Apache-2.0"
+# What labels and result lists of a dataset hash to, where that is known; see fetch.digest.
+DIGESTS = {"iconic200": "66eef2a88405d0456ab00412abed78b864a9ab7bf9ceab1bfc4bcbcf5c49c436"}
 TITLE = f"published, ConvNet Playground ({REPOSITORY}), {LICENSE}"
 
 WEIGHTS = "published"

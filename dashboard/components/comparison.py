@@ -152,11 +152,11 @@ def _stacked(
     if not read:
         return None
     most = max(len(found.queries) for _, found in read)
-    for one, found in read:
-        if len(found.queries) < _ENOUGH * most:
-            notices.append(
-                f"{one.model}.{one.weights}/{one.layer}/{one.metric} has only {len(found.queries)} of {most} pictures and is not compared."
-            )
+    notices += dict.fromkeys(
+        f"{one.model}.{one.weights}/{one.layer} has only {len(found.queries)} of {most} pictures and is not compared."
+        for one, found in read
+        if len(found.queries) < _ENOUGH * most
+    )
     read = [(one, found) for one, found in read if len(found.queries) >= _ENOUGH * most]
     lists = compare.stack([found for _, found in read])
     missing = max(len(found.queries) for _, found in read) - len(lists.queries)

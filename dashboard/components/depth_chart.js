@@ -40,15 +40,18 @@ class DepthChart {
 
   draw(layers, description, position) {
     this.layers = layers;
+    const values = layers.flatMap((layer) => LINES.map((line) => layer[line.of])).filter((v) => v !== null);
+    // Of layers that nobody could judge the axis alone is left.
+    const judged = values.length > 0;
+    this.svg.closest(".below").classList.toggle("unjudged", !judged);
     this.width = Math.max(120, this.svg.clientWidth);
     this.height = this.svg.clientHeight || 120;
-    const values = layers.flatMap((layer) => LINES.map((line) => layer[line.of])).filter((v) => v !== null);
     this.high = 1;
     this.low = Math.min(0, ...values.map((value) => Math.floor(value * 4) / 4));
     this.svg.setAttribute("viewBox", `0 0 ${this.width} ${this.height}`);
     this.svg.setAttribute("aria-label", description);
     this.svg.replaceChildren();
-    for (const value of [1, 0.5, 0, -0.5, -1].filter((tick) => tick >= this.low)) {
+    for (const value of [1, 0.5, 0, -0.5, -1].filter((tick) => judged && tick >= this.low)) {
       const y = this.y(value);
       shape("line", { x1: LEFT, x2: this.width, y1: y, y2: y, class: value ? "grid" : "grid zero" }, this.svg);
       shape("text", { x: LEFT - 6, y: y + 4, class: "tick" }, this.svg, String(value).replace("-", "−"));

@@ -105,7 +105,7 @@ def _picture(
                 int(found.ids[row, place]),
                 rank=place + 1,
                 mark=palette.mark(bool(found.same[row, place])),
-                lines=_about(grid.dataset, found, row, place),
+                lines=_distance(found, row, place),
             )
             for place in range(found.k)
         ],
@@ -118,9 +118,9 @@ def _picture(
     st.caption(f"{yes.sign} {yes.words}, solid line  ·  {no.sign} {no.words}, dashed line")
 
 
-def _about(dataset: Dataset, found: Evaluation, row: int, place: int) -> tuple[str]:
+def _distance(found: Evaluation, row: int, place: int) -> tuple[str, ...]:
     if found.distances is None:
-        return (dataset.labels[int(found.ids[row, place])],)
+        return ()
     return (f"distance {explain.distance(float(found.distances[row, place]))}",)
 
 

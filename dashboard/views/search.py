@@ -156,9 +156,9 @@ def _neighbors(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
 
 
 def _distances(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) -> list[tuple[str, ...]]:
-    """What is said of the distance of each neighbor; their classes where no distances are known."""
+    """What is said of the distance of each neighbor; nothing where no distances are known."""
     if found.distances is None:
-        return [(grid.dataset.labels[int(item)],) for item in found.ids[row, : found.k]]
+        return [()] * found.k
     try:
         quantiles = data.pair_quantiles(grid, chosen.configuration)
     except GridError as error:
