@@ -7,7 +7,7 @@ is restored the page shows it. The caches hold one shared copy that nobody may w
 """
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from types import MappingProxyType
@@ -16,11 +16,14 @@ import numpy as np
 import streamlit as st
 
 from core import datasets, settings
+from core.channels import store as channels
+from core.channels.store import ChannelPicture
 from core.datasets import Dataset
 from core.errors import DatasetError, GridError, UnknownNameError
 from core.experiments import evaluate
 from core.experiments.store import Configuration, Grid, Neighbors, StoredLayout, StoredRun, Summary
 from core.models import architecture as architectures
+from core.models import zoo
 from core.models.architecture import Architecture
 
 _Signature = tuple[tuple[str, int, int], ...]
@@ -152,6 +155,13 @@ def architecture(model: str) -> Architecture:
     return _architecture(model, _signature(settings.MODELS_DIR / model / architectures.FILE))
 
 
+def channel_pictures(model: str, weights: str, layer: str) -> Sequence[ChannelPicture]:
+    """The pictures that ship for the channels of a layer; none where there are none, or no such model."""
+    if model not in zoo.MODELS:
+        return ()
+    return _channel_pictures(model, weights, layer, _signature(settings.MODELS_DIR / model))
+
+
 def title(name: str) -> str:
     """The title of a dataset; its name when the description can't be read."""
     folder = settings.GRID_DIR / name
@@ -217,6 +227,13 @@ def _dataset(folder: str, signature: _Signature) -> Dataset:
 @st.cache_resource(show_spinner=False, max_entries=32)
 def _architecture(model: str, signature: _Signature) -> Architecture:
     return architectures.read(model)
+
+
+@st.cache_resource(show_spinner=False, max_entries=256)
+def _channel_pictures(
+    model: str, weights: str, layer: str, signature: _Signature
+) -> tuple[ChannelPicture, ...]:
+    return tuple(channels.pictures(model, weights, layer))
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)

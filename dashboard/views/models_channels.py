@@ -14,6 +14,7 @@ from core.errors import UserError
 from core.jobs import Job
 from core.models import zoo
 from core.progress import Progress
+from core.search import shared
 from dashboard.components import data, explain, gallery, progress, region, state
 from dashboard.views import models_scene
 from dashboard.views.models_scene import Scene
@@ -36,7 +37,7 @@ def show(scene: Scene) -> None:
             icon=":material/info:",
         )
         return
-    shipped = store.pictures(scene.model.name, scene.weights, layer.name)
+    shipped = data.channel_pictures(scene.model.name, scene.weights, layer.name)
     channel = scene.channel
     if channel is None:
         channel = shipped[0].channel if shipped else 0
@@ -53,7 +54,7 @@ def show(scene: Scene) -> None:
         models_scene.dataset_picker(scene)
     outer = st.container(horizontal=True, gap="medium", key="channel")
     with outer.container(width=_SIDE, key="channel-picture"):
-        st.header(f"Made to excite channel {channel}")
+        st.header(f"Channel {channel}")
         _made(scene, channel, next((one for one in shipped if one.channel == channel), None))
     with outer.container(key="channel-exciting"):
         _found(scene, channel)
@@ -143,10 +144,9 @@ def _large(scene: Scene, channel: int, source: str) -> None:
 def _visualize(model: zoo.Model, slug: str, layer: str, channel: int) -> Callable[[Job], np.ndarray]:
     def work(job: Job) -> np.ndarray:
         from core.channels import visualize
-        from core.models import weights
 
         job.stage("Starting TensorFlow and loading the model", 0)
-        graph, _ = weights.load(model, slug)
+        graph = shared.engine().graph(model.name, slug)
         return visualize.visualize(graph, model, layer, [channel], job)[0]
 
     return work

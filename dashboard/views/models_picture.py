@@ -126,9 +126,10 @@ def _maps(scene: Scene, picture: Picture) -> None:
     )
     st.html(heat.legend("its weakest place", "its strongest place"))
     silent = int((activation.max(axis=(0, 1)) <= 0).sum())
+    none = f" {silent:,} of them stay at zero or below everywhere." if silent else ""
     st.caption(
-        f"All {layer.channels:,} channels by their highest activation, {layer.shape[0]} × {layer.shape[1]} places each; every map "
-        f"has its own scale. {silent:,} channels stay at zero or below everywhere. Click a map to see what else excites its channel."
+        f"All {layer.channels:,} channels by their highest activation, {layer.shape[0]} × {layer.shape[1]} places each; every "
+        f"map has its own scale.{none} Click a map to see what else excites its channel."
     )
 
 

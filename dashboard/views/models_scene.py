@@ -5,7 +5,6 @@ from typing import Any
 
 import streamlit as st
 
-from core.channels import store
 from core.models import weights, zoo
 from core.models.architecture import Architecture, Layer
 from dashboard.components import data, explain, pickers, state
@@ -214,7 +213,9 @@ def _title(one: tuple[str, str]) -> str:
 
 def _weights(model: zoo.Model) -> list[str]:
     """The weights that there is something to show of, trained ones first."""
-    here = _availability(model.name)[0] or store.pictures(model.name, weights.IMAGENET, model.layers[-1].name)
+    here = _availability(model.name)[0] or data.channel_pictures(
+        model.name, weights.IMAGENET, model.layers[-1].name
+    )
     return [weights.IMAGENET, weights.UNTRAINED] if here else [weights.UNTRAINED]
 
 

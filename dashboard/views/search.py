@@ -9,7 +9,18 @@ from core.datasets import Dataset
 from core.errors import GridError
 from core.experiments import evaluate
 from core.experiments.store import Summary
-from dashboard.components import charts, data, explain, gallery, opening, pager, palette, pickers, state
+from dashboard.components import (
+    charts,
+    data,
+    explain,
+    gallery,
+    glimpse,
+    opening,
+    pager,
+    palette,
+    pickers,
+    state,
+)
 from dashboard.components.data import DatasetGrid, Evaluation
 from dashboard.components.state import Address
 
@@ -43,6 +54,7 @@ def _search(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
         pickers.neighbors(k, most)
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         _cost(grid, chosen)
+        glimpse.show(chosen)
         pickers.untrained(grid, untrained)
     if chosen.weights in explain.CAVEATS:
         st.info(explain.CAVEATS[chosen.weights], icon=":material/science:")

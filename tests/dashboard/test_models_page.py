@@ -1,16 +1,21 @@
 import io
 import json
+import shutil
 import subprocess
 import sys
 
+import numpy as np
 import pandas as pd
 import pytest
+from PIL import Image
 
-from core import settings
+from core import datasets, images, settings
+from core.channels import store
 from core.models import architecture, weights, zoo
 from dashboard.components import data
 from dashboard.views import models_architecture
 from tests.conftest import ROOT
+from tests.dashboard.conftest import DATASET, gallery_of, write_run
 
 SMALL = "squeezenet"
 
@@ -151,6 +156,78 @@ def test_the_page_works_without_any_dataset(open_page, monkeypatch, tmp_path):
     monkeypatch.setattr(settings, "GRID_DIR", tmp_path)
     for part in ("architecture", "channels", "picture"):
         assert not open_page("models", model=SMALL, part=part).exception
+
+
+@pytest.fixture
+def shipped(grid_dir, tmp_path, monkeypatch):
+    """Pictures of two channels of a layer, and what excites all its channels in the drawings."""
+    folder = tmp_path / "models" / SMALL
+    folder.mkdir(parents=True)
+    shutil.copy(settings.MODELS_DIR / SMALL / architecture.FILE, folder)
+    monkeypatch.setattr(settings, "MODELS_DIR", tmp_path / "models")
+    layer, dataset = "fire4_concat", datasets.load(grid_dir / DATASET)
+    file = images.thumbnail(Image.new("RGB", (32, 32), (200, 30, 30)), 32)
+    made = [store.ChannelPicture(channel, file, 7.5) for channel in (40, 3)]
+    store.write_pictures(SMALL, "imagenet", layer, made, {})
+    values = np.zeros((256, store.MOST), np.float32)
+    values[3, :2] = (8.0, 4.0)
+    items = np.tile(np.arange(store.MOST), (256, 1))
+    boxes = np.zeros((256, store.MOST, 4), np.float32)
+    boxes[3, 0] = (0.2, 0.4, 0.6, 1.0)
+    found = store.Found(items, values, boxes, np.ones(256, np.float32))
+    store.write_found(SMALL, "imagenet", dataset, {layer: found}, {})
+    return layer
+
+
+def test_shipped_pictures_are_shown_and_their_first_channel_is_chosen(shipped, open_page):
+    page = open_page("models", model=SMALL, layer=shipped, part="channels", dataset=DATASET)
+    assert not page.exception
+    tiles = gallery_of(page, 0)["tiles"]
+    assert [(tile["id"], tile["selected"]) for tile in tiles] == [(40, True), (3, False)]
+    assert tiles[1]["src"].startswith(f"/channels/{SMALL}/imagenet/{shipped}/3.webp?v=")
+    assert page.query_params["channel"] == "40"
+    assert "No picture of Drawings excites this channel" in told(page)
+    assert not page.button
+
+
+def test_what_excites_a_channel_is_framed(shipped, open_page):
+    page = open_page("models", model=SMALL, layer=shipped, part="channels", channel=3, dataset=DATASET)
+    tiles = gallery_of(page, 2)["tiles"]
+    assert [(tile["id"], tile["rank"], tile["lines"]) for tile in tiles] == [
+        (0, 1, ["activation 8.00"]),
+        (1, 2, ["activation 4.00"]),
+    ]
+    assert tiles[0]["frame"] == pytest.approx([0.2, 0.4, 0.6, 1.0], abs=0.003)
+
+
+def test_a_channel_without_a_shipped_picture_offers_to_make_one(shipped, open_page):
+    page = open_page("models", model=SMALL, layer=shipped, part="channels", channel=100, dataset=DATASET)
+    assert [one.label for one in page.button] == ["Make its picture"]
+    page = open_page("models", model=SMALL, layer="fire9_concat", part="channels", dataset=DATASET)
+    assert [one.label for one in page.button] == ["Make its picture", "Find them"]
+
+
+def test_shipped_pictures_need_no_weights_here_but_making_some_does(shipped, open_page, monkeypatch):
+    whole = architecture.read(SMALL)
+    last = whole.grid_layers[-1].name
+    made = [store.ChannelPicture(5, images.thumbnail(Image.new("RGB", (8, 8)), 8), 1.0)]
+    store.write_pictures(SMALL, "imagenet", last, made, {})
+    monkeypatch.setattr(weights, "availability", lambda model: (False, "Install the package of the weights."))
+    page = open_page("models", model=SMALL, layer=last, part="channels", channel=6, dataset=DATASET)
+    assert page.query_params["weights"] == "imagenet"
+    assert len(gallery_of(page, 0)["tiles"]) == 1
+    assert not page.button
+    assert "Install the package" in told(page)
+
+
+def test_the_search_page_shows_a_glimpse_where_pictures_ship(shipped, own_grid_dir, open_page):
+    dataset = datasets.load(own_grid_dir / DATASET)
+    write_run(own_grid_dir, dataset, SMALL, "imagenet", 1.0, (shipped, "fire9_concat"), ("avg",))
+    page = open_page("search", model=SMALL, layer=shipped)
+    assert not page.exception
+    assert [one.label for one in page.button] == ["What it looks for"]
+    assert [tile["id"] for tile in gallery_of(page, 0)["tiles"]] == [40, 3]
+    assert not open_page("search", model=SMALL, layer="fire9_concat").button
 
 
 def test_no_part_of_the_page_imports_tensorflow_before_something_is_computed():
