@@ -15,7 +15,7 @@ from core.jobs import Job
 from core.models import zoo
 from core.progress import Progress
 from core.search import shared
-from dashboard.components import data, explain, gallery, progress, region, state
+from dashboard.components import data, explain, gallery, intake, progress, region, state
 from dashboard.views import models_scene
 from dashboard.views.models_scene import Scene
 
@@ -185,14 +185,22 @@ def _found(scene: Scene, channel: int) -> None:
             for rank, one in enumerate(found, 1)
         ],
         key="channel-found",
+        on_pick=lambda item: _through(dataset, item),
         size=140,
         columns=5,
         label=f"Pictures of {dataset.title} that excite the channel most, the highest activation first",
     )
     st.caption(
-        "The frame is the region around the highest activation where it is at least half of that.",
+        "The frame is the region around the highest activation where it is at least half of that. Click a picture to see "
+        "what all channels of the layer answer to it.",
         help="The map of the channel is smoothed to the picture's size; the frame holds the connected area around its peak.",
     )
+
+
+def _through(dataset: Dataset, item: int) -> None:
+    """Send a picture of the dataset through the network, from a callback."""
+    intake.from_dataset(dataset, item)
+    state.change(part="picture", sheet=None)
 
 
 def _exciting(scene: Scene, dataset: Dataset, channel: int) -> list[Exciting] | None:

@@ -9,7 +9,7 @@ from core.channels import activations
 from core.errors import UserError
 from core.models import zoo
 from core.progress import Progress
-from dashboard.components import data, gallery, heat, intake, progress, region, state
+from dashboard.components import data, gallery, heat, intake, pager, progress, region, state
 from dashboard.components.intake import Picture
 from dashboard.views import models_scene
 from dashboard.views.models_scene import Scene
@@ -98,7 +98,7 @@ def _maps(scene: Scene, picture: Picture) -> None:
     scene.shown["alone"] = 1 if alone else None
     with st.container(horizontal=True, vertical_alignment="center"):
         if sheets > 1:
-            _turn(sheets, sheet)
+            pager.show(sheets, sheet, "sheet")
         st.session_state["inspect-alone"] = alone
         st.toggle(
             "Without the picture",
@@ -166,9 +166,3 @@ def _map(picture: Picture, values: np.ndarray, alone: bool) -> str:
 
 def _extent(values: np.ndarray) -> str:
     return f"{values.min():.3g} to {values.max():.3g}"
-
-
-def _turn(sheets: int, sheet: int) -> None:
-    """Choose a sheet of maps."""
-    key = f"inspect-sheet-{sheet}"
-    st.pagination(sheets, default=sheet, key=key, on_change=lambda: state.change(sheet=st.session_state[key]))
