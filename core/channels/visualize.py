@@ -37,7 +37,8 @@ _TURN, _SIZE, _SHIFT = 0.15, 0.1, 1 / 12
 
 _RATE = 0.05
 _START = 0.01
-# Amplitudes fall with frequency to this power; those of photographs fall with about the first.
+# Amplitudes fall with frequency to this power, a little faster than those of photographs, from what the authors give
+# a frequency of this many waves in the picture.
 _POWER = 1.2
 _WAVES = 8
 # Colors of photographs as uncorrelated directions: the square root of their covariance in ImageNet
@@ -54,7 +55,7 @@ def visualize(
     progress: Progress,
     steps: int = STEPS,
 ) -> np.ndarray:
-    """A picture for each of some channels of a layer that excites it far more than other pictures do.
+    """A picture for each of some channels of a layer, made to excite it as much as possible.
 
     A channel's picture is the same each time, and whatever others are made with it, up to rounding.
 
@@ -98,7 +99,7 @@ def visualize(
         planes = tf.signal.irfft2d(tf.complex(waves[..., 0], waves[..., 1]) * amplitudes, (canvas, canvas))
         return tf.sigmoid(tf.transpose(planes, (0, 2, 3, 1)) @ _COLORS.T)
 
-    @tf.function(autograph=False)
+    @tf.function(input_signature=[tf.TensorSpec(moves.shape[1:])], autograph=False)
     def ascend(move: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             seen = _moved(paint(), side, shift, move)
@@ -109,6 +110,8 @@ def visualize(
         adam.apply(tape.gradient(loss, [waves]), [waves])
 
     progress.stage(f"pictures for {layer}", steps)
+    # Traced by hand: TensorFlow would warn of functions that are traced again and again.
+    ascend = ascend.get_concrete_function()
     for move in moves:
         ascend(tf.constant(move))
         progress.step()
@@ -166,7 +169,6 @@ def _amplitudes(side: int) -> np.ndarray:
     """(side, side // 2 + 1): how much the coefficient of each frequency counts in the picture."""
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
     waves = side * np.maximum(frequency, 1 / side)  # in the picture, from one
-    # The authors' for the power of one; any power counts alike at _WAVES.
     return side**2 / 4 / _WAVES * (_WAVES / waves) ** _POWER
 
 
