@@ -2,6 +2,7 @@
 
 import io
 import json
+import shutil
 from dataclasses import replace
 from functools import lru_cache
 
@@ -30,6 +31,16 @@ def models_dir(tmp_path, monkeypatch):
 
 
 @pytest.fixture(scope="module")
+def stopped(dataset, loaded, tmp_path_factory):
+    """What a computation that was stopped after the first layer left behind; copied by the tests that go on from there."""
+    folder = tmp_path_factory.mktemp("stopped") / "models"
+    with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(settings, "MODELS_DIR", folder)
+        run(dataset, Log(ends_at=f"pictures for {SECOND}"))
+    return folder
+
+
+@pytest.fixture(scope="module")
 def dataset(tmp_path_factory):
     return draw_dataset(tmp_path_factory.mktemp("shapes"), 3, 2)
 
@@ -39,7 +50,7 @@ def loaded():
     """The network is read from its file once, not for every run."""
     load = lru_cache(weights.load)
     with pytest.MonkeyPatch.context() as patched:
-        patched.setattr(weights, "load", lambda model, slug, progress: load(model, slug))
+        patched.setattr(weights, "load", lambda model, slug, progress=None: load(model, slug))
         yield
 
 
@@ -64,9 +75,8 @@ def run(dataset, log=None, **changes):
     return log
 
 
-def test_stopped_and_started_again_it_computes_what_is_missing(dataset):
-    with pytest.raises(KeyboardInterrupt):
-        run(dataset, Log(ends_at=f"pictures for {SECOND}"))
+def test_started_again_it_computes_what_is_missing(dataset, stopped, models_dir):
+    shutil.copytree(stopped, models_dir)
     first = store.pictures(NAME, "imagenet", FIRST)
     assert len(first) == 2 and store.pictures(NAME, "imagenet", SECOND) == []
 
@@ -81,8 +91,10 @@ def test_stopped_and_started_again_it_computes_what_is_missing(dataset):
         run(dataset, Log(ends_at=f"pictures for {FIRST}"), steps=2)
 
 
-def test_pictures_are_small_and_of_the_channels_that_differ_most_between_pictures(dataset):
-    run(dataset)
+def test_pictures_are_small_and_of_the_channels_that_differ_most_between_pictures(
+    dataset, stopped, models_dir
+):
+    shutil.copytree(stopped, models_dir)
     spread = store.found_in(dataset, NAME, "imagenet", FIRST).spread
     pictures = store.pictures(NAME, "imagenet", FIRST)
     assert [one.channel for one in pictures] == list(np.argsort(-spread)[:2])
@@ -91,12 +103,14 @@ def test_pictures_are_small_and_of_the_channels_that_differ_most_between_picture
             assert (image.format, image.size) == ("WEBP", (compute.SIDE, compute.SIDE))
 
 
-def test_other_pictures_in_the_dataset_are_computed_again(dataset, tmp_path):
-    run(dataset)
+def test_for_other_pictures_in_the_dataset_it_is_computed_again(dataset, stopped, models_dir, tmp_path):
+    shutil.copytree(stopped, models_dir)
     other = draw_dataset(tmp_path / "more" / dataset.images.name, 2, 2)
     assert other.name == dataset.name and other.fingerprint != dataset.fingerprint
-    log = Log(ends_at=f"pictures for {FIRST}")
-    assert run(other, log).stages == [f"loading {NAME}", f"what excites {NAME} in {other.name}", "regions"]
+    log = Log(ends_at=f"pictures for {SECOND}")
+    with pytest.raises(KeyboardInterrupt):
+        run(other, log)
+    assert log.stages == [f"loading {NAME}", f"what excites {NAME} in {other.name}", "regions"]
     assert store.exciting(dataset, NAME, "imagenet", FIRST, 0) is None
     assert store.exciting(other, NAME, "imagenet", FIRST, 0) is not None
 
