@@ -52,7 +52,7 @@ PUBLISHED = "published"
 CAVEATS = {
     "untrained": UNTRAINED,
     PUBLISHED: "These are the results that were published with the ConvNet Playground "
-    "(cloudera/CML_AMP_Image_Analysis, Apache-2.0), not computed here: the 15 nearest pictures of each, without their distances.",
+    "(cloudera/CML_AMP_Image_Analysis, Apache-2.0), not computed here: the nearest pictures of each, without their distances.",
 }
 NO_DISTANCES = "Which pictures are nearest was published, but not how near: there are no distances to show."
 UNJUDGED = (
@@ -89,7 +89,7 @@ def depth(number: int) -> str:
 def layer_of(number: int, layers: Sequence[LayerRun]) -> str:
     """Where a layer stands among those of its model."""
     if number > zoo.N_LAYERS:
-        return f"Layer {depth(number)}, published beside the {zoo.N_LAYERS}"
+        return f"Layer {depth(number)}, published beside the eight"
     return f"Layer {number} of {min(zoo.N_LAYERS, max(one.depth for one in layers))}"
 
 

@@ -36,7 +36,7 @@ def _verdict(scene: Scene) -> None:
             st.markdown("It is the only experiment here; compute more to compare it with.")
         else:
             _rivals(int(table.like_best.sum()) - 1, n - 1)
-            kind = "time" if np.isfinite(table.costs["time"]).any() else "parameters"
+            kind = "time" if np.isfinite(table.costs["time"][table.best]) else "parameters"
             st.markdown(compare_cost.verdict(scene, kind))
         with st.container(horizontal=True):
             st.button(
