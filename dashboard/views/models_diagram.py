@@ -11,6 +11,8 @@ from dashboard.views.models_scene import Scene
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
+# Of the marks, as multiples of the size below them: neighbors stand apart even where their layers are next to each other.
+_HEIGHTS = (1.4, 2.3, 3.8)
 _LINES = (("parameters", "solid"), ("FLOPs", "dash"), ("receptive field", "dot"))
 
 
@@ -90,7 +92,7 @@ def show(scene: Scene) -> None:
         type="log",
         tickvals=_apart(sizes),
         ticktext=list(map(str, _apart(sizes))),
-        range=[math.log10(lowest), math.log10(size * 2.6)],
+        range=[math.log10(lowest), math.log10(size * 1.25 * _HEIGHTS[-1])],
         title={"text": "pixels wide"},
         row=1,
         col=1,
@@ -131,7 +133,7 @@ def _marks(figure: "go.Figure", scene: Scene, places: dict[str, int], trunk: lis
     strong = "#4d8ad0" if palette.is_dark() else "#1f5f99"
     figure.add_scatter(
         x=[places[layer.name] for layer in marked],
-        y=[top(layer) * (1.35 if place % 2 == 0 else 2.3) for place, layer in enumerate(marked)],
+        y=[top(layer) * _HEIGHTS[place % len(_HEIGHTS)] for place, layer in enumerate(marked)],
         mode="markers+text",
         marker={
             "size": 21,

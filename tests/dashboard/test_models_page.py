@@ -9,8 +9,8 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from core import datasets, images, settings
-from core.channels import store
+from core import datasets, images, jobs, settings
+from core.channels import activations, store
 from core.models import architecture, weights, zoo
 from dashboard.components import data
 from dashboard.views import models_architecture
@@ -228,6 +228,26 @@ def test_the_search_page_shows_a_glimpse_where_pictures_ship(shipped, own_grid_d
     assert [one.label for one in page.button] == ["What it looks for"]
     assert [tile["id"] for tile in gallery_of(page, 0)["tiles"]] == [40, 3]
     assert not open_page("search", model=SMALL, layer="fire9_concat").button
+
+
+def test_what_is_not_stored_is_computed_in_the_background(grid_dir, open_page):
+    model, layer = zoo.get_model(SMALL), "fire2_squeeze1x1"
+    here, sentence = weights.availability(model)
+    if not here:
+        pytest.skip(sentence)
+    address = {"model": SMALL, "inner": layer, "part": "channels", "channel": 2, "dataset": DATASET}
+    page = open_page("models", **address)
+    page.button[1].click().run()
+    dataset = datasets.load(grid_dir / DATASET)
+    assert jobs.get(("exciting", dataset.fingerprint, SMALL, "imagenet", layer)).wait(60)
+    tiles = gallery_of(page.run(), 0)["tiles"]
+    peaks = [
+        activations.activation(images.read(dataset.path(item.id)), SMALL, "imagenet", layer)[:, :, 2].max()
+        for item in dataset.items
+    ]
+    assert tiles[0]["id"] == int(np.argmax(peaks))
+    assert float(tiles[0]["lines"][0].split()[1].replace(",", "")) == pytest.approx(max(peaks), rel=0.01)
+    assert len(tiles) == min(store.MOST, sum(peak > 0 for peak in peaks))
 
 
 def test_no_part_of_the_page_imports_tensorflow_before_something_is_computed():
