@@ -82,11 +82,12 @@ def compute(
 def choose(model: zoo.Model, slug: str, datasets: Sequence[Dataset], layer: str) -> list[int]:
     """All channels of a layer, those first whose highest activation differs most between pictures.
 
-    By the standard deviation, added up over the datasets: a channel that answers nothing, or the same to everything, comes
-    last.
+    By the standard deviation, added up over the datasets. Those that nothing brings above zero in one of them come last.
     """
-    spread = sum(store.found_in(dataset, model.name, slug, layer).spread for dataset in datasets)
-    return [int(channel) for channel in np.argsort(-spread, kind="stable")]
+    found = [store.found_in(dataset, model.name, slug, layer) for dataset in datasets]
+    spread = sum(one.spread for one in found)
+    silent = np.any([one.values[:, 0] <= 0 for one in found], axis=0)
+    return [int(channel) for channel in np.lexsort((-spread, silent))]
 
 
 def small(picture: np.ndarray) -> bytes:

@@ -103,6 +103,14 @@ def test_pictures_are_small_and_of_the_channels_that_differ_most_between_picture
             assert (image.format, image.size) == ("WEBP", (compute.SIDE, compute.SIDE))
 
 
+def test_channels_that_nothing_excites_come_last_however_much_they_differ(dataset):
+    values = np.ones((4, store.MOST), np.float32) * [[1], [0], [2], [3]]
+    spread = np.array([1, 9, 3, 2], np.float32)
+    items, boxes = np.zeros((4, store.MOST), int), np.zeros((4, store.MOST, 4))
+    store.write_found(NAME, "imagenet", dataset, {FIRST: store.Found(items, values, boxes, spread)}, {})
+    assert compute.choose(LITE, "imagenet", [dataset], FIRST) == [2, 3, 0, 1]
+
+
 def test_for_other_pictures_in_the_dataset_it_is_computed_again(dataset, stopped, models_dir, tmp_path):
     shutil.copytree(stopped, models_dir)
     other = draw_dataset(tmp_path / "more" / dataset.images.name, 2, 2)
