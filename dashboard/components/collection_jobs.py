@@ -84,7 +84,10 @@ def _key(name: str) -> tuple[str, str, str]:
 
 def _load(about: About, job: Job) -> embedder.Embedder:
     job.say("Loading the model: this takes some seconds.")
-    made = embedder.load(about)
+    made, done = embedder.load(about), job.done_steps
+    # The time that this took says nothing of how fast pictures are: the clock of the stage starts again.
+    job.stage(job.stage_name, job.total)
+    job.step(done)
     job.say("The model is loaded.")
     return made
 

@@ -15,6 +15,8 @@ from dashboard.views.images_pictures import details, pick, short_name
 from dashboard.views.images_scene import Scene
 
 _MOST, _MOST_GROUPS = 500, 1_000
+# This share of the pictures is shown as outliers, a page of them at least and _MOST at most.
+_OUTLYING = 0.05
 _PER_PAGE, _GROUPS_PER_PAGE, _PER_GROUP = 48, 8, 24
 # Thresholds to choose from, as shares of the largest one.
 _STEPS = 40
@@ -76,11 +78,12 @@ def outliers(scene: Scene) -> None:
     )
     if _too_few(scene):
         return
+    most = min(_MOST, max(_PER_PAGE, round(_OUTLYING * scene.overview.images)))
     found = _found(
         scene,
         "Looking for outliers",
         ("outliers",),
-        lambda collection, job: quality.outliers(collection, _MOST, job),
+        lambda collection, job: quality.outliers(collection, most, job),
     )
     if found is None:
         return
