@@ -21,14 +21,20 @@ def free_port() -> int:
 
 
 @pytest.fixture(scope="session")
-def dashboard_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+def served_collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where the collections of the running dashboard lie."""
+    return tmp_path_factory.mktemp("collections")
+
+
+@pytest.fixture(scope="session")
+def dashboard_server(tmp_path_factory: pytest.TempPathFactory, served_collections: Path) -> Iterator[str]:
     """Base URL of a running dashboard, started as ``make run`` starts it."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
     folder = tmp_path_factory.mktemp("dashboard")
     log = folder / "server.log"
     # Its collections are its own, and no database of the tester's is asked.
-    environment = {**os.environ, "PLAYGROUND_COLLECTIONS_DIR": str(folder / "collections")}
+    environment = {**os.environ, "PLAYGROUND_COLLECTIONS_DIR": str(served_collections)}
     environment.pop("PLAYGROUND_CATALOG_URL", None)
     with log.open("wb") as out:
         # A session of its own, so that the server's children end with it.

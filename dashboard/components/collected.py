@@ -21,8 +21,6 @@ from core.search.collection.state import About
 from dashboard.components import explain, gallery, intake, layouts, state
 from dashboard.components.gallery import Tile
 
-_PAGE = "images"
-
 
 @dataclass(frozen=True)
 class Sample(Dataset):
@@ -38,18 +36,28 @@ class Sample(Dataset):
 class Overview:
     """What a page says of a collection.
 
-    images : how many there are; labels : how many have each; sources : where they came from; index : FAISS's word for its kind;
     version : counts the changes of its content; info : all counts and sizes.
     """
 
     about: About
     metric: str
-    images: int
-    labels: Mapping[str, int]
-    sources: tuple[str, ...]
-    index: str
     version: int
     info: Info
+
+    @property
+    def images(self) -> int:
+        """How many there are."""
+        return self.info.images
+
+    @property
+    def labels(self) -> Mapping[str, int]:
+        """How many images have each label."""
+        return self.info.labels
+
+    @property
+    def sources(self) -> tuple[str, ...]:
+        """Where the images came from."""
+        return self.info.sources
 
     @property
     def configuration(self) -> Configuration:
@@ -141,11 +149,8 @@ def sample(collection: Collection, most: int) -> list[Any]:
 
 def link(name: str) -> None:
     """The way to the page where a collection is filled."""
-    page = Path("views") / f"{_PAGE}.py"
-    if (Path(__file__).parent.parent / page).is_file() and st.button(
-        "Your images", icon=":material/photo_library:", key="open-collections"
-    ):
-        st.switch_page(str(page), query_params=state.collection_params(name))
+    if st.button("Your images", icon=":material/photo_library:", key="open-images"):
+        st.switch_page("views/images.py", query_params=state.collection_params(name))
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
@@ -173,17 +178,7 @@ def _laid_out(name: str, uuid: str, version: int, count: int, _layout: Collectio
 
 @st.cache_data(show_spinner=False, max_entries=64)
 def _overview(folder: str, uuid: str, version: int, _collection: Collection) -> Overview:
-    info = _collection.info()
-    return Overview(
-        _collection.about,
-        _collection.state.metric,
-        info.images,
-        info.labels,
-        info.sources,
-        info.factory,
-        version,
-        info,
-    )
+    return Overview(_collection.about, _collection.state.metric, version, _collection.info())
 
 
 # For a minute: files may go without the catalog's knowing.

@@ -18,6 +18,9 @@ const make = (pick) => {
   image.draggable = false;
   const frame = part("span", "frame", box);
   image.onload = () => place(tile);
+  image.onerror = () => {
+    if (image.getAttribute("src") !== tile.missing) image.setAttribute("src", tile.missing);
+  };
   const rank = part("span", "rank", box);
   const about = part("span", "about", tile);
   const title = part("span", "title", about);
@@ -100,6 +103,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
   while (gallery.children.length > data.tiles.length) gallery.lastChild.remove();
   data.tiles.forEach((tile, place) => {
     if (!gallery.children[place]) gallery.append(make(data.pick));
+    gallery.children[place].missing = data.missing;
     fill(gallery.children[place], tile, data.size < 110);
   });
   gallery.onclick = (event) => {

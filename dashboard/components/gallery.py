@@ -96,6 +96,7 @@ def show(
             "pick": on_pick is not None,
             "announce": announce,
             "toTop": to_top,
+            "missing": MISSING,
         },
         on_picked_change=picked,
     )
