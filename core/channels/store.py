@@ -17,7 +17,7 @@ import numpy as np
 
 from core import settings
 from core.datasets import Dataset
-from core.errors import GridError
+from core.errors import GridError, ModelDataError
 from core.models import zoo
 
 if TYPE_CHECKING:
@@ -152,6 +152,10 @@ def write_pictures(
     """Keep the pictures of a layer, in place of those that are there.
 
     The file of the model is replaced as a whole: killed at any moment, the old one is there or the new one.
+
+    Raises
+    ------
+    ModelDataError : it can't be written.
     """
     import pyarrow as pa
 
@@ -170,7 +174,7 @@ def write_pictures(
 def write_found(
     model: str, weights: str, dataset: Dataset, by_layer: dict[str, Found], facts: dict[str, Any]
 ) -> None:
-    """Keep what excites the channels of some layers in a dataset; replaces as :func:`write_pictures`."""
+    """Keep what excites the channels of some layers in a dataset; replaces and raises as :func:`write_pictures`."""
     import pyarrow as pa
 
     from core.experiments import tables
@@ -197,7 +201,6 @@ def _put(model: str, weights: str, kind: str, entries: "list[Entry]") -> None:
     from core.experiments import tables
 
     path = _path(model, weights, kind)
-    path.parent.mkdir(parents=True, exist_ok=True)
     new = [entry.key for entry in entries]
     there = _tables(model, weights, kind)
     for key, facts in stored(model, weights, kind):
@@ -211,12 +214,18 @@ def _put(model: str, weights: str, kind: str, entries: "list[Entry]") -> None:
     # The same results in the same file, in whatever order they were made.
     depths = [layer.name for layer in zoo.get_model(model).layers]
     entries.sort(key=lambda entry: (entry.key.get("dataset", ""), depths.index(entry.key["layer"])))
-    for killed in path.parent.glob(f".{path.name}.*.part"):
-        killed.unlink()
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for killed in path.parent.glob(f".{path.name}.*.part"):
+            killed.unlink()
         tables.write(part, entries)
         part.replace(path)
+    except OSError as error:
+        raise ModelDataError(
+            f"{model}/{path.name} can't be written ({error.strerror or error}); make room, or choose another folder with "
+            "PLAYGROUND_MODELS_DIR."
+        ) from None
     finally:
         part.unlink(missing_ok=True)
 

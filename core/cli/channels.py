@@ -81,12 +81,12 @@ def _show(options: argparse.Namespace) -> None:
                 {
                     "channel": channel,
                     "rank": rank,
-                    "value": round(one.value, 4),
+                    "value": float(f"{one.value:.5g}"),
                     "image": one.item,
                     "class": dataset.items[one.item].label,
                     "title": dataset.items[one.item].title,
                     "box": [round(edge, 3) for edge in one.box],
-                    "made": round(made[channel].activation, 4) if channel in made else None,
+                    "made": float(f"{made[channel].activation:.5g}") if channel in made else None,
                 }
                 for rank, one in enumerate(found, 1)
             ]

@@ -13,6 +13,7 @@ from starlette.applications import Starlette
 from core import pictures, settings
 from core.channels import store
 from core.channels.store import ChannelPicture
+from core.errors import ModelDataError
 from core.experiments import tables
 from tests.conftest import ROOT
 from tests.dashboard.conftest import http_get
@@ -145,7 +146,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(models_dir, mon
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr(tables, "write", write_half)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(ModelDataError, match=r"can't be written \(No space left on device\)"):
         store.write_pictures(MODEL, "imagenet", "fire2_concat", MADE, FACTS)
     assert list((models_dir / MODEL).iterdir()) == [file] and file.read_bytes() == before
 
