@@ -12,7 +12,7 @@ _COUNT = 1_000_000
 
 def rows() -> list[Row]:
     """Milliseconds per query, seconds until the first answer."""
-    return _rows(("ivfpq", "flat"))
+    return _rows(("ivfpq", "hnsw", "flat"))
 
 
 def _rows(kinds: tuple[str, ...]) -> list[Row]:
