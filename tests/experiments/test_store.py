@@ -116,6 +116,10 @@ def test_a_broken_model_costs_a_notice_and_the_others_are_listed(tmp_path, datas
     assert len(notices) == 1
 
 
+def test_runs_with_distances_stay_readable_for_older_versions(run):
+    assert json.loads((run.folder / "model.json").read_text())["format"] == 1
+
+
 def test_a_newer_format_is_refused_with_what_to_do(run, dataset):
     manifest = json.loads((run.folder / "model.json").read_text())
     (run.folder / "model.json").write_text(json.dumps({**manifest, "format": 3}))
