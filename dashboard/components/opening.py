@@ -75,7 +75,11 @@ def _collection(
         trouble = str(error)
     else:
         if overview.images:
-            draw(address, names, opened, overview)
+            try:
+                draw(address, names, opened, overview)
+            except UserError as error:
+                # Its storage went away after it was opened.
+                st.error(state.plain(str(error)), icon=":material/error:")
             return
     pickers.dataset(names, labelled.PREFIX + name)
     if trouble is not None:

@@ -61,8 +61,7 @@ def show(address: Address, names: Sequence[str], collection: Collection, overvie
             _more(collection, overview, k, where, *answered)
     opening.tell(notices, address.notices, ())
     state.write(
-        state.collection_params(name, k=k)
-        | {"label": label or None, "where": "\n".join(conditions) or None, "untrained": None}
+        state.collection_params(name, k=k) | {"label": label or None, "where": "\n".join(conditions) or None}
     )
 
 

@@ -110,3 +110,13 @@ def test_what_is_computed_is_shown_without_tensorflow_and_umap(pets):
     )
     run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
     assert run.returncode == 0, run.stderr
+
+
+def test_files_that_went_away_cost_a_sentence(pets, open_page):
+    layout.compute(pets, "pca", 2, Silent())
+    (pets.folder / pets.state.vector_file).unlink()
+    (pets.folder / pets.state.index.file).unlink()
+    page = open_page("embeddings", **ADDRESS, image=1)
+    assert not page.exception
+    assert "is missing; restore its folder from a copy" in page.warning[0].value
+    assert chart(page)["picked"] is not None
