@@ -20,6 +20,7 @@ from core.errors import GridError, UnknownNameError, UserError, WeightsError
 from core.experiments.store import Configuration, Grid, Summary
 from core.models import extractor, weights, zoo
 from core.models.intermediate import Intermediate
+from core.published.names import WEIGHTS as PUBLISHED
 from core.search.index import Index
 
 if TYPE_CHECKING:
@@ -172,7 +173,17 @@ class Engine:
         return self._networks.get(part, make)
 
     def index(self, dataset: Dataset, configuration: Configuration | Summary) -> tuple[np.ndarray, Index]:
-        """Ids (n,) and index of a dataset's images; from the stored vectors, or computed where none are stored."""
+        """Ids (n,) and index of a dataset's images; from the stored vectors, or computed where none are stored.
+
+        Raises
+        ------
+        UserError : there are no vectors to be had; a sentence says why.
+        """
+        if configuration.weights == PUBLISHED:
+            raise UserError(
+                f"The results of {configuration.model} on {dataset.name} were published without vectors, so a new picture can't be "
+                "compared with them; choose other weights."
+            )
         key = (dataset.fingerprint, configuration.model, configuration.weights)
         part = (*key, configuration.layer, configuration.pooling, configuration.metric)
 

@@ -17,6 +17,7 @@ from core.experiments.store import Grid
 from core.models import zoo
 from core.progress import Silent
 from core.published import convert, names
+from core.search.engine import Engine
 from tests.published import copies
 from tests.reference import PUBLISHED, needs_published
 
@@ -156,6 +157,16 @@ def test_another_dataset_of_the_name_is_left_alone(copy, out, tmp_path):
     with pytest.raises(DatasetError, match="another dataset of the same name; choose another folder"):
         bring(copy, out)
     assert everything(out).items() >= before.items()
+
+
+def test_a_new_picture_cannot_be_compared_with_them(copy, out):
+    bring(copy, out)
+    engine = Engine(Grid(out))
+    dataset = engine.dataset("shapes18")
+    assert engine.searchable(dataset) == []
+    wanted = store.Configuration("resnet50", "published", "conv5_block3_3_conv", "flatten", "cosine")
+    with pytest.raises(UserError, match="published without vectors"):
+        engine.index(dataset, wanted)
 
 
 # The real thing
