@@ -129,11 +129,23 @@ def _marks(figure: "go.Figure", scene: Scene, places: dict[str, int], trunk: lis
     eight = list(scene.architecture.grid_layers)
     marked = eight if scene.layer.depth else [*eight, scene.layer]
     here = [layer.name == scene.layer.name for layer in marked]
+    x = [places[layer.name] for layer in marked]
+    y = [top(layer) * _HEIGHTS[place % len(_HEIGHTS)] for place, layer in enumerate(marked)]
+    figure.add_scatter(
+        x=[value for place in x for value in (place, place, None)],
+        y=[value for layer, high in zip(marked, y, strict=True) for value in (top(layer), high, None)],
+        mode="lines",
+        line={"color": ink, "width": 1},
+        hoverinfo="skip",
+        showlegend=False,
+        row=1,
+        col=1,
+    )
     background = "#0f141a" if palette.is_dark() else "#ffffff"
     strong = "#4d8ad0" if palette.is_dark() else "#1f5f99"
     figure.add_scatter(
-        x=[places[layer.name] for layer in marked],
-        y=[top(layer) * _HEIGHTS[place % len(_HEIGHTS)] for place, layer in enumerate(marked)],
+        x=x,
+        y=y,
         mode="markers+text",
         marker={
             "size": 21,
