@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from core.experiments.store import LayerRun
 from core.metrics import METRICS
 from core.models import zoo
+from core.published.names import WEIGHTS as PUBLISHED
 
 DATASET = (
     "A set of labelled pictures. Every experiment runs on all of them, so that models can be compared. A collection of your "
@@ -48,7 +49,6 @@ UNTRAINED = (
     "This is an untrained control: the same network with random weights. It shows what the architecture alone "
     "achieves, so expect poor results."
 )
-PUBLISHED = "published"
 CAVEATS = {
     "untrained": UNTRAINED,
     PUBLISHED: "These are the results that were published with the ConvNet Playground "
