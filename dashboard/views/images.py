@@ -71,8 +71,9 @@ def _list(names: list[str]) -> None:
             try:
                 _, overview = collected.load(name)
             except UserError as error:
-                st.markdown(f"**{name}**", width="content")
-                st.error(state.plain(str(error)), icon=":material/error:", width=700)
+                with st.container(gap="xsmall", width="stretch"):
+                    st.markdown(f"**{name}**")
+                    st.error(state.plain(str(error)), icon=":material/error:")
                 st.button(
                     "Delete",
                     icon=":material/delete:",

@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.errors import UserError
 from core.search.collection import sources
-from dashboard.components import collected, explain, gallery, state
+from dashboard.components import collected, collection_jobs, explain, gallery, state
 from dashboard.views.images_scene import Scene
 
 _PER_PAGE = 48
@@ -19,9 +19,10 @@ def show(scene: Scene) -> None:
     """A gallery of all pictures, page by page, and their labels."""
     info = scene.overview.info
     if not info.images:
-        st.info(
-            "No pictures are in this collection yet; *Add* puts some in.", icon=":material/photo_library:"
-        )
+        if collection_jobs.changing(scene.name) is None:
+            st.info(
+                "No pictures are in this collection yet; *Add* puts some in.", icon=":material/photo_library:"
+            )
         return
     if info.labels:
         told = [
