@@ -1,12 +1,14 @@
 """What excites a channel: a picture made to excite it, and the pictures of a dataset that do."""
 
-from collections.abc import Callable, Sequence
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
-from core import jobs
+from core import jobs, settings
 from core.channels import store
 from core.channels.store import ChannelPicture, Exciting
 from core.datasets import Dataset
@@ -19,6 +21,7 @@ from dashboard.components import data, explain, gallery, intake, progress, regio
 from dashboard.views import models_scene
 from dashboard.views.models_scene import Scene
 
+_working = threading.BoundedSemaphore(settings.LIVE_PASSES)
 _MOST = 9
 _SIDE = 330
 _HOW = (
@@ -145,11 +148,23 @@ def _visualize(model: zoo.Model, slug: str, layer: str, channel: int) -> Callabl
     def work(job: Job) -> np.ndarray:
         from core.channels import visualize
 
-        job.stage("Starting TensorFlow and loading the model", 0)
-        graph = shared.engine().graph(model.name, slug)
-        return visualize.visualize(graph, model, layer, [channel], job)[0]
+        with _turn(job):
+            job.stage("Starting TensorFlow and loading the model", 0)
+            graph = shared.engine().graph(model.name, slug)
+            return visualize.visualize(graph, model, layer, [channel], job)[0]
 
     return work
+
+
+@contextmanager
+def _turn(job: Progress) -> Iterator[None]:
+    """Only so many of these at a time, whatever many are asked for; one that waits can be cancelled."""
+    while not _working.acquire(timeout=0.5):
+        job.stage("Waiting until others are done", 0)
+    try:
+        yield
+    finally:
+        _working.release()
 
 
 def _found(scene: Scene, channel: int) -> None:
@@ -214,8 +229,9 @@ def _exciting(scene: Scene, dataset: Dataset, channel: int) -> list[Exciting] | 
     if job is not None and job.state == "done":
         from core.channels import exciting
 
-        # Kept for all channels of the layer by the computation that is done.
-        return exciting.exciting(dataset, *about, channel, _MOST)
+        # Kept for all channels of the layer by the computation that is done, unless many others have come since.
+        with st.spinner("Looking for them…"):
+            return exciting.exciting(dataset, *about, channel, _MOST)
     if job is not None:
         progress.watch(job, "pictures")
         if job.running:
@@ -226,8 +242,9 @@ def _exciting(scene: Scene, dataset: Dataset, channel: int) -> list[Exciting] | 
     def work(job: Progress) -> None:
         from core.channels import exciting
 
-        job.stage("Starting TensorFlow and loading the model", 0)
-        exciting.exciting(dataset, *about, channel, _MOST, job)
+        with _turn(job):
+            job.stage("Starting TensorFlow and loading the model", 0)
+            exciting.exciting(dataset, *about, channel, _MOST, job)
 
     st.markdown(
         f"Not computed yet for this layer. One pass over the {len(dataset):,} pictures answers it for all "

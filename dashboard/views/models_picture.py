@@ -84,6 +84,8 @@ def _maps(scene: Scene, picture: Picture) -> None:
     loading = _loading(scene)
     if not loading.wait(0.3) or loading.state != "done":
         progress.watch(loading, cancel=False)
+        if not loading.running:
+            st.button("Try again", on_click=lambda: jobs.forget(_key(scene)))
         return
     try:
         activation = _activation(scene, picture)
@@ -136,17 +138,20 @@ def _maps(scene: Scene, picture: Picture) -> None:
 def _loading(scene: Scene) -> jobs.Job:
     """The network up to the layer, got ready in the background."""
     about = (scene.model.name, scene.weights, scene.layer.name)
-    key = ("activations", *about)
 
     def work(job: Progress) -> None:
         job.stage("Starting TensorFlow and loading the model", 0)
         size = zoo.get_model(about[0]).input_size
         activations.activation(Image.new("RGB", (size, size)), *about)
 
-    found = jobs.get(key)
-    if found is None or found.state == "failed":
-        found = jobs.start(key, f"{scene.model.title} up to {scene.layer.name}", work)
-    return found
+    # One that has failed stays so until the reader tries again: by itself it would fail again and again.
+    return jobs.get(_key(scene)) or jobs.start(
+        _key(scene), f"{scene.model.title} up to {scene.layer.name}", work
+    )
+
+
+def _key(scene: Scene) -> tuple[str, ...]:
+    return ("activations", scene.model.name, scene.weights, scene.layer.name)
 
 
 def _activation(scene: Scene, picture: Picture) -> np.ndarray:

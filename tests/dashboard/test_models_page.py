@@ -11,8 +11,9 @@ from PIL import Image
 
 from core import datasets, images, jobs, settings
 from core.channels import activations, store
+from core.errors import WeightsError
 from core.models import architecture, weights, zoo
-from dashboard.components import data
+from dashboard.components import data, intake
 from dashboard.views import models_architecture
 from tests.conftest import ROOT
 from tests.dashboard.conftest import DATASET, gallery_of, write_run
@@ -248,6 +249,33 @@ def test_what_is_not_stored_is_computed_in_the_background(grid_dir, open_page):
     assert tiles[0]["id"] == int(np.argmax(peaks))
     assert float(tiles[0]["lines"][0].split()[1].replace(",", "")) == pytest.approx(max(peaks), rel=0.01)
     assert len(tiles) == min(store.MOST, sum(peak > 0 for peak in peaks))
+
+
+def test_a_network_that_can_not_be_loaded_is_told_once_and_tried_again_on_demand(
+    grid_dir, open_page, monkeypatch
+):
+    asked = []
+
+    def fails(*about):
+        asked.append(about)
+        raise WeightsError("The file is gone.")
+
+    monkeypatch.setattr(activations, "activation", fails)
+    page = open_page("models", model=SMALL, layer="fire4_concat", part="picture", dataset=DATASET)
+    key = ("activations", SMALL, page.query_params["weights"], "fire4_concat")
+    jobs.forget(key)
+    picture = intake.Picture("key", "red", Image.new("RGB", (20, 10), (200, 0, 0)), 1.0)
+    page.session_state["live-pictures"] = {"key": picture}
+    page.session_state["live-current"] = "key"
+    page.run()
+    assert jobs.get(key).wait(10)
+    page.run()
+    assert "The file is gone" in page.error[0].value
+    assert len(asked) == 1
+    page.button[0].click().run()
+    assert jobs.get(key).wait(10)
+    assert len(asked) == 2
+    jobs.forget(key)
 
 
 def test_no_part_of_the_page_imports_tensorflow_before_something_is_computed():
