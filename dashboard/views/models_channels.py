@@ -120,7 +120,10 @@ def _made(scene: Scene, channel: int, shipped: ChannelPicture | None) -> None:
             return
     if not _computable(scene):
         return
-    st.markdown("No picture of this channel ships. The network can make one here.")
+    st.markdown(
+        "No picture of this channel ships. The network can make one here, in half a minute or some minutes, depending on the "
+        "model and the layer."
+    )
     st.button(
         "Make its picture",
         icon=":material/auto_awesome:",
@@ -129,8 +132,7 @@ def _made(scene: Scene, channel: int, shipped: ChannelPicture | None) -> None:
             f"A picture for channel {channel}",
             _visualize(scene.model, scene.weights, scene.layer.name, channel),
         ),
-        help=f"{_HOW} It takes from half a minute to some minutes, depending on the model and the layer; you can go on "
-        "meanwhile.",
+        help=f"{_HOW} You can go to other pages meanwhile.",
     )
 
 
