@@ -19,7 +19,7 @@ def search(page: Page) -> Page:
 
 
 def query(page: Page) -> Locator:
-    return page.locator("figure.tile img")
+    return page.get_by_role("group", name="The picture that is searched for").get_by_role("img")
 
 
 def results(page: Page) -> Locator:
