@@ -116,8 +116,10 @@ def test_a_file_gives_the_same_vector_whichever_way_it_comes_in(client, picture,
     network = extractor.Extractor(model, weights.load(model, "imagenet")[0], [CONFIGURATION["layer"]])
     [batch] = network.batches([path])
     in_grid = network(batch.pixels)[CONFIGURATION["layer"], "avg"][0]
-    for vector in (uploaded, fetched, in_grid):
+    for vector in (uploaded, fetched):
         np.testing.assert_array_equal(np.array(vector, np.float32), expected)
+    # In batches of another size some processors add in another order.
+    np.testing.assert_allclose(in_grid, expected, atol=1e-5 * np.abs(expected).max())
 
 
 def test_the_lists_name_what_there_is(client):
