@@ -105,7 +105,7 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(arguments, sentence, capsys):
 
 
 def test_ctrl_c_leaves_a_valid_collection_that_goes_on(folder):
-    Collection.create("pets", model="efficientnet-lite0", layer="block1_output").close()
+    Collection.create("pets", model="efficientnet-lite0", layer="top_activation").close()
     environment = {**os.environ, "PLAYGROUND_COLLECTIONS_DIR": str(folder)}
     process = subprocess.Popen(
         [sys.executable, "-m", "core", "collection", "add", "pets", *map(str, FOLDERS)],

@@ -85,7 +85,9 @@ def add(commands: Any) -> None:
     duplicates.add_argument("--threshold", type=float, default=0.05, help="largest distance (default: 0.05)")
     duplicates.add_argument("--json", action="store_true")
 
-    delete = _command(group, "delete", _delete, "remove a collection; the images' files stay")
+    delete = _command(
+        group, "delete", _delete, "remove a collection and its experiments; the images' files stay"
+    )
     delete.add_argument("--yes", action="store_true", help="do not ask")
 
 
@@ -345,7 +347,7 @@ def _duplicates(options: argparse.Namespace) -> None:
 
 
 def _delete(options: argparse.Namespace) -> None:
-    from core.search import collection
+    from core.search.collection import labelled
 
     if not options.yes:
         if not sys.stdin.isatty():
@@ -354,5 +356,5 @@ def _delete(options: argparse.Namespace) -> None:
             count = opened.info().images
         if input(f"Delete {options.name!r} with {count:,} images' vectors? [y/N] ").strip().lower() != "y":
             raise UserError("Nothing was deleted.")
-    collection.delete(options.name)
+    labelled.delete(options.name)
     print(f"Deleted {options.name!r}; the images' files stay.")

@@ -10,8 +10,7 @@ from core import settings
 from core.errors import UserError
 from core.jobs import Job
 from core.metrics import METRICS
-from core.search import collection as collections
-from core.search.collection import Collection, ann, export, sources
+from core.search.collection import Collection, ann, export, labelled, sources
 from dashboard.components import collection_jobs, explain, state
 from dashboard.views.images_scene import OWN, Scene
 
@@ -95,11 +94,13 @@ def _leave() -> None:
 
 @st.dialog("Delete a collection", on_dismiss=_leave)
 def _confirm(name: str) -> None:
-    st.markdown(f"This removes **{name}** with its vectors and uploaded pictures, and can't be undone.")
+    st.markdown(
+        f"This removes **{name}** with its vectors, uploaded pictures and the experiments computed on it, and can't be undone."
+    )
     typed = st.text_input(f"Type {name} to confirm", key="images-typed")
     if st.button("Delete it", type="primary", icon=":material/delete:", disabled=typed.strip() != name):
         try:
-            collections.delete(name)
+            labelled.delete(name)
         except UserError as error:
             st.error(state.plain(str(error)), icon=":material/error:")
         else:

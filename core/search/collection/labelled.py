@@ -1,12 +1,14 @@
 """The labelled images of a collection as a dataset, so that the grid can be run on them."""
 
+import shutil
 from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import datasets
+from core import datasets, lock, settings
 from core.datasets import Dataset, Item
 from core.errors import DatasetError
+from core.search.collection import collection as collections
 from core.search.collection.collection import Collection
 from core.search.collection.sources import is_url, title
 
@@ -82,3 +84,26 @@ def dataset(collection: Collection) -> Labelled:
         collection=about,
     )
     return Labelled(made, left_out)
+
+
+def delete(collection: str) -> None:
+    """Remove a collection, and the experiments that were computed on it.
+
+    Raises
+    ------
+    UnknownNameError : there is none of that name.
+    UserError : somebody writes to one of them, or the storage refuses.
+    """
+    folder = settings.GRID_DIR / name(collection)
+    try:
+        computed = datasets.load(folder).collection == collection
+    except DatasetError:
+        computed = False
+    if not computed:
+        collections.delete(collection)
+        return
+    with lock.writing(folder):
+        collections.delete(collection)
+        # Without its description it is no dataset, wherever this is stopped.
+        (folder / "dataset.json").unlink()
+        shutil.rmtree(folder, ignore_errors=True)

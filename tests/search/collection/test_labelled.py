@@ -6,12 +6,12 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from core import datasets, files, images, pictures, settings
+from core import datasets, files, images, lock, pictures, settings
 from core.cli import main
-from core.errors import DatasetError
+from core.errors import DatasetError, UserError
 from core.experiments import store
 from core.search import shared
-from core.search.collection import Collection, labelled
+from core.search.collection import Collection, labelled, names
 from core.search.collection.sources import Entry
 from tests.search.collection.pixels import create, draw
 
@@ -144,3 +144,20 @@ def test_the_grid_runs_on_a_collection_by_name(pets, photos, grid_dir, capsys):
     assert "1 image of 'pets' has no label" in capsys.readouterr().err
     run = store.Grid(grid_dir).run(datasets.load(grid_dir / "collection-pets"), "squeezenet", "imagenet")
     assert len(run.neighbors("conv1_activation", "avg", "cosine").queries) == 3
+
+
+def test_deleting_a_collection_takes_the_experiments_on_it_along_and_no_other(pets, photos, grid_dir):
+    store.write_dataset(grid_dir, labelled.dataset(pets).dataset)
+    with lock.writing(grid_dir / "collection-pets"), pytest.raises(UserError, match="Another run"):
+        labelled.delete("pets")
+    assert (names(), datasets.names(grid_dir)) == (["pets"], ["collection-pets"])
+    labelled.delete("pets")
+    assert (names(), datasets.names(grid_dir)) == ([], [])
+
+    # A folder of somebody's that only has such a name.
+    (photos / "e.png").unlink()
+    mine = datasets.scan(photos.rename(photos.with_name("collection-cats")))
+    store.write_dataset(grid_dir, mine)
+    create("cats").close()
+    labelled.delete("cats")
+    assert (names(), datasets.names(grid_dir)) == ([], ["collection-cats"])
