@@ -105,10 +105,15 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(arguments, sentence, capsys):
 
 
 def test_ctrl_c_leaves_a_valid_collection_that_goes_on(folder):
-    Collection.create("pets", model="efficientnet-lite0", layer="top_activation").close()
+    Collection.create("pets", model="efficientnet-lite0", layer="block1_output").close()
     environment = {**os.environ, "PLAYGROUND_COLLECTIONS_DIR": str(folder)}
+    # What a shell puts into the background is deaf to Ctrl-C, and so are the children of tests run there.
+    script = (
+        "import signal, sys; signal.signal(signal.SIGINT, signal.default_int_handler); "
+        "from core.cli import main; sys.exit(main(sys.argv[1:]))"
+    )
     process = subprocess.Popen(
-        [sys.executable, "-m", "core", "collection", "add", "pets", *map(str, FOLDERS)],
+        [sys.executable, "-c", script, "collection", "add", "pets", *map(str, FOLDERS)],
         cwd=ROOT,
         env=environment,
         stdout=subprocess.PIPE,
