@@ -1,10 +1,12 @@
-"""A cache of Keras's own for each test, and a server that stands in for Keras's."""
+"""The graphs of the networks, a cache of Keras's own for each test, and a server that stands in for Keras's."""
 
 import http.server
 import threading
 from pathlib import Path
 
 import pytest
+
+from core.models import zoo
 
 
 @pytest.fixture
@@ -57,3 +59,16 @@ def server(tmp_path):
         served.url = f"http://127.0.0.1:{instance.server_port}/"
         yield served
         instance.shutdown()
+
+
+@pytest.fixture(scope="module")
+def graphs():
+    """Graphs by model, each built once and one after the other, so that Keras's counters run on through them."""
+    built = {}
+
+    def build(name):
+        if name not in built:
+            built[name] = zoo.build_graph(zoo.get_model(name))
+        return built[name]
+
+    return build

@@ -14,19 +14,6 @@ from core.models import architecture, zoo
 GIGA = 1e9
 
 
-@pytest.fixture(scope="module")
-def graphs():
-    """Graphs by model, each built once; Keras's counters run on through them."""
-    built = {}
-
-    def build(name):
-        if name not in built:
-            built[name] = zoo.build_graph(zoo.get_model(name))
-        return built[name]
-
-    return build
-
-
 @pytest.mark.parametrize("name", zoo.MODELS)
 def test_what_ships_agrees_with_the_table_of_models(name):
     model, shipped = zoo.get_model(name), architecture.read(name)

@@ -16,19 +16,6 @@ APPLICATIONS = [name for name, model in zoo.MODELS.items() if model.family == "k
 COUNTED = ["xception", "inceptionv3"]
 
 
-@pytest.fixture(scope="module")
-def graphs():
-    """All graphs, built one after the other, so that Keras's counters run on through them."""
-    built = {}
-
-    def build(name):
-        if name not in built:
-            built[name] = zoo.build_graph(zoo.get_model(name))
-        return built[name]
-
-    return build
-
-
 def test_nine_models_of_keras_and_five_with_weights_in_packages():
     assert len(APPLICATIONS) == 9
     packaged = [name for name, model in zoo.MODELS.items() if model.package]
