@@ -19,7 +19,7 @@ import numpy as np
 from core.errors import CollectionError
 from core.metrics import Metric, get_metric
 from core.search.collection.vectors import VectorFile
-from core.search.index import as_distances, prepared
+from core.search.index import as_distances, as_float32, prepared
 
 KINDS = {
     "auto": "exact below 50,000 images, above a tuned approximate index",
@@ -310,13 +310,13 @@ def rerank(
     best = np.full((len(queries), k), np.inf, np.float32)
     for place, query in enumerate(queries):
         candidates = rows[place][rows[place] >= 0]
-        block = vectors[candidates].astype(np.float32)
+        block = as_float32(vectors[candidates])
         if metric.normalized:
-            lengths = np.sqrt(np.einsum("ij,ij->i", block, block))
+            lengths = np.sqrt(np.vecdot(block, block))
             distances = as_distances((block @ query) / np.where(lengths > 0, lengths, 1), metric)
         else:
             block -= query
-            distances = np.sqrt(np.einsum("ij,ij->i", block, block))
+            distances = np.sqrt(np.vecdot(block, block))
         order = np.lexsort((candidates, distances))[:k]
         best_rows[place, : len(order)], best[place, : len(order)] = candidates[order], distances[order]
     return best_rows, best

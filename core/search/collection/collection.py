@@ -25,7 +25,7 @@ from core.search.collection import ann, catalog, embedder, ingest, sources, uplo
 from core.search.collection.catalog import Catalog
 from core.search.collection.state import DESCRIPTION, About, State, read_about, write_about
 from core.search.collection.uploads import Upload
-from core.search.collection.vectors import DTYPES, VectorFile
+from core.search.collection.vectors import DTYPES, VectorFile, fits
 from core.search.collection.view import View
 from core.search.collection.writer import New, Writer
 
@@ -366,7 +366,7 @@ class Collection:
             image = next(iter(catalog.find(connection, catalog.images.c.id, [image_id])), None)
             if image is None or image.faiss_id is None:
                 raise CollectionError("The collection has no picture of that number any more.")
-            rows, distances = view.nearest(view.stored[[image.faiss_id]].astype(np.float32), k + 1)
+            rows, distances = view.nearest(view.stored[[image.faiss_id]], k + 1)
             near = [
                 (row, distance)
                 for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True)
@@ -476,9 +476,7 @@ class Collection:
                 f"Vectors of shape {vectors.shape} for {len(paths)} names; "
                 f"the collection holds vectors of {self.about.dimensions} numbers."
             )
-        with np.errstate(over="ignore"):
-            finite = np.isfinite(vectors.astype(self.about.dtype)).all()
-        if not finite:
+        if not fits(vectors, self.about.dtype).all():
             raise CollectionError(f"The vectors have numbers that are not finite as {self.about.dtype}.")
         new = [
             New(path, label=label, metadata=facts, vector=vector)

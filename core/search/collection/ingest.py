@@ -17,11 +17,13 @@ from core.progress import Progress
 from core.search.collection import catalog
 from core.search.collection.embedder import Embedder
 from core.search.collection.sources import Entry, Problem, Source, SourceError, is_url
+from core.search.collection.vectors import fits
 from core.search.collection.writer import New, Writer
 
 # What is lost at most when the process is killed.
 _COMMIT_SECONDS, _COMMIT_IMAGES = 2.0, 256
 _LOOKUP = 256
+_NOT_FINITE = "The model makes numbers of it that are not finite as {}."
 
 
 @dataclass
@@ -242,9 +244,15 @@ class _Run:
         }
         if fresh:
             vectors = self.embedder(np.stack(list(fresh.values())))
-            self._vectors |= dict(zip(fresh, vectors, strict=True))
+            fit = fits(vectors, self.writer.about.dtype)
+            self._vectors |= {
+                hash_: vector for hash_, vector, fine in zip(fresh, vectors, fit, strict=True) if fine
+            }
         for read in batch:
             entry = read.candidate.entry
+            if read.hash not in there and read.hash not in self._vectors:
+                self._fail(entry, _NOT_FINITE.format(self.writer.about.dtype), read.size, read.mtime_ns)
+                continue
             own = read.hash in fresh
             fresh.pop(read.hash, None)
             if read.candidate.known:
@@ -253,7 +261,7 @@ class _Run:
                 self.report.added += 1
                 self.report.duplicates += not own
             self._pending.append(self._new(entry, read.hash, read.size, read.mtime_ns))
-        self.progress.step(len(batch))
+            self.progress.step()
 
     def _fail(
         self, failed: Entry | Problem, reason: str, size: int | None = None, mtime_ns: int | None = None

@@ -10,9 +10,17 @@ from pathlib import Path
 
 import numpy as np
 
+from core.search.index import as_float32
+
 DTYPES = ("float16", "float32")
 # Rows that are read at a time stay below this many bytes.
 _CHUNK_BYTES = 64_000_000
+
+
+def fits(vectors: np.ndarray, dtype: str) -> np.ndarray:
+    """(n,) bool: which of some vectors (n, dimensions) are finite in the type they would be stored in."""
+    with np.errstate(over="ignore"):
+        return np.isfinite(vectors.astype(dtype)).all(axis=1)
 
 
 class VectorFile:
@@ -94,4 +102,4 @@ class VectorFile:
             for first in range(start, stop, height):
                 n = min(height, stop - first)
                 rows = np.fromfile(file, self.dtype, n * self.dimensions).reshape(n, self.dimensions)
-                yield first, rows.astype(np.float32, copy=False)
+                yield first, as_float32(rows)

@@ -20,7 +20,7 @@ from core.search import collection as collections
 from core.search.collection import ann, catalog, export, sources, tune
 from core.search.collection.state import DESCRIPTION
 from tests.conftest import ROOT
-from tests.search.collection.pixels import create, draw, open_, picture
+from tests.search.collection.pixels import LAYER, MODEL, Pixels, create, draw, open_, picture
 
 rng = np.random.default_rng(0)
 
@@ -470,6 +470,30 @@ def test_vectors_that_do_not_fit_are_refused(folder, vectors):
     with pytest.raises(CollectionError, match="numbers"):
         made.search_vectors(np.zeros((1, 7)))
     assert made.info().images == 0
+
+
+def test_a_picture_whose_vector_is_not_finite_as_stored_fails_alone(folder, tmp_path):
+    class Bright(Pixels):
+        def __call__(self, pixels):
+            vectors = super().__call__(pixels)
+            # Beyond what float16 holds, for the one white picture.
+            vectors[vectors.min(axis=1) == 1] = 1e9
+            return vectors
+
+    root = photos(tmp_path, 5)
+    Image.new("RGB", (24, 24), "white").save(root / "white.png")
+    made = collections.Collection.create("bright", model=MODEL, layer=LAYER, load=lambda about: Bright())
+    report = made.add([str(root)])
+    assert (report.added, report.failed) == (5, 1)
+    assert [(Path(one.path).name, one.reason) for one in made.images("failed")] == [
+        ("white.png", "The model makes numbers of it that are not finite as float16.")
+    ]
+    assert made.update().unchanged == 6
+    assert made.verify() == []
+    wide = collections.Collection.create(
+        "wide", model=MODEL, layer=LAYER, dtype="float32", load=lambda about: Bright()
+    )
+    assert wide.add([str(root)]).added == 6
 
 
 def test_a_newer_format_is_refused(anywhere, tmp_path):
