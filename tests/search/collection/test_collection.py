@@ -323,6 +323,24 @@ def test_above_the_limit_the_default_is_a_tuned_approximate_index(folder, monkey
 # Sources
 
 
+def test_where_compression_hides_neighbors_no_effort_is_wasted(folder):
+    made = create(index="IVF8,PQ4np")
+    centers = 10 * rng.standard_normal((8, made.about.dimensions))
+    vectors = np.repeat(centers, 400, axis=0) + rng.standard_normal((3200, made.about.dimensions))
+    made.add_vectors([str(i) for i in range(3200)], vectors)
+    index = made.snapshot().index
+    queries = vectors[::80]
+    truth = np.argsort(cdist(queries, vectors, "cosine"), axis=1)[:, :10]
+    found = {
+        effort: ann.recall(made.snapshot().nearest(queries, 10, effort=effort)[0], truth)
+        for effort in (index.known.effort, 8)
+    }
+    assert found[8] < ann.RECALL_GOAL
+    # All neighbors lie in the query's own group, so looking into more of them finds no more.
+    assert index.known.effort <= 2
+    assert found[index.known.effort] >= found[8] - 0.05
+
+
 def test_a_list_brings_labels_and_metadata(anywhere, tmp_path):
     root = photos(tmp_path, 4)
     table = pd.DataFrame(
