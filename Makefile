@@ -18,7 +18,8 @@ run: .venv/run.stamp ## Start the dashboard on http://127.0.0.1:8501 (PORT=8600 
 test: .venv/dev.stamp ## Run every check: lint, formatting, unit tests, tests in a real browser
 	@.venv/bin/python scripts/ensure_chromium.py || [ "$$CI" != true ]
 	@$(MAKE) --no-print-directory lint
-	.venv/bin/python -m pytest
+	@# Two at a time, each file in one process: most tests wait for a browser, a process or the disk, and TensorFlow has threads of its own.
+	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 bench: .venv/dev.stamp ## Measure speed and memory (BENCH="--only query --json" measures a part, for programs)
 	@.venv/bin/python -m benchmarks $(BENCH)

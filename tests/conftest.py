@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from core import settings
+from core.search import shared
+
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90
 
@@ -18,6 +21,19 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return probe.getsockname()[1]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """The file that takes longest begins first, so that in the end no core waits for it."""
+    items.sort(key=lambda item: item.path.name != "test_kill.py")
+
+
+@pytest.fixture(autouse=True)
+def _engine_of_the_settings() -> Iterator[None]:
+    """An engine that was made while a test pointed the settings at another grid goes with that test."""
+    yield
+    if shared.engine.cache_info().currsize and shared.engine().grid.folder != settings.GRID_DIR:
+        shared.engine.cache_clear()
 
 
 @pytest.fixture(scope="session")
