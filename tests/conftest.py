@@ -6,6 +6,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -44,21 +45,26 @@ def served_collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def dashboard_server(tmp_path_factory: pytest.TempPathFactory, served_collections: Path) -> Iterator[str]:
-    """Base URL of a running dashboard, started as ``make run`` starts it."""
+    """Base URL of a running dashboard."""
+    folder = tmp_path_factory.mktemp("dashboard")
+    with serving(folder / "server.log", PLAYGROUND_COLLECTIONS_DIR=str(served_collections)) as url:
+        yield url
+
+
+@contextmanager
+def serving(log: Path, **environment: str) -> Iterator[str]:
+    """Base URL of a dashboard that runs until the block ends, started as ``make run`` starts it."""
     port = free_port()
     url = f"http://127.0.0.1:{port}"
-    folder = tmp_path_factory.mktemp("dashboard")
-    log = folder / "server.log"
-    # Its collections are its own, and no database of the tester's is asked.
-    environment = {**os.environ, "PLAYGROUND_COLLECTIONS_DIR": str(served_collections)}
-    environment.pop("PLAYGROUND_CATALOG_URL", None)
+    # No database of the tester's is asked.
+    inherited = {name: value for name, value in os.environ.items() if name != "PLAYGROUND_CATALOG_URL"}
     with log.open("wb") as out:
         # A session of its own, so that the server's children end with it.
         server = subprocess.Popen(
             [sys.executable, str(ROOT / "scripts" / "serve.py"), "--port", str(port)],
             stdout=out,
             stderr=subprocess.STDOUT,
-            env=environment,
+            env={**inherited, **environment},
             start_new_session=True,
         )
     try:

@@ -1,8 +1,5 @@
 import csv
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from urllib.parse import parse_qs, urlsplit
@@ -47,22 +44,8 @@ def dashboard_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     for (model, weights), (strength, layers, poolings) in MODELS.items():
         write_run(folder, dataset, model, weights, strength, layers, poolings)
 
-    port = conftest.free_port()
-    url = f"http://127.0.0.1:{port}"
-    log = folder / "server.log"
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            [sys.executable, str(conftest.ROOT / "scripts" / "serve.py"), "--port", str(port)],
-            env={**os.environ, "PLAYGROUND_GRID_DIR": str(folder)},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        conftest._wait_until_healthy(server, url, log)
+    with conftest.serving(folder / "server.log", PLAYGROUND_GRID_DIR=str(folder)) as url:
         yield url
-    finally:
-        conftest._end(server)
 
 
 def open_compare(page: Page, address: str = "") -> None:

@@ -1,9 +1,6 @@
 """The embeddings page as a visitor meets it, on the shipped experiments and on ten thousand points."""
 
-import os
 import re
-import subprocess
-import sys
 from collections.abc import Iterator
 
 import numpy as np
@@ -315,22 +312,8 @@ def many_points(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     )
     store.write_run(folder / "many", dataset, about, store.Contents(experiments, {}, placed))
 
-    port = conftest.free_port()
-    url = f"http://127.0.0.1:{port}"
-    log = folder / "server.log"
-    with log.open("wb") as out:
-        server = subprocess.Popen(
-            [sys.executable, str(conftest.ROOT / "scripts" / "serve.py"), "--port", str(port)],
-            env={**os.environ, "PLAYGROUND_GRID_DIR": str(folder)},
-            stdout=out,
-            stderr=subprocess.STDOUT,
-            start_new_session=True,
-        )
-    try:
-        conftest._wait_until_healthy(server, url, log)
+    with conftest.serving(folder / "server.log", PLAYGROUND_GRID_DIR=str(folder)) as url:
         yield url
-    finally:
-        conftest._end(server)
 
 
 def test_ten_thousand_points_move_in_frames_that_take_the_browser_little_time(page: Page, many_points: str):
