@@ -92,7 +92,8 @@ def rows() -> list[Row]:
             Sample(tuple(colds)),
             "s",
             goal=10,
-            note=f"{picture}; TensorFlow, model and index are loaded, and the network is compiled",
+            note=f"{picture}; TensorFlow, model and index are loaded, and the network is compiled: most of it is reading TensorFlow, "
+            "so seconds here are those that the machine, its disk and its neighbors leave at the moment",
         ),
         Row.of(
             "query over the API, one client",
