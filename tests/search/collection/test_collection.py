@@ -320,9 +320,6 @@ def test_above_the_limit_the_default_is_a_tuned_approximate_index(folder, monkey
     assert made.verify() == []
 
 
-# Sources
-
-
 def test_where_compression_hides_neighbors_no_effort_is_wasted(folder):
     made = create(index="IVF8,PQ4np")
     centers = 10 * rng.standard_normal((8, made.about.dimensions))
@@ -339,6 +336,9 @@ def test_where_compression_hides_neighbors_no_effort_is_wasted(folder):
     # All neighbors lie in the query's own group, so looking into more of them finds no more.
     assert index.known.effort <= 2
     assert found[index.known.effort] >= found[8] - 0.05
+
+
+# Sources
 
 
 def test_a_list_brings_labels_and_metadata(anywhere, tmp_path):

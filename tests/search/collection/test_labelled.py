@@ -35,8 +35,7 @@ def pets(folder: Path, photos: Path) -> Collection:
 def grid_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(settings, "GRID_DIR", tmp_path / "grid")
     shared.engine.cache_clear()
-    yield settings.GRID_DIR
-    shared.engine.cache_clear()
+    return settings.GRID_DIR
 
 
 def test_the_labelled_images_are_the_dataset_and_the_others_are_counted(pets, photos):
