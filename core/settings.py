@@ -108,6 +108,9 @@ MAX_STORED_VECTOR_BYTES: int = _setting("MAX_STORED_VECTOR_BYTES", 100_000_000)
 # Layouts are computed for datasets of at most this many images.
 MAX_LAYOUT_IMAGES: int = _setting("MAX_LAYOUT_IMAGES", 20_000)
 
+# A configuration that is chosen for a new collection makes of a picture at most so many numbers: 4 kB as float16.
+MAX_CHOSEN_DIMENSIONS: int = _setting("MAX_CHOSEN_DIMENSIONS", 2_048)
+
 # Live search: models and indexes kept in memory, bytes of the vectors of one index, forward passes at a time.
 LIVE_MODELS: int = _setting("LIVE_MODELS", 3)
 LIVE_INDEXES: int = _setting("LIVE_INDEXES", 16)

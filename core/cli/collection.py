@@ -15,12 +15,17 @@ def add(commands: Any) -> None:
     group = output.group(commands, "collection", "index your own images and search them")
 
     create = _command(group, "create", _create, "make an empty collection")
-    create.add_argument("--model", required=True, help="see models list")
+    create.add_argument("--model", help="see models list; default: the best of those that work here")
     create.add_argument("--weights", default="imagenet", help="imagenet (default), untrained, or a file")
-    create.add_argument("--layer", required=True, help="a layer of the model, such as block6_output")
-    create.add_argument("--pooling", default="avg", help="avg (default), max, gem or flatten")
     create.add_argument(
-        "--metric", default="cosine", help="cosine (default), euclidean, manhattan, chebyshev"
+        "--layer", help="a layer of the model, such as block6_output; default: the best by the experiments"
+    )
+    create.add_argument(
+        "--pooling", help="avg (default where model and layer are given), max, gem or flatten"
+    )
+    create.add_argument(
+        "--metric",
+        help="cosine (default where model and layer are given), euclidean, manhattan, chebyshev",
     )
     create.add_argument(
         "--index",
@@ -121,18 +126,22 @@ def _load(about: Any) -> Any:
 
 
 def _create(options: argparse.Namespace) -> None:
+    from core.search import best_configuration, shared
     from core.search.collection import Collection
 
+    parts = {part: getattr(options, part) for part in ("model", "layer", "pooling", "metric")}
+    chosen = None
+    if options.model is None or options.layer is None:
+        chosen = best_configuration.choose(shared.engine(), weights=options.weights, **parts)
+        parts = {part: getattr(chosen, part) for part in parts}
     with Collection.create(
-        options.name,
-        model=options.model,
-        layer=options.layer,
-        pooling=options.pooling,
-        weights=options.weights,
-        metric=options.metric,
-        index=options.index,
-        dtype=options.dtype,
+        options.name, weights=options.weights, index=options.index, dtype=options.dtype, **parts
     ) as made:
+        if chosen is not None:
+            print(
+                f"Took {chosen.model}, layer {chosen.layer}, {chosen.pooling} pooling, {chosen.metric} distance. "
+                f"{chosen.why}"
+            )
         print(
             f"Made the collection {made.about.name!r}; `python -m core collection add {made.about.name} FOLDER` fills it."
         )

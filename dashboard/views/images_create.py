@@ -1,27 +1,15 @@
 """Making a collection: a name, and the configuration that is best here unless another one is wished for."""
 
-from dataclasses import dataclass
-
 import streamlit as st
 
-from core.errors import UserError
+from core.errors import UserError, WeightsError
 from core.metrics import METRICS
 from core.models import extractor, weights, zoo
-from core.search import shared
+from core.search import best_configuration, shared
+from core.search.best_configuration import Choice
 from core.search.collection import Collection, ann
 from core.search.collection.vectors import DTYPES
-from dashboard.components import data, explain, state
-
-
-@dataclass(frozen=True)
-class _Choice:
-    """A configuration, and what speaks for it."""
-
-    model: str
-    layer: str
-    pooling: str
-    metric: str
-    why: str
+from dashboard.components import explain, state
 
 
 def show(first: bool) -> None:
@@ -47,7 +35,7 @@ def show(first: bool) -> None:
         model, options = _configuration(usual)
     st.caption(
         f"{zoo.MODELS[model].title}, layer {state.plain(options['layer'])}, {options['pooling']}, {options['metric']}. "
-        + (usual.why if _same(usual, model, options) else "")
+        + (state.plain(usual.why) if _same(usual, model, options) else "")
     )
     if st.button("Create", type="primary", icon=":material/add:", key="images-create"):
         named = name.strip().lower().replace(" ", "-")
@@ -60,7 +48,7 @@ def show(first: bool) -> None:
             st.rerun()
 
 
-def _configuration(usual: _Choice) -> tuple[str, dict[str, str]]:
+def _configuration(usual: Choice) -> tuple[str, dict[str, str]]:
     """The model, and the options of :meth:`Collection.create`."""
     with st.container(horizontal=True):
         here = [name for name in zoo.MODELS if _here(name)]
@@ -130,7 +118,7 @@ def _configuration(usual: _Choice) -> tuple[str, dict[str, str]]:
     }
 
 
-def _same(usual: _Choice, model: str, options: dict[str, str]) -> bool:
+def _same(usual: Choice, model: str, options: dict[str, str]) -> bool:
     chosen = (model, options["layer"], options["pooling"], options["metric"])
     return chosen == (usual.model, usual.layer, usual.pooling, usual.metric)
 
@@ -142,29 +130,9 @@ def _here(model: str) -> bool:
 
 
 @st.cache_data(show_spinner=False, ttl=60)
-def _best() -> _Choice | None:
-    """The configuration that scores best in the experiments among those that work here without a download."""
-    engine = shared.engine()
-    names = data.dataset_names()
-    for name in sorted(names, key=lambda one: one != state.Address({}).dataset(names)):
-        try:
-            found = engine.searchable(engine.dataset(name))
-        except UserError:
-            continue
-        # Flattened layers make vectors too long for collections that grow.
-        best = next(
-            (one for one in found if one.weights == weights.IMAGENET and one.pooling != "flatten"), None
-        )
-        if best is not None:
-            title = state.plain(engine.dataset(name).title)
-            why = (
-                f"Of all that work on this machine without a download, this is the best on {title}: "
-                f"{best.score_10:.1f} of 100 at k = 10."
-            )
-            return _Choice(best.model, best.layer, best.pooling, best.metric, why)
-    model = next((model for name, model in zoo.MODELS.items() if _here(name)), None)
-    if model is None:
+def _best() -> Choice | None:
+    """What `collection create` takes as well; None where no model has weights."""
+    try:
+        return best_configuration.choose(shared.engine())
+    except WeightsError:
         return None
-    return _Choice(
-        model.name, model.layers[-2].name, "avg", "cosine", "No experiments are here to choose by."
-    )

@@ -12,7 +12,7 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import jobs, settings
-from core.search import shared
+from core.search import best_configuration, shared
 from core.search.collection import Collection, embedder, names
 from dashboard.components import collection_jobs
 from tests.conftest import ROOT
@@ -82,7 +82,7 @@ def test_without_collections_it_explains_and_offers_to_make_one():
     assert not page.exception and names() == ["my-pets"]
     assert page.query_params["collection"] == "my-pets" and page.query_params["part"] == "add"
     with Collection.open("my-pets") as made:
-        best = shared.engine().searchable(shared.engine().dataset("objects200"))[0]
+        best = best_configuration.choose(shared.engine())
         assert (made.about.model, made.about.layer, made.about.pooling, made.state.metric) == (
             best.model,
             best.layer,

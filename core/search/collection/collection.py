@@ -99,11 +99,11 @@ class Collection:
         cls,
         name: str,
         *,
-        model: str,
-        layer: str,
-        pooling: str = "avg",
+        model: str | None = None,
+        layer: str | None = None,
+        pooling: str | None = None,
         weights: str = "imagenet",
-        metric: str = "cosine",
+        metric: str | None = None,
         index: str = "auto",
         dtype: str = "float16",
         folder: Path | None = None,
@@ -114,7 +114,9 @@ class Collection:
         Parameters
         ----------
         name : lower case letters, digits, ``-`` and ``_``.
-        model, layer, pooling, weights, metric : the configuration, as on the command line.
+        model, layer, pooling, weights, metric : the configuration, as on the command line. Without a model or layer the best one that
+            fits the others is taken, see :func:`core.search.best_configuration.choose`; with both, pooling is ``"avg"`` and metric
+            ``"cosine"`` unless given.
         index : of :data:`ann.KINDS`, or one of FAISS's factory strings.
         dtype : of the stored vectors, float16 or float32.
         folder : where collections lie; that of the settings when not given.
@@ -123,12 +125,20 @@ class Collection:
         Raises
         ------
         CollectionError : the name is taken or can't be one, the index can't be had, or the disk or catalog refuses.
-        UnknownNameError, WeightsError : there is no such model, layer, pooling or metric, or its weights can't be had.
+        UnknownNameError, WeightsError : there is no such model, layer, pooling or metric, or its weights can't be had; none was named and no
+            model has weights here.
         """
         from core.models import extractor, zoo
         from core.models import weights as weights_
+        from core.search import best_configuration, shared
 
         folder = folder or settings.COLLECTIONS_DIR
+        if model is None or layer is None:
+            chosen = best_configuration.choose(
+                shared.engine(), model=model, weights=weights, layer=layer, pooling=pooling, metric=metric
+            )
+            model, layer, pooling, metric = chosen.model, chosen.layer, chosen.pooling, chosen.metric
+        pooling, metric = pooling or "avg", metric or "cosine"
         definition = zoo.get_model(model)
         shape = definition.layer(layer).shape
         for kind, value, valid in (("pooling", pooling, extractor.POOLINGS), ("dtype", dtype, DTYPES)):
