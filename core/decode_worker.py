@@ -33,8 +33,8 @@ def main(decode: Callable[[bytes], Image.Image] = images.decode) -> None:
         quiet = os.open(os.devnull, os.O_RDWR)
         os.dup2(quiet, 0)
         os.dup2(quiet, 1)
-        # All plugins now, while files can be opened.
-        Image.init()
+        # All decoders now, while files can be opened.
+        images.load_plugins()
         # Threads cost address space and make processor time run faster than the clock.
         AvifImagePlugin.DEFAULT_MAX_THREADS = 1
         _limit_process()

@@ -9,7 +9,7 @@ whichever way it came in.
 import io
 import re
 import warnings
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,18 @@ from core.errors import ImageError
 
 _AVIF = features.check("avif")
 
-FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if _AVIF else []))
+# The formats that Pillow reads by itself; HEIC and HEIF are read by pi-heif.
+_PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if _AVIF else []))
+FORMATS = (*_PILLOW_FORMATS, "HEIF")
+# The names that files of these formats go by. All that looks for pictures uses this set.
 SUFFIXES = frozenset(
-    {".jpg", ".jpeg", ".png", ".webp", ".gif", ".bmp", ".tif", ".tiff", *([".avif"] if _AVIF else [])}
+    {
+        *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp"),
+        *(".png", ".apng"),
+        *(".webp", ".gif", ".bmp", ".tif", ".tiff"),
+        *((".avif", ".avifs") if _AVIF else ()),
+        *(".heic", ".heif", ".hif"),
+    }
 )
 
 _RESAMPLE = {
@@ -61,7 +70,12 @@ _OTHERS = (
     (b"\x00\x00\x00\x0cJXL ", "it is a JPEG XL picture, which can't be read here; save it as PNG or JPEG"),
     (b"\x00\x00\x00\x0cjP  ", "it is a JPEG 2000 picture, which can't be read here; save it as PNG or JPEG"),
 )
-_HEIC_BRANDS = (b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1")
+# Of HEIF files with HEVC in them, and those that HEIF shares with AVIF.
+_HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
+_SHARED_BRANDS = frozenset({b"mif1", b"msf1"})
+_AVIF_BRANDS = frozenset({b"avif", b"avis"})
+# The box that states the width and height of a coded picture or of a tile of one.
+_HEIF_SIZE = re.compile(rb"ispe\0{4}(.{4})(.{4})", re.DOTALL)
 # How pictures of known formats begin: place, bytes, format.
 _MAGIC = (
     (0, b"\xff\xd8", "JPEG"),
@@ -131,7 +145,7 @@ def decode(data: bytes) -> Image.Image:
     """
     _check_bytes(len(data))
     try:
-        with Image.open(io.BytesIO(data), formats=FORMATS) as image:
+        with _open(data) as image:
             # The header alone says this: nothing has been decoded yet.
             _check_pixels(*image.size)
             image.load()
@@ -152,6 +166,43 @@ def decode(data: bytes) -> Image.Image:
     except Exception as error:
         # What decoders raise on broken files is any class at all.
         raise ImageError(_why_broken(error, data)) from None
+
+
+def load_plugins() -> None:
+    """Load every decoder now; a process that may open no more files later calls this first."""
+    Image.init()
+    _heif_file()
+
+
+def _open(data: bytes) -> Image.Image:
+    if _is_heif(data):
+        # What is decoded may be larger than what is left of it when it has been cropped.
+        for size in _HEIF_SIZE.finditer(data):
+            _check_pixels(int.from_bytes(size[1]), int.from_bytes(size[2]))
+        return _heif_file()(io.BytesIO(data))
+    return Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS)
+
+
+def _is_heif(data: bytes) -> bool:
+    """Whether it is HEIF and not AVIF, which is built from the same boxes; the brands at the beginning tell."""
+    if data[4:8] != b"ftyp":
+        return False
+    end = min(int.from_bytes(data[:4]), 1024)
+    brands = {data[8:12], *(data[place : place + 4] for place in range(16, end, 4))}
+    if brands & _AVIF_BRANDS:
+        return False
+    return bool(brands & _HEIC_BRANDS) or data[8:12] in _SHARED_BRANDS
+
+
+@cache
+def _heif_file() -> type[Image.Image]:
+    # Opened by its class and not registered in Pillow: nothing else in this process begins to read HEIF.
+    from pi_heif import HeifImageFile, options
+
+    # One thread, since pictures are decoded several at a time, and only the picture itself.
+    options.DECODE_THREADS = 1
+    options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
+    return HeifImageFile
 
 
 def resize(image: Image.Image, size: int, resample: str) -> np.ndarray:
@@ -198,7 +249,8 @@ def _too_many_pixels(what: str) -> str:
 
 
 def _as_viewed(image: Image.Image) -> Image.Image:
-    turn = _TURNS.get(_orientation(image))
+    # Those of HEIF are turned by their own boxes while they are decoded; their EXIF must not turn them again.
+    turn = None if image.format == "HEIF" else _TURNS.get(_orientation(image))
     profile = image.info.get("icc_profile")
     colors, alpha = _split(_eight_bits(image))
     colors = _to_srgb(colors, profile)
@@ -307,8 +359,6 @@ def _why_unidentified(data: bytes) -> str:
         return "it is an SVG drawing, not a picture of pixels; save it as PNG"
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script")):
         return "it is a web page, not a picture"
-    if start[4:8] == b"ftyp" and start[8:12] in _HEIC_BRANDS:
-        return "it is a HEIC photo, which can't be read here; save it as JPEG"
     for place, magic, kind in _MAGIC:
         if start.startswith(magic, place):
             if (size := _size_by_header(data)) and 0 in size:
@@ -330,8 +380,17 @@ def _size_by_header(data: bytes) -> tuple[int, int] | None:
 def _why_broken(error: Exception, data: bytes) -> str:
     said = str(error).lower()
     cut_webp = data.startswith(b"RIFF") and int.from_bytes(data[4:8], "little") + 8 > len(data)
-    if isinstance(error, EOFError) or cut_webp or "truncated" in said or "end of" in said:
+    cut = cut_webp or (_is_heif(data) and _boxes_end(data) > len(data))
+    if isinstance(error, EOFError) or cut or "truncated" in said or "end of" in said:
         return "the picture is truncated: its end is missing"
     if "memory" in said:
         return "decoding it takes more memory than allowed"
     return "the picture is broken: its data can't be decoded"
+
+
+def _boxes_end(data: bytes) -> int:
+    """Where the last of the boxes ends that an HEIF file is made of; beyond the data where some of it is missing."""
+    place = 0
+    while place + 8 <= len(data) and (size := int.from_bytes(data[place : place + 4])) >= 8:
+        place += size
+    return place

@@ -8,11 +8,15 @@ import random
 import struct
 import zlib
 from functools import cache
+from pathlib import Path
 
 import numpy as np
 from PIL import Image, ImageCms, features
 
 SIZE = (48, 32)
+# Made once with libheif, since what decodes HEIC here can't encode it: stored 64 x 48, left half red with a green corner at its
+# top, right half blue, to be turned clockwise. Both its own boxes and its EXIF say so, as those of a phone do.
+HEIC = (Path(__file__).parent / "data" / "turned.heic").read_bytes()
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:
@@ -115,6 +119,7 @@ def pictures() -> dict[str, bytes]:
         "tiff float": encoded(photo("F"), "TIFF"),
         "tiff lab": encoded(ImageCms.applyTransform(rgb, _to_lab()), "TIFF"),
         "tiff turned": encoded(rgb, "TIFF", tiffinfo={0x0112: 5}),
+        "heic turned": HEIC,
     }
     if features.check("avif"):
         good["avif"] = encoded(rgb, "AVIF", speed=10)
@@ -155,7 +160,7 @@ def truncated() -> dict[str, bytes]:
     """Files whose end is missing and of which no viewer shows the whole."""
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
     kinds = ["JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if features.check("avif") else [])]
-    files = {kind: encoded(noise, kind) for kind in kinds}
+    files = {**{kind: encoded(noise, kind) for kind in kinds}, "HEIC": HEIC}
     return {
         f"{kind} {part}": data[: int(len(data) * part)] for kind, data in files.items() for part in (0.3, 0.6)
     }
@@ -361,8 +366,8 @@ def strangers() -> dict[str, bytes]:
         "zip": b"PK\x03\x04" + bytes(100),
         "gzip": b"\x1f\x8b\x08" + bytes(50),
         "elf": b"\x7fELF" + bytes(60),
-        "heic": b"\0\0\0\x18ftypheic" + bytes(100),
-        "heif": b"\0\0\0\x18ftypmif1" + bytes(100),
+        "only the magic of heic": b"\0\0\0\x18ftypheic" + bytes(100),
+        "only the magic of heif": b"\0\0\0\x18ftypmif1" + bytes(100),
         "mp4": b"\0\0\0\x18ftypisom" + bytes(100),
         "jpeg xl": b"\xff\x0a" + bytes(40),
         "jpeg xl in a box": b"\0\0\0\x0cJXL \r\n\x87\n" + bytes(40),

@@ -1,4 +1,5 @@
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from PIL import Image, ImageCms, ImageOps, features
 from core import decoder, images, settings
 from core.errors import ImageError
 from tests.hostile import (
+    HEIC,
     encoded,
     exif,
     many_scans,
@@ -149,6 +151,37 @@ def test_exif_orientation_is_applied(kind, orientation):
     np.testing.assert_allclose(np.asarray(picture, int), np.asarray(turned, int), atol=60)
 
 
+def test_heic_is_turned_once_and_the_same_in_both_decoders():
+    picture = images.decode(HEIC)
+    assert (picture.mode, picture.size) == ("RGB", (48, 64))
+    for place, color in {(44, 3): (0, 180, 0), (5, 5): (200, 30, 30), (5, 60): (30, 30, 200)}.items():
+        np.testing.assert_allclose(picture.getpixel(place), color, atol=32)
+    np.testing.assert_array_equal(images.decode_guarded(HEIC), picture)
+
+
+def test_heif_under_its_shared_brand_is_read_and_avif_is_not_taken_for_it():
+    np.testing.assert_array_equal(
+        images.decode(HEIC.replace(b"ftypheic", b"ftypmif1", 1)), images.decode(HEIC)
+    )
+    if features.check("avif"):
+        avif = encoded(photo(), "AVIF", speed=10)
+        assert images.decode(avif.replace(b"ftypavif", b"ftypmif1", 1)).size == photo().size
+
+
+def test_heic_of_too_many_pixels_is_refused_before_it_is_decoded():
+    # The size that its header states; the picture inside stays small.
+    data = re.sub(rb"(ispe....)........", lambda match: match[1] + (8_000).to_bytes(4) * 2, HEIC, flags=re.S)
+    for decode in (images.decode, images.decode_guarded):
+        with pytest.raises(ImageError, match="8000 x 8000 pixels is more than"):
+            decode(data)
+
+
+def test_every_suffix_of_a_format_that_is_read_counts():
+    registered = {suffix for suffix, kind in Image.registered_extensions().items() if kind in images.FORMATS}
+    assert registered - {".heics", ".heifs"} <= images.SUFFIXES
+    assert {".jfif", ".jpe", ".heic", ".heif", ".hif"} <= images.SUFFIXES
+
+
 def test_the_first_frame_of_an_animation_is_taken():
     frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     for kind in ("GIF", "WEBP", "PNG", "TIFF"):
@@ -167,7 +200,7 @@ def test_the_first_frame_of_an_animation_is_taken():
         (b"\n<!DOCTYPE html><html>", "a web page"),
         (b"%!PS-Adobe", "PostScript"),
         (b"%PDF-1.7", "PDF"),
-        (b"\0\0\0\x18ftypheic\0\0\0\0", "HEIC photo"),
+        (b"\0\0\0\x14ftypheic\0\0\0\0heic", "broken"),
     ],
 )
 def test_what_is_no_picture_is_refused_with_a_sentence(data, reason):
