@@ -10,6 +10,7 @@ from urllib.parse import quote
 
 from core import files, images, settings
 from core.errors import DatasetError, UnknownNameError
+from core.text import nfc
 
 FORMAT = 1
 _DESCRIPTION = "dataset.json"
@@ -144,9 +145,10 @@ def scan(folder: Path) -> Dataset:
     """
     folder = folder.resolve()
     found: list[tuple[str, Path]] = []
-    for label in sorted(path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")):
+    classes = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
+    for label in sorted(classes, key=lambda path: (nfc(path.name), path)):
         found += [
-            (label.name, path)
+            (nfc(label.name), path)
             for path in sorted(label.rglob("*"))
             if path.suffix.lower() in images.SUFFIXES
             and path.is_file()

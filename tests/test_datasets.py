@@ -1,4 +1,5 @@
 import json
+import unicodedata
 
 import pytest
 from PIL import Image
@@ -26,6 +27,18 @@ def test_a_folder_of_class_named_folders_is_a_dataset(folder):
         (1, "cats/b.png", "cats"),
         (2, "dogs/c.webp", "dogs"),
     ]
+
+
+def test_a_class_in_both_unicode_forms_is_one_class(tmp_path):
+    for place, form in enumerate(("NFC", "NFD")):
+        folder = tmp_path / unicodedata.normalize(form, "café")
+        folder.mkdir()
+        Image.new("RGB", (4, 4)).save(folder / f"{place}.png")
+    (tmp_path / "cafz").mkdir()
+    Image.new("RGB", (4, 4)).save(tmp_path / "cafz" / "2.png")
+    dataset = datasets.scan(tmp_path)
+    assert dataset.classes == ("cafz", unicodedata.normalize("NFC", "café"))
+    assert [item.label for item in dataset.items] == ["cafz", *["caf\u00e9"] * 2]
 
 
 def test_the_fingerprint_changes_with_any_picture_or_label(folder):

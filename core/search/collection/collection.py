@@ -28,6 +28,7 @@ from core.search.collection.uploads import Upload
 from core.search.collection.vectors import DTYPES, VectorFile, fits
 from core.search.collection.view import View
 from core.search.collection.writer import New, Writer
+from core.text import nfc
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CATALOG_FILE = "catalog.sqlite"
@@ -489,7 +490,7 @@ class Collection:
         if not fits(vectors, self.about.dtype).all():
             raise CollectionError(f"The vectors have numbers that are not finite as {self.about.dtype}.")
         new = [
-            New(path, label=label, metadata=facts, vector=vector)
+            New(path, label=label and nfc(label), metadata=facts, vector=vector)
             for path, vector, label, facts in zip(
                 paths, vectors, labels or [None] * len(paths), metadata or [{}] * len(paths), strict=True
             )

@@ -17,6 +17,7 @@ from typing import Any
 from core import files, images
 from core.errors import CollectionError
 from core.files import allowed
+from core.text import nfc
 
 # Names that the columns of a list go by.
 _PATH_COLUMNS = ("path", "file", "filename", "image", "image_path", "url")
@@ -35,13 +36,18 @@ class SourceError(CollectionError):
 class Entry:
     """An image to be read: a file's absolute path or a URL, with what its source says of it.
 
-    foreign : a stranger's bytes, to be decoded in a process that may die.
+    label : in Unicode's composed form, whatever form was given; foreign : a stranger's bytes, to be decoded in a
+    process that may die.
     """
 
     path: str
     label: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     foreign: bool = False
+
+    def __post_init__(self) -> None:
+        if self.label is not None:
+            object.__setattr__(self, "label", nfc(self.label))
 
 
 @dataclass(frozen=True)
