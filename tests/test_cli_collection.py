@@ -4,6 +4,7 @@ import signal
 import subprocess
 import sys
 import time
+import unicodedata
 from pathlib import Path
 
 import pytest
@@ -12,6 +13,7 @@ from core import settings
 from core.cli import main
 from core.search.collection import Collection
 from tests.conftest import ROOT
+from tests.search.collection import pixels
 
 CREATE = ["--model", "efficientnet-lite0", "--layer", "block1_output"]
 IMAGES = ROOT / "precomputed" / "emoji200" / "images"
@@ -146,3 +148,23 @@ def test_the_command_that_reads_does_not_start_tensorflow(folder):
     )
     environment = {**os.environ, "PLAYGROUND_COLLECTIONS_DIR": str(folder)}
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, check=True, capture_output=True)
+
+
+def test_labels_that_the_console_can_not_show_are_printed_escaped(folder, tmp_path):
+    pets = pixels.create()
+    decomposed = unicodedata.normalize("NFD", "café")
+    pixels.draw(tmp_path / "photos" / decomposed / "0.png", 0)
+    pixels.draw(tmp_path / "photos" / "猫" / "1.png", 1)
+    pets.add([str(tmp_path / "photos")])
+    pets.close()
+
+    def printed(encoding: str, *options: str) -> str:
+        environment = {**os.environ, "PLAYGROUND_COLLECTIONS_DIR": str(folder), "PYTHONIOENCODING": encoding}
+        command = [sys.executable, "-m", "core", "collection", "info", "pets", *options]
+        done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=True)
+        return done.stdout.decode(encoding)
+
+    assert "caf\\xe9 (1), \\u732b (1)" in printed("ascii")
+    assert "caf\u00e9 (1), \\u732b (1)" in printed("latin-1")
+    for encoding in ("ascii", "latin-1", "utf-8"):
+        assert json.loads(printed(encoding, "--json"))["labels"] == {"caf\u00e9": 1, "猫": 1}

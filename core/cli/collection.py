@@ -1,7 +1,6 @@
 """``collection``: the user's own images, indexed and searchable."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -163,7 +162,7 @@ def _update(options: argparse.Namespace) -> None:
 
 def _report(report: Any, options: argparse.Namespace) -> None:
     if options.json:
-        print(json.dumps(report.to_json(), indent=1, ensure_ascii=False))
+        output.print_json(report.to_json())
         return
     counts = {
         "added": report.added,
@@ -248,7 +247,7 @@ def _info(options: argparse.Namespace) -> None:
         "sources": list(info.sources),
     }
     if options.json:
-        print(json.dumps(facts, indent=1, ensure_ascii=False))
+        output.print_json(facts)
         return
     for name, value in facts.items():
         if isinstance(value, dict):

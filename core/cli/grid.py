@@ -1,7 +1,6 @@
 """``grid``: compute experiments and read them."""
 
 import argparse
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -159,11 +158,7 @@ def _show(options: argparse.Namespace) -> None:
     total |= {name: round(float(column.mean()), 4) for name, column in values.items()}
     intervals = {name: [round(x, 4) for x in evaluate.bootstrap_interval(c)] for name, c in values.items()}
     if options.json:
-        print(
-            json.dumps(
-                {"classes": rows, "all": total, "interval_95": intervals}, indent=1, ensure_ascii=False
-            )
-        )
+        output.print_json({"classes": rows, "all": total, "interval_95": intervals})
         return
     output.table([*rows, total], False, "")
     low, high = intervals[f"score@{k}"]

@@ -38,10 +38,20 @@ def grid_folder(options: argparse.Namespace) -> Path:
     return folder
 
 
+def print_json(value: Any) -> None:
+    """Print plain data as JSON; letters that the console can't show are escaped as JSON has it."""
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    try:
+        text.encode(sys.stdout.encoding or "utf-8")
+    except UnicodeEncodeError:
+        text = json.dumps(value, indent=1)
+    print(text)
+
+
 def table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
     """Print rows as a table or as JSON; ``empty`` is said when there are none."""
     if as_json:
-        print(json.dumps(rows, indent=1, ensure_ascii=False))
+        print_json(rows)
     elif not rows:
         print(empty)
     else:
