@@ -24,6 +24,7 @@ from starlette.routing import Mount
 from core import fetch, images, pictures, settings
 from core.api_docs import PAGE
 from core.datasets import Dataset
+from core.decoder import Reduction
 from core.errors import (
     CollectionError,
     ConditionError,
@@ -270,8 +271,9 @@ def _search(engine: Engine, asked: SearchRequest, data: bytes | None, prefix: st
         )
     dataset = engine.dataset(asked.dataset)
     configuration = _configuration(engine, dataset, asked)
-    picture, decode_ms = _picture(asked, data)
-    answer = query.answer(engine, dataset, configuration, picture, asked.k, asked.crop)
+    model = zoo.get_model(configuration.model)
+    picture, decode_ms = _picture(asked, data, model.input_size, model.resample)
+    answer = query.answer(engine, dataset, configuration, picture, asked.k)
     return SearchAnswer(
         dataset=dataset.name,
         configuration=_parts(answer.configuration),
@@ -299,8 +301,9 @@ def _search_collection(
         raise UserError(f"A collection has one configuration and no dataset; leave out {', '.join(given)}.")
     name = asked.collection or ""
     collection = engine.collection(name)
-    picture, decode_ms = _picture(asked, data)
-    answer = query.answer_from_collection(collection, picture, asked.k, asked.crop, asked.where)
+    network = collection.embedder
+    picture, decode_ms = _picture(asked, data, network.size, network.resample)
+    answer = query.answer_from_collection(collection, picture, asked.k, where=asked.where)
     named = collection.source_paths
     return CollectionSearchAnswer(
         collection=name,
@@ -324,12 +327,14 @@ def _search_collection(
     )
 
 
-def _picture(asked: SearchRequest, data: bytes | None) -> tuple[Image.Image, float]:
-    """What is searched with, and the milliseconds that decoding it took."""
+def _picture(asked: SearchRequest, data: bytes | None, size: int, resample: str) -> tuple[Image.Image, float]:
+    """What is searched with, at the size that the model takes, and the milliseconds that decoding it took."""
+    if asked.crop is not None:
+        images.check_box(asked.crop)
     if isinstance(asked, UrlSearchRequest):
         data = fetch.fetch_image(asked.url)
     started = time.perf_counter()
-    picture = images.decode_guarded(data or b"")
+    picture = images.decode_guarded(data or b"", Reduction(size, resample, asked.crop))
     return picture, (time.perf_counter() - started) * 1000
 
 

@@ -12,7 +12,7 @@ from typing import BinaryIO
 from PIL import AvifImagePlugin, Image
 
 from core import images, settings
-from core.decoder import DONE, HELLO, LENGTH, MAX_SENTENCE_BYTES, REFUSED, REPLY, TAKEN
+from core.decoder import DONE, HELLO, LENGTH, MAX_SENTENCE_BYTES, REFUSED, REPLY, TAKEN, Reduction
 from core.errors import ImageError
 
 try:
@@ -46,11 +46,12 @@ def serve(decode: Callable[[bytes], Image.Image], requests: BinaryIO, replies: B
     replies.write(HELLO)
     replies.flush()
     while len(header := requests.read(LENGTH.size)) == LENGTH.size:
+        reduction = Reduction.unpack(requests.read(Reduction.PACKED.size))
         data = requests.read(*LENGTH.unpack(header))
         replies.write(TAKEN)
         replies.flush()
         _limit_request()
-        head, body = _answer(decode, data)
+        head, body = _answer(decode, data, reduction)
         replies.write(head)
         replies.write(body)
         replies.flush()
@@ -60,9 +61,13 @@ def serve(decode: Callable[[bytes], Image.Image], requests: BinaryIO, replies: B
             signal.alarm(0)
 
 
-def _answer(decode: Callable[[bytes], Image.Image], data: bytes) -> tuple[bytes, bytes]:
+def _answer(
+    decode: Callable[[bytes], Image.Image], data: bytes, reduction: Reduction | None
+) -> tuple[bytes, bytes]:
     try:
         picture = decode(data)
+        if reduction is not None:
+            picture = images.reduce(picture, reduction)
         return REPLY.pack(DONE, *picture.size), picture.tobytes()
     except ImageError as error:
         sentence = str(error)

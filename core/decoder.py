@@ -1,7 +1,7 @@
 """Processes that decode strangers' pictures, so that a hostile file can harm no more than one request.
 
 A picture goes to a worker (``core.decode_worker``) as its bytes and comes back as width, height and raw RGB
-bytes. What comes back is not trusted either: it is numbers of fixed width and a body of the length that they
+bytes, of a reduced picture where that is all that is needed. What comes back is not trusted either: it is numbers of fixed width and a body of the length that they
 say, never a pickle. Workers are started ahead, reused, and replaced when they die or run out of time. They are new programs and not
 forks, since a server with threads can't be forked safely.
 """
@@ -16,6 +16,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO
 
@@ -23,10 +24,12 @@ from PIL import Image
 
 from core import settings
 from core.errors import ImageError
+from core.image_limits import check_size
 
-# What a worker says once it is ready, and once it has a request. A request is its length and the file; a reply is status,
-# width, height and RGB bytes, or for a refusal: status, length, 0 and the sentence in UTF-8.
-HELLO = b"picture decoder 1\n"
+# What a worker says once it is ready, and once it has a request. A request is the length of the file, the reduction
+# (see Reduction.pack) and the file; a reply is status, width, height and RGB bytes, or for a refusal: status, length, 0 and
+# the sentence in UTF-8.
+HELLO = b"picture decoder 2\n"
 TAKEN = b"!"
 LENGTH = struct.Struct(">Q")
 REPLY = struct.Struct(">BII")
@@ -47,12 +50,65 @@ _KEPT_VARIABLES = (
     "TMPDIR",
     "SYSTEMROOT",
 )
-_PASSED_SETTINGS = ("MAX_IMAGE_BYTES", "MAX_IMAGE_PIXELS", "DECODE_SECONDS", "DECODE_BYTES")
+_PASSED_SETTINGS = (
+    "MAX_IMAGE_BYTES",
+    "MAX_IMAGE_PIXELS",
+    "MAX_IMAGE_SIDE",
+    "MAX_IMAGE_RATIO",
+    "DECODE_SECONDS",
+    "DECODE_BYTES",
+)
 
 # How a worker ends that has kept its own time.
 _TIME_SIGNALS = {-getattr(signal, name) for name in ("SIGXCPU", "SIGALRM") if hasattr(signal, name)}
 
 _log = logging.getLogger(__name__)
+
+
+# Left, top, right, bottom of a region, as shares of the picture's width and height.
+Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Reduction:
+    """What is needed of a picture, so that no more than that leaves its decoder.
+
+    size : pixels of a side.
+    resample : how to bring it to ``size x size``, as for ``core.images.resize``; None to keep its proportions, its longest
+        side at most ``size``.
+    box : the region that is needed; the whole picture when None.
+    """
+
+    size: int
+    resample: str | None = None
+    box: Box | None = None
+
+    # Size, 0 for a thumbnail or the number of the filter, and the region. A size of 0 asks for the whole picture.
+    PACKED = struct.Struct(">IB4d")
+    _RESAMPLES = (None, "nearest", "bilinear", "bicubic")
+
+    @classmethod
+    def pack(cls, reduction: "Reduction | None") -> bytes:
+        """The bytes of a request that say this; None is the whole picture."""
+        if reduction is None:
+            return cls.PACKED.pack(0, 0, *_WHOLE)
+        resample = cls._RESAMPLES.index(reduction.resample)
+        return cls.PACKED.pack(reduction.size, resample, *(reduction.box or _WHOLE))
+
+    @classmethod
+    def unpack(cls, data: bytes) -> "Reduction | None":
+        """What :meth:`pack` has packed."""
+        size, resample, *box = cls.PACKED.unpack(data)
+        return cls(size, cls._RESAMPLES[resample], tuple(box)) if size else None
+
+    def fits(self, width: int, height: int) -> bool:
+        """Whether a reduced picture may have this size."""
+        if self.resample is None:
+            return min(width, height) > 0 and max(width, height) <= self.size
+        return width == height == self.size
+
+
+_WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
 class _WorkerError(Exception):
@@ -89,8 +145,8 @@ class Pool:
         for _ in range(size):
             self._refill()
 
-    def decode(self, data: bytes) -> Image.Image:
-        """The picture in ``data`` as RGB.
+    def decode(self, data: bytes, reduction: Reduction | None = None) -> Image.Image:
+        """The picture in ``data`` as RGB, or what is needed of it.
 
         Raises
         ------
@@ -100,10 +156,10 @@ class Pool:
             raise ImageError("too many pictures are being decoded at the moment; try again shortly")
         try:
             try:
-                return self._ask(data)
+                return self._ask(data, reduction)
             except _NeverStarted:
                 # It died while idle, of nothing that this picture did.
-                return self._ask(data)
+                return self._ask(data, reduction)
         except _NeverStarted as error:
             _log.error("no picture can be decoded: %s; try running: %s", error, " ".join(self._command))
             raise ImageError("the server can't decode pictures at the moment; its log says why") from None
@@ -128,10 +184,10 @@ class Pool:
         for worker in idle:
             worker.kill()
 
-    def _ask(self, data: bytes) -> Image.Image:
+    def _ask(self, data: bytes, reduction: Reduction | None) -> Image.Image:
         worker = self._take()
         try:
-            picture = worker.decode(data)
+            picture = worker.decode(data, reduction)
         except ImageError:
             self._give_back(worker)
             raise
@@ -191,7 +247,7 @@ class _Worker:
         )
         self._ready = False
 
-    def decode(self, data: bytes) -> Image.Image:
+    def decode(self, data: bytes, reduction: Reduction | None) -> Image.Image:
         try:
             if not self._ready:
                 with _Watch(self._process, _START_SECONDS):
@@ -203,14 +259,14 @@ class _Worker:
         with _Watch(self._process, settings.DECODE_SECONDS):
             try:
                 # A worker takes all before it looks at any: when this fails, the picture is not to blame.
-                self._send(LENGTH.pack(len(data)))
+                self._send(LENGTH.pack(len(data)) + Reduction.pack(reduction))
                 self._send(data)
                 taken = self._receive(len(TAKEN)) == TAKEN
             except (_WorkerError, OSError) as error:
                 raise _NeverStarted(str(error)) from None
             if not taken:
                 raise _WorkerError("it answered nonsense")
-            return self._reply()
+            return self._reply(reduction)
 
     def stop(self) -> None:
         self._process.kill()
@@ -225,12 +281,12 @@ class _Worker:
         except subprocess.TimeoutExpired:
             _log.warning("picture decoder %d does not end", self._process.pid)
 
-    def _reply(self) -> Image.Image:
+    def _reply(self, reduction: Reduction | None) -> Image.Image:
         status, width, height = REPLY.unpack(self._receive(REPLY.size))
         if status == REFUSED and width <= MAX_SENTENCE_BYTES:
             sentence = self._receive(width).decode("utf-8", "replace")
             raise ImageError("".join(char for char in sentence if char.isprintable()))
-        if status != DONE or not 0 < width * height <= settings.MAX_IMAGE_PIXELS:
+        if status != DONE or not _plausible(width, height, reduction):
             raise _WorkerError("it answered nonsense")
         return Image.frombuffer("RGB", (width, height), self._receive(width * height * 3), "raw", "RGB", 0, 1)
 
@@ -249,6 +305,16 @@ class _Worker:
                 raise _WorkerError("it ended")
             rest = rest[count:]
         return data
+
+
+def _plausible(width: int, height: int, reduction: Reduction | None) -> bool:
+    if reduction is not None:
+        return reduction.fits(width, height)
+    try:
+        check_size(width, height)
+    except ImageError:
+        return False
+    return True
 
 
 class _Watch:

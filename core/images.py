@@ -17,7 +17,9 @@ import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError, features
 
 from core import decoder, files, settings
-from core.errors import ImageError
+from core.decoder import Box, Reduction
+from core.errors import ImageError, UserError
+from core.image_limits import check_bytes, check_size, too_many_pixels
 
 _AVIF = features.check("avif")
 
@@ -97,8 +99,12 @@ Image.MAX_IMAGE_PIXELS = settings.MAX_IMAGE_PIXELS
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
-def read(path: Path) -> Image.Image:
+def read(path: Path, reduction: Reduction | None = None) -> Image.Image:
     """Decode the picture in a file; see :func:`decode`. One that was uploaded is a stranger's and decoded as such.
+
+    Parameters
+    ----------
+    reduction : what is needed of it; the whole picture when not given. See :func:`reduce`.
 
     Raises
     ------
@@ -107,21 +113,27 @@ def read(path: Path) -> Image.Image:
     try:
         if not path.is_file():
             raise ImageError("it is not a file that exists")
-        _check_bytes(path.stat().st_size)
-        return (decode_guarded if files.uploaded(path) else decode)(path.read_bytes())
+        check_bytes(path.stat().st_size)
+        if files.uploaded(path):
+            return decode_guarded(path.read_bytes(), reduction)
+        picture = decode(path.read_bytes())
+        return reduce(picture, reduction) if reduction else picture
     except (ImageError, OSError) as error:
         reason = error.strerror or "it can't be read" if isinstance(error, OSError) else str(error)
         raise ImageError(f"{path.name}: {reason}") from None
 
 
-def decode_guarded(data: bytes, pool: decoder.Pool | None = None) -> Image.Image:
+def decode_guarded(
+    data: bytes, reduction: Reduction | None = None, pool: decoder.Pool | None = None
+) -> Image.Image:
     """Decode a stranger's bytes in another process, with limits on time and memory; see :func:`decode`.
 
-    Gives exactly the pixels of :func:`decode`. A file that crashes, hangs or bloats the decoder costs this
-    one call.
+    Gives exactly the pixels of :func:`decode`, and of :func:`reduce` where a reduction is given: then the large picture
+    never leaves that process. A file that crashes, hangs or bloats the decoder costs this one call.
 
     Parameters
     ----------
+    reduction : what is needed of the picture; the whole picture when not given.
     pool : the processes to use; those that the whole program shares when not given.
 
     Raises
@@ -129,8 +141,8 @@ def decode_guarded(data: bytes, pool: decoder.Pool | None = None) -> Image.Image
     ImageError : as :func:`decode`, and when decoding takes more than the time or memory of
         ``core.settings`` or when too many pictures wait already.
     """
-    _check_bytes(len(data))
-    return (pool or decoder.shared()).decode(data)
+    check_bytes(len(data))
+    return (pool or decoder.shared()).decode(data, reduction)
 
 
 def decode(data: bytes) -> Image.Image:
@@ -143,14 +155,14 @@ def decode(data: bytes) -> Image.Image:
     ------
     ImageError : not a picture of a known format, truncated, or over the limits of ``core.settings``.
     """
-    _check_bytes(len(data))
+    check_bytes(len(data))
     try:
         with _open(data) as image:
             # The header alone says this: nothing has been decoded yet.
-            _check_pixels(*image.size)
+            check_size(*image.size)
             image.load()
             # Some formats know their true size only now.
-            _check_pixels(*image.size)
+            check_size(*image.size)
             return _as_viewed(image)
     except ImageError:
         raise
@@ -160,7 +172,7 @@ def decode(data: bytes) -> Image.Image:
         # Pillow's sentence is the only place where the number stands.
         count = re.search(r"(\d+) pixels", str(error))
         what = f"{int(count[1]) / 1e6:,.0f} million pixels" if count else "the number of its pixels"
-        raise ImageError(_too_many_pixels(what)) from None
+        raise ImageError(too_many_pixels(what)) from None
     except MemoryError:
         raise ImageError("decoding it takes more memory than allowed") from None
     except Exception as error:
@@ -178,7 +190,7 @@ def _open(data: bytes) -> Image.Image:
     if _is_heif(data):
         # What is decoded may be larger than what is left of it when it has been cropped.
         for size in _HEIF_SIZE.finditer(data):
-            _check_pixels(int.from_bytes(size[1]), int.from_bytes(size[2]))
+            check_size(int.from_bytes(size[1]), int.from_bytes(size[2]))
         return _heif_file()(io.BytesIO(data))
     return Image.open(io.BytesIO(data), formats=_PILLOW_FORMATS)
 
@@ -205,6 +217,50 @@ def _heif_file() -> type[Image.Image]:
     return HeifImageFile
 
 
+def reduce(image: Image.Image, reduction: Reduction) -> Image.Image:
+    """What is needed of an RGB picture, as a picture of its own.
+
+    :func:`resize` and :func:`thumbnail` to the same size then change nothing more.
+    """
+    if reduction.box is not None:
+        image = crop(image, reduction.box)
+    if reduction.resample is not None:
+        return image.resize((reduction.size, reduction.size), _RESAMPLE[reduction.resample])
+    return _shrink(image, reduction.size)
+
+
+def crop(image: Image.Image, box: Box) -> Image.Image:
+    """A region of a picture, at least one pixel wide and high.
+
+    Parameters
+    ----------
+    box : left, top, right, bottom as shares from 0 to 1.
+
+    Raises
+    ------
+    UserError : not four numbers from 0 to 1 with left < right and top < bottom.
+    """
+    check_box(box)
+    left, top, right, bottom = box
+    if (left, top, right, bottom) == (0, 0, 1, 1):
+        return image
+    x = min(int(left * image.width), image.width - 1)
+    y = min(int(top * image.height), image.height - 1)
+    return image.crop(
+        (x, y, max(x + 1, round(right * image.width)), max(y + 1, round(bottom * image.height)))
+    )
+
+
+def check_box(box: Box) -> None:
+    """Raises UserError for a region that :func:`crop` can't take."""
+    left, top, right, bottom = box
+    # Written so that a number that is not a number fails too.
+    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
+        raise UserError(
+            "The region must be left, top, right and bottom as shares from 0 to 1, left below right and top below bottom."
+        )
+
+
 def resize(image: Image.Image, size: int, resample: str) -> np.ndarray:
     """Bring an RGB picture to ``size x size`` without cropping.
 
@@ -221,31 +277,15 @@ def resize(image: Image.Image, size: int, resample: str) -> np.ndarray:
 
 def thumbnail(image: Image.Image, longest: int, quality: int = 85) -> bytes:
     """A WebP copy of the picture, its longest side at most ``longest`` pixels."""
-    copy = image.copy()
-    copy.thumbnail((longest, longest), Image.Resampling.LANCZOS)
     out = io.BytesIO()
-    copy.save(out, "WEBP", quality=quality, method=4)
+    _shrink(image, longest).save(out, "WEBP", quality=quality, method=4)
     return out.getvalue()
 
 
-def _check_bytes(size: int) -> None:
-    if not size:
-        raise ImageError("the file is empty")
-    if size > settings.MAX_IMAGE_BYTES:
-        raise ImageError(
-            f"{size / 1e6:.1f} MB is more than the {settings.MAX_IMAGE_BYTES / 1e6:g} MB allowed"
-        )
-
-
-def _check_pixels(width: int, height: int) -> None:
-    if width * height > settings.MAX_IMAGE_PIXELS:
-        raise ImageError(_too_many_pixels(f"{width} x {height} pixels"))
-    if width < 1 or height < 1:
-        raise ImageError(f"it has no pixels ({width} x {height})")
-
-
-def _too_many_pixels(what: str) -> str:
-    return f"{what} is more than the {settings.MAX_IMAGE_PIXELS / 1e6:g} million allowed"
+def _shrink(image: Image.Image, longest: int) -> Image.Image:
+    copy = image.copy()
+    copy.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    return copy
 
 
 def _as_viewed(image: Image.Image) -> Image.Image:

@@ -17,6 +17,7 @@ from starlette.routing import Route
 from core import datasets, files, images, settings
 from core.channels import store
 from core.datasets import Dataset
+from core.decoder import Reduction
 from core.errors import UserError
 from core.search import shared
 
@@ -130,7 +131,7 @@ def _webp(path: Path, changed: int, size: int) -> bytes:
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             return data
     with _decoding:
-        return images.thumbnail(images.read(path), LONGEST)
+        return images.thumbnail(images.read(path, Reduction(LONGEST)), LONGEST)
 
 
 def _missing(sentence: str) -> Response:

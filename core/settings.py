@@ -63,6 +63,10 @@ IMAGE_ROOT: Path | None = _setting("IMAGE_ROOT", None, Path)
 # A picture from outside: refused above these.
 MAX_IMAGE_BYTES: int = _setting("MAX_IMAGE_BYTES", 20_000_000)
 MAX_IMAGE_PIXELS: int = _setting("MAX_IMAGE_PIXELS", 50_000_000)
+# Pixels of its longer side, and how many times its shorter side that may be. Resizing very long pictures takes far more
+# memory than their pixels.
+MAX_IMAGE_SIDE: int = _setting("MAX_IMAGE_SIDE", 65_500)
+MAX_IMAGE_RATIO: int = _setting("MAX_IMAGE_RATIO", 200)
 
 # A zip archive of pictures that is sent into a collection: files in it, bytes that come out of it, and how many times its own
 # size those may be. How large anything that is sent may be stands in .streamlit/config.toml (maxUploadSize).

@@ -398,6 +398,12 @@ def test_a_worker_that_died_while_idle_costs_nothing(bad_pool):
     assert worker_pid(bad_pool) != pid
 
 
+def test_a_worker_that_sends_more_than_was_asked_is_not_believed(bad_pool):
+    lie = decoder.REPLY.pack(decoder.DONE, 100, 100) + bytes(30_000)
+    with pytest.raises(ImageError, match="had to be stopped"):
+        bad_pool.decode(b"LIES" + lie, decoder.Reduction(10))
+
+
 def test_workers_are_reused(bad_pool):
     assert len({worker_pid(bad_pool) for _ in range(5)}) == 1
 

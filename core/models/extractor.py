@@ -10,6 +10,7 @@ import numpy as np
 
 from core import images, settings
 from core.ahead import in_threads
+from core.decoder import Reduction
 from core.errors import ImageError, UnknownNameError
 from core.models import runtime, zoo
 
@@ -151,7 +152,7 @@ def read_batches(files: Sequence[Path], size: int, resample: str, batch_size: in
 
 def _read(path: Path, size: int, resample: str) -> np.ndarray | ImageError:
     try:
-        return images.resize(images.read(path), size, resample)
+        return images.resize(images.read(path, Reduction(size, resample)), size, resample)
     except ImageError as error:
         return error
 

@@ -9,16 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
+from core import images
 from core.datasets import Dataset
+from core.decoder import Box
 from core.errors import ConditionError, UserError
 from core.experiments.store import Configuration, Summary
 from core.search.engine import Engine, as_configuration
 
 if TYPE_CHECKING:
     from core.search.collection import Collection, Hit
-
-# Left, top, right, bottom of a region, as shares of the picture's width and height.
-Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
@@ -63,7 +62,7 @@ def answer(
     if k < 1:
         raise UserError(f"k is {k}; it must be at least 1.")
     if box is not None:
-        image = crop(image, box)
+        image = images.crop(image, box)
     index = engine.index(dataset, configuration)
     features = engine.embed(image, configuration)
     started = time.perf_counter()
@@ -115,7 +114,7 @@ def answer_from_collection(
                 f"The filter {condition!r} asks for a path, which only the command line may; use label or one of the metadata."
             )
     if box is not None:
-        image = crop(image, box)
+        image = images.crop(image, box)
     network = collection.embedder
     started = time.perf_counter()
     vector = embedder.embed(network, [image])[0]
@@ -125,32 +124,6 @@ def answer_from_collection(
     search_ms = (time.perf_counter() - started) * 1000
     votes = vote([hit.label for hit in hits if hit.label is not None])
     return CollectionAnswer(tuple(hits), vector, votes, features_ms, search_ms)
-
-
-def crop(image: Image.Image, box: Box) -> Image.Image:
-    """A region of a picture, at least one pixel wide and high.
-
-    Parameters
-    ----------
-    box : left, top, right, bottom as shares from 0 to 1.
-
-    Raises
-    ------
-    UserError : not four numbers from 0 to 1 with left < right and top < bottom.
-    """
-    left, top, right, bottom = box
-    # Written so that a number that is not a number fails too.
-    if not (0 <= left < right <= 1 and 0 <= top < bottom <= 1):
-        raise UserError(
-            "The region must be left, top, right and bottom as shares from 0 to 1, left below right and top below bottom."
-        )
-    if (left, top, right, bottom) == (0, 0, 1, 1):
-        return image
-    x = min(int(left * image.width), image.width - 1)
-    y = min(int(top * image.height), image.height - 1)
-    return image.crop(
-        (x, y, max(x + 1, round(right * image.width)), max(y + 1, round(bottom * image.height)))
-    )
 
 
 def vote(labels: Sequence[str]) -> tuple[Vote, ...]:

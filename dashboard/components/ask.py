@@ -8,8 +8,8 @@ from typing import Any, TypeVar
 
 import streamlit as st
 
+from core.decoder import Box
 from core.errors import UserError
-from core.search.query import Box
 from dashboard.components import intake, region, state, warmup
 from dashboard.components.intake import Picture
 

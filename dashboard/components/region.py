@@ -8,7 +8,7 @@ import streamlit as st
 from PIL import Image
 
 from core import images
-from core.search.query import Box
+from core.decoder import Box
 
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 _HERE = Path(__file__).parent

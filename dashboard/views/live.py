@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core import images
 from core.datasets import Dataset
 from core.errors import GridError
 from core.experiments.store import Summary
@@ -168,7 +169,7 @@ def _more(grid: DatasetGrid, chosen: Summary, question: Question, answer: Answer
         reasons.show(
             [_reason(dataset, item) for item in answer.ids.tolist()],
             chosen.configuration,
-            query.crop(question.picture.image, question.box),
+            images.crop(question.picture.image, question.box),
             question.key,
         )
     elif part == parts[1]:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 import pandas as pd
 import streamlit as st
 
+from core import images
 from core.models import weights
 from core.search import query
 from core.search.collection import Collection, labelled, sources
@@ -211,6 +212,6 @@ def _more(
                 for hit in answer.hits
             ],
             overview.configuration,
-            query.crop(question.picture.image, question.box),
+            images.crop(question.picture.image, question.box),
             question.key,
         )

@@ -12,7 +12,9 @@ import sqlalchemy as sa
 
 from core import fetch, images, settings
 from core.ahead import in_threads
+from core.decoder import Reduction
 from core.errors import UserError
+from core.image_limits import check_bytes
 from core.progress import Progress
 from core.search.collection import catalog
 from core.search.collection.embedder import Embedder
@@ -313,18 +315,17 @@ def _read(candidate: _Candidate, embedder: Embedder) -> _Read:
             path = Path(entry.path)
             stat = path.stat()
             size, mtime_ns = stat.st_size, stat.st_mtime_ns
-            if size > settings.MAX_IMAGE_BYTES:
-                # Refused by its size: reading it first would take the memory that the limit protects.
-                raise UserError(
-                    f"{size / 1e6:.1f} MB is more than the {settings.MAX_IMAGE_BYTES / 1e6:g} MB allowed"
-                )
+            # Before it is read: reading takes the memory that the limit protects.
+            check_bytes(size)
             data = path.read_bytes()
         digest = hashlib.sha256(data).hexdigest()
         if digest == candidate.hash:
             return _Read(candidate, digest, size, mtime_ns)
         # Files of the user's own are decoded here; what strangers sent or serve, in a process that may die.
-        decode = images.decode_guarded if entry.foreign else images.decode
-        picture = decode(data)
+        if entry.foreign:
+            picture = images.decode_guarded(data, Reduction(embedder.size, embedder.resample))
+        else:
+            picture = images.decode(data)
         return _Read(
             candidate, digest, size, mtime_ns, images.resize(picture, embedder.size, embedder.resample)
         )

@@ -99,7 +99,11 @@ def test_uploaded_pictures_are_decoded_as_a_strangers_wherever_they_are_read(fol
     assert [item.title for item in dataset.items] == ["cat.png", "dog.png"]
     guarded = []
     decode = images.decode_guarded
-    monkeypatch.setattr(images, "decode_guarded", lambda data: guarded.append(len(data)) or decode(data))
+    monkeypatch.setattr(
+        images,
+        "decode_guarded",
+        lambda data, reduction=None: guarded.append(len(data)) or decode(data, reduction),
+    )
     images.read(dataset.path(0))
     client = TestClient(Starlette(routes=pictures.routes()))
     assert client.get(f"/{dataset.address(1)}").status_code == 200

@@ -386,7 +386,7 @@ def _work(folder: Path, data: bytes, steps: int, seconds: float) -> None:
     settings.COLLECTIONS_DIR, settings.CATALOG_URL = folder, None
     ingest._COMMIT_IMAGES = 2
     # This is about what is on the disk: the processes that decode would take longer to start than all the rest.
-    images.decode_guarded = images.decode
+    images.decode_guarded = lambda data, reduction: images.decode(data)
     with open_() as pets:
         pets.add_uploads([sent("a.zip", data)], KilledSoon(steps, seconds))
         time.sleep(10)

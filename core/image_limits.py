@@ -1,0 +1,35 @@
+"""How large a picture from outside may be: bytes, pixels, sides."""
+
+from core import settings
+from core.errors import ImageError
+
+
+def check_bytes(size: int) -> None:
+    """Raises ImageError for a file that is empty or larger than ``settings.MAX_IMAGE_BYTES``."""
+    if not size:
+        raise ImageError("the file is empty")
+    if size > settings.MAX_IMAGE_BYTES:
+        raise ImageError(
+            f"{size / 1e6:.1f} MB is more than the {settings.MAX_IMAGE_BYTES / 1e6:g} MB allowed"
+        )
+
+
+def check_size(width: int, height: int) -> None:
+    """Raises ImageError for a picture without pixels, or one over the limits of ``core.settings``."""
+    short, long = sorted((width, height))
+    size = f"{width} x {height} pixels"
+    if width * height > settings.MAX_IMAGE_PIXELS:
+        raise ImageError(too_many_pixels(size))
+    if short < 1:
+        raise ImageError(f"it has no pixels ({width} x {height})")
+    if long > settings.MAX_IMAGE_SIDE:
+        raise ImageError(f"{size} is too long; a side may have at most {settings.MAX_IMAGE_SIDE} pixels")
+    if long > settings.MAX_IMAGE_RATIO * short:
+        raise ImageError(
+            f"{size} is too long and thin; the longer side may be at most {settings.MAX_IMAGE_RATIO} times the shorter one"
+        )
+
+
+def too_many_pixels(what: str) -> str:
+    """The sentence about a picture with this many pixels."""
+    return f"{what} is more than the {settings.MAX_IMAGE_PIXELS / 1e6:g} million allowed"
