@@ -158,8 +158,8 @@ class Pool:
             try:
                 return self._ask(data, reduction)
             except _NeverStarted:
-                # It died while idle, of nothing that this picture did.
-                return self._ask(data, reduction)
+                # It died while idle, of nothing that this picture did. Others that are idle may have died as well.
+                return self._ask(data, reduction, newest=True)
         except _NeverStarted as error:
             _log.error("no picture can be decoded: %s; try running: %s", error, " ".join(self._command))
             raise ImageError("the server can't decode pictures at the moment; its log says why") from None
@@ -184,8 +184,8 @@ class Pool:
         for worker in idle:
             worker.kill()
 
-    def _ask(self, data: bytes, reduction: Reduction | None) -> Image.Image:
-        worker = self._take()
+    def _ask(self, data: bytes, reduction: Reduction | None, newest: bool = False) -> Image.Image:
+        worker = self._take(newest)
         try:
             picture = worker.decode(data, reduction)
         except ImageError:
@@ -201,12 +201,12 @@ class Pool:
         self._give_back(worker)
         return picture
 
-    def _take(self) -> "_Worker":
+    def _take(self, newest: bool) -> "_Worker":
         with self._lock:
             if self._closed:
                 raise _NeverStarted("the decoder has been closed")
             if self._idle:
-                return self._idle.pop()
+                return self._idle.pop(0 if newest else -1)
         self._refill()
         with self._lock:
             if self._idle:
@@ -229,7 +229,7 @@ class Pool:
                 _log.error("a picture decoder could not be started: %s", error)
                 return
             self._workers.add(worker)
-            # Below those that are ready already.
+            # Below those that are ready already, so the first is always the newest.
             self._idle.insert(0, worker)
 
 

@@ -398,6 +398,28 @@ def test_a_worker_that_died_while_idle_costs_nothing(bad_pool):
     assert worker_pid(bad_pool) != pid
 
 
+def test_workers_that_were_all_killed_while_idle_cost_nothing(bad_pool):
+    pool = decoder.Pool(2, bad_pool._command)
+    try:
+        pids = {worker._process.pid for worker in pool._idle}
+        for pid in pids:
+            os.kill(pid, signal.SIGKILL)
+        assert pool.decode(GOOD).size == photo().size
+        assert pool.decode(GOOD).size == photo().size
+    finally:
+        pool.close()
+
+
+def test_a_picture_that_ends_its_worker_is_tried_once(bad_pool):
+    pool = decoder.Pool(2, bad_pool._command)
+    try:
+        before = {worker._process.pid for worker in pool._idle}
+        refusal_of(pool, b"DIES")
+        assert len(before & {worker._process.pid for worker in pool._idle}) == 1
+    finally:
+        pool.close()
+
+
 def test_a_worker_that_sends_more_than_was_asked_is_not_believed(bad_pool):
     lie = decoder.REPLY.pack(decoder.DONE, 100, 100) + bytes(30_000)
     with pytest.raises(ImageError, match="had to be stopped"):
