@@ -5,11 +5,13 @@ nor the pages of the same server wait for it.
 """
 
 import logging
+import re
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any
+from typing import Annotated, Any, TypeVar
 
 import anyio
 from fastapi import FastAPI, Query, Request
@@ -19,7 +21,9 @@ from PIL import Image
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
+from starlette.requests import ClientDisconnect
 from starlette.routing import Mount
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from core import fetch, images, pictures, settings
 from core.api_docs import PAGE
@@ -39,13 +43,15 @@ from core.models import weights, zoo
 from core.search import query, shared
 from core.search.collection import Collection, embedder, names, sources
 from core.search.engine import Engine
+from core.server.bodies import FORM_BYTES
+from core.server.problem import problem
 
 MAX_NEIGHBORS = 100
 MAX_CONDITIONS, MAX_CONDITION = 10, 200
 _MULTIPART, _JSON = "multipart/form-data", "application/json"
-# A form has a little more than the picture.
-_FORM_BYTES = 100_000
 _log = logging.getLogger(__name__)
+_T = TypeVar("_T")
+_PREFIX = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~-]+)+/?", re.ASCII)
 
 
 class SearchRequest(BaseModel):
@@ -166,7 +172,9 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared.engine) -> Fa
         redoc_url=None,
         openapi_url="/openapi.json",
     )
-    gate = _Gate(settings.API_CONCURRENCY, settings.API_QUEUE)
+    searches = _Gate("searches", settings.API_CONCURRENCY, settings.API_QUEUE)
+    # Of their own, so that slow servers elsewhere hold up no search.
+    downloads = _Gate("downloads", settings.FETCH_CONCURRENCY, settings.FETCH_QUEUE)
 
     @app.get("/docs", include_in_schema=False)
     async def docs() -> HTMLResponse:
@@ -227,9 +235,15 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared.engine) -> Fa
     )
     async def search(request: Request) -> Response:
         asked, data = await _read(request)
-        with gate:
-            work = _search if asked.collection is None else _search_collection
-            answer = await anyio.to_thread.run_sync(work, engine(), asked, data, prefix, limiter=gate.limiter)
+        if asked.crop is not None:
+            images.check_box(asked.crop)
+        find, work = (_experiment, _search) if asked.collection is None else (_collection, _search_collection)
+        if isinstance(asked, UrlSearchRequest):
+            # What can't be searched is refused before anything is downloaded for it.
+            await searches.run(partial(find, engine(), asked))
+            data = await downloads.run(partial(fetch.fetch_image, asked.url))
+        outside = _stripped(request) + prefix
+        answer = await searches.run(partial(work, engine(), asked, data or b"", outside))
         return JSONResponse(answer.model_dump(exclude_none=True))
 
     app.add_exception_handler(UserError, _user_error)
@@ -237,40 +251,69 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared.engine) -> Fa
     app.add_exception_handler(ValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
     app.middleware("http")(_last_resort)
+    app.add_middleware(_Heads)
     return app
 
 
-class _Gate:
-    """So many requests at a time and so many more in the queue: a context to be in, or 429 when it is full."""
+class _Heads:
+    """Answers HEAD where there is a GET, with its headers; the server leaves out the body."""
 
-    def __init__(self, concurrency: int, queue: int):
-        self.limiter = anyio.CapacityLimiter(concurrency)
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "http" and scope["method"] == "HEAD":
+            scope = {**scope, "method": "GET"}
+        await self._app(scope, receive, send)
+
+
+class _Gate:
+    """So much work in threads at a time and so much more in the queue, or 429 when it is full."""
+
+    def __init__(self, what: str, concurrency: int, queue: int):
+        self._what = what
+        self._limiter = anyio.CapacityLimiter(concurrency)
         self._most = concurrency + queue
         self._inside = 0
         self._lock = threading.Lock()
 
-    def __enter__(self) -> None:
+    async def run(self, work: Callable[[], _T]) -> _T:
+        """What the work returns; raises HTTPException when too many are waiting."""
         with self._lock:
             if self._inside >= self._most:
                 raise HTTPException(
                     HTTPStatus.TOO_MANY_REQUESTS,
-                    "Too many searches are under way; try again in a second.",
+                    f"Too many {self._what} are under way; try again in a second.",
                     {"Retry-After": "1"},
                 )
             self._inside += 1
+        try:
+            return await anyio.to_thread.run_sync(work, limiter=self._limiter)
+        finally:
+            with self._lock:
+                self._inside -= 1
 
-    def __exit__(self, *_: object) -> None:
-        with self._lock:
-            self._inside -= 1
 
-
-def _search(engine: Engine, asked: SearchRequest, data: bytes | None, prefix: str) -> SearchAnswer:
+def _experiment(engine: Engine, asked: SearchRequest) -> tuple[Dataset, Configuration]:
+    """The dataset that is searched, and under what."""
     if asked.where:
         raise ConditionError(
             "Only collections can be searched with conditions; name one, or leave out where."
         )
     dataset = engine.dataset(asked.dataset)
-    configuration = _configuration(engine, dataset, asked)
+    return dataset, _configuration(engine, dataset, asked)
+
+
+def _collection(engine: Engine, asked: SearchRequest) -> Collection:
+    """The collection that is searched."""
+    given = sorted({"dataset", *_PARTS} & asked.model_fields_set)
+    if given:
+        raise UserError(f"A collection has one configuration and no dataset; leave out {', '.join(given)}.")
+    return engine.collection(asked.collection or "")
+
+
+def _search(engine: Engine, asked: SearchRequest, data: bytes, prefix: str) -> SearchAnswer:
+    dataset, configuration = _experiment(engine, asked)
     model = zoo.get_model(configuration.model)
     picture, decode_ms = _picture(asked, data, model.input_size, model.resample)
     answer = query.answer(engine, dataset, configuration, picture, asked.k)
@@ -294,13 +337,10 @@ def _search(engine: Engine, asked: SearchRequest, data: bytes | None, prefix: st
 
 
 def _search_collection(
-    engine: Engine, asked: SearchRequest, data: bytes | None, prefix: str
+    engine: Engine, asked: SearchRequest, data: bytes, prefix: str
 ) -> CollectionSearchAnswer:
-    given = sorted({"dataset", *_PARTS} & asked.model_fields_set)
-    if given:
-        raise UserError(f"A collection has one configuration and no dataset; leave out {', '.join(given)}.")
     name = asked.collection or ""
-    collection = engine.collection(name)
+    collection = _collection(engine, asked)
     network = collection.embedder
     picture, decode_ms = _picture(asked, data, network.size, network.resample)
     answer = query.answer_from_collection(collection, picture, asked.k, where=asked.where)
@@ -327,14 +367,17 @@ def _search_collection(
     )
 
 
-def _picture(asked: SearchRequest, data: bytes | None, size: int, resample: str) -> tuple[Image.Image, float]:
+def _stripped(request: Request) -> str:
+    """What a reverse proxy has taken off the addresses, where it says so."""
+    given = request.headers.get("x-forwarded-prefix", "")
+    # Anyone may send this header; whoever does is answered with nothing but addresses below this server.
+    return given.rstrip("/") if _PREFIX.fullmatch(given) else ""
+
+
+def _picture(asked: SearchRequest, data: bytes, size: int, resample: str) -> tuple[Image.Image, float]:
     """What is searched with, at the size that the model takes, and the milliseconds that decoding it took."""
-    if asked.crop is not None:
-        images.check_box(asked.crop)
-    if isinstance(asked, UrlSearchRequest):
-        data = fetch.fetch_image(asked.url)
     started = time.perf_counter()
-    picture = images.decode_guarded(data or b"", Reduction(size, resample, asked.crop))
+    picture = images.decode_guarded(data, Reduction(size, resample, asked.crop))
     return picture, (time.perf_counter() - started) * 1000
 
 
@@ -398,7 +441,7 @@ async def _read(request: Request) -> tuple[SearchRequest, bytes | None]:
             HTTPStatus.UNSUPPORTED_MEDIA_TYPE,
             f"Send {_MULTIPART} with a file in the field image, or {_JSON} with a url.",
         )
-    limit = settings.MAX_IMAGE_BYTES + _FORM_BYTES if kind == _MULTIPART else _FORM_BYTES
+    limit = settings.MAX_IMAGE_BYTES + FORM_BYTES if kind == _MULTIPART else FORM_BYTES
     # Counted while it arrives: what the header says of the length is not to be trusted.
     request = Request(request.scope, _limited(request.receive, limit))
     if kind == _JSON:
@@ -432,24 +475,6 @@ def _limited(receive: Callable[[], Awaitable[Any]], limit: int) -> Callable[[], 
     return counted
 
 
-def _problem(
-    request: Request, status: int, detail: str, headers: dict[str, str] | None = None
-) -> JSONResponse:
-    """Problem details as RFC 9457 lays them out."""
-    return JSONResponse(
-        {
-            "type": "about:blank",
-            "title": HTTPStatus(status).phrase,
-            "status": status,
-            "detail": detail,
-            "instance": request.url.path,
-        },
-        status,
-        headers,
-        "application/problem+json",
-    )
-
-
 async def _user_error(request: Request, error: Exception) -> Response:
     status = HTTPStatus.UNPROCESSABLE_ENTITY
     if isinstance(error, UnknownNameError) and error.kind in ("dataset", "collection"):
@@ -461,7 +486,7 @@ async def _user_error(request: Request, error: Exception) -> Response:
     ):
         status = HTTPStatus.SERVICE_UNAVAILABLE
     sentence = str(error)
-    return _problem(request, status, sentence[:1].upper() + sentence[1:])
+    return problem(request.url.path, status, sentence[:1].upper() + sentence[1:])
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
@@ -469,21 +494,24 @@ async def _invalid(request: Request, error: Exception) -> Response:
     broken = any(one["type"] == "json_invalid" for one in found)
     sentences = [f"{'.'.join(map(str, one['loc'])) or 'body'}: {one['msg']}" for one in found[:8]]
     status = HTTPStatus.BAD_REQUEST if broken else HTTPStatus.UNPROCESSABLE_ENTITY
-    return _problem(request, status, "; ".join(sentences))
+    return problem(request.url.path, status, "; ".join(sentences))
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
-    return _problem(request, error.status_code, error.detail, dict(error.headers or {}))
+    return problem(request.url.path, error.status_code, error.detail, error.headers)
 
 
 async def _last_resort(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
     try:
         return await call_next(request)
+    except ClientDisconnect:
+        # For core.server.bodies: that is no failure of the server.
+        raise
     except Exception:
         _log.exception("A request to %s failed", request.url.path)
-        return _problem(
-            request,
+        return problem(
+            request.url.path,
             HTTPStatus.INTERNAL_SERVER_ERROR,
             "Something went wrong here; the server's log says what.",
         )

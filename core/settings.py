@@ -100,6 +100,9 @@ FETCH_SECONDS: int = _setting("FETCH_SECONDS", 10)
 FETCH_REDIRECTS: int = _setting("FETCH_REDIRECTS", 3)
 FETCH_PORTS: tuple[int, ...] = _ports("FETCH_PORTS", (80, 443))
 FETCH_PRIVATE: bool = _switch("FETCH_PRIVATE")
+# Downloads of the REST API at a time, and those that may wait; one more is answered with 429.
+FETCH_CONCURRENCY: int = _setting("FETCH_CONCURRENCY", 16)
+FETCH_QUEUE: int = _setting("FETCH_QUEUE", 32)
 
 # Vectors of one layer and pooling larger than this together go through a scratch file instead of memory.
 MEMORY_BYTES: int = _setting("MEMORY_BYTES", 256_000_000)
@@ -124,3 +127,9 @@ LIVE_PASSES: int = _setting("LIVE_PASSES", 2)
 # REST API: requests worked on at a time, and those that may wait; one more is answered with 429.
 API_CONCURRENCY: int = _setting("API_CONCURRENCY", 4)
 API_QUEUE: int = _setting("API_QUEUE", 60)
+
+# Bodies of requests: seconds that one may take to arrive, a picture sent to the API or files sent to a page, and bytes that
+# all of them may take in memory together.
+BODY_SECONDS: int = _setting("BODY_SECONDS", 60)
+UPLOAD_SECONDS: int = _setting("UPLOAD_SECONDS", 1800)
+BODY_MEMORY_BYTES: int = _setting("BODY_MEMORY_BYTES", 1_000_000_000)

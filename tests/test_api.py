@@ -1,28 +1,38 @@
 """The REST API over the shipped datasets, with a real model."""
 
+import contextlib
 import json
+import logging
 import os
 import signal
+import statistics
 import subprocess
 import sys
 import threading
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import numpy as np
 import pytest
+import urllib3
+from starlette.applications import Starlette
+from starlette.middleware import Middleware
+from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from core import api, images, settings
+from core import api, images, pictures, settings
 from core.experiments.store import Configuration
 from core.models import extractor, weights, zoo
 from core.search import engine as engines
 from core.search import shared
+from core.server.bodies import Bodies
 from tests.conftest import ROOT, free_port
+from tests.servers import answer, connect, served
+from tests.servers import post as post_head
 
 CONFIGURATION = {
     "model": "efficientnet-lite0",
@@ -258,6 +268,142 @@ def test_over_the_limit_the_answer_is_429_and_the_rest_goes_on(picture, monkeypa
         assert [task.result().status_code for task in waiting] == [200, 200]
     assert_problem(refused, 429, "try again")
     assert refused.headers["retry-after"] == "1"
+
+
+@pytest.fixture
+def dripping(monkeypatch) -> Iterator[str]:
+    """A URL of this machine at which a picture never becomes complete."""
+    over = threading.Event()
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+            with contextlib.suppress(OSError):
+                while not over.wait(0.1):
+                    self.wfile.write(b"x")
+
+        def log_message(self, *_):
+            pass
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    monkeypatch.setattr(settings, "FETCH_PRIVATE", True)
+    monkeypatch.setattr(settings, "FETCH_PORTS", (server.server_port,))
+    yield f"http://127.0.0.1:{server.server_port}/"
+    over.set()
+    server.shutdown()
+
+
+def test_slow_downloads_hold_up_no_upload_and_have_a_limit_of_their_own(picture, dripping, monkeypatch):
+    monkeypatch.setattr(settings, "FETCH_SECONDS", 6)
+    monkeypatch.setattr(settings, "FETCH_CONCURRENCY", 12)
+    monkeypatch.setattr(settings, "FETCH_QUEUE", 0)
+    app = Starlette(routes=api.routes(), middleware=[Middleware(Bodies)])
+    with served(app) as port:
+        url = f"http://127.0.0.1:{port}/api{SEARCH}"
+
+        def upload() -> float:
+            started = time.monotonic()
+            fields = {"image": ("p", picture), **CONFIGURATION}
+            assert urllib3.request("POST", url, fields=fields, timeout=30).status == 200
+            return time.monotonic() - started
+
+        def ask() -> urllib3.BaseHTTPResponse:
+            asked = {"url": dripping, **CONFIGURATION}
+            return urllib3.request("POST", url, json=asked, timeout=30, retries=False)
+
+        upload()
+        alone = statistics.median(upload() for _ in range(5))
+        with ThreadPoolExecutor(13) as pool:
+            waiting = [pool.submit(ask) for _ in range(12)]
+            time.sleep(1)
+            refused = ask()
+            beside = statistics.median(upload() for _ in range(5))
+            still = sum(not task.done() for task in waiting)
+            answers = [task.result() for task in waiting]
+    assert still == 12, "the measurement was not beside all downloads"
+    # The half second is for a busy machine; behind the downloads it would be six.
+    assert beside <= 1.5 * alone + 0.5
+    assert [(one.status, "6 s" in one.json()["detail"]) for one in answers] == [(400, True)] * 12
+    assert (refused.status, refused.headers["retry-after"]) == (429, "1")
+
+
+def test_what_cannot_be_searched_is_refused_before_anything_is_downloaded(client, monkeypatch):
+    monkeypatch.setattr(api.fetch, "fetch_image", lambda url: pytest.fail("it was downloaded"))
+    asked = {"url": "http://example.org/"}
+    assert_problem(client.post(SEARCH, json={**asked, "dataset": "nothing"}), 404)
+    assert_problem(client.post(SEARCH, json={**asked, "where": ["label=cat"]}), 422)
+    assert_problem(client.post(SEARCH, json={**asked, "collection": "x", "model": "vgg16"}), 422)
+
+
+def test_head_is_answered_where_get_is_with_the_same_headers_and_no_body():
+    app = Starlette(routes=[*api.routes(), *pictures.routes()], middleware=[Middleware(Bodies)])
+    with served(app) as port:
+        for path in ("/api/docs", "/api/openapi.json", "/api/v1/datasets", "/pictures/objects200/3"):
+            head, get = (
+                connect(port, f"{method} {path} HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n".encode())
+                for method in ("HEAD", "GET")
+            )
+            (status, text), (expected, whole) = answer(head), answer(get)
+            headers, _, body = whole.partition(b"\r\n\r\n")
+            assert status == expected == 200 and body
+            without = [line for line in headers.splitlines() if not line.startswith(b"date:")]
+            assert [line for line in text.splitlines() if line and not line.startswith(b"date:")] == without
+        assert (
+            answer(connect(port, b"HEAD /api/v1/search HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"))[0]
+            == 405
+        )
+
+
+def test_a_client_that_goes_away_leaves_nothing_in_the_log(picture, monkeypatch, caplog):
+    slow = Slow()
+    app = Starlette(
+        routes=[Mount("/api", app=api.create(engine=lambda: slow))], middleware=[Middleware(Bodies)]
+    )
+    form = "Content-Type: multipart/form-data; boundary=b"
+    start = b'--b\r\nContent-Disposition: form-data; name="image"; filename="x"\r\n\r\n'
+    whole = start + picture + b"\r\n--b--\r\n"
+    with served(app) as port:
+        # In the middle of the body, and while the search is under way.
+        connect(port, post_head(5000, form, path="/api/v1/search") + start).close()
+        connect(port, post_head(None, form, path="/api/v1/search") + b"5\r\n").close()
+        connect(port, post_head(len(whole), form, path="/api/v1/search") + whole).close()
+        time.sleep(0.5)
+        slow.go.set()
+        time.sleep(0.5)
+        assert urllib3.request("GET", f"http://127.0.0.1:{port}/api/v1/health").status == 200
+    assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
+
+
+def test_a_slow_body_is_dropped_and_a_compressed_one_refused(monkeypatch):
+    monkeypatch.setattr(settings, "BODY_SECONDS", 1)
+    app = Starlette(routes=api.routes(), middleware=[Middleware(Bodies)])
+    with served(app) as port:
+        stalled = connect(
+            port, post_head(5000, "Content-Type: application/json", path="/api/v1/search") + b"{"
+        )
+        packed = connect(port, post_head(50, "Content-Encoding: gzip", path="/api/v1/search"))
+        for channel, expected in ((packed, 415), (stalled, 408)):
+            status, text = answer(channel)
+            assert status == expected
+            assert json.loads(text.partition(b"\r\n\r\n")[2])["instance"] == "/api/v1/search"
+
+
+def test_addresses_of_pictures_begin_with_what_a_proxy_has_stripped(client, picture):
+    def address(prefix: str) -> str:
+        response = client.post(
+            SEARCH,
+            files={"image": ("p", picture)},
+            data=CONFIGURATION,
+            headers={"X-Forwarded-Prefix": prefix},
+        )
+        return response.json()["results"][0]["picture"]
+
+    assert address("/play").startswith("/play/pictures/objects200/3?")
+    assert address("/a/b/").startswith("/a/b/pictures/")
+    for hostile in ("//evil.example", "http://evil.example", "/../x y", "play", '/"'):
+        assert address(hostile).startswith("/pictures/")
 
 
 def test_the_api_alone_is_served_and_stops_quietly(picture, tmp_path):

@@ -36,13 +36,15 @@ def _serve(options: argparse.Namespace) -> None:
         )
     import uvicorn
     from starlette.applications import Starlette
+    from starlette.middleware import Middleware
 
     from core import api, pictures
+    from core.server.bodies import Bodies
 
     print(f"The API is at http://{options.host}:{options.port}/api/docs", file=sys.stderr)
     with suppress(KeyboardInterrupt):
         uvicorn.run(
-            Starlette(routes=[*api.routes(), *pictures.routes()]),
+            Starlette(routes=[*api.routes(), *pictures.routes()], middleware=[Middleware(Bodies)]),
             host=options.host,
             port=options.port,
             log_level="warning",
