@@ -58,7 +58,7 @@ class Dataset:
             settings do not allow.
         """
         root = self.images.resolve()
-        path = (root / self.items[item_id].file).resolve()
+        path = (root / self._placed(self.items[item_id].file)).resolve()
         if not path.is_relative_to(root):
             raise DatasetError(
                 f"Dataset {self.name!r} names a file outside its folder: {self.items[item_id].file!r}."
@@ -68,6 +68,17 @@ class Dataset:
                 f"A picture of the collection {self.collection!r} lies outside the folder that the settings allow."
             )
         return path
+
+    def _placed(self, file: str) -> Path:
+        """The file of an item below :attr:`images`; uploads of a collection lie in its folder, wherever that is now."""
+        if self.collection:
+            folder = settings.COLLECTIONS_DIR / self.collection
+            # They were written with their absolute paths once.
+            _, here, below = f"/{file}".rpartition(f"/{self.collection}/{files.UPLOADS}/")
+            stored = f"{files.UPLOADS}/{below}" if here else file
+            if files.is_upload(stored):
+                return folder.resolve() / stored
+        return Path(file)
 
     def address(self, item_id: int) -> str:
         """Where :mod:`core.pictures` serves the picture of an item, below the server's base path."""

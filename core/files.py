@@ -1,12 +1,32 @@
 """Which files of this machine collections may show, and which of them hold strangers' bytes."""
 
 import os
+import re
 from pathlib import Path
 
 from core import settings
 
 # Of a collection's folder: pictures that were sent to it, named by their hashes.
 UPLOADS = "uploads"
+_STORED_UPLOAD = re.compile(rf"{UPLOADS}/[0-9a-f]{{64}}")
+
+
+def is_upload(stored: str) -> bool:
+    """Whether a path in a catalog names an uploaded file: ``uploads/<sha256>``, relative to the collection's folder."""
+    return _STORED_UPLOAD.fullmatch(stored) is not None
+
+
+def located(stored: str, collection: Path) -> Path:
+    """The file that a path in a catalog names, in the folder of its collection if it was uploaded."""
+    return collection / stored if is_upload(stored) else Path(stored)
+
+
+def present(path: Path) -> bool:
+    """Whether a file is there and can be reached."""
+    try:
+        return path.is_file()
+    except OSError:
+        return False
 
 
 def allowed(path: str | Path) -> bool:

@@ -7,13 +7,13 @@ from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from core.search.collection import Collection
-from core.search.collection.sources import Entry
+from core.search.collection.uploads import Upload
 from dashboard.components import gallery, intake
 from dashboard.components.intake import Picture
 from tests.conftest import ROOT
 from tests.dashboard.conftest import gallery_of
 from tests.dashboard.test_compare_page import words
-from tests.search.collection.pixels import draw, picture
+from tests.search.collection.pixels import picture, png
 
 
 @pytest.fixture
@@ -118,11 +118,10 @@ def test_a_picture_whose_file_is_gone_is_shown_as_such(pets, photos):
 
 def test_uploads_go_by_their_own_names(collections_dir):
     sent = Collection.create("sent", model="squeezenet", layer="conv1_activation")
-    sent.uploads.mkdir()
-    path = draw(sent.uploads / ("0" * 64), 2)
-    sent.add_files([Entry(path, None, {"name": "holiday.png"}, foreign=True)])
+    sent.add_uploads([Upload("holiday.png", png(2))])
+    [stored] = sent.images()
     [tile] = found(open_live(picture(2), collection="sent"))
-    assert tile["title"] == "holiday.png" and "0000" not in str(tile["lines"])
+    assert tile["title"] == "holiday.png" and stored.hash[:8] not in str(tile["lines"])
 
 
 def test_an_empty_collection_says_how_to_fill_it(collections_dir):

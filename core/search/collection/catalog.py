@@ -18,6 +18,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
+from core import files
 from core.errors import CollectionError, ConditionError
 
 INDEXED, FAILED, REMOVED = "indexed", "failed", "removed"
@@ -29,7 +30,7 @@ images = sa.Table(
     "images",
     _tables,
     sa.Column("id", sa.Integer, primary_key=True),
-    # A file's absolute path, or a URL.
+    # A file's absolute path, ``uploads/<sha256>`` of an uploaded one (see :mod:`core.files`), or a URL.
     sa.Column("path", sa.Text, nullable=False, unique=True),
     # SHA-256 of the bytes; images of the same content share a vector.
     sa.Column("hash", sa.String(64), index=True),
@@ -62,9 +63,35 @@ facts = sa.Table(
 )
 schema_version = sa.Table("schema_version", _tables, sa.Column("version", sa.Integer, primary_key=True))
 
-# Each brings a catalog from the version before to its own, the first from nothing to version 1. Never change one
-# that was released: add another.
-MIGRATIONS: list[Callable[[sa.Connection], None]] = [_tables.create_all]
+
+def _make_uploads_relative(connection: sa.Connection) -> None:
+    """Version 1 stored the absolute path of an uploaded file, also of a folder that has moved since."""
+    columns = images.c
+    old = re.compile(rf"/.*/({files.UPLOADS}/([0-9a-f]{{64}}))")
+    # Names that clients gave to what could not be read.
+    taken = sa.select(columns.id, columns.path).where(columns.path.startswith(f"{files.UPLOADS}/"))
+    for row in connection.execute(taken).all():
+        if files.is_upload(row.path):
+            connection.execute(sa.update(images).where(columns.id == row.id).values(path=f"./{row.path}"))
+    query = sa.select(columns.id, columns.path, columns.hash, columns.state, columns.label)
+    query = query.where(columns.source.is_(None), columns.path.like(f"/%/{files.UPLOADS}/%"))
+    found: dict[str, list[sa.Row]] = {}
+    for row in connection.execute(query.order_by(columns.id)).all():
+        parts = old.fullmatch(row.path)
+        if parts and (row.hash == parts[2] or (row.hash is None and row.state != INDEXED)):
+            found.setdefault(parts[1], []).append(row)
+    for path, rows in found.items():
+        # The same picture was uploaded again after the folder had moved.
+        kept = max(rows, key=lambda row: (row.state == INDEXED, row.label is not None, row.id))
+        others = [row.id for row in rows if row.id != kept.id]
+        connection.execute(sa.delete(images).where(columns.id.in_(others)))
+        connection.execute(sa.update(images).where(columns.id == kept.id).values(path=path))
+
+
+# Each brings a catalog from the version before to its own. A new one is made of the tables above at the newest version, so the
+# first is run by no one. Never change one that was released: add another. Name columns one by one: the tables above may have
+# some that a catalog of the version before lacks.
+MIGRATIONS: list[Callable[[sa.Connection], None]] = [_tables.create_all, _make_uploads_relative]
 
 
 @dataclass(frozen=True)
@@ -109,21 +136,34 @@ class Catalog:
             self._migrate()
 
     def _migrate(self) -> None:
-        with self._engine.connect() as connection:
-            found = 0
-            if sa.inspect(connection).has_table("schema_version", schema=self._schema):
-                found = connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar() or 0
+        found = self._version()
         if found > len(MIGRATIONS):
             raise CollectionError(
                 f"A newer version of this project made the collection (its catalog has version {found}, this one "
                 f"reads up to {len(MIGRATIONS)}); update the project."
             )
-        for version in range(found + 1, len(MIGRATIONS) + 1):
+        if not found:
             with self.writing() as connection:
-                if version == 1 and self._schema:
+                if self._schema:
                     connection.execute(sa.schema.CreateSchema(self._schema, if_not_exists=True))
-                MIGRATIONS[version - 1](connection)
-                connection.execute(sa.insert(schema_version).values(version=version))
+                _tables.create_all(connection)
+                connection.execute(sa.insert(schema_version).values(version=len(MIGRATIONS)))
+            return
+        for version in range(found + 1, len(MIGRATIONS) + 1):
+            try:
+                with self.writing() as connection:
+                    # First, so that a second process waits here and then fails.
+                    connection.execute(sa.insert(schema_version).values(version=version))
+                    MIGRATIONS[version - 1](connection)
+            except CollectionError:
+                if self._version() < version:
+                    raise
+
+    def _version(self) -> int:
+        with self._engine.connect() as connection:
+            if not sa.inspect(connection).has_table("schema_version", schema=self._schema):
+                return 0
+            return connection.execute(sa.select(sa.func.max(schema_version.c.version))).scalar() or 0
 
     @contextmanager
     def reading(self) -> Iterator[sa.Connection]:

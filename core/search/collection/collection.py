@@ -2,6 +2,7 @@
 
 import itertools
 import logging
+import os
 import re
 import secrets
 import shutil
@@ -236,11 +237,18 @@ class Collection:
         """
         if sources.is_url(path):
             raise CollectionError("This picture came from a URL and is not kept here.")
-        if not files.allowed(path) and not files.uploaded(path):
+        found = files.located(path, self.folder)
+        if not (files.is_upload(path) or found.is_absolute()):
+            raise CollectionError("This image was stored under a name that is not the path of a file.")
+        if not files.allowed(found) and not files.uploaded(found):
             raise CollectionError("This picture lies outside the folder that the settings allow.")
-        if not Path(path).is_file():
+        if not files.present(found):
             raise CollectionError("The file of this picture is gone; it was there when it was added.")
-        return Path(path)
+        return found
+
+    def full_path(self, path: str) -> str:
+        """A path as the catalog has it, from the root also if the file was uploaded; URLs as they are."""
+        return str(self.uploads.parent / path) if files.is_upload(path) else path
 
     def has_file(self, path: str) -> bool:
         """Whether :meth:`file` has one."""
@@ -564,6 +572,8 @@ class Collection:
 
     def _named(self, connection: sa.Connection, path: str) -> list[str]:
         absolute = sources.absolute(path)
+        if Path(absolute).is_relative_to(self.uploads):
+            path = os.path.relpath(absolute, self.uploads.parent)
         return (
             catalog.below(connection, path)
             or catalog.below(connection, absolute)

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from core import fetch, images, settings
+from core import fetch, files, images, settings
 from core.ahead import in_threads
 from core.decoder import Reduction
 from core.errors import UserError
@@ -180,7 +180,7 @@ class _Run:
         if first is not None:
             embedder = self.embedder
             everything = itertools.chain([first], candidates)
-            read = lambda candidate: _read(candidate, embedder)  # noqa: E731
+            read = lambda candidate: _read(candidate, self.writer.folder, embedder)  # noqa: E731
             for found in in_threads(read, everything, settings.DECODE_THREADS, 3 * embedder.batch_size):
                 self._put(found)
         self._embed()
@@ -215,7 +215,7 @@ class _Run:
         if old.state == catalog.REMOVED or is_url(entry.path):
             return True
         try:
-            stat = Path(entry.path).stat()
+            stat = files.located(entry.path, self.writer.folder).stat()
         except OSError:
             return False
         return (old.size, old.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
@@ -305,14 +305,14 @@ class _Run:
         self._committed = time.monotonic()
 
 
-def _read(candidate: _Candidate, embedder: Embedder) -> _Read:
+def _read(candidate: _Candidate, folder: Path, embedder: Embedder) -> _Read:
     """Bytes, hash and pixels of an image; decoded only when its content is not the one that is stored."""
     entry, size, mtime_ns = candidate.entry, None, None
     try:
         if is_url(entry.path):
             data = fetch.fetch_image(entry.path)
         else:
-            path = Path(entry.path)
+            path = files.located(entry.path, folder)
             stat = path.stat()
             size, mtime_ns = stat.st_size, stat.st_mtime_ns
             # Before it is read: reading takes the memory that the limit protects.

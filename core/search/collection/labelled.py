@@ -75,11 +75,11 @@ def dataset(collection: Collection) -> Labelled:
         description=f"{len(found):,} labelled pictures of the collection {about!r}.",
         classes=tuple(dict.fromkeys(labels)),
         items=tuple(
-            Item(id=place, file=Path(path).relative_to("/").as_posix(), label=label, title=titled)
+            Item(id=place, file=path, label=label, title=titled)
             for place, (label, path, _, titled) in enumerate(found)
         ),
         fingerprint=datasets.fingerprint_of_contents(labels, [content for *_, content, _ in found]),
-        # The files lie anywhere.
+        # Files lie anywhere, by absolute paths; uploads by those that the catalog has.
         images=Path("/"),
         collection=about,
     )

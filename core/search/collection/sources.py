@@ -34,7 +34,7 @@ class SourceError(CollectionError):
 
 @dataclass(frozen=True)
 class Entry:
-    """An image to be read: a file's absolute path or a URL, with what its source says of it.
+    """An image to be read, by its path in the catalog (see :func:`core.files.located`), with what its source says of it.
 
     label : in Unicode's composed form, whatever form was given; foreign : a stranger's bytes, to be decoded in a
     process that may die.
@@ -133,7 +133,7 @@ def absolute(path: str) -> str:
 def title(path: str, metadata: Mapping[str, Any]) -> str:
     """What a stored image is called: the name of its file, or for an uploaded one that which its sender gave it."""
     given = metadata.get(NAME)
-    if files.uploaded(path) and isinstance(given, str) and given:
+    if files.is_upload(path) and isinstance(given, str) and given:
         return given
     return path.rstrip("/").rpartition("/")[2] or path
 
@@ -143,7 +143,7 @@ def told_path(path: str, metadata: Mapping[str, Any], sources: Sequence[str]) ->
     if is_url(path):
         return path
     folder = max((one for one in sources if path.startswith(f"{one.rstrip('/')}/")), key=len, default=None)
-    if folder is None or files.uploaded(path):
+    if folder is None or files.is_upload(path):
         return title(path, metadata)
     return os.path.relpath(path, os.path.dirname(folder.rstrip("/")))
 

@@ -18,8 +18,6 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-import sqlalchemy as sa
-
 from core import files, images, settings
 from core.errors import CollectionError, ImageError
 from core.progress import Progress
@@ -92,30 +90,21 @@ def add(
 
 
 def sweep(writer: Writer) -> None:
-    """Remove uploaded files that are no stored picture's: those removed, those that can't be read, those of an upload that did not end."""
+    """Remove uploaded files that the catalog does not name: those that can't be read, those of an upload that did not end.
+
+    A file whose hash the catalog names stays, whatever became of its image. So does what is not named as an upload.
+    """
     folder = folder_of(writer.folder)
     if not folder.is_dir():
         return
-    paths = [str(path) for path in folder.iterdir()]
-    kept = {path for path, row in writer.at(paths).items() if row.state == catalog.INDEXED}
-    for path in paths:
-        if path not in kept:
+    names = [path.name for path in folder.iterdir()]
+    kept = writer.named_uploads(names)
+    for name in names:
+        ours = name.startswith(_PART) or files.is_upload(_stored(name))
+        if ours and name not in kept:
             # What can't be removed now is at the next time.
             with suppress(OSError):
-                Path(path).unlink()
-
-
-def missing(connection: sa.Connection, collection: Path) -> Iterator[str]:
-    """A sentence for stored uploads whose files are gone."""
-    folder = folder_of(collection)
-    column = catalog.images.c.path
-    stored = sa.select(column).where(
-        catalog.images.c.state == catalog.INDEXED, column.startswith(f"{folder}/", autoescape=True)
-    )
-    there = {path.name for path in folder.iterdir()} if folder.is_dir() else set()
-    gone = [path for path in connection.scalars(stored) if path.rpartition("/")[2] not in there]
-    if gone:
-        yield f"The files of {len(gone):,} uploaded pictures are missing; upload them again."
+                (folder / name).unlink()
 
 
 def _received(folder: Path, sent: Sequence[Upload], progress: Progress) -> list[Entry | Problem]:
@@ -140,7 +129,7 @@ def _received(folder: Path, sent: Sequence[Upload], progress: Progress) -> list[
             try:
                 path = _store(folder, picture)
             except ImageError as error:
-                problems.append(Problem(picture.place, str(error)))
+                problems.append(_problem(picture.place, str(error)))
             else:
                 # The same bytes under another name are one picture.
                 entries.setdefault(path, Entry(path, picture.label, {NAME: picture.name}, foreign=True))
@@ -165,8 +154,18 @@ def _with_what_is_known(writer: Writer, entries: list[Entry | Problem]) -> list[
     ]
 
 
+def _stored(name: str) -> str:
+    """The path in the catalog of a file in the folder of uploads."""
+    return f"{files.UPLOADS}/{name}"
+
+
+def _problem(place: str, reason: str) -> Problem:
+    # A name that a client chose must not be taken for the path of a stored file.
+    return Problem(f"./{place}" if files.is_upload(place) else place, reason)
+
+
 def _store(folder: Path, picture: _Picture) -> str:
-    """Path of a picture's file, which appears when it is whole.
+    """The path in the catalog of a picture's file, which appears when it is whole.
 
     Raises
     ------
@@ -193,7 +192,7 @@ def _store(folder: Path, picture: _Picture) -> str:
                 part.rename(path)
     finally:
         part.unlink(missing_ok=True)
-    return str(path)
+    return _stored(path.name)
 
 
 def _read(picture: _Picture) -> Iterator[bytes]:
@@ -258,7 +257,7 @@ def _members(upload: Upload) -> Iterator[_Picture | Problem]:
         inside = _plain("/".join(parts))
         place = f"{name}/{inside}"
         if reason := _why_not(member, parts[-1]):
-            yield Problem(place, reason)
+            yield _problem(place, reason)
         else:
             yield _Picture(inside, place, member.file_size, partial(archive.open, member))
 

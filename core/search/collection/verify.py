@@ -6,9 +6,15 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from core.search.collection import ann, catalog, uploads
+from core import files
+from core.search.collection import ann, catalog
+from core.search.collection.sources import is_url
 from core.search.collection.state import About, State
 from core.search.collection.vectors import VectorFile
+
+# Missing files are named up to this many.
+_MOST_NAMED = 20
+_ROWS = 1_000
 
 
 def problems(connection: sa.Connection, folder: Path, about: About, state: State) -> Iterator[str]:
@@ -19,7 +25,7 @@ def problems(connection: sa.Connection, folder: Path, about: About, state: State
     FileNotFoundError : the index file is gone, as when a writer has just replaced it.
     """
     yield from _rows(connection, state)
-    yield from uploads.missing(connection, folder)
+    yield from _missing(connection, folder)
     yield from _vectors(
         connection, VectorFile(folder / state.vector_file, about.dimensions, about.dtype), state
     )
@@ -54,6 +60,26 @@ def _rows(connection: sa.Connection, state: State) -> Iterator[str]:
     stray = sa.select(sa.func.count()).where(images.state != catalog.INDEXED, images.faiss_id.is_not(None))
     if connection.scalar(stray):
         yield "The catalog has images that failed and have a vector."
+
+
+def _missing(connection: sa.Connection, folder: Path) -> Iterator[str]:
+    """The images whose files are gone; an image without a hash has no file."""
+    images = catalog.images.c
+    stored = sa.select(images.path).where(images.state == catalog.INDEXED, images.hash.is_not(None))
+    names, uploaded, count = [], 0, 0
+    for path in connection.execution_options(yield_per=_ROWS).scalars(stored.order_by(images.path)):
+        if is_url(path) or files.present(files.located(path, folder)):
+            continue
+        count += 1
+        uploaded += files.is_upload(path)
+        if len(names) < _MOST_NAMED:
+            names.append(path)
+    if count:
+        more = f" and {count - len(names):,} more" if count > len(names) else ""
+        yield (
+            f"Missing picture files: {count:,}, of which {uploaded:,} were uploaded: {', '.join(names)}{more}. Put them back, "
+            "or use `collection update` for files of this machine; what was uploaded can be uploaded again."
+        )
 
 
 def _vectors(connection: sa.Connection, vectors: VectorFile, state: State) -> Iterator[str]:

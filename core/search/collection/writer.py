@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
+from core import files
 from core.metrics import get_metric
 from core.search.collection import ann, catalog
 from core.search.collection.catalog import Catalog, Image
@@ -71,6 +72,18 @@ class Writer:
         """What the catalog knows of some paths."""
         with self._catalog.reading() as connection:
             return {row.path: row for row in catalog.find(connection, catalog.images.c.path, paths)}
+
+    def named_uploads(self, names: Sequence[str]) -> set[str]:
+        """Which of some names of uploaded files the catalog names, by the hash of any image or by the path of a readable one."""
+        paths = [f"{files.UPLOADS}/{name}" for name in names]
+        with self._catalog.reading() as connection:
+            hashes = {row.hash for row in catalog.find(connection, catalog.images.c.hash, names)}
+            by_path = {
+                row.path.rpartition("/")[2]
+                for row in catalog.find(connection, catalog.images.c.path, paths)
+                if row.state != catalog.FAILED
+            }
+        return hashes | by_path
 
     def put(self, images: Sequence[New]) -> None:
         """Store images, all or none; one of a path that is known replaces it.

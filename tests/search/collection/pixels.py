@@ -1,5 +1,6 @@
 """A collection whose vectors are an image's own pixels: real images and real storage, without the seconds that a network takes."""
 
+import io
 from pathlib import Path
 
 import numpy as np
@@ -43,6 +44,13 @@ def picture(seed: int) -> Image.Image:
     color = random.integers(0, 256, 3)
     noise = random.integers(-60, 60, (24, 24, 3))
     return Image.fromarray(np.clip(color + noise, 0, 255).astype(np.uint8))
+
+
+def png(seed: int) -> io.BytesIO:
+    """A picture's bytes as a file in memory."""
+    out = io.BytesIO()
+    picture(seed).save(out, "PNG")
+    return out
 
 
 def draw(path: Path, seed: int) -> str:

@@ -12,8 +12,8 @@ from core.errors import DatasetError, UserError
 from core.experiments import store
 from core.search import shared
 from core.search.collection import Collection, labelled, names
-from core.search.collection.sources import Entry
-from tests.search.collection.pixels import create, draw
+from core.search.collection.uploads import Upload
+from tests.search.collection.pixels import create, draw, png
 
 
 @pytest.fixture
@@ -88,15 +88,10 @@ def test_its_pictures_are_served_within_the_allowed_folder_only(pets, photos, gr
 
 def test_uploaded_pictures_are_decoded_as_a_strangers_wherever_they_are_read(folder, grid_dir, monkeypatch):
     pets = create()
-    pets.uploads.mkdir()
-    sent = [
-        Entry(draw(pets.uploads / f"{name}.png", seed), name, {"name": f"{name}.png"}, foreign=True)
-        for name, seed in (("cat", 1), ("dog", 2))
-    ]
-    pets.add_files(sent)
+    pets.add_uploads([Upload(f"{name}/{name}.png", png(seed)) for name, seed in (("cat", 1), ("dog", 2))])
     dataset = labelled.dataset(pets).dataset
     store.write_dataset(grid_dir, dataset)
-    assert [item.title for item in dataset.items] == ["cat.png", "dog.png"]
+    assert [item.title for item in dataset.items] == ["cat/cat.png", "dog/dog.png"]
     guarded = []
     decode = images.decode_guarded
     monkeypatch.setattr(

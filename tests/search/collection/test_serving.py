@@ -13,9 +13,9 @@ from core.experiments.store import Grid
 from core.search import collection as collections
 from core.search import query, shared
 from core.search.collection import Collection
-from core.search.collection.sources import Entry
+from core.search.collection.uploads import Upload
 from tests.conftest import ROOT
-from tests.search.collection.pixels import create, draw, picture
+from tests.search.collection.pixels import create, draw, picture, png
 
 OBJECTS = ROOT / "precomputed" / "objects200" / "images"
 
@@ -59,13 +59,12 @@ def test_pictures_outside_the_allowed_folder_are_not_served_but_uploads_are(
     draw(tmp_path / "photos" / "a.png", 1)
     pets = create()
     pets.add([str(tmp_path / "photos")])
-    pets.uploads.mkdir()
-    upload = draw(pets.uploads / "abc.png", 2)
-    pets.add_files([Entry(upload, foreign=True)])
+    pets.add_uploads([Upload("b.png", png(2))])
     monkeypatch.setattr(settings, "IMAGE_ROOT", tmp_path / "elsewhere")
     known = ids(pets)
     assert "outside" in client.get(f"/base/collections/pets/{known['a.png']}").text
-    assert client.get(f"/base/collections/pets/{known['abc.png']}").status_code == 200
+    [upload] = {image.id for image in pets.images()} - {known["a.png"]}
+    assert client.get(f"/base/collections/pets/{upload}").status_code == 200
 
 
 def test_a_query_runs_through_the_network_that_is_loaded_already(engine):

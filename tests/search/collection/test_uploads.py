@@ -168,8 +168,10 @@ def test_what_is_no_picture_is_listed_with_the_reason_and_junk_is_not(folder):
 def test_a_missing_upload_is_found_by_verify(folder):
     pets = create()
     add(pets, archive(photos()))
-    next(pets.uploads.iterdir()).unlink()
-    assert [problem for problem in pets.verify() if "1 uploaded pictures" in problem]
+    gone = next(pets.uploads.iterdir())
+    gone.unlink()
+    [problem] = pets.verify()
+    assert "1 were uploaded" in problem and f"uploads/{gone.name}" in problem
 
 
 # Hostile archives
