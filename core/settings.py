@@ -74,6 +74,9 @@ MAX_ZIP_FILES: int = _setting("MAX_ZIP_FILES", 20_000)
 MAX_ZIP_BYTES: int = _setting("MAX_ZIP_BYTES", 2_000_000_000)
 MAX_ZIP_RATIO: int = _setting("MAX_ZIP_RATIO", 100)
 
+# The longest text in a cell of a list in CSV; a quotation mark that is never closed makes one of the rest of the file.
+MAX_CELL_CHARACTERS: int = _setting("MAX_CELL_CHARACTERS", 10_000_000)
+
 # A file of published results in JSON.
 MAX_JSON_BYTES: int = _setting("MAX_JSON_BYTES", 5_000_000)
 

@@ -40,7 +40,12 @@ def add(commands: Any) -> None:
         "paths",
         nargs="+",
         metavar="PATH",
-        help="a folder, a picture, a pattern, a URL, or a CSV or Parquet list of paths or URLs",
+        help="a folder, a picture, a pattern, a URL, or a CSV, TSV or Parquet list of paths or URLs",
+    )
+    adding.add_argument(
+        "--path-column",
+        metavar="NAME",
+        help="the column of a list that holds paths; default: the first of the usual names, such as path or file_name",
     )
     adding.add_argument("--json", action="store_true")
 
@@ -148,7 +153,7 @@ def _create(options: argparse.Namespace) -> None:
 
 def _add(options: argparse.Namespace) -> None:
     with _open(options) as opened, output.Bar() as bar:
-        report = opened.add(options.paths, bar)
+        report = opened.add(options.paths, bar, path_column=options.path_column)
     _report(report, options)
 
 

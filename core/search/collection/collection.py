@@ -445,16 +445,22 @@ class Collection:
 
     # Writing
 
-    def add(self, paths: Sequence[str], progress: Progress | None = None) -> ingest.Report:
+    def add(
+        self, paths: Sequence[str], progress: Progress | None = None, *, path_column: str | None = None
+    ) -> ingest.Report:
         """Take in folders, patterns, files, lists or URLs (see :mod:`sources`), and remember them for :meth:`update`.
 
         Stored a few seconds at a time; stopped or killed, what was stored is there and the same call goes on.
+
+        Parameters
+        ----------
+        path_column : the column of the lists that holds paths, remembered with them; see :func:`lists.read`.
 
         Raises
         ------
         CollectionError : a source is not there, another writer is at work, or the storage refuses.
         """
-        found = [source for path in paths for source in sources.parse(path)]
+        found = [source for path in paths for source in sources.parse(path, path_column)]
         with self.writing() as writer:
             return ingest.add(writer, found, lambda: self.embedder, progress or Silent())
 

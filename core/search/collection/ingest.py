@@ -82,14 +82,17 @@ def add(
     writer.remember("run", run)
     report = Report()
     for source in sources:
+        old = _remembered(known, source)
+        if old is not None and source.path_column is None:
+            source = Source.from_json(old)
         # A list that can't be read is refused before it is remembered.
         next(iter(source.entries()), None)
-        number = _number(known, source)
-        if number is None:
-            number = 1 + max((entry["id"] for entry in known), default=0)
-            known.append({"id": number, **source.to_json()})
-            writer.remember("sources", known)
-        _Run(writer, embedder, progress, report, number, run, again=True).take(source.path, source.entries)
+        if old is None:
+            old = {"id": 1 + max((entry["id"] for entry in known), default=0)}
+            known.append(old)
+        old.update(source.to_json())
+        writer.remember("sources", known)
+        _Run(writer, embedder, progress, report, old["id"], run, again=True).take(source.path, source.entries)
     _index(writer, progress)
     return report
 
@@ -116,7 +119,7 @@ def update(writer: Writer, embedder: Callable[[], Embedder], progress: Progress)
     writer.remember("run", run)
     report, done = Report(), []
     for entry in writer.recall("sources") or []:
-        source = Source(entry["kind"], entry["path"])
+        source = Source.from_json(entry)
         try:
             if source.kind in ("file", "list") and not Path(source.path).is_file():
                 raise SourceError(f"The file {source.path!r} is not there.")
@@ -335,10 +338,10 @@ def _read(candidate: _Candidate, folder: Path, embedder: Embedder) -> _Read:
         return _Read(candidate, None, size, mtime_ns, None, error.strerror or "it can't be read")
 
 
-def _number(known: list[dict], source: Source) -> int | None:
+def _remembered(known: list[dict], source: Source) -> dict | None:
     for entry in known:
         if (entry["kind"], entry["path"]) == (source.kind, source.path):
-            return entry["id"]
+            return entry
     return None
 
 

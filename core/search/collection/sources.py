@@ -1,4 +1,4 @@
-"""Where images come from: folders, patterns, single files, URLs, and lists of files and URLs in CSV or Parquet.
+"""Where images come from: folders, patterns, single files, URLs, and lists of files and URLs in CSV, TSV or Parquet.
 
 A source is read as it is gone through, so a million files take no more memory than ten. What is in the way (unreadable
 folders, symbolic links in circles, paths outside the folder that the settings allow) is told as a :class:`Problem` and ends nothing.
@@ -10,20 +10,17 @@ import glob
 import itertools
 import os
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from core import files, images
 from core.errors import CollectionError
 from core.files import allowed
 from core.text import nfc
 
-# Names that the columns of a list go by.
-_PATH_COLUMNS = ("path", "file", "filename", "image", "image_path", "url")
-_LABEL_COLUMNS = ("label", "class", "category")
-_LISTS = (".csv", ".parquet")
-_LIST_ROWS = 5_000
+# Read by ``lists.read``.
+_LISTS = (".csv", ".tsv", ".parquet")
 # In the metadata of an uploaded picture: what its sender calls it, since its file is named by its hash.
 NAME = "name"
 
@@ -62,15 +59,22 @@ class Problem:
 class Source:
     """A place that images come from.
 
-    kind : ``"folder"`` | ``"pattern"`` | ``"file"`` | ``"url"`` | ``"list"``; path : absolute, or the URL.
+    kind : ``"folder"`` | ``"pattern"`` | ``"file"`` | ``"url"`` | ``"list"``; path : absolute, or the URL;
+    path_column : of a list, where a user named it.
     """
 
     kind: str
     path: str
+    path_column: str | None = None
 
-    def to_json(self) -> dict[str, str]:
+    def to_json(self) -> dict[str, Any]:
         """For the catalog."""
         return asdict(self)
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
+        """From the catalog, which may hold more about a source."""
+        return cls(data["kind"], data["path"], data.get("path_column"))
 
     def entries(self) -> Iterator[Entry | Problem]:
         """The images, in a fixed order.
@@ -82,7 +86,7 @@ class Source:
         if self.kind == "folder":
             return _walk(self.path)
         if self.kind == "list":
-            return _read_list(Path(self.path))
+            return _listed(self)
         if self.kind == "pattern":
             # Files alone: a folder that matches is a source of its own.
             matches = sorted(glob.iglob(self.path, recursive=True))
@@ -92,8 +96,12 @@ class Source:
         return iter([Entry(self.path, foreign=True)])
 
 
-def parse(argument: str) -> list[Source]:
+def parse(argument: str, path_column: str | None = None) -> list[Source]:
     """What a user names as a source; several where a pattern matches folders.
+
+    Parameters
+    ----------
+    path_column : the column of a list that holds paths, for :func:`lists.read`.
 
     Raises
     ------
@@ -117,6 +125,10 @@ def parse(argument: str) -> list[Source]:
             raise SourceError(f"No picture or folder matches {argument!r}.")
     else:
         raise SourceError(f"There is no {argument!r}; give a folder, a picture, a pattern, a list or a URL.")
+    if path_column is not None:
+        found = [replace(source, path_column=path_column) for source in found if source.kind == "list"]
+        if not found:
+            raise SourceError(f"A path column is named, and {argument!r} is no list; add it without one.")
     for source in found:
         if not allowed(_beginning(source)):
             raise SourceError(
@@ -220,58 +232,14 @@ def _is_picture(name: str) -> bool:
     return os.path.splitext(name)[1].lower() in images.SUFFIXES
 
 
-def _read_list(path: Path) -> Iterator[Entry | Problem]:
-    for rows in _list_parts(path):
-        lower = {str(column).strip().lower(): column for column in rows.columns}
-        place = next((lower[name] for name in _PATH_COLUMNS if name in lower), None)
-        if place is None:
-            raise SourceError(
-                f"The list {path.name!r} has no column of paths; name one of its columns {', '.join(_PATH_COLUMNS)}."
-            )
-        kind = next((lower[name] for name in _LABEL_COLUMNS if name in lower), None)
-        extra = [column for column in rows.columns if column not in (place, kind)]
-        for row in rows.to_dict("records"):
-            named = _plain(row[place])
-            if not isinstance(named, str) or not named.strip():
-                continue
-            label = None if kind is None else _plain(row[kind])
-            metadata = {str(name): value for name in extra if (value := _plain(row[name])) is not None}
-            label = None if label is None else str(label)
-            if is_url(named):
-                yield Entry(named, label, metadata, foreign=True)
+def _listed(source: Source) -> Iterator[Entry | Problem]:
+    from core.search.collection import lists
+
+    for row in lists.read(Path(source.path), source.path_column):
+        if row.problem is None and row.path is not None:
+            if is_url(row.path):
+                yield Entry(row.path, row.label, row.metadata, foreign=True)
             else:
-                full = os.path.abspath(path.parent / os.path.expanduser(named))
-                yield _file(full, label, metadata)
-
-
-def _list_parts(path: Path) -> Iterator[Any]:
-    import pandas as pd
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        if path.suffix.lower() == ".csv":
-            with pd.read_csv(path, chunksize=_LIST_ROWS) as parts:
-                yield from parts
-        else:
-            with pq.ParquetFile(path) as file:
-                for batch in file.iter_batches(_LIST_ROWS):
-                    yield batch.to_pandas()
-    except (OSError, ValueError, pa.ArrowException) as error:
-        said = str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
-        raise SourceError(f"The list {path.name!r} can't be read: {said}") from None
-
-
-def _plain(value: Any) -> Any:
-    """A cell as JSON knows it; None where it is empty."""
-    import pandas as pd
-
-    if hasattr(value, "item") and getattr(value, "ndim", 0) == 0:
-        value = value.item()
-    if hasattr(value, "tolist"):
-        value = value.tolist()
-    if isinstance(value, bool | str | int | list | dict):
-        return value
-    if value is None or pd.isna(value) or value in (float("inf"), float("-inf")):
-        return None
-    return value if isinstance(value, float) else str(value)
+                yield _file(row.path, row.label, row.metadata)
+        elif row.problem != lists.NO_PATH:
+            yield Problem(f"{source.path}, row {row.number}", row.problem or "")
