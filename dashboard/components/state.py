@@ -6,6 +6,7 @@ checked values, and writes what it shows back with :func:`write`. Widgets change
 session last showed.
 """
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -21,7 +22,13 @@ UNTRAINED = "untrained"
 _FIRST_DATASET = "objects200"
 _MEMORY = "_address"
 _LATER = "_notices"
-_MARKDOWN = frozenset("\\`*_{}[]<>()#+-!|~$:^=")
+_MARKDOWN = frozenset("\\`*_{}[]<>()#+-!|~$:^=&")
+# What Streamlit turns into links, icons, pictures and arrows even where it is escaped. A word joiner, which is not seen, keeps it apart.
+_REWRITTEN = re.compile(
+    r"(?i:https?(?=://)|www(?=\.)|:(?=material/|streamlit:)|(?=@))"
+    r"|(?<!\S)(?:-(?=[->](?!\S))|<(?=[-=](?!\S))|[>~](?==(?!\S)))"
+)
+_JOINER = "\u2060"
 
 
 @dataclass
@@ -189,8 +196,11 @@ def quoted(text: str, longest: int = 40) -> str:
 
 
 def plain(sentence: str) -> str:
-    """A sentence, such as that of an error, as Markdown that means just what it says."""
-    return "".join(f"\\{c}" if c in _MARKDOWN else c for c in sentence.replace("\n", " "))
+    """A sentence or a name from outside, as Markdown that shows just what it says: no link, no format, no icon, no list."""
+    line = _REWRITTEN.sub(lambda found: found[0] + _JOINER, " ".join(sentence.splitlines()).lstrip())
+    escaped = "".join(f"\\{c}" if c in _MARKDOWN else c for c in line)
+    # A number and a dot begin a list.
+    return re.sub(r"^(\d+)\.", r"\1\.", escaped)
 
 
 def _whole(text: str) -> int | None:

@@ -73,14 +73,16 @@ def _classes(scene: Scene, by_id: np.ndarray) -> None:
         [[f"{value:.0f}" for value in row] for row in values],
         [
             [
-                f"<b>{names[c]}</b><br>{scene.name(table.experiments[p])}<br>mean score {means[c, i]:.1f}"
+                f"<b>{names[c]}</b><br>{figures.words(scene.name(table.experiments[p]))}<br>mean score {means[c, i]:.1f}"
                 for i, p in enumerate(places)
             ]
             for c in shown
         ],
         [[[int(p), int(c)] for p in places] for c in shown],
         "mean score",
-        across="" if view == "models" else f"layer of {scene.model_title(table.experiments[places[0]])}",
+        across=""
+        if view == "models"
+        else f"layer of {figures.words(scene.model_title(table.experiments[places[0]]))}",
         low=0.0,
         high=100.0,
     )
@@ -175,7 +177,7 @@ def _confusion(scene: Scene, found: Evaluation, by_id: np.ndarray) -> None:
 
     look = {"share": st.column_config.NumberColumn("share of neighbors", format="percent")}
     if len(there) > _MOST_CLASSES:
-        st.markdown(sentence)
+        st.markdown(state.plain(sentence))
         st.dataframe(numbers().query("searched != found").head(50), hide_index=True, column_config=look)
         return
     columns = np.flatnonzero((counts > 0) | (shares.sum(axis=0) > 0))

@@ -150,7 +150,7 @@ def _chart(scene: Scene, kind: str, front: np.ndarray) -> None:
             x=cost[places],
             y=table.means[places],
             mode="markers",
-            name=title,
+            name=figures.words(title),
             marker={"color": style.color, "symbol": style.symbol, "size": 8, "opacity": 0.6},
             customdata=places,
             hovertext=[_hover(scene, kind, p) for p in places],
@@ -217,7 +217,7 @@ def _ticks(low: float, high: float) -> dict[str, Any]:
 def _hover(scene: Scene, kind: str, place: int) -> str:
     table, one = scene.table, scene.table.experiments[place]
     return (
-        f"<b>{scene.model_title(one)}</b><br>{scene.name(one, model=False)}<br>"
+        f"<b>{figures.words(scene.model_title(one))}</b><br>{figures.words(scene.name(one, model=False))}<br>"
         f"score {table.means[place]:.1f}<br>{amount(kind, table.costs[kind][place])}"
     )
 

@@ -96,7 +96,8 @@ def _models_by_layers(scene: Scene) -> None:
         values[r, c] = table.means[place]
         texts[r][c] = f"{table.means[place]:.0f}" + (" ★" if place == top else "")
         hover[r][c] = (
-            f"<b>{scene.model_title(one)}</b><br>layer {explain.depth(one.depth)}: {one.layer}<br>score {table.means[place]:.1f} "
+            f"<b>{figures.words(scene.model_title(one))}</b><br>layer {explain.depth(one.depth)}: {figures.words(one.layer)}"
+            f"<br>score {table.means[place]:.1f} "
             f"({low[place]:.1f} to {high[place]:.1f})<br>click to look at its results"
         )
         data[r][c] = place
@@ -104,7 +105,7 @@ def _models_by_layers(scene: Scene) -> None:
     named = {model: scene.model_title(table.experiments[p]) for (model, _), p in cells.items()}
     figure = figures.heat_map(
         values,
-        [named[model] for model in models],
+        [figures.words(named[model]) for model in models],
         [explain.depth(depth) for depth in depths],
         texts,
         hover,

@@ -121,12 +121,13 @@ def _hubness(scene: Scene) -> None:
         values[r, c] = table.hubness[place]
         texts[r][c] = f"{table.hubness[place]:.1f}"
         hover[r][c] = (
-            f"<b>{title}</b><br>{scene.name(table.experiments[place], model=False)}<br>skewness {values[r, c]:.2f}"
+            f"<b>{figures.words(title)}</b><br>{figures.words(scene.name(table.experiments[place], model=False))}"
+            f"<br>skewness {values[r, c]:.2f}"
         )
         clicks[r][c] = place
     figure = figures.heat_map(
         values,
-        models,
+        [figures.words(title) for title in models],
         [str(depth) for depth in depths],
         texts,
         hover,

@@ -17,6 +17,7 @@ from dashboard.components import (
     ask,
     data,
     explain,
+    figures,
     gallery,
     intake,
     opening,
@@ -112,11 +113,11 @@ def _why(grid: DatasetGrid, chosen: Summary, best: Summary) -> str:
     name = pickers.model_name(grid.run(best).about)
     if chosen.configuration == best.configuration:
         return (
-            f"This is the best configuration on {grid.dataset.title} that works on this machine without a download: "
+            f"This is the best configuration on {state.plain(grid.dataset.title)} that works on this machine without a download: "
             f"{best.score_10:.1f} of 100 at k = 10."
         )
     return (
-        f"The best here without a download is {name}, layer {best.layer}, {best.pooling}, {best.metric}: "
+        f"The best here without a download is {state.plain(name)}, layer {state.plain(best.layer)}, {best.pooling}, {best.metric}: "
         f"{best.score_10:.1f} of 100 at k = 10; this one has {chosen.score_10:.1f}."
     )
 
@@ -219,10 +220,11 @@ def _place(grid: DatasetGrid, chosen: Summary, answer: Answer) -> None:
         figure.add_scatter(
             x=x,
             y=y,
-            name=name,
+            name=figures.words(name),
             mode="markers",
             marker={"color": style.color, "symbol": style.symbol, "size": 8},
-            hovertemplate=f"{name}<extra></extra>",
+            hovertext=figures.words(name),
+            hovertemplate="%{hovertext}<extra></extra>",
         )
     ink = "#ffffff" if palette.is_dark() else "#000000"
     figure.add_scatter(

@@ -111,3 +111,20 @@ def test_long_foreign_text_is_cut():
 
 def test_a_sentence_of_an_error_is_shown_as_it_is_and_not_as_markdown():
     assert state.plain("a_b *c* [d](e) <f>") == r"a\_b \*c\* \[d\]\(e\) \<f\>"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://evil.example", "http\u2060\\://evil.example"),
+        ("HTTPS://e.example www.e.example", "HTTPS\u2060\\://e.example www\u2060.e.example"),
+        ("a@e.example", "a\u2060@e.example"),
+        (":material/home: :red[x]", "\\:\u2060material/home\\: \\:red\\[x\\]"),
+        ("a -> b -- c->d", "a \\-\u2060\\> b \\-\u2060\\- c\\-\\>d"),
+        ("&lt; 1. $x$", "\\&lt; 1. \\$x\\$"),
+        ("  12. one\n# two", "12\\. one \\# two"),
+        ("class 3.5, café", "class 3.5, café"),
+    ],
+)
+def test_what_streamlit_would_make_something_of_stays_text(text, shown):
+    assert state.plain(text) == shown
