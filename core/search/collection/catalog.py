@@ -475,11 +475,19 @@ def _sqlite(path: Path) -> sa.Engine:
 
 
 def _postgresql(url: str) -> sa.Engine:
+    # None of these sentences shows any of the URL: a part of the password may stand where the host should.
+    address = url.partition("://")[2].partition("?")[0]
+    if "@" in address.partition("@")[2] or "/" in address.rpartition("@")[0]:
+        raise CollectionError(
+            "PLAYGROUND_CATALOG_URL has more than one @, or a / before it. Percent-encode these in the user name and the "
+            "password: @ is %40, / is %2F."
+        )
     try:
         parsed = sa.make_url(url)
-    except sa.exc.ArgumentError:
+    except (sa.exc.ArgumentError, ValueError):
         raise CollectionError(
-            "The URL of the catalog can't be understood; see the README for an example."
+            "PLAYGROUND_CATALOG_URL can't be understood; it is like postgresql://user:password@host:5432/database, with @, / "
+            "and : in user name and password percent-encoded."
         ) from None
     if parsed.get_backend_name() != "postgresql":
         raise CollectionError(

@@ -864,6 +864,30 @@ def test_a_catalog_url_that_is_none_is_told(folder, monkeypatch):
     assert collections.names() == []
 
 
+@pytest.mark.parametrize("password", ["s3c@ret", "s3c/ret", "s3c@r/et", "@s3cret", "s3c/r@et", "s3c:r@et"])
+def test_a_password_that_must_be_encoded_is_told_and_not_shown(folder, monkeypatch, password):
+    monkeypatch.setattr(settings, "CATALOG_URL", f"postgresql://me:{password}@db.example/name")
+    with pytest.raises(CollectionError) as caught:
+        create()
+    told = str(caught.value)
+    assert "ercent-encode" in told and "%40" in told and "%2F" in told
+    # Neither the sentence nor what a traceback would show after it.
+    assert not any(part in f"{told} {caught.value.__cause__}" for part in ("s3c", "ret", "r@et", "r/et"))
+
+
+@pytest.mark.parametrize("url", ["postgresql://me:s3cret/x", "postgresql://me:s3cret"])
+def test_a_url_without_a_host_shows_no_password(folder, monkeypatch, url):
+    monkeypatch.setattr(settings, "CATALOG_URL", url)
+    with pytest.raises(CollectionError) as caught:
+        create()
+    assert "s3cret" not in str(caught.value) and "postgresql://user:password@" in str(caught.value)
+
+
+def test_an_encoded_password_is_used_as_it_is_meant(postgresql_url):
+    url = postgresql_url.replace("tester@", "tester:a%40b%2Fc@")
+    assert catalog._postgresql(url).url.password == "a@b/c"
+
+
 def test_the_password_of_the_database_is_not_stored(folder, postgresql_url, monkeypatch):
     monkeypatch.setattr(settings, "CATALOG_URL", postgresql_url.replace("tester@", "tester:s3cret@"))
     create().close()
