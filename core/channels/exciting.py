@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core import settings
+from core.cache import Shared
 from core.channels import store
 from core.channels.store import MOST, Exciting
 from core.datasets import Dataset
@@ -14,7 +15,6 @@ from core.models import extractor, zoo
 from core.models.intermediate import Intermediate
 from core.progress import Progress, Silent
 from core.search import shared
-from core.search.engine import Shared
 
 if TYPE_CHECKING:
     import keras

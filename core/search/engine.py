@@ -6,15 +6,14 @@ first asked for. All of it can be called from several threads.
 
 import threading
 import time
-from collections import OrderedDict
-from collections.abc import Callable, Hashable
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
 
 from core import images, settings
+from core.cache import Shared
 from core.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError, WeightsError
 from core.experiments.store import Configuration, Grid, Summary
@@ -29,8 +28,6 @@ if TYPE_CHECKING:
     from core.search.collection import Collection
     from core.search.collection.embedder import ModelEmbedder
     from core.search.collection.state import About
-
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True)
@@ -226,34 +223,6 @@ class Engine:
         if not rows:
             raise UserError(f"None of the pictures of {dataset.name!r} can be read.")
         return np.array(ids), np.stack(rows)
-
-
-class Shared:
-    """Things that are costly to make: made once whoever asks, the least recently used dropped."""
-
-    def __init__(self, most: int):
-        self._most = most
-        self._lock = threading.Lock()
-        self._made: OrderedDict[Hashable, Any] = OrderedDict()
-        self._making: dict[Hashable, threading.Lock] = {}
-
-    def get(self, key: Hashable, make: Callable[[], _T]) -> _T:
-        with self._lock:
-            if key in self._made:
-                self._made.move_to_end(key)
-                return self._made[key]
-            making = self._making.setdefault(key, threading.Lock())
-        with making:
-            with self._lock:
-                if key in self._made:
-                    return self._made[key]
-            thing = make()
-            with self._lock:
-                self._made[key] = thing
-                self._making.pop(key, None)
-                while len(self._made) > self._most:
-                    self._made.popitem(last=False)
-            return thing
 
 
 def as_configuration(configuration: Configuration | Summary) -> Configuration:

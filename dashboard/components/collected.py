@@ -144,7 +144,7 @@ def sample(collection: Collection, most: int) -> list[Any]:
     """Some of the stored images, spread over all of them, as rows of the catalog."""
     rows = collection.state.rows
     wanted = sorted({(2 * place + 1) * rows // (2 * most) for place in range(most)} if rows else ())
-    return [images[0] for _, images in sorted(collection.of_rows(wanted).items())]
+    return [image for _, image in sorted(collection.first_of_rows(wanted).items())]
 
 
 def link(name: str) -> None:

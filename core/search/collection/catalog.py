@@ -230,6 +230,15 @@ def find(connection: sa.Connection, column: sa.Column, values: Sequence[Any]) ->
         yield from connection.execute(sa.select(images).where(column.in_(part)).order_by(images.c.id))
 
 
+def rows_of_hashes(connection: sa.Connection, hashes: Sequence[str]) -> dict[str, int]:
+    """The row of the vector file of each content that has one, however many images have that content."""
+    known = sa.and_(images.c.hash == sa.bindparam("hash"), images.c.faiss_id.is_not(None))
+    # One at a time: the index leads to the first image of each, and the thousands of its copies are not looked at.
+    query = sa.select(images.c.faiss_id).where(known).limit(1)
+    rows = {value: connection.scalar(query, {"hash": value}) for value in hashes}
+    return {value: row for value, row in rows.items() if row is not None}
+
+
 def put(connection: sa.Connection, rows: Sequence[Image]) -> None:
     """Insert images, or replace those of the same path."""
     remove_paths(connection, [row.path for row in rows])
@@ -275,6 +284,33 @@ def of_rows(
         query = sa.select(images).where(images.c.faiss_id.in_(part), *conditions).order_by(images.c.id)
         for image in connection.execute(query):
             found.setdefault(image.faiss_id, []).append(image)
+    return found
+
+
+def first_of_rows(
+    connection: sa.Connection, rows: Sequence[int], where: Sequence[str] = ()
+) -> dict[int, sa.Row]:
+    """The oldest image of each of some rows of the vector file that fulfils all conditions, by row."""
+    conditions = [condition(text, connection.dialect.name) for text in where]
+    first: list[int] = []
+    for start in range(0, len(rows), _CHUNK):
+        here = images.c.faiss_id.in_(list(rows[start : start + _CHUNK]))
+        query = sa.select(sa.func.min(images.c.id)).where(here, *conditions).group_by(images.c.faiss_id)
+        first += connection.scalars(query)
+    return {image.faiss_id: image for image in find(connection, images.c.id, first)}
+
+
+def paths_of_rows(
+    connection: sa.Connection, rows: Sequence[int], where: Sequence[str] = ()
+) -> dict[int, list[str]]:
+    """The paths of the images of :func:`of_rows`, without what else is known of what may be thousands of copies."""
+    conditions = [condition(text, connection.dialect.name) for text in where]
+    found: dict[int, list[str]] = {}
+    for start in range(0, len(rows), _CHUNK):
+        here = images.c.faiss_id.in_(list(rows[start : start + _CHUNK]))
+        query = sa.select(images.c.faiss_id, images.c.path).where(here, *conditions).order_by(images.c.id)
+        for row, path in connection.execute(query):
+            found.setdefault(row, []).append(path)
     return found
 
 
@@ -326,7 +362,8 @@ def note_holes(connection: sa.Connection, candidates: Iterable[int]) -> None:
     rows = sorted(set(candidates))
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
-        used = set(connection.scalars(sa.select(images.c.faiss_id).where(images.c.faiss_id.in_(part))))
+        query = sa.select(images.c.faiss_id).where(images.c.faiss_id.in_(part)).distinct()
+        used = set(connection.scalars(query))
         if empty := [{"faiss_id": row} for row in part if row not in used]:
             connection.execute(sa.insert(holes), empty)
 

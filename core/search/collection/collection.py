@@ -312,9 +312,11 @@ class Collection:
         with self._reading() as (connection, view):
             allowed = catalog.matching_rows(connection, where) if where else None
             rows, distances = view.nearest(queries, k, allowed)
-            found = catalog.of_rows(connection, sorted(set(rows.ravel().tolist())), where)
+            wanted = sorted(set(rows.ravel().tolist()))
+            found = catalog.first_of_rows(connection, wanted, where)
+            paths = catalog.paths_of_rows(connection, wanted, where)
         return [
-            [_hit(found[row], distance) for row, distance in zip(*pair, strict=True)]
+            [_hit(found[row], paths[row], distance) for row, distance in zip(*pair, strict=True)]
             for pair in zip(rows.tolist(), distances.tolist(), strict=True)
         ]
 
@@ -364,6 +366,11 @@ class Collection:
         with self._catalog.reading() as connection:
             return catalog.of_rows(connection, rows)
 
+    def first_of_rows(self, rows: Sequence[int]) -> dict[int, sa.Row]:
+        """The oldest image of each of some rows of the vectors, by row."""
+        with self._catalog.reading() as connection:
+            return catalog.first_of_rows(connection, rows)
+
     def shared_rows(self) -> list[int]:
         """The rows of the vectors that several images of the same content share."""
         with self._catalog.reading() as connection:
@@ -391,8 +398,10 @@ class Collection:
                 for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True)
                 if row != image.faiss_id
             ][:k]
-            found = catalog.of_rows(connection, [row for row, _ in near])
-        return [_hit(found[row], distance) for row, distance in near]
+            wanted = [row for row, _ in near]
+            found = catalog.first_of_rows(connection, wanted)
+            paths = catalog.paths_of_rows(connection, wanted)
+        return [_hit(found[row], paths[row], distance) for row, distance in near]
 
     def sample(self, most: int) -> tuple[int, int, list[sa.Row], np.ndarray]:
         """Some of the images, one of each content, at random but always the same of the same state.
@@ -407,11 +416,11 @@ class Collection:
         with self._reading() as (connection, view):
             rows = np.setdiff1d(np.arange(view.state.rows), view.holes)
             chosen = rows[ann.sample_rows(len(rows), most)]
-            images = catalog.of_rows(connection, chosen.tolist())
+            images = catalog.first_of_rows(connection, chosen.tolist())
             return (
                 view.state.version,
                 len(rows),
-                [images[row][0] for row in chosen.tolist()],
+                [images[row] for row in chosen.tolist()],
                 view.stored[chosen],
             )
 
@@ -704,8 +713,7 @@ def _state(connection: sa.Connection) -> State:
     return State.from_json(catalog.get_fact(connection, "state"))
 
 
-def _hit(images: list[sa.Row], distance: float) -> Hit:
-    first, *others = images
+def _hit(first: sa.Row, paths: list[str], distance: float) -> Hit:
     return Hit(
         first.id,
         first.hash,
@@ -714,5 +722,5 @@ def _hit(images: list[sa.Row], distance: float) -> Hit:
         first.label,
         first.metadata,
         first.faiss_id,
-        tuple(other.path for other in others),
+        tuple(paths[1:]),
     )

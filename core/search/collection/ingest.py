@@ -12,6 +12,7 @@ import sqlalchemy as sa
 
 from core import fetch, files, images, settings
 from core.ahead import in_threads
+from core.cache import Shared
 from core.decoder import Reduction
 from core.errors import UserError
 from core.image_limits import check_bytes
@@ -25,6 +26,8 @@ from core.search.collection.writer import New, Writer
 # What is lost at most when the process is killed.
 _COMMIT_SECONDS, _COMMIT_IMAGES = 2.0, 256
 _LOOKUP = 256
+# Copies of a file mostly lie side by side, so the pixels of so many contents are kept for the next one.
+_KEPT_CONTENTS = 16
 _NOT_FINITE = "The model makes numbers of it that are not finite as {}."
 
 
@@ -183,7 +186,8 @@ class _Run:
         if first is not None:
             embedder = self.embedder
             everything = itertools.chain([first], candidates)
-            read = lambda candidate: _read(candidate, self.writer.folder, embedder)  # noqa: E731
+            decoded = Shared(_KEPT_CONTENTS)
+            read = lambda candidate: _read(candidate, self.writer.folder, embedder, decoded)  # noqa: E731
             for found in in_threads(read, everything, settings.DECODE_THREADS, 3 * embedder.batch_size):
                 self._put(found)
         self._embed()
@@ -308,7 +312,7 @@ class _Run:
         self._committed = time.monotonic()
 
 
-def _read(candidate: _Candidate, folder: Path, embedder: Embedder) -> _Read:
+def _read(candidate: _Candidate, folder: Path, embedder: Embedder, decoded: Shared) -> _Read:
     """Bytes, hash and pixels of an image; decoded only when its content is not the one that is stored."""
     entry, size, mtime_ns = candidate.entry, None, None
     try:
@@ -324,18 +328,21 @@ def _read(candidate: _Candidate, folder: Path, embedder: Embedder) -> _Read:
         digest = hashlib.sha256(data).hexdigest()
         if digest == candidate.hash:
             return _Read(candidate, digest, size, mtime_ns)
-        # Files of the user's own are decoded here; what strangers sent or serve, in a process that may die.
-        if entry.foreign:
-            picture = images.decode_guarded(data, Reduction(embedder.size, embedder.resample))
-        else:
-            picture = images.decode(data)
-        return _Read(
-            candidate, digest, size, mtime_ns, images.resize(picture, embedder.size, embedder.resample)
-        )
+        pixels = decoded.get(digest, lambda: _pixels(data, entry.foreign, embedder))
+        return _Read(candidate, digest, size, mtime_ns, pixels)
     except UserError as error:
         return _Read(candidate, None, size, mtime_ns, None, str(error))
     except OSError as error:
         return _Read(candidate, None, size, mtime_ns, None, error.strerror or "it can't be read")
+
+
+def _pixels(data: bytes, foreign: bool, embedder: Embedder) -> np.ndarray:
+    # Files of the user's own are decoded here; what strangers sent or serve, in a process that may die.
+    if foreign:
+        picture = images.decode_guarded(data, Reduction(embedder.size, embedder.resample))
+    else:
+        picture = images.decode(data)
+    return images.resize(picture, embedder.size, embedder.resample)
 
 
 def _remembered(known: list[dict], source: Source) -> dict | None:

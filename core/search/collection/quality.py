@@ -120,8 +120,8 @@ def label_errors(collection: Collection, most: int, progress: Progress) -> list[
                 found_errors.append((row, other, suggestion))
     found_errors.sort(key=lambda error: -error[1])
     chosen = found_errors[:most]
-    images = collection.of_rows([row for row, *_ in chosen])
-    return [_finding(images[row][0], value, suggestion) for row, value, suggestion in chosen if row in images]
+    images = collection.first_of_rows([row for row, *_ in chosen])
+    return [_finding(images[row], value, suggestion) for row, value, suggestion in chosen if row in images]
 
 
 def _vectors(collection: Collection) -> tuple[View, np.ndarray]:
@@ -145,8 +145,8 @@ def _neighbors(view: View, rows: np.ndarray, k: int, progress: Progress, allowed
 
 
 def _first_of_rows(collection: Collection, rows: Sequence[int], values: Sequence[float]) -> list[Finding]:
-    images = collection.of_rows(rows)
-    return [_finding(images[row][0], value) for row, value in zip(rows, values, strict=True) if row in images]
+    images = collection.first_of_rows(rows)
+    return [_finding(images[row], value) for row, value in zip(rows, values, strict=True) if row in images]
 
 
 def _finding(image: sa.Row, value: float, suggestion: str | None = None) -> Finding:

@@ -62,11 +62,7 @@ class Writer:
     def known(self, hashes: Sequence[str]) -> set[str]:
         """Which of some contents have a vector already."""
         with self._catalog.reading() as connection:
-            return {
-                row.hash
-                for row in catalog.find(connection, catalog.images.c.hash, hashes)
-                if row.faiss_id is not None
-            }
+            return set(catalog.rows_of_hashes(connection, hashes))
 
     def at(self, paths: Sequence[str]) -> dict[str, sa.Row]:
         """What the catalog knows of some paths."""
@@ -97,11 +93,7 @@ class Writer:
         hashes = sorted({image.hash for image in images if image.hash and image.reason is None})
         with catalog.storing():
             with self._catalog.reading() as connection:
-                rows = {
-                    row.hash: row.faiss_id
-                    for row in catalog.find(connection, catalog.images.c.hash, hashes)
-                    if row.faiss_id is not None
-                }
+                rows = catalog.rows_of_hashes(connection, hashes)
                 old = catalog.find(connection, catalog.images.c.path, [image.path for image in images])
                 replaced = [row.faiss_id for row in old if row.faiss_id is not None]
             start, vectors, stored = self.state.rows, [], []
