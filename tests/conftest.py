@@ -52,10 +52,11 @@ def dashboard_server(tmp_path_factory: pytest.TempPathFactory, served_collection
 
 
 @contextmanager
-def serving(log: Path, **environment: str) -> Iterator[str]:
-    """Base URL of a dashboard that runs until the block ends, started as ``make run`` starts it."""
+def serving(log: Path, base: str = "", **environment: str) -> Iterator[str]:
+    """Base URL of a dashboard, with a path where ``base`` is one, that runs until the block ends, started as ``make run`` starts it."""
     port = free_port()
-    url = f"http://127.0.0.1:{port}"
+    url = f"http://127.0.0.1:{port}{base}"
+    environment["STREAMLIT_SERVER_BASE_URL_PATH"] = base
     # No database of the tester's is asked.
     inherited = {name: value for name, value in os.environ.items() if name != "PLAYGROUND_CATALOG_URL"}
     with log.open("wb") as out:

@@ -109,9 +109,8 @@ def alt(item: Item) -> str:
 
 def channel_source(model: str, weights: str, layer: str, picture: ChannelPicture) -> str:
     """The address of a picture that ships for a channel, from :mod:`core.pictures`."""
-    base = (st.get_option("server.baseUrlPath") or "").strip("/")
     path = "/".join(quote(part, safe="") for part in (model, weights, layer))
-    return f"{f'/{base}' if base else ''}/channels/{path}/{picture.channel}.webp?v={picture.version}"
+    return address(f"channels/{path}/{picture.channel}.webp?v={picture.version}")
 
 
 def source(dataset: Dataset, item_id: int) -> str:
@@ -120,6 +119,9 @@ def source(dataset: Dataset, item_id: int) -> str:
 
 
 def address(path: str) -> str:
-    """The address of what the server has at a path."""
-    base = (st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"/{base}/{path}" if base else f"/{path}"
+    """The address of what the server has at a path, relative to the page.
+
+    All pages lie directly below the server's base path, so the browser finds it there, also below a prefix that a reverse proxy strips
+    and that the server knows nothing of.
+    """
+    return f"./{path}"

@@ -12,7 +12,6 @@ from typing import Any
 from urllib.parse import quote
 
 import numpy as np
-import streamlit as st
 from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
@@ -243,8 +242,8 @@ def _missing(sentence: str) -> Response:
 
 
 def _address(path: str, version: str) -> str:
-    base = (st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{f'/{base}' if base else ''}/layouts/{path}?v={quote(version, safe='')}"
+    # Relative to the page: see gallery.address.
+    return f"./layouts/{path}?v={quote(version, safe='')}"
 
 
 def _known(number: float | None) -> float | None:

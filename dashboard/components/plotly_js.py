@@ -10,7 +10,6 @@ from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
-import streamlit as st
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
@@ -26,8 +25,8 @@ def routes(base_path: str = "") -> list[Route]:
 
 def source() -> str:
     """The address of the script; it changes with the version of the package."""
-    base = (st.get_option("server.baseUrlPath") or "").strip("/")
-    return f"{f'/{base}' if base else ''}/vendor/{_NAME}?v={version('plotly')}"
+    # Relative to the page: see gallery.address.
+    return f"./vendor/{_NAME}?v={version('plotly')}"
 
 
 def _script(request: Request) -> Response:

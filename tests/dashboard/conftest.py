@@ -177,7 +177,8 @@ def http_get(app: Callable, url: str) -> tuple[int, dict[str, str], bytes]:
     async def send(message: dict) -> None:
         sent.append(message)
 
-    parts = urlsplit(url)
+    # Pages name addresses relative to themselves.
+    parts = urlsplit(url.removeprefix(".") if url.startswith("./") else url)
     scope = {
         "type": "http",
         "http_version": "1.1",

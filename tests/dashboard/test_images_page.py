@@ -136,7 +136,7 @@ def test_uploads_are_added_in_the_background_and_told():
         ("3", ["dogs"]),
         ("b", []),
     ]
-    assert all(tile["src"].startswith("/collections/pets/") for tile in tiles)
+    assert all(tile["src"].startswith("./collections/pets/") for tile in tiles)
     button(page, "Dismiss").click().run()
     assert not page.success
     assert "Unreadable (1)" in str(page.get("button_group")[0].proto)

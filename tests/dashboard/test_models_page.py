@@ -185,7 +185,7 @@ def test_shipped_pictures_are_shown_and_their_first_channel_is_chosen(shipped, o
     assert not page.exception
     tiles = gallery_of(page, 0)["tiles"]
     assert [(tile["id"], tile["selected"]) for tile in tiles] == [(40, True), (3, False)]
-    assert tiles[1]["src"].startswith(f"/channels/{SMALL}/imagenet/{shipped}/3.webp?v=")
+    assert tiles[1]["src"].startswith(f"./channels/{SMALL}/imagenet/{shipped}/3.webp?v=")
     assert page.query_params["channel"] == "40"
     assert "No picture of Drawings excites this channel" in told(page)
     assert not page.button
