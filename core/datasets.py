@@ -2,17 +2,20 @@
 
 import hashlib
 import json
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
 from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
-from core import files, images, settings
+from core import files, folders, images, settings
 from core.errors import DatasetError, UnknownNameError
 from core.text import nfc
 
 FORMAT = 1
+# So many problems of a folder are named one by one.
+_MOST_NAMED = 20
 _DESCRIPTION = "dataset.json"
 
 
@@ -90,8 +93,19 @@ def names(grid_dir: Path | None = None) -> list[str]:
     return sorted(path.parent.name for path in (grid_dir or settings.GRID_DIR).glob(f"*/{_DESCRIPTION}"))
 
 
-def find(name_or_folder: str, *grid_dirs: Path) -> Dataset:
+def find(
+    name_or_folder: str,
+    *grid_dirs: Path,
+    rescan: bool = False,
+    say: Callable[[str], None] = lambda sentence: None,
+) -> Dataset:
     """A dataset by its name in one of some grid folders, the first that has it, or a folder of class-named folders.
+
+    Parameters
+    ----------
+    rescan : look at a folder anew. Otherwise one that the first grid folder holds keeps the items that are recorded there, as long as
+        their files are the same, so that its experiments stay valid.
+    say : takes what is left out of a folder, and what looking at it anew would change, a sentence at a time.
 
     Raises
     ------
@@ -104,7 +118,10 @@ def find(name_or_folder: str, *grid_dirs: Path) -> Dataset:
             return load(grid_dir / name_or_folder)
     folder = Path(name_or_folder).expanduser()
     if folder.is_dir():
-        return load(folder) if (folder / _DESCRIPTION).is_file() else scan(folder)
+        if (folder / _DESCRIPTION).is_file():
+            return load(folder)
+        recorded = None if rescan else _recorded(folder.resolve(), grid_dirs[0])
+        return recorded if recorded and _keeps(recorded, say) else scan(folder, say)
     valid = dict.fromkeys(name for grid_dir in grid_dirs for name in names(grid_dir))
     raise UnknownNameError("dataset", name_or_folder, [*valid, "or a folder of class-named folders"])
 
@@ -147,32 +164,30 @@ def load(folder: Path) -> Dataset:
     return dataset
 
 
-def scan(folder: Path) -> Dataset:
+def scan(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> Dataset:
     """A folder of class-named folders as a dataset; pictures below each, in alphabetical order.
+
+    Parameters
+    ----------
+    say : takes what is left out, a sentence at a time.
 
     Raises
     ------
-    DatasetError : there are no pictures in class-named folders.
+    DatasetError : there are no pictures in class-named folders, or the folder's own path is not UTF-8.
     """
     folder = folder.resolve()
-    found: list[tuple[str, Path]] = []
-    classes = [path for path in folder.iterdir() if path.is_dir() and not path.name.startswith(".")]
-    for label in sorted(classes, key=lambda path: (nfc(path.name), path)):
-        found += [
-            (nfc(label.name), path)
-            for path in sorted(label.rglob("*"))
-            if path.suffix.lower() in images.SUFFIXES
-            and path.is_file()
-            and path.resolve().is_relative_to(folder)
-        ]
+    shown = folders.shown(str(folder))
+    if shown != str(folder):
+        raise DatasetError(f"The folder {shown!r} can't be a dataset: {folders.NOT_UTF8}.")
+    found = list(_labelled(folder, say))
     if not found:
         raise DatasetError(
             f"The folder {folder.name!r} has no pictures in class-named folders; "
             f"expected {folder.name}/<class>/<picture>, with {', '.join(sorted(images.SUFFIXES))}."
         )
     items = tuple(
-        Item(id=place, file=path.relative_to(folder).as_posix(), label=label, title=path.stem)
-        for place, (label, path) in enumerate(found)
+        Item(id=place, file=file, label=label, title=Path(file).stem)
+        for place, (label, file) in enumerate(found)
     )
     return Dataset(
         name=_name(folder.name),
@@ -180,15 +195,73 @@ def scan(folder: Path) -> Dataset:
         description=f"{len(items):,} pictures from the folder {folder.name!r}.",
         classes=tuple(dict.fromkeys(label for label, _ in found)),
         items=items,
-        fingerprint=fingerprint([label for label, _ in found], [path for _, path in found]),
+        fingerprint=fingerprint([label for label, _ in found], [folder / file for _, file in found]),
         images=folder,
     )
+
+
+def _labelled(folder: Path, say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
+    """Label and path below the folder of each of its pictures, ordered by both."""
+    inside = lambda path: Path(os.path.realpath(path)).is_relative_to(folder)  # noqa: E731
+    pictures, left_out, unlabelled = [], 0, 0
+    problems: list[folders.Problem] = []
+    for one in folders.walk(str(folder), inside):
+        if isinstance(one, folders.LeftOut):
+            left_out += 1
+        elif isinstance(one, folders.Problem):
+            problems.append(one)
+        elif len(one.parts) > 1:
+            pictures.append((nfc(one.parts[0]), one.parts))
+        else:
+            unlabelled += 1
+    for problem in problems[:_MOST_NAMED]:
+        say(f"Left out {os.path.relpath(problem.path, folder)}: {problem.reason}.")
+    if len(problems) > _MOST_NAMED:
+        say(f"{len(problems) - _MOST_NAMED:,} more were left out for such reasons.")
+    if left_out:
+        say(f"{left_out:,} hidden or system files and folders of {folder.name!r} were left out.")
+    if unlabelled:
+        say(f"{unlabelled:,} pictures of {folder.name!r} lie in no class-named folder and were left out.")
+    for label, parts in sorted(pictures):
+        yield label, "/".join(parts)
+
+
+def _recorded(folder: Path, grid_dir: Path) -> Dataset | None:
+    """What a grid folder has recorded of a folder."""
+    name = _name(folder.name)
+    if name not in names(grid_dir):
+        return None
+    there = load(grid_dir / name)
+    return there if there.images.resolve() == folder and not there.collection else None
+
+
+def _keeps(recorded: Dataset, say: Callable[[str], None]) -> bool:
+    """Whether the files of the recorded items are still those that the experiments were computed on; says what is new."""
+    folder = recorded.images.resolve()
+    paths = [folder / item.file for item in recorded.items]
+    if fingerprint(recorded.labels, paths) != recorded.fingerprint:
+        say(f"Pictures of {recorded.title!r} have changed since it was run; the folder is looked at anew.")
+        return False
+    old = {item.file: item.label for item in recorded.items}
+    new = {file: label for label, file in _labelled(folder, lambda sentence: None)}
+    changes = {
+        "leave out {:,}": len(old.keys() - new.keys()),
+        "add {:,}": len(new.keys() - old.keys()),
+        "label {:,} otherwise": sum(new[file] != old[file] for file in old.keys() & new.keys()),
+    }
+    if any(changes.values()):
+        would = ", ".join(words.format(count) for words, count in changes.items() if count)
+        say(
+            f"{recorded.title!r} keeps the {len(old):,} pictures that it was run with. "
+            f"Looking at the folder anew would {would}; --rescan does that."
+        )
+    return True
 
 
 def fingerprint(labels: Sequence[str], paths: Iterable[Path]) -> str:
     """SHA-256 over label and content of every file, in order: changes with any of them.
 
-    A file that can't be read counts as empty.
+    What can't be read or is no file counts as empty.
     """
     return fingerprint_of_contents(labels, map(_content, paths))
 
@@ -203,10 +276,13 @@ def fingerprint_of_contents(labels: Sequence[str], contents: Iterable[str]) -> s
 
 def _content(path: Path) -> str:
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+        # Anything else than a file could be waited for forever.
+        if path.is_file():
+            with path.open("rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError:
-        return hashlib.sha256(b"").hexdigest()
+        pass
+    return hashlib.sha256(b"").hexdigest()
 
 
 def describe(dataset: Dataset, images_folder: str) -> str:

@@ -14,7 +14,7 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from core import datasets, files, images, settings
+from core import datasets, files, folders, images, settings
 from core.channels import store
 from core.datasets import Dataset
 from core.decoder import Reduction
@@ -57,6 +57,8 @@ def picture(request: Request) -> Response:
             return _missing(f"The dataset has no picture of that number; it has 0 to {len(dataset) - 1}.")
         path = dataset.path(int(item))
         stat = path.stat()
+        if what := folders.special(stat.st_mode):
+            return _missing(f"The file of this picture is {what} now.")
         data = _webp(path, stat.st_mtime_ns, stat.st_size)
     except UserError as error:
         return _missing(str(error))

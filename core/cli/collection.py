@@ -182,6 +182,8 @@ def _report(report: Any, options: argparse.Namespace) -> None:
     )
     if report.duplicates:
         print(f"{report.duplicates:,} of them have the content of another one and share its vector.")
+    if report.left_out:
+        print(f"{report.left_out:,} hidden or system files and folders were left out.")
     if report.failed:
         print(f"`python -m core collection info {options.name} --failures` says why some failed.")
 

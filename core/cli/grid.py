@@ -1,6 +1,7 @@
 """``grid``: compute experiments and read them."""
 
 import argparse
+import functools
 import sys
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,11 @@ def add(commands: Any) -> None:
     )
     run.add_argument("--metric", action="append", help="repeatable; default: all")
     run.add_argument("--top", type=int, default=20, help="neighbors kept per image (default: 20)")
+    run.add_argument(
+        "--rescan",
+        action="store_true",
+        help="look at folders anew; otherwise one that was run before keeps the pictures that it was run with",
+    )
     run.add_argument("--out", type=Path, help="folder of the grid; default: where the dashboard looks")
 
     listing = output.command(grid, "list", _list, "list the experiments that exist")
@@ -65,8 +71,7 @@ def _run(options: argparse.Namespace) -> None:
         top=options.top,
     )
     request.check()
-    found = [_dataset(name, out) for name in options.dataset]
-    chosen = list({dataset.name: dataset for dataset in found}.values())
+    chosen = _datasets(options.dataset, out, options.rescan)
     with output.Bar() as bar:
         bar.stage("starting TensorFlow", 1)
         output.start_tensorflow()
@@ -74,13 +79,28 @@ def _run(options: argparse.Namespace) -> None:
     print(f"The grid is in {out}", file=sys.stderr)
 
 
-def _dataset(name: str, out: Path) -> Any:
+def _datasets(asked: list[str], out: Path, rescan: bool) -> list[Any]:
+    """The datasets that options name, each once; UserError where two of them have one name."""
+    chosen: dict[str, tuple[str, Any]] = {}
+    for name in asked:
+        dataset = _dataset(name, out, rescan)
+        first, there = chosen.setdefault(dataset.name, (name, dataset))
+        if (there.images.resolve(), there.collection) != (dataset.images.resolve(), dataset.collection):
+            raise UserError(
+                f"{first!r} and {name!r} are two datasets of the same name, {dataset.name!r}; "
+                "rename one of the folders, or run them one by one with another --out each."
+            )
+    return [dataset for _, dataset in chosen.values()]
+
+
+def _dataset(name: str, out: Path, rescan: bool) -> Any:
     """The dataset that an option names, or that is made of the collection that it names."""
     from core import datasets, settings
     from core.search.collection import Collection, labelled
 
     if not name.startswith(labelled.PREFIX):
-        return datasets.find(name, out, settings.GRID_DIR)
+        say = functools.partial(print, file=sys.stderr)
+        return datasets.find(name, out, settings.GRID_DIR, rescan=rescan, say=say)
     with Collection.open(name.removeprefix(labelled.PREFIX)) as collection:
         made = labelled.dataset(collection)
     for sentence in made.left_out:

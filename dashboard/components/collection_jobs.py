@@ -118,4 +118,7 @@ def _told(result: Any) -> str:
         ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "there was nothing to do"
     )
     shared = f" {result.duplicates:,} have the content of another one." if result.duplicates else ""
-    return f"{told}.{shared} {' '.join(result.problems)}".strip()
+    left_out = (
+        f" {result.left_out:,} hidden or system files and folders were left out." if result.left_out else ""
+    )
+    return f"{told}.{shared}{left_out} {' '.join(result.problems)}".strip()

@@ -2,9 +2,9 @@
 
 import os
 from dataclasses import dataclass
-from pathlib import Path
 
-from core import images, settings
+from core import folders as walker
+from core import settings
 from core.search.collection.sources import SourceError, absolute, allowed
 
 # So many names are shown of a folder, and so many looked at.
@@ -46,11 +46,11 @@ def look(relative: str = "") -> Folder:
                 looked_at += 1
                 if looked_at > _MOST_LOOKED_AT:
                     break
-                if child.name.startswith(".") or not child.name.isprintable():
+                if walker.is_left_out(child.name) or not child.name.isprintable():
                     continue
                 if _is_folder(child):
                     folders.append(child.name)
-                elif Path(child.name).suffix.lower() in images.SUFFIXES:
+                elif walker.is_picture(child.name) and _is_file(child):
                     pictures += 1
     except FileNotFoundError:
         raise SourceError(f"There is no folder {relative!r}.") from None
@@ -65,4 +65,11 @@ def _is_folder(child: os.DirEntry) -> bool:
         return child.is_dir()
     except OSError:
         # A link that leads to itself.
+        return False
+
+
+def _is_file(child: os.DirEntry) -> bool:
+    try:
+        return child.is_file()
+    except OSError:
         return False

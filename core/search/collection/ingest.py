@@ -10,16 +10,17 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from core import fetch, files, images, settings
+from core import fetch, files, folders, images, settings
 from core.ahead import in_threads
 from core.cache import Shared
 from core.decoder import Reduction
 from core.errors import UserError
+from core.folders import LeftOut, Problem
 from core.image_limits import check_bytes
 from core.progress import Progress
 from core.search.collection import catalog
 from core.search.collection.embedder import Embedder
-from core.search.collection.sources import Entry, Problem, Source, SourceError, is_url
+from core.search.collection.sources import Entry, Source, SourceError, is_url
 from core.search.collection.vectors import fits
 from core.search.collection.writer import New, Writer
 
@@ -36,7 +37,8 @@ class Report:
     """What an add or update did, in images.
 
     added : new, with a vector of their own or that of the same content; duplicates : of these, those whose content was there;
-    changed : known paths with new content or new metadata; unchanged; failed; removed; problems : sources that could not be read.
+    changed : known paths with new content or new metadata; unchanged; failed; removed; left_out : hidden and system files and folders;
+    problems : sources that could not be read.
     """
 
     added: int = 0
@@ -45,6 +47,7 @@ class Report:
     unchanged: int = 0
     failed: int = 0
     removed: int = 0
+    left_out: int = 0
     problems: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict:
@@ -101,7 +104,10 @@ def add(
 
 
 def add_files(
-    writer: Writer, entries: Sequence[Entry | Problem], embedder: Callable[[], Embedder], progress: Progress
+    writer: Writer,
+    entries: Sequence[Entry | LeftOut | Problem],
+    embedder: Callable[[], Embedder],
+    progress: Progress,
 ) -> Report:
     """Store single files that belong to no source, such as uploads; what update finds missing never takes them away."""
     report = Report()
@@ -177,11 +183,13 @@ class _Run:
             self._embedder = self._make()
         return self._embedder
 
-    def take(self, name: str, entries: Callable[[], Iterable[Entry | Problem]]) -> None:
+    def take(self, name: str, entries: Callable[[], Iterable[Entry | LeftOut | Problem]]) -> None:
         """Store what the entries name."""
         # Counted first, since the time left is what a user wants to know of a long run.
-        self.progress.stage(Path(name).name or name, sum(1 for _ in entries()))
-        candidates = self._candidates(iter(entries()))
+        self.progress.stage(
+            Path(name).name or name, sum(not isinstance(entry, LeftOut) for entry in entries())
+        )
+        candidates = self._candidates(self._without_left_out(entries()))
         first = next(candidates, None)
         if first is not None:
             embedder = self.embedder
@@ -192,6 +200,13 @@ class _Run:
                 self._put(found)
         self._embed()
         self._commit()
+
+    def _without_left_out(self, entries: Iterable[Entry | LeftOut | Problem]) -> Iterator[Entry | Problem]:
+        for entry in entries:
+            if isinstance(entry, LeftOut):
+                self.report.left_out += 1
+            else:
+                yield entry
 
     def _candidates(self, entries: Iterator[Entry | Problem]) -> Iterator[_Candidate]:
         """The entries that have to be read; the others are done with here."""
@@ -322,6 +337,9 @@ def _read(candidate: _Candidate, folder: Path, embedder: Embedder, decoded: Shar
             path = files.located(entry.path, folder)
             stat = path.stat()
             size, mtime_ns = stat.st_size, stat.st_mtime_ns
+            if what := folders.special(stat.st_mode):
+                # Opening it could wait forever.
+                raise UserError(f"it is {what}, not a file")
             # Before it is read: reading takes the memory that the limit protects.
             check_bytes(size)
             data = path.read_bytes()

@@ -14,9 +14,10 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from core import files, images
+from core import files, folders
 from core.errors import CollectionError
 from core.files import allowed
+from core.folders import LeftOut, Picture, Problem
 from core.text import nfc
 
 # Read by ``lists.read``.
@@ -48,14 +49,6 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Problem:
-    """Something that could not be looked into."""
-
-    path: str
-    reason: str
-
-
-@dataclass(frozen=True)
 class Source:
     """A place that images come from.
 
@@ -76,8 +69,8 @@ class Source:
         """From the catalog, which may hold more about a source."""
         return cls(data["kind"], data["path"], data.get("path_column"))
 
-    def entries(self) -> Iterator[Entry | Problem]:
-        """The images, in a fixed order.
+    def entries(self) -> Iterator[Entry | LeftOut | Problem]:
+        """The images, in a fixed order, and what was met beside them.
 
         Raises
         ------
@@ -88,16 +81,14 @@ class Source:
         if self.kind == "list":
             return _listed(self)
         if self.kind == "pattern":
-            # Files alone: a folder that matches is a source of its own.
-            matches = sorted(glob.iglob(self.path, recursive=True))
-            return (_file(path) for path in matches if _is_picture(path) and os.path.isfile(path))
+            return _matches(self)
         if self.kind == "file":
             return iter([_file(self.path)])
         return iter([Entry(self.path, foreign=True)])
 
 
 def parse(argument: str, path_column: str | None = None) -> list[Source]:
-    """What a user names as a source; several where a pattern matches folders.
+    """What a user names as a source; several where a pattern matches folders, without those that are left out.
 
     Parameters
     ----------
@@ -116,13 +107,25 @@ def parse(argument: str, path_column: str | None = None) -> list[Source]:
         found = [Source("list" if path.lower().endswith(_LISTS) else "file", path)]
     elif glob.has_magic(argument):
         matches = sorted(glob.glob(path, recursive=True))
-        found = [Source("folder", match) for match in matches if os.path.isdir(match)]
+        pattern = Source("pattern", path)
         # With ** the folders' files are matched themselves.
-        found = [] if "**" in path else found
-        if any(os.path.isfile(match) and _is_picture(match) for match in matches):
-            found.append(Source("pattern", path))
+        found = (
+            []
+            if "**" in path
+            else [
+                Source("folder", match)
+                for match in matches
+                if os.path.isdir(match) and not _left_out(pattern, match)
+            ]
+        )
+        if any(isinstance(one, Entry | Problem) for one in _matches(pattern)):
+            found.append(pattern)
         if not found:
             raise SourceError(f"No picture or folder matches {argument!r}.")
+    elif what := _special(path):
+        raise SourceError(
+            f"{argument!r} is {what}, not a file; give a folder, a picture, a pattern, a list or a URL."
+        )
     else:
         raise SourceError(f"There is no {argument!r}; give a folder, a picture, a pattern, a list or a URL.")
     if path_column is not None:
@@ -172,64 +175,51 @@ def _beginning(source: Source) -> str:
     return source.path if source.kind != "pattern" else os.path.join(*plain)
 
 
-def _walk(root: str) -> Iterator[Entry | Problem]:
+def _walk(root: str) -> Iterator[Entry | LeftOut | Problem]:
     """Pictures below a folder, with the name of the folder directly below the root as label."""
     if not os.path.isdir(root):
         raise SourceError(f"The folder {root!r} is not there.")
-    seen: set[tuple[int, int]] = set()
-    waiting = [root]
-    while waiting:
-        folder = waiting.pop()
-        try:
-            stat = os.stat(folder)
-            if (stat.st_dev, stat.st_ino) in seen:
-                yield Problem(_told(folder), "a symbolic link leads back to a folder that was seen already")
-                continue
-            seen.add((stat.st_dev, stat.st_ino))
-            with os.scandir(folder) as found:
-                children = sorted(found, key=lambda child: child.name)
-        except OSError as error:
-            yield Problem(_told(folder), f"the folder can't be read ({error.strerror})")
-            continue
-        below = []
-        for child in children:
-            if child.name.startswith("."):
-                continue
-            if child.is_symlink() and not allowed(child.path):
-                yield Problem(
-                    _told(child.path), "a symbolic link leads outside the folder that the settings allow"
-                )
-            elif _is_folder(child):
-                below.append(child.path)
-            elif _is_picture(child.name):
-                first = os.path.relpath(folder, root).split(os.sep)[0]
-                yield _file(child.path, None if first == "." else first)
-        waiting += reversed(below)
+    for found in folders.walk(root, allowed):
+        if isinstance(found, Picture):
+            yield _file(found.path, found.parts[0] if len(found.parts) > 1 else None)
+        else:
+            yield found
 
 
-def _is_folder(child: os.DirEntry) -> bool:
+def _matches(pattern: Source) -> Iterator[Entry | LeftOut | Problem]:
+    """The pictures that a pattern matches; a folder that it matches is a source of its own."""
+    told = set()
+    for path in sorted(glob.iglob(pattern.path, recursive=True)):
+        if out := _left_out(pattern, path):
+            if out not in told:
+                told.add(out)
+                yield LeftOut(out)
+        elif what := _special(path):
+            yield Problem(folders.shown(path), f"it is {what}, not a file")
+        elif folders.is_picture(path) and os.path.isfile(path):
+            yield _file(path)
+
+
+def _left_out(pattern: Source, path: str) -> str | None:
+    """The hidden or system file or folder that a match is or lies in, below what the pattern names in full."""
+    beginning = _beginning(pattern)
+    parts = folders.left_out_part(os.path.relpath(path, beginning).split(os.sep))
+    return os.path.join(beginning, *parts) if parts else None
+
+
+def _special(path: str) -> str | None:
     try:
-        return child.is_dir()
+        return folders.special(os.stat(path).st_mode)
     except OSError:
-        # A link that leads to itself.
-        return False
+        return None
 
 
 def _file(path: str, label: str | None = None, metadata: dict[str, Any] | None = None) -> Entry | Problem:
-    if (told := _told(path)) != path or (label is not None and _told(label) != label):
-        return Problem(told, "its name is not valid UTF-8; rename it")
+    if (shown := folders.shown(path)) != path:
+        return Problem(shown, folders.NOT_UTF8)
     if not allowed(path):
         return Problem(path, "it lies outside the folder that the settings allow")
     return Entry(path, label, metadata or {})
-
-
-def _told(name: str) -> str:
-    """A name as it can be shown and stored: what is not UTF-8 in it is replaced."""
-    return os.fsencode(name).decode("utf-8", "replace").replace("\0", "\ufffd")
-
-
-def _is_picture(name: str) -> bool:
-    return os.path.splitext(name)[1].lower() in images.SUFFIXES
 
 
 def _listed(source: Source) -> Iterator[Entry | Problem]:

@@ -18,12 +18,13 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from core import files, images, settings
+from core import files, folders, images, settings
 from core.errors import CollectionError, ImageError
+from core.folders import LeftOut, Problem
 from core.progress import Progress
 from core.search.collection import catalog, ingest
 from core.search.collection.embedder import Embedder
-from core.search.collection.sources import NAME, Entry, Problem, absolute
+from core.search.collection.sources import NAME, Entry, absolute
 from core.search.collection.writer import Writer
 
 _PART = ".part-"
@@ -32,8 +33,6 @@ _ENCRYPTED = 0x1
 # Others are unpacked by Python's library without a limit on what comes out of a few bytes.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _ARCHIVES = frozenset({".zip", ".tar", ".gz", ".tgz", ".bz2", ".xz", ".7z", ".rar", ".zst"})
-# What computers put beside pictures unasked.
-_JUNK = frozenset({"__macosx", "thumbs.db", "desktop.ini"})
 # Bytes that the list of a picture with a very long name takes in an archive.
 _LISTED_BYTES = 400
 _LONGEST_NAME = 300
@@ -107,18 +106,20 @@ def sweep(writer: Writer) -> None:
                 (folder / name).unlink()
 
 
-def _received(folder: Path, sent: Sequence[Upload], progress: Progress) -> list[Entry | Problem]:
+def _received(folder: Path, sent: Sequence[Upload], progress: Progress) -> list[Entry | LeftOut | Problem]:
     """Bring the pictures to the disk; everything is checked before the first of them."""
     entries: dict[str, Entry] = {}
-    problems: list[Problem] = []
+    others: list[LeftOut | Problem] = []
     pictures: list[_Picture] = []
     single: list[_Picture] = []
     for upload in sent:
         if _is_zip(upload):
             found = list(_members(upload))
-            problems += [one for one in found if isinstance(one, Problem)]
+            others += [one for one in found if not isinstance(one, _Picture)]
             pictures += _labelled([one for one in found if isinstance(one, _Picture)])
-        elif not _is_junk(parts := _parts(upload.name)):
+        elif out := folders.left_out_part(parts := _parts(upload.name)):
+            others.append(LeftOut(_plain("/".join(out))))
+        else:
             name = _plain("/".join(parts))
             single.append(_Picture(name, name, _size(upload.file), partial(_rewound, upload.file)))
     pictures += _labelled(single)
@@ -129,7 +130,7 @@ def _received(folder: Path, sent: Sequence[Upload], progress: Progress) -> list[
             try:
                 path = _store(folder, picture)
             except ImageError as error:
-                problems.append(_problem(picture.place, str(error)))
+                others.append(_problem(picture.place, str(error)))
             else:
                 # The same bytes under another name are one picture.
                 entries.setdefault(path, Entry(path, picture.label, {NAME: picture.name}, foreign=True))
@@ -138,12 +139,15 @@ def _received(folder: Path, sent: Sequence[Upload], progress: Progress) -> list[
     for upload in sent:
         # What is on the disk need not be in memory while vectors are made of it.
         upload.file.close()
-    return [*entries.values(), *problems]
+    # What is left out counts once, however many files of it were sent.
+    return [*entries.values(), *dict.fromkeys(others)]
 
 
-def _with_what_is_known(writer: Writer, entries: list[Entry | Problem]) -> list[Entry | Problem]:
+def _with_what_is_known(
+    writer: Writer, entries: list[Entry | LeftOut | Problem]
+) -> list[Entry | LeftOut | Problem]:
     """An upload that was there keeps its name, and its label where it comes without one now."""
-    known = writer.at([entry.path for entry in entries])
+    known = writer.at([entry.path for entry in entries if isinstance(entry, Entry)])
     return [
         replace(entry, label=entry.label or old.label, metadata=old.metadata)
         if isinstance(entry, Entry)
@@ -214,8 +218,8 @@ def _settle(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _members(upload: Upload) -> Iterator[_Picture | Problem]:
-    """The pictures in an archive, and what in it is none.
+def _members(upload: Upload) -> Iterator[_Picture | LeftOut | Problem]:
+    """The pictures in an archive, and what in it is none or is left out.
 
     Raises
     ------
@@ -252,7 +256,10 @@ def _members(upload: Upload) -> Iterator[_Picture | Problem]:
             raise _refusal(name, "it is encrypted; make one without a password")
     for member in members:
         parts = _parts(member.filename)
-        if member.is_dir() or not parts or _is_junk(parts):
+        if out := folders.left_out_part(parts):
+            yield LeftOut(f"{name}/{_plain('/'.join(out))}")
+            continue
+        if member.is_dir() or not parts:
             continue
         inside = _plain("/".join(parts))
         place = f"{name}/{inside}"
@@ -270,7 +277,7 @@ def _why_not(member: zipfile.ZipInfo, name: str) -> str | None:
         return "it is a link or a device, not a file"
     if suffix in _ARCHIVES:
         return "it is an archive in the archive; unpack it and send what is in it"
-    if suffix not in images.SUFFIXES:
+    if not folders.is_picture(name):
         return f"it is not a picture by its name ({', '.join(sorted(images.SUFFIXES))})"
     if member.compress_type not in _METHODS:
         return "it is compressed in an unusual way; make the archive with deflate, which is the usual one"
@@ -301,10 +308,6 @@ def _leads_out(name: str) -> bool:
     return (
         name.startswith(("/", "\\")) or re.match(r"[A-Za-z]:[/\\]", name) is not None or ".." in _parts(name)
     )
-
-
-def _is_junk(parts: list[str]) -> bool:
-    return any(part.startswith(".") or part.lower() in _JUNK for part in parts)
 
 
 def _plain(name: str) -> str:
