@@ -8,6 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+from core import hostnames
 from core.errors import UserError
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -47,6 +48,24 @@ def _switch(name: str, default: bool = False) -> bool:
     return text == "1" if text else default
 
 
+def _hosts(name: str) -> tuple[str, ...]:
+    parts = [part.strip() for part in os.environ.get(f"PLAYGROUND_{name}", "").split(",")]
+    found = []
+    for part in filter(None, parts):
+        bare = hostnames.address(part.strip("[]"))
+        try:
+            host = str(bare) if bare else hostnames.parse(part.encode("idna").decode())
+        except UnicodeError:
+            host = None
+        if host is None or (bare is None and ":" in part):
+            raise UserError(
+                f"The environment variable PLAYGROUND_{name} has {part!r}, which is not the name of a host; write names without "
+                "scheme, port and path, such as images.example.org,10.0.0.7."
+            )
+        found.append(host)
+    return tuple(found)
+
+
 # Where the grids lie: one folder per dataset.
 GRID_DIR: Path = _setting("GRID_DIR", _ROOT / "precomputed", Path)
 
@@ -59,6 +78,10 @@ COLLECTIONS_DIR: Path = _setting("COLLECTIONS_DIR", _ROOT / "collections", Path)
 CATALOG_URL: str | None = _setting("CATALOG_URL", None, str)
 # The only folder of this machine that collections take images from; pages offer no folder when it is not set.
 IMAGE_ROOT: Path | None = _setting("IMAGE_ROOT", None, Path)
+
+# More names that a server answers to, such as those of a reverse proxy. Loopback names always are; where the server listens beyond
+# loopback, IP addresses and the machine's own name too.
+ALLOWED_HOSTS: tuple[str, ...] = _hosts("ALLOWED_HOSTS")
 
 # A picture from outside: refused above these.
 MAX_IMAGE_BYTES: int = _setting("MAX_IMAGE_BYTES", 20_000_000)

@@ -4,10 +4,12 @@ Streamlit finds the ``app`` below and serves it with its own server; other ASGI 
 """
 
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
+from streamlit import config
 from streamlit.runtime.scriptrunner import script_runner
 
 # Streamlit puts this file's folder on the path; our packages lie one above.
@@ -15,11 +17,34 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core import api, pictures, settings
 from core.server.bodies import FORM_BYTES, Bodies, Limit
+from core.server.hosts import Guard
 from dashboard.components import layouts, plotly_js
 
 # Before every run of a page Streamlit clears Keras's session, as TensorFlow 1 needed. Now that only throws away
 # what the networks of all users were compiled to, and the next picture waits ten times as long for its vector.
 script_runner._clean_problem_modules = lambda: None
+
+
+def _allow_hosts() -> None:
+    """Have Streamlit, which checks websockets itself, take those that our own check takes."""
+    # It compares names alone, of origins as well.
+    origins = [f"https://{f'[{host}]' if ':' in host else host}" for host in settings.ALLOWED_HOSTS]
+    _extend("server.corsAllowedOrigins", origins)
+    # Empty, it takes all that our own check lets through.
+    if st.get_option("server.allowedHosts"):
+        _extend("server.allowedHosts", settings.ALLOWED_HOSTS)
+
+
+def _extend(option: str, values: Iterable[str]) -> None:
+    there = st.get_option(option)
+    config.set_option(option, [*there, *(value for value in values if value not in there)])
+
+
+_allow_hosts()
+# Again whenever Streamlit has read a changed file of its settings.
+config.on_config_parsed(_allow_hosts, force_connect=True)
+
+_address = st.get_option("server.address")
 
 _base = st.get_option("server.baseUrlPath") or ""
 _prefix = f"/{_base.strip('/')}" if _base else ""
@@ -34,3 +59,5 @@ app = st.App(
     routes=[route for part in (api, pictures, layouts, plotly_js) for route in part.routes(_base)],
     middleware=[Middleware(Bodies, limits=[_uploads])],
 )
+# Around all of it, the answers to errors included.
+app = Guard(app, _address)

@@ -40,11 +40,15 @@ def _serve(options: argparse.Namespace) -> None:
 
     from core import api, pictures
     from core.server.bodies import Bodies
+    from core.server.hosts import Guard
 
     print(f"The API is at http://{options.host}:{options.port}/api/docs", file=sys.stderr)
     with suppress(KeyboardInterrupt):
         uvicorn.run(
-            Starlette(routes=[*api.routes(), *pictures.routes()], middleware=[Middleware(Bodies)]),
+            Guard(
+                Starlette(routes=[*api.routes(), *pictures.routes()], middleware=[Middleware(Bodies)]),
+                options.host,
+            ),
             host=options.host,
             port=options.port,
             log_level="warning",
