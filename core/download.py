@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+from core import access
 from core.errors import UserError
 from core.progress import Progress
 
@@ -31,8 +32,10 @@ def download(url: str, path: Path, known_hash: str | None, progress: Progress, l
 
     Raises
     ------
+    AccessError : this process is a read-only server.
     DownloadError : no connection, a refusal, a connection that broke off, another content than expected, no room.
     """
+    access.require_full("download weights or data")
     import pooch
     import requests
 

@@ -23,6 +23,10 @@ class UnknownNameError(UserError):
         super().__init__(f"Unknown {kind} {name!r}; valid: {choices}.")
 
 
+class AccessError(UserError):
+    """A change that a read-only server does not make."""
+
+
 class ImageError(UserError):
     """Bytes that can't be shown as a picture."""
 

@@ -48,6 +48,15 @@ def _switch(name: str, default: bool = False) -> bool:
     return text == "1" if text else default
 
 
+def _choice(name: str, valid: tuple[str, ...]) -> str | None:
+    text = os.environ.get(f"PLAYGROUND_{name}", "").strip()
+    if text and text not in valid:
+        raise UserError(
+            f"The environment variable PLAYGROUND_{name} is {text!r}; it must be {' or '.join(valid)}."
+        )
+    return text or None
+
+
 def _hosts(name: str) -> tuple[str, ...]:
     parts = [part.strip() for part in os.environ.get(f"PLAYGROUND_{name}", "").split(",")]
     found = []
@@ -79,6 +88,9 @@ CATALOG_URL: str | None = _setting("CATALOG_URL", None, str)
 # The only folder of this machine that collections take images from; pages offer no folder when it is not set.
 IMAGE_ROOT: Path | None = _setting("IMAGE_ROOT", None, Path)
 
+# What visitors of a server may do: "full", or "read" for nothing that changes collections, grids or models. When it is not set, a
+# server that only this machine reaches is full and any other one is read-only.
+ACCESS: str | None = _choice("ACCESS", ("full", "read"))
 # More names that a server answers to, such as those of a reverse proxy. Loopback names always are; where the server listens beyond
 # loopback, IP addresses and the machine's own name too.
 ALLOWED_HOSTS: tuple[str, ...] = _hosts("ALLOWED_HOSTS")

@@ -1,6 +1,7 @@
 """The dashboard with everything that is served beside it: ``streamlit run dashboard/app.py``.
 
-Streamlit finds the ``app`` below and serves it with its own server; other ASGI servers can too.
+Streamlit finds the ``app`` below and serves it with its own server; other ASGI servers can too. Those do not say what they listen
+on, so the dashboard is read-only behind them unless ``PLAYGROUND_ACCESS=full``.
 """
 
 import sys
@@ -15,7 +16,7 @@ from streamlit.runtime.scriptrunner import script_runner
 # Streamlit puts this file's folder on the path; our packages lie one above.
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
-from core import api, pictures, settings
+from core import access, api, pictures, settings
 from core.server.bodies import FORM_BYTES, Bodies, Limit
 from core.server.hosts import Guard
 from dashboard.components import layouts, plotly_js
@@ -45,6 +46,7 @@ _allow_hosts()
 config.on_config_parsed(_allow_hosts, force_connect=True)
 
 _address = st.get_option("server.address")
+access.serve(_address)
 
 _base = st.get_option("server.baseUrlPath") or ""
 _prefix = f"/{_base.strip('/')}" if _base else ""

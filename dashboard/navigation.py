@@ -9,7 +9,7 @@ _HERE = Path(__file__).resolve().parent
 if str(_HERE.parent) not in sys.path:
     sys.path.insert(0, str(_HERE.parent))
 
-from dashboard.components import style  # noqa: E402
+from dashboard.components import read_only, style  # noqa: E402
 
 _PAGES = (
     ("search", "Search", ":material/image_search:"),
@@ -27,7 +27,7 @@ st.set_page_config(
     initial_sidebar_state="collapsed",
 )
 style.apply()
-st.navigation(
+page = st.navigation(
     [
         st.Page(
             _HERE / "views" / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "search"
@@ -36,4 +36,6 @@ st.navigation(
         if (_HERE / "views" / f"{name}.py").is_file()
     ],
     position="top",
-).run()
+)
+read_only.notice()
+page.run()

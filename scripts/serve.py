@@ -11,6 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
 from core import ports  # noqa: E402
+from core.errors import UserError  # noqa: E402
 
 
 def main() -> int:
@@ -22,6 +23,20 @@ def main() -> int:
     if reason := ports.refusal(args.host, args.port):
         print(reason, file=sys.stderr)
         return 1
+    try:
+        from core import access
+
+        read_only = access.read_only_at(args.host)
+    except UserError as error:
+        # A setting that can't be used.
+        print(error, file=sys.stderr)
+        return 1
+    if read_only:
+        print(
+            "Read-only: visitors can't change collections, grids or models. PLAYGROUND_ACCESS=full lets whoever reaches this "
+            "server change them.",
+            flush=True,
+        )
 
     # `-m` puts the working directory on the import path and works wherever the environment was moved to.
     command = [sys.executable, "-m", "streamlit", "run", "dashboard/app.py"]

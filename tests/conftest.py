@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from core import settings
+from core import access, settings
 from core.search import shared
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -37,6 +37,12 @@ def _engine_of_the_settings() -> Iterator[None]:
         shared.engine.cache_clear()
 
 
+@pytest.fixture
+def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The process is a read-only server."""
+    monkeypatch.setattr(access, "_read_only", True)
+
+
 @pytest.fixture(scope="session")
 def served_collections(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Where the collections of the running dashboard lie."""
@@ -52,8 +58,10 @@ def dashboard_server(tmp_path_factory: pytest.TempPathFactory, served_collection
 
 
 @contextmanager
-def serving(log: Path, base: str = "", **environment: str) -> Iterator[str]:
-    """Base URL of a dashboard, with a path where ``base`` is one, that runs until the block ends, started as ``make run`` starts it."""
+def serving(log: Path, base: str = "", host: str = "127.0.0.1", **environment: str) -> Iterator[str]:
+    """Base URL of a dashboard that listens on a host, with a path where ``base`` is one, that runs until the block ends, started as
+    ``make run`` starts it.
+    """
     port = free_port()
     url = f"http://127.0.0.1:{port}{base}"
     environment["STREAMLIT_SERVER_BASE_URL_PATH"] = base
@@ -62,7 +70,7 @@ def serving(log: Path, base: str = "", **environment: str) -> Iterator[str]:
     with log.open("wb") as out:
         # A session of its own, so that the server's children end with it.
         server = subprocess.Popen(
-            [sys.executable, str(ROOT / "scripts" / "serve.py"), "--port", str(port)],
+            [sys.executable, str(ROOT / "scripts" / "serve.py"), "--host", host, "--port", str(port)],
             stdout=out,
             stderr=subprocess.STDOUT,
             env={**inherited, **environment},

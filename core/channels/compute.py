@@ -6,7 +6,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from core import lock, settings
+from core import access, lock, settings
 from core.channels import exciting, store, visualize
 from core.channels.store import ChannelPicture
 from core.datasets import Dataset
@@ -44,9 +44,11 @@ def compute(
 
     Raises
     ------
+    AccessError : this process is a read-only server.
     UnknownNameError, WeightsError : no such weights, or they are not here.
     UserError : another process is computing this model.
     """
+    access.require_full("keep what is computed of a model")
     if slug not in (weights.IMAGENET, weights.UNTRAINED):
         raise UnknownNameError("weights", slug, (weights.IMAGENET, weights.UNTRAINED))
     layers = [layer.name for layer in model.layers]

@@ -7,7 +7,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
-from core import ports
+from core import access, ports
 from core.cli import output
 from core.errors import UserError
 
@@ -42,6 +42,7 @@ def _serve(options: argparse.Namespace) -> None:
     from core.server.bodies import Bodies
     from core.server.hosts import Guard
 
+    access.serve(options.host)
     print(f"The API is at http://{options.host}:{options.port}/api/docs", file=sys.stderr)
     with suppress(KeyboardInterrupt):
         uvicorn.run(

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core import lock, settings
+from core import access, lock, settings
 from core.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError
 from core.experiments import cost, evaluate, project, store
@@ -68,8 +68,10 @@ def run(chosen: Sequence[Dataset], request: Request, out: Path, progress: Progre
 
     Raises
     ------
+    AccessError : this process is a read-only server.
     UnknownNameError, UserError : the request or a dataset can't be computed; a sentence says why.
     """
+    access.require_full("run a grid")
     request.check()
     with ExitStack() as locks:
         folders = []

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core import datasets, images, lock
+from core import access, datasets, images, lock
 from core.datasets import Dataset, Item
 from core.errors import DatasetError, ImageError, ModelDataError, UnknownNameError, UserError
 from core.experiments import grid, store, tables
@@ -44,8 +44,10 @@ def import_copy(copy: Path, out: Path, progress: Progress, origin: str = "from a
 
     Raises
     ------
+    AccessError : this process is a read-only server.
     UserError : there is no such copy, or it holds no published data at all.
     """
+    access.require_full("change the grid")
     if copy.is_dir():
         return _import(find(copy), copy.name, out, progress, origin)
     if not copy.is_file():

@@ -4,13 +4,13 @@ import tempfile
 
 import streamlit as st
 
-from core import jobs, settings
+from core import access, jobs, settings
 from core.errors import UserError
 from core.jobs import Job
 from core.models import extractor, weights, zoo
 from core.search import shared
 from core.search.collection import labelled
-from dashboard.components import collected, data, explain, pickers, progress, state
+from dashboard.components import collected, data, explain, pickers, progress, read_only, state
 from dashboard.components.data import DatasetGrid
 
 _PAGES = (
@@ -49,7 +49,7 @@ def show(name: str) -> None:
         )
         if there is not None and there.runs:
             _links(there.dataset.name)
-    if not _writable():
+    if not access.is_read_only() and not _writable():
         st.info(
             "The folder of the grid can't be written to, so nothing can be computed from here; "
             "set PLAYGROUND\\_GRID\\_DIR to one that can.",
@@ -76,7 +76,7 @@ def _form(name: str, model: str, there: DatasetGrid | None, changed: bool) -> No
         poolings = st.multiselect(
             "Poolings", extractor.POOLINGS, default=["avg"], help=explain.POOLING, key=f"grid-poolings-{name}"
         )
-        pressed = st.form_submit_button("Run the grid", icon=":material/grid_on:")
+        pressed = st.form_submit_button("Run the grid", icon=":material/grid_on:", **read_only.changing())
     if not pressed:
         return
     if not chosen or not poolings:

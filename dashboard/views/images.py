@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.errors import UserError
 from core.models import zoo
-from dashboard.components import collected, collection_grid, collection_jobs, explain, state
+from dashboard.components import collected, collection_grid, collection_jobs, explain, read_only, state
 from dashboard.components.collected import Overview
 from dashboard.components.state import Address
 from dashboard.views import images_add, images_create, images_galleries, images_manage, images_pictures
@@ -80,6 +80,7 @@ def _list(names: list[str]) -> None:
                     key=f"images-delete-{name}",
                     on_click=images_manage.ask,
                     args=(name,),
+                    **read_only.changing(),
                 )
                 continue
             with st.container(gap=None, width="stretch"):
@@ -98,7 +99,11 @@ def _one(address: Address, names: list[str], name: str) -> None:
     except UserError as error:
         st.error(state.plain(str(error)), icon=":material/error:")
         st.button(
-            "Delete this collection", icon=":material/delete:", on_click=images_manage.ask, args=(name,)
+            "Delete this collection",
+            icon=":material/delete:",
+            on_click=images_manage.ask,
+            args=(name,),
+            **read_only.changing(),
         )
         images_manage.confirm()
         state.write({state.COLLECTION: name, "view": None})

@@ -9,7 +9,7 @@ from core import images, settings
 from core.errors import UserError
 from core.search.collection import browse
 from core.search.collection.uploads import Upload
-from dashboard.components import collection_jobs, explain, state
+from dashboard.components import collection_jobs, explain, read_only, state
 from dashboard.views.images_scene import Scene
 
 _WAYS = {
@@ -51,7 +51,9 @@ def _upload(scene: Scene, directory: bool) -> None:
         type=suffixes if directory else [*suffixes, "zip"],
         accept_multiple_files="directory" if directory else True,
         key=f"images-sent-{directory}-{made}",
-        help="Pictures in class-named folders, in a zip as well, are labelled with the folders' names.",
+        **read_only.changing(
+            help="Pictures in class-named folders, in a zip as well, are labelled with the folders' names."
+        ),
     )
     st.caption(
         f"A picture may have {settings.MAX_IMAGE_BYTES / 1e6:g} MB, a zip {st.get_option('server.maxUploadSize')} MB with up to "
@@ -65,6 +67,7 @@ def _upload(scene: Scene, directory: bool) -> None:
         f"Add {len(sent):,} file{'s' if len(sent) > 1 else ''} ({size})",
         type="primary",
         icon=":material/add_photo_alternate:",
+        **read_only.changing(),
     ):
         uploads = [Upload(file.name, file) for file in sent]
         if collection_jobs.change(
@@ -124,7 +127,7 @@ def _server(scene: Scene) -> None:
         "Add this folder",
         type="primary",
         icon=":material/create_new_folder:",
-        disabled=not (here.pictures or here.folders),
+        **read_only.changing(disabled=not (here.pictures or here.folders)),
     ):
         if collection_jobs.change(
             scene.name,

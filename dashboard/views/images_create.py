@@ -9,7 +9,7 @@ from core.search import best_configuration, shared
 from core.search.best_configuration import Choice
 from core.search.collection import Collection, ann
 from core.search.collection.vectors import DTYPES
-from dashboard.components import explain, state
+from dashboard.components import explain, read_only, state
 
 
 def show(first: bool) -> None:
@@ -29,7 +29,7 @@ def show(first: bool) -> None:
         key="images-name",
         width=300,
         max_chars=63,
-        help="Lower case letters, digits, - and _.",
+        **read_only.changing(help="Lower case letters, digits, - and _."),
     )
     with st.expander("Another model, layer or index"):
         model, options = _configuration(usual)
@@ -37,7 +37,9 @@ def show(first: bool) -> None:
         f"{zoo.MODELS[model].title}, layer {state.plain(options['layer'])}, {options['pooling']}, {options['metric']}. "
         + (state.plain(usual.why) if _same(usual, model, options) else "")
     )
-    if st.button("Create", type="primary", icon=":material/add:", key="images-create"):
+    if st.button(
+        "Create", type="primary", icon=":material/add:", key="images-create", **read_only.changing()
+    ):
         named = name.strip().lower().replace(" ", "-")
         try:
             Collection.create(named, model=model, **options).close()

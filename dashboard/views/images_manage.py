@@ -11,7 +11,7 @@ from core.errors import UserError
 from core.jobs import Job
 from core.metrics import METRICS
 from core.search.collection import Collection, ann, export, labelled, sources
-from dashboard.components import collection_jobs, explain, state
+from dashboard.components import collection_jobs, explain, read_only, state
 from dashboard.views.images_scene import OWN, Scene
 
 _ASKED = "images-asked-to-delete"
@@ -48,7 +48,7 @@ def failures(scene: Scene) -> None:
             icon=":material/clear_all:",
             on_click=_forget,
             args=(scene,),
-            help="Clears this list; nothing else changes.",
+            **read_only.changing(help="Clears this list; nothing else changes."),
         )
     st.dataframe(
         table,
@@ -73,7 +73,11 @@ def show(scene: Scene) -> None:
         "Removes vectors, index, catalog and uploaded pictures. Pictures in folders of the server stay."
     )
     st.button(
-        "Delete this collection", icon=":material/delete:", on_click=ask, args=(scene.name,), disabled=busy
+        "Delete this collection",
+        icon=":material/delete:",
+        on_click=ask,
+        args=(scene.name,),
+        **read_only.changing(disabled=busy),
     )
 
 
@@ -98,7 +102,12 @@ def _confirm(name: str) -> None:
         f"This removes **{name}** with its vectors, uploaded pictures and the experiments computed on it, and can't be undone."
     )
     typed = st.text_input(f"Type {name} to confirm", key="images-typed")
-    if st.button("Delete it", type="primary", icon=":material/delete:", disabled=typed.strip() != name):
+    if st.button(
+        "Delete it",
+        type="primary",
+        icon=":material/delete:",
+        **read_only.changing(disabled=typed.strip() != name),
+    ):
         try:
             labelled.delete(name)
         except UserError as error:
@@ -135,7 +144,11 @@ def _update(scene: Scene, busy: bool) -> None:
     st.caption(
         "Looks again at the folders that pictures came from: takes in what is new or changed, forgets what is gone."
     )
-    if st.button("Update", icon=":material/sync:", disabled=busy or not scene.overview.sources):
+    if st.button(
+        "Update",
+        icon=":material/sync:",
+        **read_only.changing(disabled=busy or not scene.overview.sources),
+    ):
         _change(scene, "Updating", lambda opened, job: opened.update(job))
 
 
@@ -165,7 +178,9 @@ def _index(scene: Scene, busy: bool) -> None:
             width=150,
         )
         pressed = st.button(
-            "Make the index anew", icon=":material/build:", disabled=busy or not scene.overview.images
+            "Make the index anew",
+            icon=":material/build:",
+            **read_only.changing(disabled=busy or not scene.overview.images),
         )
     if pressed:
         _change(scene, "Making the index", lambda opened, job: opened.optimize(kind, metric, job))

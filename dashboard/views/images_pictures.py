@@ -7,7 +7,7 @@ import streamlit as st
 
 from core.errors import UserError
 from core.search.collection import sources
-from dashboard.components import collected, collection_jobs, explain, gallery, state
+from dashboard.components import collected, collection_jobs, explain, gallery, read_only, state
 from dashboard.views.images_scene import Scene
 
 _PER_PAGE = 48
@@ -82,7 +82,7 @@ def _details(scene: Scene, image: Any) -> None:
     if st.button(
         "Remove it from the collection",
         icon=":material/delete:",
-        help="An uploaded file is removed too, others stay where they are.",
+        **read_only.changing(help="An uploaded file is removed too, others stay where they are."),
     ):
         try:
             scene.collection.remove([image.path])

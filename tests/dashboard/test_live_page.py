@@ -8,6 +8,7 @@ import numpy as np
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core import access
 from dashboard.components import heat
 from tests.conftest import ROOT
 
@@ -64,9 +65,11 @@ def test_without_strength_the_picture_is_left_as_it_is():
     assert np.array_equal(np.asarray(heat.overlay(picture, np.eye(3), 0.0)), np.asarray(picture))
 
 
-def test_running_a_page_keeps_what_networks_were_compiled_to():
+def test_running_a_page_keeps_what_networks_were_compiled_to(monkeypatch):
     import keras
 
+    # The module makes a server of this process.
+    monkeypatch.setattr(access, "_read_only", False)
     importlib.import_module("dashboard.app")
     first = keras.backend.get_uid("kept")
     AppTest.from_string("import streamlit as st\nst.write('a page')").run()

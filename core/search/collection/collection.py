@@ -18,7 +18,7 @@ import numpy as np
 import sqlalchemy as sa
 from PIL import Image
 
-from core import files, lock, settings
+from core import access, files, lock, settings
 from core.errors import CollectionError, UnknownNameError, UserError
 from core.metrics import get_metric
 from core.progress import Progress, Silent
@@ -129,7 +129,9 @@ class Collection:
         CollectionError : the name is taken or can't be one, the index can't be had, or the disk or catalog refuses.
         UnknownNameError, WeightsError : there is no such model, layer, pooling or metric, or its weights can't be had; none was named and no
             model has weights here.
+        AccessError : this process is a read-only server.
         """
+        access.require_full("create a collection")
         from core.models import extractor, zoo
         from core.models import weights as weights_
         from core.search import best_configuration, shared
@@ -580,8 +582,16 @@ class Collection:
 
         Raises
         ------
+        AccessError : this process is a read-only server.
         UserError : another process has it, or the folder can't be written to.
         """
+        access.require_full("change a collection")
+        with self._maintaining() as writer:
+            yield writer
+
+    @contextmanager
+    def _maintaining(self) -> Iterator[Writer]:
+        """As :meth:`writing`, for what changes nothing that a user keeps: read-only servers do it too."""
         with lock.writing(self.folder):
             yield Writer(self.folder, self.about, self._catalog)
 
@@ -637,7 +647,7 @@ class Collection:
         """Make a new index for one that is damaged or gone; where that can't be now, searches do without it."""
         _log.warning("The index of the collection %r is damaged: %s", self.about.name, trouble)
         try:
-            with self.writing() as writer:
+            with self._maintaining() as writer:
                 if writer.state.rows * self.about.dimensions * 4 > _REPAIRED_BYTES:
                     raise CollectionError("It is large; `collection optimize` makes a new one.")
                 writer.rebuild()
@@ -663,9 +673,11 @@ def delete(name: str, folder: Path | None = None) -> None:
 
     Raises
     ------
+    AccessError : this process is a read-only server.
     UnknownNameError : there is none of that name.
     UserError : somebody writes to it, or the storage refuses.
     """
+    access.require_full("delete a collection")
     folder = folder or settings.COLLECTIONS_DIR
     if name not in names(folder):
         raise UnknownNameError("collection", name, names(folder))

@@ -5,7 +5,7 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import datasets, lock, settings
+from core import access, datasets, lock, settings
 from core.datasets import Dataset, Item
 from core.errors import DatasetError
 from core.search.collection import collection as collections
@@ -91,9 +91,11 @@ def delete(collection: str) -> None:
 
     Raises
     ------
+    AccessError : this process is a read-only server.
     UnknownNameError : there is none of that name.
     UserError : somebody writes to one of them, or the storage refuses.
     """
+    access.require_full("delete a collection")
     folder = settings.GRID_DIR / name(collection)
     try:
         computed = datasets.load(folder).collection == collection

@@ -1,0 +1,130 @@
+"""The pages of a read-only server: a line that says so, and every control that changes something disabled."""
+
+import json
+from pathlib import Path
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import jobs, settings
+from core.search.collection import Collection, embedder
+from dashboard.components import collection_grid, collection_jobs
+from tests.conftest import ROOT
+from tests.search.collection import pixels
+
+# Buttons that change nothing a user keeps; any other one must be disabled.
+HARMLESS = {
+    "Open",
+    "All collections",
+    "Search it with a picture",
+    "See it as a map",
+    "Check it",
+    "Prepare the file",
+    "Dismiss",
+    "Up",
+    "Back to the top",
+}
+PAGES = ("search", "embeddings", "compare", "live", "images", "models")
+PARTS = ("pictures", "add", "duplicates", "outliers", "labels", "failures", "grid", "manage")
+
+
+@pytest.fixture(autouse=True)
+def _pixels(collections_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(embedder, "load", pixels.load)
+    monkeypatch.setattr(collection_jobs, "jobs", jobs.Jobs())
+    monkeypatch.setattr(collection_grid, "jobs", jobs.Jobs())
+
+
+@pytest.fixture
+def pets(photos) -> Collection:
+    (photos / "broken.png").write_bytes(b"no picture")
+    made = pixels.create()
+    made.add([str(photos)])
+    return made
+
+
+def navigation(page: str = "images", **address: str) -> AppTest:
+    test = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
+    test.switch_page(f"views/{page}.py")
+    for key, value in address.items():
+        test.query_params[key] = value
+    return test.run()
+
+
+def enabled(page: AppTest) -> set[str]:
+    assert not page.exception
+    return {one.label for one in page.button if not one.disabled}
+
+
+def says_so(page: AppTest) -> bool:
+    return any("Read-only" in one.value for one in page.caption)
+
+
+@pytest.mark.parametrize("name", PAGES)
+def test_every_page_says_that_it_is_read_only(read_only, name):
+    assert says_so(navigation(name))
+
+
+@pytest.mark.parametrize("part", PARTS)
+def test_no_control_of_a_collection_changes_it(pets, read_only, part):
+    page = navigation(collection="pets", part=part)
+    assert enabled(page) <= HARMLESS
+    assert all(one.disabled for one in page.file_uploader)
+    for one in page.button:
+        if one.label not in HARMLESS:
+            assert "PLAYGROUND_ACCESS" in one.help
+
+
+def test_the_controls_are_there_and_enabled_with_full_access(pets):
+    page = navigation(collection="pets", part="manage")
+    assert {"Update", "Make the index anew", "Delete this collection"} <= enabled(page) and not says_so(page)
+    assert "Forget these" in enabled(navigation(collection="pets", part="failures"))
+    assert "Create" in enabled(navigation(view="all"))
+
+
+def test_a_folder_of_the_server_can_be_looked_at_but_not_added(pets, photos, read_only, monkeypatch):
+    monkeypatch.setattr(settings, "IMAGE_ROOT", photos)
+    page = navigation(collection="pets", part="add", way="server")
+    [add] = [one for one in page.button if one.label == "Add this folder"]
+    assert add.disabled and enabled(page) <= HARMLESS
+
+
+def test_collections_are_neither_made_nor_deleted(pets, collections_dir, read_only):
+    (collections_dir / "broken").mkdir()
+    (collections_dir / "broken" / "collection.json").write_text(json.dumps({"format": 99}))
+    assert enabled(navigation(view="all")) <= HARMLESS
+    assert enabled(navigation(collection="broken")) <= HARMLESS
+
+
+def test_a_picture_is_not_removed(pets, read_only):
+    script = (
+        "from core.search.collection import Collection\n"
+        "from dashboard.components import collected, state\n"
+        "from dashboard.views import images_pictures\n"
+        "from dashboard.views.images_scene import Scene\n"
+        "collection, overview = collected.load('pets')\n"
+        "images_pictures.pick(1)\n"
+        "images_pictures.details(Scene(state.read(), 'pets', collection, overview))\n"
+    )
+    page = AppTest.from_string(script, default_timeout=60).run()
+    assert [one.label for one in page.button] == ["Remove it from the collection"] and not enabled(page)
+
+
+def test_a_page_from_before_can_not_delete_it_either(pets, request):
+    page = navigation(collection="pets", part="manage")
+    next(one for one in page.button if one.label == "Delete this collection").click().run()
+    page.text_input(key="images-typed").input("pets").run()
+    request.getfixturevalue("read_only")
+    [delete] = [one for one in page.button if one.label == "Delete it"]
+    delete.click().run()
+    assert not page.exception and Path(pets.folder).is_dir()
+
+
+def test_jobs_are_refused(pets, read_only):
+    assert collection_jobs.change("pets", "Updating", lambda opened, job: opened.update(job))
+    job = collection_jobs.jobs.get(collection_jobs._key("pets"))
+    assert job.wait(60) and job.state == "failed" and "read-only" in job.error
+    job = collection_jobs.jobs.start(
+        "grid", "The grid", lambda job: collection_grid._run("pets", ("squeezenet",), ("avg",), job)
+    )
+    assert job.wait(60) and job.state == "failed" and "read-only" in job.error
