@@ -70,9 +70,13 @@ def handshake(url: str, host: str, origin: str | None) -> tuple[int, dict[str, s
 
 @pytest.fixture(scope="module")
 def proxied(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A dashboard that answers to the name of a proxy too."""
+    """A dashboard that answers to the name of a proxy too; Streamlit has a list of hosts for websockets that lacks it."""
     folder = tmp_path_factory.mktemp("proxied")
-    with serving(folder / "log", PLAYGROUND_ALLOWED_HOSTS="play.example, 192.0.2.7") as url:
+    hosts = {
+        "PLAYGROUND_ALLOWED_HOSTS": "play.example, 192.0.2.7",
+        "STREAMLIT_SERVER_ALLOWED_HOSTS": "127.0.0.1",
+    }
+    with serving(folder / "log", **hosts) as url:
         yield url
 
 
@@ -207,6 +211,26 @@ def test_hosts_of_the_setting_are_answered_and_their_pages_may_connect(proxied):
     assert handshake(proxied, "127.0.0.1:8501", "https://play.example")[0] == 101
     assert handshake(proxied, "play.example", "http://evil.example")[0] == 403
     assert handshake(proxied, "www.play.example", "https://www.play.example")[0] == 421
+
+
+def test_streamlits_settings_have_the_hosts_also_when_its_file_is_read_again():
+    code = (
+        "from streamlit import config\n"
+        "def read():\n"
+        "    config.get_config_options(True, {'server.allowedHosts': ['localhost']})\n"
+        "def show():\n"
+        "    print(config.get_option('server.allowedHosts'), config.get_option('server.corsAllowedOrigins'))\n"
+        "read()\n"
+        "import dashboard.app\n"
+        "show()\n"
+        "read()\n"
+        "show()\n"
+    )
+    environment = {**os.environ, "PLAYGROUND_ALLOWED_HOSTS": "play.example,[2001:db8::1]"}
+    command = [sys.executable, "-c", code]
+    run = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, text=True, timeout=60)
+    line = "['localhost', 'play.example', '2001:db8::1'] ['https://play.example', 'https://[2001:db8::1]']"
+    assert run.stdout.splitlines() == [line, line], run.stderr
 
 
 def test_the_api_alone_has_the_same_rules(api_only):
