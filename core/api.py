@@ -30,6 +30,7 @@ from core.api_docs import PAGE
 from core.datasets import Dataset
 from core.decoder import Reduction
 from core.errors import (
+    CatalogUnreachableError,
     CollectionError,
     ConditionError,
     GridError,
@@ -198,17 +199,24 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared.engine) -> Fa
 
     @app.get("/v1/collections", summary="The collections that can be searched")
     def collections() -> list[dict[str, Any]]:
-        found = []
+        found: list[dict[str, Any]] = []
+        trouble = None
         for name in names():
             try:
                 collection = engine().collection(name)
                 info = collection.info()
                 configuration = _collection_parts(collection)
-            except UserError:
+            except CatalogUnreachableError:
+                # A list without those of the database would say that they are not there.
+                raise
+            except UserError as error:
+                trouble = error
                 continue
             found.append(
                 {"name": name, "images": info.images, "labels": info.labels, "configuration": configuration}
             )
+        if trouble is not None and not found:
+            raise trouble
         return found
 
     @app.get("/v1/models", summary="The models, their layers, and whether their ImageNet weights are here")

@@ -51,5 +51,9 @@ class CollectionError(UserError):
     """A collection that can't be made, read or written."""
 
 
+class CatalogUnreachableError(CollectionError):
+    """The database of a collection's catalog does not answer."""
+
+
 class ConditionError(CollectionError):
     """A filter of a collection's images that can't be used."""

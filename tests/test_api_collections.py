@@ -117,3 +117,20 @@ def test_conditions_without_a_collection_are_refused(client):
 def test_a_damaged_collection_is_a_problem_of_the_server(client, pets, tmp_path):
     (tmp_path / "collections" / "pets" / "collection.json").write_text(json.dumps({"format": 99}))
     assert_problem(post(client), 503, "format 99")
+
+
+@pytest.mark.parametrize("others", [True, False])
+def test_collections_whose_database_is_down_are_not_an_empty_list(
+    client, pets, tmp_path, monkeypatch, others
+):
+    if others:
+        Collection.create("cats", model="squeezenet", layer="conv1_activation").close()
+    about = tmp_path / "collections" / "pets" / "collection.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "catalog": "postgresql"}))
+    monkeypatch.setattr(settings, "CATALOG_URL", f"postgresql://tester@/postgres?host={tmp_path}")
+    assert_problem(client.get("/v1/collections"), 503, "catalog")
+
+
+def test_a_list_of_which_nothing_can_be_read_is_not_an_empty_one(client, pets, tmp_path):
+    (tmp_path / "collections" / "pets" / "collection.json").write_text("{")
+    assert_problem(client.get("/v1/collections"), 503, "can't be read")

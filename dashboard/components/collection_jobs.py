@@ -6,6 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core import jobs, settings
+from core.errors import UserError
 from core.jobs import Job
 from core.search.collection import Collection, embedder
 from core.search.collection.ingest import Report
@@ -97,7 +98,11 @@ def _so_far(name: str, job: Job) -> None:
     """What the collection has by now, besides what the job says it is doing."""
     if not job.running:
         return
-    info = collected.load(name)[1].info
+    try:
+        info = collected.load(name)[1].info
+    except UserError:
+        # The job says what became of it.
+        return
     failed = f", {info.failures:,} that can't be read" if info.failures else ""
     st.caption(
         f"Stored so far: {info.images:,} pictures{failed}. You can leave this page: this goes on, and what is stored stays."

@@ -29,7 +29,11 @@ def page(
     """
     address = state.read()
     datasets = data.dataset_names()
-    collections = collected.names() if collection is not None else []
+    try:
+        collections = collected.names() if collection is not None else []
+    except UserError as error:
+        st.error(state.plain(str(error)), icon=":material/error:")
+        collections = []
     names = [*datasets, *(labelled.PREFIX + name for name in collections)]
     if not names:
         _how_to_begin(

@@ -42,7 +42,11 @@ def show() -> None:
         "Collections of your own pictures: indexed, searchable, and checked for what looks wrong in them."
     )
     address = state.read()
-    names = collected.names()
+    try:
+        names = collected.names()
+    except UserError as error:
+        st.error(state.plain(str(error)), icon=":material/error:")
+        return
     notices = st.container()
     chosen = ""
     if address.asked.get("view") != _ALL:
@@ -125,7 +129,11 @@ def _one(address: Address, names: list[str], name: str) -> None:
         label_visibility="collapsed",
         on_change=lambda: _go(part=st.session_state["images-part"]),
     )
-    _PARTS[part].show(scene)
+    try:
+        _PARTS[part].show(scene)
+    except UserError as error:
+        # Its storage went away after it was opened.
+        st.error(state.plain(str(error)), icon=":material/error:")
     images_manage.confirm()
     whose = {state.COLLECTION: name, "view": None, "part": part}
     state.write(whose | dict.fromkeys(OWN) | scene.shown)

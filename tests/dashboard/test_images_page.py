@@ -327,3 +327,20 @@ def test_it_imports_no_tensorflow(pets):
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False, env=environment
     )
     assert run.returncode == 0, run.stderr
+
+
+def test_what_can_not_be_read_is_not_shown_as_nothing_there(pets, collections_dir, monkeypatch):
+    about = collections_dir / "pets" / "collection.json"
+    about.write_text(json.dumps({**json.loads(about.read_text()), "catalog": "postgresql"}))
+    monkeypatch.setattr(settings, "CATALOG_URL", f"postgresql://tester@/postgres?host={collections_dir}")
+    shared.engine.cache_clear()
+    page = navigation()
+    assert not page.exception and "The catalog can't be used" in page.error[0].value
+    assert "There is no collection yet" not in told(page) and "**pets**" in told(page)
+    monkeypatch.setattr(settings, "COLLECTIONS_DIR", about)
+    page = navigation()
+    assert not page.exception and "The folder of collections can't be read" in page.error[0].value
+    assert "There is no collection yet" not in told(page)
+    page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
+    page.switch_page("views/embeddings.py").run()
+    assert not page.exception and "The folder of collections can't be read" in page.error[0].value

@@ -5,9 +5,9 @@ catalog commits decides: rows of the vector file that it does not count do not e
 """
 
 import fnmatch
-import os
 import re
-import sqlite3
+import tempfile
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -19,7 +19,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from core import files
-from core.errors import CollectionError, ConditionError
+from core.errors import CatalogUnreachableError, CollectionError, ConditionError
+from core.search.collection import sqlite_file
 
 INDEXED, FAILED, REMOVED = "indexed", "failed", "removed"
 # SQLite allows 32,766 parameters in a statement; fewer are as fast.
@@ -118,30 +119,54 @@ class Catalog:
     ----------
     place : the SQLite file, or a URL of PostgreSQL.
     schema : PostgreSQL's schema of the collection.
+    make : make the tables where there are none.
 
     Raises
     ------
     CollectionError : it can't be opened, or a newer version of the project made it.
     """
 
-    def __init__(self, place: Path | str, schema: str | None = None):
-        self._schema = schema
-        if isinstance(place, Path):
-            self._engine = _sqlite(place)
-        else:
-            self._engine = _postgresql(place).execution_options(
-                schema_translate_map={None: schema}, isolation_level="REPEATABLE READ"
-            )
+    def __init__(self, place: Path | str, schema: str | None = None, *, make: bool = False):
+        self._place, self._schema = place, schema
+        self._read_only = False
+        # Of what can't be written to and can't be read as it is.
+        self._copy: tempfile.TemporaryDirectory | None = None
         with storing():
-            self._migrate()
+            if isinstance(place, Path):
+                self._read_only = sqlite_file.is_read_only(place)
+                if self._read_only and not sqlite_file.opens_in_place(place):
+                    self._copy = sqlite_file.copy(place)
+            self._connect(make)
+            try:
+                self._migrate(make)
+            except BaseException:
+                self._engine.dispose()
+                raise
 
-    def _migrate(self) -> None:
+    def _connect(self, make: bool = False) -> None:
+        if isinstance(self._place, Path):
+            place = Path(self._copy.name, self._place.name) if self._copy else self._place
+            in_place = self._read_only and self._copy is None
+            self._engine = sqlite_file.engine(place, make=make, read_only=in_place)
+        else:
+            self._engine = _postgresql(self._place).execution_options(
+                schema_translate_map={None: self._schema}, isolation_level="REPEATABLE READ"
+            )
+        # A process that ends without closing it leaves no log behind either.
+        self._ending = weakref.finalize(self, _end, self._engine, self._is_log_written())
+
+    def _is_log_written(self) -> bool:
+        return isinstance(self._place, Path) and not self._read_only
+
+    def _migrate(self, make: bool) -> None:
         found = self._version()
         if found > len(MIGRATIONS):
             raise CollectionError(
                 f"A newer version of this project made the collection (its catalog has version {found}, this one "
                 f"reads up to {len(MIGRATIONS)}); update the project."
             )
+        if not found and not make:
+            raise CollectionError("The catalog is empty; restore the collection from a backup.")
         if not found:
             with self.writing() as connection:
                 if self._schema:
@@ -149,6 +174,10 @@ class Catalog:
                 _tables.create_all(connection)
                 connection.execute(sa.insert(schema_version).values(version=len(MIGRATIONS)))
             return
+        if found < len(MIGRATIONS) and self._read_only and self._copy is None:
+            self._engine.dispose()
+            self._copy = sqlite_file.copy(Path(self._place))
+            self._connect()
         for version in range(found + 1, len(MIGRATIONS) + 1):
             try:
                 with self.writing() as connection:
@@ -177,9 +206,15 @@ class Catalog:
         with storing(), self._engine.begin() as connection:
             yield connection
 
+    def checkpoint(self) -> None:
+        """Leave a file that is whole without its log, where the catalog is one."""
+        if self._is_log_written():
+            sqlite_file.checkpoint(self._engine)
+
     def close(self) -> None:
         """Give the connections back."""
-        self._engine.dispose()
+        self._ending.detach()
+        _end(self._engine, self._is_log_written())
 
     def drop(self) -> None:
         """Remove everything where the catalog is not a file of the collection's folder."""
@@ -189,6 +224,12 @@ class Catalog:
         self.close()
 
 
+def _end(engine: sa.Engine, log_written: bool) -> None:
+    if log_written:
+        sqlite_file.checkpoint(engine)
+    engine.dispose()
+
+
 @contextmanager
 def asking() -> Iterator[None]:
     """Turn what a database can do to us into a sentence."""
@@ -196,7 +237,9 @@ def asking() -> Iterator[None]:
         yield
     except sa.exc.SQLAlchemyError as error:
         said = str(getattr(error, "orig", None) or error).strip().splitlines()[0]
-        raise CollectionError(f"The catalog can't be used: {said}. {_ADVICE}") from error
+        unreachable = isinstance(error, sa.exc.OperationalError | sa.exc.InterfaceError)
+        kind = CatalogUnreachableError if unreachable else CollectionError
+        raise kind(f"The catalog can't be used: {said}. {_ADVICE}") from error
 
 
 @contextmanager
@@ -483,32 +526,6 @@ def matching_paths(connection: sa.Connection, where: Sequence[str]) -> list[str]
     conditions = [condition(text, connection.dialect.name) for text in where]
     query = sa.select(images.c.path).where(images.c.state == INDEXED, *conditions)
     return list(connection.scalars(query.order_by(images.c.path)))
-
-
-def _sqlite(path: Path) -> sa.Engine:
-    # A folder that can't be written to has nobody who writes: SQLite may do without its lock files there.
-    read_only = path.is_file() and not os.access(path.parent, os.W_OK)
-    address = f"{path.resolve().as_uri()}{'?immutable=1' if read_only else ''}"
-    engine = sa.create_engine(
-        "sqlite://",
-        creator=lambda: sqlite3.connect(address, uri=True, timeout=30, check_same_thread=False),
-        poolclass=sa.pool.QueuePool,
-    )
-
-    @sa.event.listens_for(engine, "connect")
-    def _configure(connection: sqlite3.Connection, _: Any) -> None:
-        # Transactions are begun below, not where the driver thinks they should.
-        connection.isolation_level = None
-        if not read_only:
-            connection.execute("PRAGMA journal_mode=WAL")
-            # Committed is committed, even when the power goes.
-            connection.execute("PRAGMA synchronous=FULL")
-
-    @sa.event.listens_for(engine, "begin")
-    def _begin(connection: sa.Connection) -> None:
-        connection.exec_driver_sql("BEGIN")
-
-    return engine
 
 
 def _postgresql(url: str) -> sa.Engine:

@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from PIL import Image
 
 from core import access, files, lock, settings
-from core.errors import CollectionError, UnknownNameError, UserError
+from core.errors import CatalogUnreachableError, CollectionError, UnknownNameError, UserError
 from core.metrics import get_metric
 from core.progress import Progress, Silent
 from core.search.collection import ann, catalog, embedder, ingest, sources, uploads, verify
@@ -184,7 +184,7 @@ class Collection:
             try:
                 with lock.writing(building):
                     write_about(building, about)
-                    made = _open_catalog(building, about)
+                    made = _open_catalog(building, about, make=True)
                     with made.writing() as connection:
                         catalog.set_fact(connection, "state", state.to_json())
                     made.close()
@@ -593,7 +593,10 @@ class Collection:
     def _maintaining(self) -> Iterator[Writer]:
         """As :meth:`writing`, for what changes nothing that a user keeps: read-only servers do it too."""
         with lock.writing(self.folder):
-            yield Writer(self.folder, self.about, self._catalog)
+            try:
+                yield Writer(self.folder, self.about, self._catalog)
+            finally:
+                self._catalog.checkpoint()
 
     def _named(self, connection: sa.Connection, path: str) -> list[str]:
         absolute = sources.absolute(path)
@@ -662,10 +665,32 @@ class Collection:
 
 
 def names(folder: Path | None = None) -> list[str]:
-    """The collections that there are, in alphabetical order."""
+    """The collections that there are, in alphabetical order, those that can't be read included.
+
+    Raises
+    ------
+    CollectionError : the folder of collections can't be read.
+    """
     folder = folder or settings.COLLECTIONS_DIR
-    found = (path.parent.name for path in folder.glob(f"*/{DESCRIPTION}"))
-    return sorted(name for name in found if _NAME.fullmatch(name))
+    try:
+        with os.scandir(folder) as found:
+            there = [child.name for child in found if _NAME.fullmatch(child.name)]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        raise CollectionError(f"The folder of collections can't be read ({error.strerror}).") from None
+    return sorted(name for name in there if _is_described(folder / name))
+
+
+def _is_described(folder: Path) -> bool:
+    try:
+        (folder / DESCRIPTION).stat()
+    except (FileNotFoundError, NotADirectoryError):
+        return False
+    except OSError:
+        # It can't be looked into: opening it says why.
+        return True
+    return True
 
 
 def delete(name: str, folder: Path | None = None) -> None:
@@ -706,19 +731,19 @@ def _sweep(folder: Path) -> None:
             continue
 
 
-def _open_catalog(folder: Path, about: About) -> Catalog:
+def _open_catalog(folder: Path, about: About, *, make: bool = False) -> Catalog:
     if about.catalog == "sqlite":
         path = folder / _CATALOG_FILE
-        if not path.is_file() and not folder.name.startswith("."):
+        if not make and not path.is_file():
             raise CollectionError(
                 f"The catalog of the collection {about.name!r} is missing; restore its folder from a copy."
             )
-        return Catalog(path)
+        return Catalog(path, make=make)
     if not settings.CATALOG_URL:
-        raise CollectionError(
+        raise CatalogUnreachableError(
             f"The catalog of the collection {about.name!r} is in PostgreSQL; set PLAYGROUND_CATALOG_URL to its URL."
         )
-    return Catalog(settings.CATALOG_URL, about.schema)
+    return Catalog(settings.CATALOG_URL, about.schema, make=make)
 
 
 def _state(connection: sa.Connection) -> State:
