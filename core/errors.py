@@ -47,6 +47,10 @@ class GridError(UserError):
     """A part of a grid on disk that is missing, broken or of another format."""
 
 
+class JobsError(UserError):
+    """A computation that can't begin, since too many others are going on."""
+
+
 class CollectionError(UserError):
     """A collection that can't be made, read or written."""
 

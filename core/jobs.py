@@ -3,10 +3,13 @@
 import logging
 import threading
 import time
+from collections import deque
 from collections.abc import Callable, Hashable
+from functools import partial
 from typing import Any
 
-from core.errors import UserError
+from core import settings
+from core.errors import JobsError, UserError
 
 _log = logging.getLogger(__name__)
 _MOST_SENTENCES = 200
@@ -25,7 +28,7 @@ class Job:
     Attributes
     ----------
     title : for people.
-    state : ``"running"`` | ``"done"`` | ``"failed"`` | ``"cancelled"``.
+    state : ``"waiting"`` for others to end | ``"running"`` | ``"done"`` | ``"failed"`` | ``"cancelled"``.
     stage_name, done_steps, total : what is being done, and how much of it is.
     sentences : what the work had to say, the latest last.
     result : what the work returned, None before.
@@ -34,13 +37,15 @@ class Job:
 
     def __init__(self, title: str):
         self.title = title
-        self.state = "running"
+        self.state = "waiting"
         self.stage_name, self.done_steps, self.total = "", 0, 0
         self.started = self._stage_started = time.monotonic()
         self.sentences: list[str] = []
         self.result: Any = None
         self.error: str | None = None
         self._cancelled, self._ended = threading.Event(), threading.Event()
+        # What ends it while it is waiting.
+        self._withdraw: Callable[[], None] = lambda: None
 
     # Told by the work
 
@@ -64,7 +69,12 @@ class Job:
 
     @property
     def running(self) -> bool:
-        return self.state == "running"
+        """Whether it has not ended, be it that it has not begun."""
+        return self.state in ("waiting", "running")
+
+    @property
+    def waiting(self) -> bool:
+        return self.state == "waiting"
 
     @property
     def cancelling(self) -> bool:
@@ -89,8 +99,9 @@ class Job:
         return max(0, self.total - self.done_steps) / self.rate
 
     def cancel(self) -> None:
-        """Ask it to end at its next step."""
+        """Ask it to end at its next step, or at once while it is waiting."""
         self._cancelled.set()
+        self._withdraw()
 
     def wait(self, seconds: float | None = None) -> bool:
         """Whether it has ended within this time."""
@@ -100,7 +111,8 @@ class Job:
         if self._cancelled.is_set():
             raise Cancelled
 
-    def _run(self, work: Callable[["Job"], Any]) -> None:
+    def _run(self, work: Callable[["Job"], Any], leave: Callable[[], None]) -> None:
+        self.started = self._stage_started = time.monotonic()
         try:
             self.result = work(self)
             self.state = "done"
@@ -112,7 +124,11 @@ class Job:
             _log.exception("%s failed", self.title)
             self.error, self.state = "This failed for a reason that the server's log tells.", "failed"
         finally:
-            self._ended.set()
+            # Its place is free before anybody hears that it has ended.
+            try:
+                leave()
+            finally:
+                self._ended.set()
 
 
 class Jobs:
@@ -121,26 +137,42 @@ class Jobs:
     Parameters
     ----------
     most : jobs that are kept; of those that have ended, the oldest go first.
+    running, waiting : how many run at a time, and how many may wait for one of those to end.
     """
 
-    def __init__(self, most: int = 100):
-        self._most = most
+    def __init__(
+        self, most: int = 100, running: int = settings.JOBS_RUNNING, waiting: int = settings.JOBS_WAITING
+    ):
+        self._most, self._most_running, self._most_waiting = most, running, waiting
         self._lock = threading.Lock()
         self._jobs: dict[Hashable, Job] = {}
+        self._running = 0
+        self._waiting: deque[tuple[Job, Callable[[Job], Any]]] = deque()
 
     def start(self, key: Hashable, title: str, work: Callable[[Job], Any]) -> Job:
-        """Begin a computation in a thread; while one of that key is running, that one."""
+        """Begin a computation in a thread, or let it wait while others run; while one of that key has not ended, that one.
+
+        Raises
+        ------
+        JobsError : as many as may are running and waiting.
+        """
         with self._lock:
             there = self._jobs.get(key)
             if there is not None and there.running:
                 return there
+            if self._running >= self._most_running and len(self._waiting) >= self._most_waiting:
+                raise JobsError(
+                    f"The server is busy: {self._running} computations are running and {len(self._waiting)} waiting, and it takes no "
+                    "more. Try again when some of them have ended."
+                )
             self._jobs.pop(key, None)
             ended = [key for key, job in self._jobs.items() if not job.running]
             for old in ended[: max(0, len(self._jobs) + 1 - self._most)]:
                 del self._jobs[old]
             job = self._jobs[key] = Job(title)
-            # A daemon: what is on disk is whole at every moment, so a server that ends need not wait.
-            threading.Thread(target=job._run, args=(work,), name=title, daemon=True).start()
+            job._withdraw = partial(self._forgo, job)
+            self._waiting.append((job, work))
+            self._begin()
             return job
 
     def get(self, key: Hashable) -> Job | None:
@@ -154,6 +186,29 @@ class Jobs:
             job = self._jobs.get(key)
             if job is not None and not job.running:
                 del self._jobs[key]
+
+    def _begin(self) -> None:
+        """Let those run whose turn it is; the lock is held."""
+        while self._waiting and self._running < self._most_running:
+            job, work = self._waiting.popleft()
+            job.state = "running"
+            self._running += 1
+            # A daemon: what is on disk is whole at every moment, so a server that ends need not wait.
+            threading.Thread(target=job._run, args=(work, self._leave), name=job.title, daemon=True).start()
+
+    def _leave(self) -> None:
+        """One that was running has ended."""
+        with self._lock:
+            self._running -= 1
+            self._begin()
+
+    def _forgo(self, job: Job) -> None:
+        """One was cancelled, which ends it if it is waiting."""
+        with self._lock:
+            if job.waiting:
+                self._waiting = deque(one for one in self._waiting if one[0] is not job)
+                job.state = "cancelled"
+                job._ended.set()
 
 
 _jobs = Jobs()

@@ -166,6 +166,10 @@ LIVE_PASSES: int = _setting("LIVE_PASSES", 2)
 API_CONCURRENCY: int = _setting("API_CONCURRENCY", 4)
 API_QUEUE: int = _setting("API_QUEUE", 60)
 
+# Computations that pages start: how many run at a time, and how many may wait for one of those to end.
+JOBS_RUNNING: int = _setting("JOBS_RUNNING", 8)
+JOBS_WAITING: int = _setting("JOBS_WAITING", 50)
+
 # Bodies of requests: seconds that one may take to arrive, a picture sent to the API or files sent to a page, and bytes that
 # all of them may take in memory together.
 BODY_SECONDS: int = _setting("BODY_SECONDS", 60)

@@ -2,7 +2,8 @@ import threading
 
 import pytest
 
-from core.errors import UserError
+from core import settings
+from core.errors import JobsError, UserError
 from core.jobs import Job, Jobs
 
 
@@ -85,3 +86,62 @@ def test_the_oldest_that_have_ended_are_let_go_and_those_that_run_are_kept():
     jobs.forget(4)
     assert jobs.get("running") is running and jobs.get(4) is None
     go.set()
+
+
+def test_so_many_run_at_a_time_the_next_wait_and_more_are_refused():
+    go, jobs, running, most = threading.Event(), Jobs(running=3, waiting=2), [], []
+
+    def work(job: Job) -> None:
+        running.append(job)
+        most.append(len(running))
+        go.wait(10)
+        running.remove(job)
+
+    started = [jobs.start(number, f"Number {number}", work) for number in range(5)]
+    assert [job.state for job in started] == ["running"] * 3 + ["waiting"] * 2
+    assert all(job.running for job in started) and started[4].waiting
+    with pytest.raises(JobsError) as caught:
+        jobs.start("more", "More", work)
+    assert "3" in str(caught.value) and "2" in str(caught.value) and isinstance(caught.value, UserError)
+    assert jobs.get("more") is None
+    # The one that is there already is no more work.
+    assert jobs.start(4, "Again", work) is started[4]
+
+    go.set()
+    assert all(job.wait(10) for job in started)
+    assert [job.state for job in started] == ["done"] * 5 and max(most) == 3
+    assert jobs.start("more", "More", lambda job: "there is room").wait(10)
+
+
+def test_three_hundred_started_at_once_are_no_more_threads_than_the_settings_allow():
+    go, jobs, refused = threading.Event(), Jobs(), 0
+    before = threading.active_count()
+    for number in range(300):
+        try:
+            jobs.start(number, "One of many", lambda job: go.wait(10))
+        except JobsError:
+            refused += 1
+    try:
+        assert threading.active_count() - before == settings.JOBS_RUNNING
+        assert refused == 300 - settings.JOBS_RUNNING - settings.JOBS_WAITING
+    finally:
+        go.set()
+
+
+def test_a_job_that_waits_can_be_cancelled_and_never_runs():
+    go, jobs = threading.Event(), Jobs(running=1, waiting=1)
+    first = jobs.start("first", "First", lambda job: go.wait(10))
+    second = jobs.start("second", "Second", lambda job: pytest.fail("it ran"))
+    second.cancel()
+    assert second.wait(0) and (second.state, second.running) == ("cancelled", False)
+    # Its place is free.
+    third = jobs.start("third", "Third", lambda job: "ran")
+    go.set()
+    assert third.wait(10) and third.result == "ran" and first.wait(10)
+
+
+def test_a_job_that_fails_lets_the_next_one_run(caplog):
+    jobs = Jobs(running=1, waiting=3)
+    several = [jobs.start(number, "Broken", lambda job: 1 / 0) for number in range(4)]
+    assert all(job.wait(10) for job in several)
+    assert [job.state for job in several] == ["failed"] * 4

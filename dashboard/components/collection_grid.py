@@ -82,7 +82,10 @@ def _form(name: str, model: str, there: DatasetGrid | None, changed: bool) -> No
     if not chosen or not poolings:
         st.warning("Choose at least one model and one pooling.", icon=":material/warning:")
         return
-    jobs.start(_key(name), f"The grid on {name}", lambda job: _run(name, tuple(chosen), tuple(poolings), job))
+    with progress.limited():
+        jobs.start(
+            _key(name), f"The grid on {name}", lambda job: _run(name, tuple(chosen), tuple(poolings), job)
+        )
     st.rerun()
 
 

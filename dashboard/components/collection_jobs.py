@@ -6,7 +6,7 @@ from typing import Any
 import streamlit as st
 
 from core import jobs, settings
-from core.errors import UserError
+from core.errors import JobsError, UserError
 from core.jobs import Job
 from core.search.collection import Collection, embedder
 from core.search.collection.ingest import Report
@@ -15,7 +15,7 @@ from dashboard.components import collected, progress, state
 
 
 def change(name: str, title: str, work: Callable[[Collection, Job], Any]) -> bool:
-    """Begin to change a collection; False, with a sentence for the page, while another change is going on."""
+    """Begin to change a collection; False, with a sentence for the page, while another change or too much else is going on."""
     there = changing(name)
     if there is not None:
         state.say(
@@ -28,8 +28,10 @@ def change(name: str, title: str, work: Callable[[Collection, Job], Any]) -> boo
         with Collection.open(name, load=lambda about: _load(about, job)) as collection:
             return work(collection, job)
 
-    jobs.start(_key(name), title, run)
-    return True
+    with progress.limited():
+        jobs.start(_key(name), title, run)
+        return True
+    return False
 
 
 def changing(name: str) -> Job | None:
@@ -68,7 +70,12 @@ def look(about: About, title: str, asked: tuple, work: Callable[[Job], Any]) -> 
     asked : what is computed, with all that its result depends on.
     """
     key = ("look", about.uuid, *asked)
-    job = jobs.get(key) or jobs.start(key, title, work)
+    try:
+        job = jobs.get(key) or jobs.start(key, title, work)
+    except JobsError as error:
+        st.error(state.plain(str(error)), icon=":material/error:")
+        st.button("Try again", icon=":material/refresh:", key="images-again")
+        return None
     if not job.wait(0.5):
         progress.watch(job, "pictures")
         return None

@@ -1,9 +1,30 @@
 """A long computation on a page: how far it is, a button that ends it, and what became of it."""
 
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
 import streamlit as st
 
+from core import jobs
+from core.errors import JobsError
 from core.jobs import Job
 from dashboard.components import state
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """A block that begins a computation; where too many others are going on it ends, with a sentence for the next run of the page."""
+    try:
+        yield
+    except JobsError as error:
+        state.say(state.plain(str(error)))
+
+
+def start(key: Hashable, title: str, work: Callable[[Job], Any]) -> None:
+    """Begin a computation from a widget's callback, unless too many others are going on."""
+    with limited():
+        jobs.start(key, title, work)
 
 
 def watch(job: Job, unit: str = "", cancel: bool = True) -> None:
@@ -41,6 +62,8 @@ def _sentence(job: Job, unit: str) -> str:
     """The stage, how much of it is done, how fast, and the time left."""
     if job.cancelling:
         return "Stopping…"
+    if job.waiting:
+        return "Waiting for other computations to end"
     parts = [job.stage_name or "Starting"]
     if job.total:
         parts.append(f"{job.done_steps:,} of {job.total:,} {unit}".rstrip())

@@ -83,7 +83,7 @@ def _compute(collection: Collection, overview: Overview, method: str, dimensions
         icon=":material/play_arrow:",
         type="primary",
         key="compute-layout",
-        on_click=lambda: jobs.start(
+        on_click=lambda: progress.start(
             key,
             f"{title} of {about.name}",
             lambda job: collection_layout.compute(collection, method, dimensions, job),

@@ -91,7 +91,10 @@ def _list(names: list[str]) -> None:
                 st.markdown(f"**{name}**")
                 st.caption(_facts(overview))
                 if job := collection_jobs.changing(name):
-                    st.caption(f":material/progress_activity: {state.plain(job.title)}: {job.fraction:.0%}")
+                    st.caption(
+                        f":material/progress_activity: {state.plain(job.title)}: "
+                        f"{'waiting' if job.waiting else f'{job.fraction:.0%}'}"
+                    )
             st.button("Open", key=f"images-open-{name}", on_click=_open, args=(name,))
     images_manage.confirm()
 

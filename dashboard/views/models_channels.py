@@ -127,7 +127,7 @@ def _made(scene: Scene, channel: int, shipped: ChannelPicture | None) -> None:
     st.button(
         "Make its picture",
         icon=":material/auto_awesome:",
-        on_click=lambda: jobs.start(
+        on_click=lambda: progress.start(
             key,
             f"A picture for channel {channel}",
             _visualize(scene.model, scene.weights, scene.layer.name, channel),
@@ -255,7 +255,7 @@ def _exciting(scene: Scene, dataset: Dataset, channel: int) -> list[Exciting] | 
     st.button(
         "Find them",
         icon=":material/image_search:",
-        on_click=lambda: jobs.start(key, f"What excites {scene.layer.name} in {dataset.title}", work),
+        on_click=lambda: progress.start(key, f"What excites {scene.layer.name} in {dataset.title}", work),
     )
     return None
 

@@ -6,7 +6,7 @@ from PIL import Image
 
 from core import jobs
 from core.channels import activations
-from core.errors import UserError
+from core.errors import JobsError, UserError
 from core.models import zoo
 from core.progress import Progress
 from dashboard.components import data, gallery, heat, intake, pager, progress, region, state
@@ -81,7 +81,12 @@ def _switch(picture: Picture) -> None:
 
 def _maps(scene: Scene, picture: Picture) -> None:
     layer = scene.layer
-    loading = _loading(scene)
+    try:
+        loading = _loading(scene)
+    except JobsError as error:
+        st.error(state.plain(str(error)), icon=":material/error:")
+        st.button("Try again")
+        return
     if not loading.wait(0.3) or loading.state != "done":
         progress.watch(loading, cancel=False)
         if not loading.running:

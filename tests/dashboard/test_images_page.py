@@ -344,3 +344,15 @@ def test_what_can_not_be_read_is_not_shown_as_nothing_there(pets, collections_di
     page = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
     page.switch_page("views/embeddings.py").run()
     assert not page.exception and "The folder of collections can't be read" in page.error[0].value
+
+
+def test_a_server_that_is_busy_says_so_and_changes_nothing(pets, monkeypatch):
+    go, few = threading.Event(), jobs.Jobs(running=1, waiting=0)
+    monkeypatch.setattr(collection_jobs, "jobs", few)
+    few.start("other", "Other", lambda job: go.wait(10))
+    page = navigation(collection="pets", part="outliers")
+    assert not page.exception and "server is busy" in page.error[0].value
+    page = navigation(collection="pets", part="manage")
+    button(page, "Update").click().run()
+    assert "server is busy" in told(page)
+    go.set()

@@ -44,3 +44,34 @@ def test_a_failed_job_shows_its_sentence():
     assert jobs.start("test", "Adding", work).wait(10)
     page = AppTest.from_function(_page).run()
     assert page.error[0].value == r"Adding: There is no room."
+
+
+def test_a_waiting_job_says_so_and_can_be_cancelled(monkeypatch):
+    go, few = threading.Event(), jobs.Jobs(running=1, waiting=1)
+    monkeypatch.setattr(jobs, "get", few.get)
+    few.start("other", "Other", lambda job: go.wait(10))
+    job = few.start("test", "Adding", lambda job: None)
+    page = AppTest.from_function(_page).run()
+    assert "Waiting" in page.get("progress")[0].proto.text
+    page.button[0].click().run()
+    assert job.state == "cancelled"
+    assert "stopped" in page.run().info[0].value
+    go.set()
+
+
+def test_over_the_limit_of_jobs_the_page_says_so(monkeypatch):
+    def page() -> None:
+        import streamlit as st
+
+        from dashboard.components import progress, state
+
+        progress.start("more", "More", lambda job: None)
+        st.write(" ".join(state.read().notices))
+
+    go, few = threading.Event(), jobs.Jobs(running=1, waiting=0)
+    monkeypatch.setattr(jobs, "start", few.start)
+    few.start("other", "Other", lambda job: go.wait(10))
+    shown = AppTest.from_function(page).run()
+    assert not shown.exception and "server is busy" in shown.markdown[0].value
+    assert few.get("more") is None
+    go.set()
