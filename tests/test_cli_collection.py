@@ -43,7 +43,7 @@ def test_from_creating_to_deleting(tmp_path, capsys):
     assert run("create", "pets", *CREATE) == 0
     assert run("add", "pets", str(photos)) == 0
     out = capsys.readouterr().out
-    assert "24 added, 1 failed" in out
+    assert "25 read: 24 added, 0 changed, 0 already there, 1 left out (" in out
     assert run("search", "pets", example, "-k", "3", "--where", f"label={label}", "--json") == 0
     hits = json.loads(capsys.readouterr().out)
     assert [hit["rank"] for hit in hits] == [1, 2, 3]

@@ -47,9 +47,11 @@ def add(commands: Any) -> None:
         metavar="NAME",
         help="the column of a list that holds paths; default: the first of the usual names, such as path or file_name",
     )
+    _labels_from(adding)
     adding.add_argument("--json", action="store_true")
 
     update = _command(group, "update", _update, "take in what changed where the images came from")
+    _labels_from(update)
     update.add_argument("--json", action="store_true")
 
     remove = _command(group, "remove", _remove, "forget images; their files stay")
@@ -106,6 +108,14 @@ def _command(group: Any, name: str, function: Any, text: str) -> argparse.Argume
     return parser
 
 
+def _labels_from(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "--labels-from",
+        metavar="LIST",
+        help="the list whose labels win where lists disagree; without it such images keep the label they have",
+    )
+
+
 def _where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--where",
@@ -153,13 +163,15 @@ def _create(options: argparse.Namespace) -> None:
 
 def _add(options: argparse.Namespace) -> None:
     with _open(options) as opened, output.Bar() as bar:
-        report = opened.add(options.paths, bar, path_column=options.path_column)
+        report = opened.add(
+            options.paths, bar, path_column=options.path_column, labels_from=options.labels_from
+        )
     _report(report, options)
 
 
 def _update(options: argparse.Namespace) -> None:
     with _open(options) as opened, output.Bar() as bar:
-        report = opened.update(bar)
+        report = opened.update(bar, labels_from=options.labels_from)
     _report(report, options)
     if report.problems:
         raise UserError(" ".join(report.problems))
@@ -169,23 +181,15 @@ def _report(report: Any, options: argparse.Namespace) -> None:
     if options.json:
         output.print_json(report.to_json())
         return
-    counts = {
-        "added": report.added,
-        "changed": report.changed,
-        "unchanged": report.unchanged,
-        "removed": report.removed,
-        "failed": report.failed,
-    }
-    print(
-        ", ".join(f"{count:,} {word}" for word, count in counts.items() if count)
-        or "There was nothing to do."
-    )
+    if report.conflicting:
+        print(report.conflict_summary(), file=sys.stderr)
+        for conflict in report.conflicts:
+            print(f"  {conflict.sentence()}", file=sys.stderr)
     if report.duplicates:
-        print(f"{report.duplicates:,} of them have the content of another one and share its vector.")
-    if report.left_out:
-        print(f"{report.left_out:,} hidden or system files and folders were left out.")
+        print(f"{report.duplicates:,} of the added have the content of another one and share its vector.")
     if report.failed:
         print(f"`python -m core collection info {options.name} --failures` says why some failed.")
+    print(report.summary())
 
 
 def _remove(options: argparse.Namespace) -> None:

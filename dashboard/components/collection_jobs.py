@@ -119,18 +119,10 @@ def _so_far(name: str, job: Job) -> None:
 def _told(result: Any) -> str:
     if not isinstance(result, Report):
         return str(result) if result else "done."
-    counts = {
-        "added": result.added,
-        "changed": result.changed,
-        "there already": result.unchanged,
-        "removed": result.removed,
-        "can't be read": result.failed,
-    }
-    told = (
-        ", ".join(f"{count:,} {word}" for word, count in counts.items() if count) or "there was nothing to do"
-    )
-    shared = f" {result.duplicates:,} have the content of another one." if result.duplicates else ""
-    left_out = (
-        f" {result.left_out:,} hidden or system files and folders were left out." if result.left_out else ""
-    )
-    return f"{told}.{shared}{left_out} {' '.join(result.problems)}".strip()
+    shared = f"{result.duplicates:,} have the content of another one." if result.duplicates else ""
+    conflicts = ""
+    if result.conflicting:
+        # Visitors are not told where lists lie.
+        named = "; ".join(one.sentence(lambda path: path.rpartition("/")[2]) for one in result.conflicts)
+        conflicts = f"{result.conflict_summary()} {named}."
+    return " ".join(part for part in (result.summary(), shared, conflicts, *result.problems) if part)

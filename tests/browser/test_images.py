@@ -78,7 +78,7 @@ def test_a_zip_becomes_a_collection_while_the_page_is_left_and_its_galleries_sho
     expect(page.get_by_text(re.compile("Adding what you sent|60 added")).first).to_be_visible()
     assert page.errors == []
     page.reload()
-    expect(page.get_by_text("60 added, 1 can't be read")).to_be_visible(timeout=FIRST)
+    expect(page.get_by_text("60 added, 0 changed, 0 already there, 1 left out")).to_be_visible(timeout=FIRST)
     wait_until_idle(page)
     page.errors.clear()
     expect(tiles(page, "Pictures 1 to 48 of 60")).to_have_count(48)

@@ -128,7 +128,7 @@ def test_uploads_are_added_in_the_background_and_told():
     button(page, "Add 2 files").click().run()
     assert not page.exception
     page = finish(page)
-    assert "4 added, 1 can't be read" in page.success[0].value.replace("\\", "")
+    assert "4 added, 0 changed, 0 already there, 1 left out" in page.success[0].value.replace("\\", "")
     tiles = gallery_of(page, 0)["tiles"]
     assert [(tile["title"], tile["lines"]) for tile in tiles] == [
         ("1", ["cats"]),
@@ -259,7 +259,7 @@ def test_managing_updates_checks_exports_and_makes_another_index(pets, photos):
     page = navigation(collection="pets", part="manage")
     button(page, "Update").click().run()
     page = finish(page)
-    assert "1 added, 5 there already" in page.success[0].value
+    assert "1 added, 0 changed, 5 already there" in page.success[0].value
     button(page, "Check it").click().run()
     assert any("whole and agree" in one.value for one in page.success)
     page.selectbox(key="images-kind-pets").select("hnsw").run()

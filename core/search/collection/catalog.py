@@ -21,6 +21,7 @@ from sqlalchemy.dialects import postgresql
 from core import files
 from core.errors import CatalogUnreachableError, CollectionError, ConditionError
 from core.search.collection import sqlite_file
+from core.text import nfc
 
 INDEXED, FAILED, REMOVED = "indexed", "failed", "removed"
 # SQLite allows 32,766 parameters in a statement; fewer are as fast.
@@ -46,6 +47,21 @@ images = sa.Table(
     # The source it came with, and the run that last found it there; see ``ingest.update``.
     sa.Column("source", sa.Integer, index=True),
     sa.Column("seen", sa.Integer),
+    # What its folder says; a list's label counts before it.
+    sa.Column("folder_label", sa.Text),
+)
+# The rows of remembered lists, as they were when a list was last read; see ``list_rows``.
+list_rows = sa.Table(
+    "list_rows",
+    _tables,
+    sa.Column("source", sa.Integer, primary_key=True, autoincrement=False),
+    sa.Column("number", sa.BigInteger, primary_key=True, autoincrement=False),
+    sa.Column("path", sa.Text),
+    sa.Column("label", sa.Text),
+    sa.Column("metadata", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
+    # Why the row can't be used.
+    sa.Column("problem", sa.Text),
+    sa.Index("ix_list_rows_path", "path", "source", "number"),
 )
 # Rows of the vector file that no image has any more.
 holes = sa.Table(
@@ -89,10 +105,50 @@ def _make_uploads_relative(connection: sa.Connection) -> None:
         connection.execute(sa.update(images).where(columns.id == kept.id).values(path=path))
 
 
+def _compose_text(connection: sa.Connection) -> None:
+    """Older versions kept labels and metadata in whatever Unicode form they came in."""
+    columns = images.c
+    for label in connection.scalars(
+        sa.select(columns.label).where(columns.label.is_not(None)).distinct()
+    ).all():
+        if nfc(label) != label:
+            connection.execute(sa.update(images).where(columns.label == label).values(label=nfc(label)))
+    last = 0
+    query = sa.select(columns.id, columns.metadata).order_by(columns.id).limit(_CHUNK)
+    while rows := connection.execute(query.where(columns.id > last)).all():
+        last = rows[-1].id
+        for row in rows:
+            composed = {
+                nfc(name): nfc(value) if isinstance(value, str) else value
+                for name, value in row.metadata.items()
+            }
+            if composed != row.metadata:
+                connection.execute(sa.update(images).where(columns.id == row.id).values(metadata=composed))
+
+
+def _add_list_rows(connection: sa.Connection) -> None:
+    """Older versions kept of a list what its last row said of an image; with negative numbers until the list is read again."""
+    list_rows.create(connection)
+    connection.execute(sa.DDL("ALTER TABLE %(fullname)s ADD COLUMN folder_label TEXT").against(images))
+    columns, sources = images.c, get_fact(connection, "sources") or []
+    lists = [source["id"] for source in sources if source["kind"] == "list"]
+    others = [source["id"] for source in sources if source["kind"] != "list"]
+    connection.execute(sa.update(images).where(columns.source.in_(others)).values(folder_label=columns.label))
+    kept = sa.select(columns.source, -columns.id, columns.path, columns.label, columns.metadata)
+    kept = kept.where(columns.source.in_(lists), columns.state == INDEXED)
+    names = ["source", "number", "path", "label", "metadata"]
+    connection.execute(sa.insert(list_rows).from_select(names, kept))
+
+
 # Each brings a catalog from the version before to its own. A new one is made of the tables above at the newest version, so the
 # first is run by no one. Never change one that was released: add another. Name columns one by one: the tables above may have
 # some that a catalog of the version before lacks.
-MIGRATIONS: list[Callable[[sa.Connection], None]] = [_tables.create_all, _make_uploads_relative]
+MIGRATIONS: list[Callable[[sa.Connection], None]] = [
+    _tables.create_all,
+    _make_uploads_relative,
+    _compose_text,
+    _add_list_rows,
+]
 
 
 @dataclass(frozen=True)
@@ -110,6 +166,7 @@ class Image:
     reason: str | None = None
     source: int | None = None
     seen: int | None = None
+    folder_label: str | None = None
 
 
 class Catalog:
@@ -298,7 +355,11 @@ def mark_seen(connection: sa.Connection, paths: Sequence[str], run: int) -> None
 
 def unseen(connection: sa.Connection, sources: Sequence[int], run: int) -> list[str]:
     """Some of the paths that came with these sources and that a run has not found."""
-    missing = sa.and_(images.c.source.in_(sources), images.c.seen < run)
+    # A list that could not be read again may still name them.
+    elsewhere = sa.and_(list_rows.c.path == images.c.path, list_rows.c.source.not_in(sources))
+    missing = sa.and_(
+        images.c.source.in_(sources), images.c.seen < run, sa.not_(sa.exists(sa.select(1).where(elsewhere)))
+    )
     return list(connection.scalars(sa.select(images.c.path).where(missing).limit(_CHUNK)))
 
 

@@ -457,7 +457,12 @@ class Collection:
     # Writing
 
     def add(
-        self, paths: Sequence[str], progress: Progress | None = None, *, path_column: str | None = None
+        self,
+        paths: Sequence[str],
+        progress: Progress | None = None,
+        *,
+        path_column: str | None = None,
+        labels_from: str | None = None,
     ) -> ingest.Report:
         """Take in folders, patterns, files, lists or URLs (see :mod:`sources`), and remember them for :meth:`update`.
 
@@ -466,6 +471,7 @@ class Collection:
         Parameters
         ----------
         path_column : the column of the lists that holds paths, remembered with them; see :func:`lists.read`.
+        labels_from : a list, remembered or among the paths, whose labels win where lists disagree, this time.
 
         Raises
         ------
@@ -473,7 +479,7 @@ class Collection:
         """
         found = [source for path in paths for source in sources.parse(path, path_column)]
         with self.writing() as writer:
-            return ingest.add(writer, found, lambda: self.embedder, progress or Silent())
+            return ingest.add(writer, found, lambda: self.embedder, progress or Silent(), labels_from)
 
     def add_files(self, entries: Sequence[sources.Entry], progress: Progress | None = None) -> ingest.Report:
         """Take in single files that belong to no source; raises as :meth:`add`."""
@@ -524,10 +530,10 @@ class Collection:
             writer.put(new)
             writer.index()
 
-    def update(self, progress: Progress | None = None) -> ingest.Report:
-        """Go through the remembered sources again; only what changed is read. Raises as :meth:`add`."""
+    def update(self, progress: Progress | None = None, *, labels_from: str | None = None) -> ingest.Report:
+        """Go through the remembered sources again; only what changed is read. Parameters and errors as of :meth:`add`."""
         with self.writing() as writer:
-            return ingest.update(writer, lambda: self.embedder, progress or Silent())
+            return ingest.update(writer, lambda: self.embedder, progress or Silent(), labels_from)
 
     def remove(self, paths: Sequence[str] = (), where: Sequence[str] = ()) -> int:
         """Forget images by path, folder or pattern, or all that fulfil conditions; files stay where they are, but for uploads.

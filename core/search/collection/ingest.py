@@ -1,10 +1,13 @@
 """Sources to stored images: read, decode and hash in threads, embed in batches, store every few seconds."""
 
+import errno
 import hashlib
 import itertools
+import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
@@ -18,9 +21,10 @@ from core.errors import UserError
 from core.folders import LeftOut, Problem
 from core.image_limits import check_bytes
 from core.progress import Progress
-from core.search.collection import catalog
+from core.search.collection import catalog, list_rows, lists
 from core.search.collection.embedder import Embedder
-from core.search.collection.sources import Entry, Source, SourceError, is_url
+from core.search.collection.list_rows import Conflict
+from core.search.collection.sources import Entry, Source, SourceError, absolute, is_url, named
 from core.search.collection.vectors import fits
 from core.search.collection.writer import New, Writer
 
@@ -29,6 +33,11 @@ _COMMIT_SECONDS, _COMMIT_IMAGES = 2.0, 256
 _LOOKUP = 256
 # Copies of a file mostly lie side by side, so the pixels of so many contents are kept for the next one.
 _KEPT_CONTENTS = 16
+# What a report names.
+_MOST_CONFLICTS, _MOST_REASONS = 20, 5
+_HIDDEN = "hidden or system file or folder"
+# Of the operating system.
+_SHORTER = {os.strerror(errno.ENOENT): "file not found"}
 _NOT_FINITE = "The model makes numbers of it that are not finite as {}."
 
 
@@ -37,7 +46,8 @@ class Report:
     """What an add or update did, in images.
 
     added : new, with a vector of their own or that of the same content; duplicates : of these, those whose content was there;
-    changed : known paths with new content or new metadata; unchanged; failed; removed; left_out : hidden and system files and folders;
+    changed : known paths with new content, label or metadata; unchanged; failed; removed; reasons : how many were left out for each reason, the
+    failed among them; conflicting : those that lists give different labels now, which keep the label they had or none; conflicts : some of them;
     problems : sources that could not be read.
     """
 
@@ -47,12 +57,54 @@ class Report:
     unchanged: int = 0
     failed: int = 0
     removed: int = 0
-    left_out: int = 0
+    reasons: dict[str, int] = field(default_factory=dict)
+    conflicting: int = 0
+    conflicts: list[Conflict] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
+
+    def leave_out(self, reason: str, count: int) -> None:
+        """Count images or rows that are left out."""
+        if count:
+            self.reasons[reason] = self.reasons.get(reason, 0) + count
+
+    @property
+    def left_out(self) -> int:
+        """All that was met and is not stored."""
+        return sum(self.reasons.values())
+
+    @property
+    def read(self) -> int:
+        """All that was met."""
+        return self.added + self.changed + self.unchanged + self.left_out
 
     def to_json(self) -> dict:
         """As plain data."""
-        return asdict(self)
+        return {"read": self.read, "left_out": self.left_out, **asdict(self)}
+
+    def conflict_summary(self) -> str:
+        """A sentence about the conflicts, which are listed behind it."""
+        shown = "" if self.conflicting == len(self.conflicts) else f", {len(self.conflicts):,} of them here"
+        return (
+            f"Lists give different labels to {self.conflicting:,} image{'s' if self.conflicting > 1 else ''}{shown}. They keep the label "
+            "they had, or none; correct the lists, or let one win with --labels-from:"
+        )
+
+    def summary(self) -> str:
+        """One line of it all."""
+        parts = [
+            f"{self.added:,} added",
+            f"{self.changed:,} changed",
+            f"{self.unchanged:,} already there",
+            *([f"{self.removed:,} removed"] if self.removed else []),
+        ]
+        left_out = f"{self.left_out:,} left out"
+        if self.reasons:
+            reasons = sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
+            told = [f"{reason}: {count:,}" for reason, count in reasons[:_MOST_REASONS]]
+            if others := sum(count for _, count in reasons[_MOST_REASONS:]):
+                told.append(f"other reasons: {others:,}")
+            left_out += f" ({'; '.join(told)})"
+        return f"{self.read:,} read: {', '.join([*parts, left_out])}."
 
 
 @dataclass(frozen=True)
@@ -62,6 +114,8 @@ class _Candidate:
     entry: Entry
     hash: str | None
     known: bool
+    folder_label: str | None
+    source: int | None
 
 
 @dataclass(frozen=True)
@@ -75,30 +129,55 @@ class _Read:
 
 
 def add(
-    writer: Writer, sources: Sequence[Source], embedder: Callable[[], Embedder], progress: Progress
+    writer: Writer,
+    sources: Sequence[Source],
+    embedder: Callable[[], Embedder],
+    progress: Progress,
+    labels_from: str | None = None,
 ) -> Report:
     """Store the images of sources, and remember the sources; what is stored and unchanged is left alone.
 
     Parameters
     ----------
     embedder : called when the first image has to be embedded.
+    labels_from : the path of a list whose labels win over those of other lists, this time.
+
+    Raises
+    ------
+    SourceError : a source can't be read, or ``labels_from`` is none of the lists; nothing is stored or remembered.
     """
     known = writer.recall("sources") or []
-    run = (writer.recall("run") or 0) + 1
-    writer.remember("run", run)
-    report = Report()
-    for source in sources:
-        old = _remembered(known, source)
-        if old is not None and source.path_column is None:
-            source = Source.from_json(old)
-        # A list that can't be read is refused before it is remembered.
-        next(iter(source.entries()), None)
+    last = max([writer.last_source(), *(record["id"] for record in known)])
+    added, read = [], {}
+    for source in dict.fromkeys(sources):
+        old = next((one for one in known if (one["kind"], one["path"]) == (source.kind, source.path)), None)
         if old is None:
-            old = {"id": 1 + max((entry["id"] for entry in known), default=0)}
+            last += 1
+            old = {"id": last}
             known.append(old)
+        elif source.path_column is None:
+            source = Source.from_json(old)
+        if source.kind == "list":
+            digest, rows = _open_list(writer, source, old)
+            old["digest"] = digest
+            if rows is not None:
+                read[old["id"]] = rows
+        else:
+            next(iter(source.entries()), None)
         old.update(source.to_json())
-        writer.remember("sources", known)
-        _Run(writer, embedder, progress, report, old["id"], run, again=True).take(source.path, source.entries)
+        added.append(old)
+    among = _Sources.of(known, labels_from)
+    writer.remember_sources(known, read)
+    for record in known:
+        if record["kind"] == "list" and record not in added:
+            # What other lists say counts as it is now; those that can't be read now said something before.
+            with suppress(SourceError):
+                _refresh_list(writer, known, record)
+    report, run = Report(), _next_run(writer)
+    # Lists last: what folders say of the same images is known by then.
+    for record in sorted(added, key=_is_list):
+        _Run(writer, embedder, progress, report, among, record["id"], run, again=True).take_source(record)
+    _report_conflicts(writer, report, among, added)
     _index(writer, progress)
     return report
 
@@ -111,48 +190,135 @@ def add_files(
 ) -> Report:
     """Store single files that belong to no source, such as uploads; what update finds missing never takes them away."""
     report = Report()
-    _Run(writer, embedder, progress, report, None, 0, again=True).take(
+    _Run(writer, embedder, progress, report, _Sources(), None, 0, again=True).take(
         "computing vectors", lambda: iter(entries)
     )
     _index(writer, progress)
     return report
 
 
-def update(writer: Writer, embedder: Callable[[], Embedder], progress: Progress) -> Report:
+def update(
+    writer: Writer, embedder: Callable[[], Embedder], progress: Progress, labels_from: str | None = None
+) -> Report:
     """Go through the remembered sources again: take in what is new or has other content, forget what is gone.
 
     A source that is not there at all is told and nothing of it is removed: it may be a disk that is not connected.
     URLs that are stored are not downloaded again.
+
+    Parameters
+    ----------
+    labels_from : as for :func:`add`.
     """
-    run = (writer.recall("run") or 0) + 1
-    writer.remember("run", run)
-    report, done = Report(), []
-    for entry in writer.recall("sources") or []:
-        source = Source.from_json(entry)
-        try:
-            if source.kind in ("file", "list") and not Path(source.path).is_file():
-                raise SourceError(f"The file {source.path!r} is not there.")
-            _Run(writer, embedder, progress, report, entry["id"], run, again=False).take(
-                source.path, source.entries
+    known = writer.recall("sources") or []
+    among, run = _Sources.of(known, labels_from), _next_run(writer)
+    report, there, done = Report(), [], []
+    # Every list is read before the first label is decided.
+    for record in known:
+        with _noting(report, progress):
+            if record["kind"] in ("file", "list") and not Path(record["path"]).is_file():
+                raise SourceError(f"The file {record['path']!r} is not there.")
+            if _is_list(record):
+                _refresh_list(writer, known, record)
+            there.append(record)
+    for record in sorted(there, key=_is_list):
+        with _noting(report, progress):
+            _Run(writer, embedder, progress, report, among, record["id"], run, again=False).take_source(
+                record
             )
-            done.append(entry["id"])
-        except SourceError as error:
-            report.problems.append(f"{error} Nothing of it was removed.")
-            progress.say(report.problems[-1])
+            done.append(record["id"])
     while missing := writer.unseen(done, run):
         writer.remove(missing)
         report.removed += len(missing)
+    _report_conflicts(writer, report, among, there)
     _index(writer, progress)
     return report
 
 
 def forget(writer: Writer, path: str) -> bool:
-    """Forget a source; whether there was one."""
+    """Forget a source, with what a list says of its images; whether there was one."""
     known = writer.recall("sources") or []
-    left = [entry for entry in known if entry["path"] != path]
-    if len(left) < len(known):
-        writer.remember("sources", left)
-    return len(left) < len(known)
+    gone = [record for record in known if record["path"] == path]
+    for record in gone:
+        known.remove(record)
+        writer.forget_source(known, record["id"])
+    return bool(gone)
+
+
+@dataclass(frozen=True)
+class _Sources:
+    """The remembered sources by their numbers: paths of lists, the list whose labels win, and all that are no lists."""
+
+    lists: dict[int, str] = field(default_factory=dict)
+    favored: int | None = None
+    folders: frozenset[int] = frozenset()
+
+    @classmethod
+    def of(cls, known: Sequence[dict], labels_from: str | None) -> "_Sources":
+        paths = {record["id"]: record["path"] for record in known if _is_list(record)}
+        folders = frozenset(record["id"] for record in known if not _is_list(record))
+        if labels_from is None:
+            return cls(paths, None, folders)
+        wanted = absolute(labels_from)
+        if wanted not in paths.values():
+            raise SourceError(
+                f"Labels can't be taken from {labels_from!r}: it is none of the collection's lists "
+                f"({', '.join(map(repr, paths.values())) or 'there are none'}). Add it first."
+            )
+        return cls(paths, next(number for number, path in paths.items() if path == wanted), folders)
+
+
+def _is_list(record: dict) -> bool:
+    return record["kind"] == "list"
+
+
+@contextmanager
+def _noting(report: Report, progress: Progress) -> Iterator[None]:
+    """Report a source that can't be read and go on."""
+    try:
+        yield
+    except SourceError as error:
+        report.problems.append(f"{error} Nothing of it was removed.")
+        progress.say(report.problems[-1])
+
+
+def _next_run(writer: Writer) -> int:
+    run = (writer.recall("run") or 0) + 1
+    writer.remember("run", run)
+    return run
+
+
+def _open_list(writer: Writer, source: Source, record: dict) -> tuple[str, Iterator[lists.Row] | None]:
+    """The digest of a list, and its rows unless they are those that are stored.
+
+    Raises
+    ------
+    SourceError : it can't be read, or names no file that is there.
+    """
+    path = Path(source.path)
+    digest = lists.digest(path, source.path_column)
+    if record.get("digest") != digest:
+        rows = lists.read(path, source.path_column)
+        # The columns are found before anything of it is stored.
+        first = next(rows, None)
+        return digest, itertools.chain([] if first is None else [first], rows)
+    for row in writer.rows_of_list(record["id"]):
+        if row.problem is None and (is_url(row.path) or Path(row.path).is_file()):
+            return digest, None
+    raise SourceError(f"No file that the list {path.name!r} names is there.")
+
+
+def _refresh_list(writer: Writer, known: Sequence[dict], record: dict) -> None:
+    """Read a remembered list again if it has changed; raises SourceError as :func:`_open_list`."""
+    digest, rows = _open_list(writer, Source.from_json(record), record)
+    if rows is not None:
+        fresh = {**record, "digest": digest}
+        writer.remember_sources([fresh if one is record else one for one in known], {record["id"]: rows})
+        record.update(fresh)
+
+
+def _report_conflicts(writer: Writer, report: Report, among: _Sources, records: Sequence[dict]) -> None:
+    if any(map(_is_list, records)):
+        report.conflicting, report.conflicts = writer.conflicts(among.lists, among.favored, _MOST_CONFLICTS)
 
 
 class _Run:
@@ -164,11 +330,12 @@ class _Run:
         embedder: Callable[[], Embedder],
         progress: Progress,
         report: Report,
+        among: _Sources,
         source: int | None,
         run: int,
         again: bool,
     ):
-        self.writer, self.progress, self.report = writer, progress, report
+        self.writer, self.progress, self.report, self.among = writer, progress, report, among
         self._make, self._embedder = embedder, None
         # "again": what failed or was removed before is tried again.
         self.source, self.run, self.again = source, run, again
@@ -182,6 +349,23 @@ class _Run:
         if self._embedder is None:
             self._embedder = self._make()
         return self._embedder
+
+    def take_source(self, record: dict) -> None:
+        """Store the images of a remembered source."""
+        source = Source.from_json(record)
+        if not _is_list(record):
+            self.take(source.path, source.entries)
+            return
+        self.take(source.path, lambda: self._listed(source.path))
+        self.report.leave_out(lists.NO_PATH, self.writer.rows_without_path(record["id"]))
+
+    def _listed(self, path: str) -> Iterator[Entry | Problem]:
+        """The images that a list names, each once."""
+        assert self.source is not None
+        for row in self.writer.rows_of_list(self.source):
+            yield (
+                named(row.path) if row.problem is None else Problem(f"{path}, row {row.number}", row.problem)
+            )
 
     def take(self, name: str, entries: Callable[[], Iterable[Entry | LeftOut | Problem]]) -> None:
         """Store what the entries name."""
@@ -204,7 +388,7 @@ class _Run:
     def _without_left_out(self, entries: Iterable[Entry | LeftOut | Problem]) -> Iterator[Entry | Problem]:
         for entry in entries:
             if isinstance(entry, LeftOut):
-                self.report.left_out += 1
+                self.report.leave_out(_HIDDEN, 1)
             else:
                 yield entry
 
@@ -212,16 +396,28 @@ class _Run:
         """The entries that have to be read; the others are done with here."""
         while chunk := list(itertools.islice(entries, _LOOKUP)):
             known = self.writer.at([entry.path for entry in chunk])
+            rows = self.writer.rows_of_images([entry.path for entry in chunk]) if self.among.lists else {}
             same = []
             for entry in chunk:
                 old = known.get(entry.path)
+                if self.source is not None and old is not None and old.seen == self.run:
+                    # Another source of this run has it too; what all of them say of it was stored then.
+                    self.progress.step()
+                    continue
                 if isinstance(entry, Problem):
-                    self._fail(entry, entry.reason)
-                elif old is None or not self._unchanged(entry, old):
-                    yield _Candidate(entry, old.hash if old is not None else None, old is not None)
-                elif old.state == catalog.INDEXED and self._says_otherwise(entry, old):
-                    self.report.changed += 1
-                    self._pending.append(self._new(entry, old.hash, old.size, old.mtime_ns))
+                    self._fail(entry, entry.reason, source=self.source)
+                    continue
+                candidate = self._candidate(entry, old, rows.get(entry.path, []))
+                if old is None or not self._unchanged(entry, old):
+                    yield candidate
+                elif old.state == catalog.INDEXED and self._differs(candidate, old):
+                    same_words = (old.label, old.metadata) == (
+                        candidate.entry.label,
+                        candidate.entry.metadata,
+                    )
+                    self.report.unchanged += same_words
+                    self.report.changed += not same_words
+                    self._pending.append(self._new(candidate, old.hash, old.size, old.mtime_ns))
                     self.progress.step()
                 else:
                     same.append(entry.path)
@@ -242,14 +438,39 @@ class _Run:
             return False
         return (old.size, old.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
 
-    def _says_otherwise(self, entry: Entry, old: sa.Row) -> bool:
-        """Whether the source gives another label or other metadata than are stored, or is another source."""
-        here = self.source if self.source is not None else old.source
-        return (old.label, old.metadata, old.source) != (entry.label, entry.metadata, here)
+    def _candidate(self, entry: Entry, old: sa.Row | None, rows: Sequence[sa.Row]) -> _Candidate:
+        """An image with what all sources together say of it: its folder, and before that the rows of lists."""
+        hash_, known = (old.hash, True) if old is not None else (None, False)
+        # It stays with the source that it came with, but for a list that leaves it to a folder.
+        kept = old is not None and (
+            self.source is None
+            or old.source in self.among.folders
+            or (old.source in self.among.lists and self.source in self.among.lists)
+        )
+        source = old.source if kept else self.source
+        folder_label = entry.label
+        if old is not None and (self.source in self.among.lists or (kept and source != self.source)):
+            folder_label = old.folder_label
+        label, metadata = folder_label, entry.metadata
+        if rows:
+            merged = list_rows.merge(rows, self.among.lists, self.among.favored)
+            metadata = merged.metadata
+            if merged.conflict:
+                label = old.label if old is not None else None
+            elif merged.label is not None:
+                label = merged.label
+        return _Candidate(replace(entry, label=label, metadata=metadata), hash_, known, folder_label, source)
+
+    def _differs(self, candidate: _Candidate, old: sa.Row) -> bool:
+        """Whether something else is said of an image than is stored."""
+        said = (candidate.entry.label, candidate.entry.metadata, candidate.folder_label, candidate.source)
+        return said != (old.label, old.metadata, old.folder_label, old.source)
 
     def _put(self, found: _Read) -> None:
         if found.reason is not None:
-            self._fail(found.candidate.entry, found.reason, found.size, found.mtime_ns)
+            self._fail(
+                found.candidate.entry, found.reason, found.size, found.mtime_ns, found.candidate.source
+            )
         else:
             self._batch.append(found)
             if len(self._batch) == self.embedder.batch_size:
@@ -275,7 +496,8 @@ class _Run:
         for read in batch:
             entry = read.candidate.entry
             if read.hash not in there and read.hash not in self._vectors:
-                self._fail(entry, _NOT_FINITE.format(self.writer.about.dtype), read.size, read.mtime_ns)
+                reason = _NOT_FINITE.format(self.writer.about.dtype)
+                self._fail(entry, reason, read.size, read.mtime_ns, read.candidate.source)
                 continue
             own = read.hash in fresh
             fresh.pop(read.hash, None)
@@ -284,13 +506,19 @@ class _Run:
             else:
                 self.report.added += 1
                 self.report.duplicates += not own
-            self._pending.append(self._new(entry, read.hash, read.size, read.mtime_ns))
+            self._pending.append(self._new(read.candidate, read.hash, read.size, read.mtime_ns))
             self.progress.step()
 
     def _fail(
-        self, failed: Entry | Problem, reason: str, size: int | None = None, mtime_ns: int | None = None
+        self,
+        failed: Entry | Problem,
+        reason: str,
+        size: int | None = None,
+        mtime_ns: int | None = None,
+        source: int | None = None,
     ) -> None:
         self.report.failed += 1
+        self.report.leave_out(_SHORTER.get(reason, reason), 1)
         self._pending.append(
             New(
                 failed.path,
@@ -298,13 +526,14 @@ class _Run:
                 mtime_ns=mtime_ns,
                 metadata=failed.metadata if isinstance(failed, Entry) else {},
                 reason=reason,
-                source=self.source,
+                source=source,
                 seen=self.run,
             )
         )
         self.progress.step()
 
-    def _new(self, entry: Entry, hash_: str | None, size: int | None, mtime_ns: int | None) -> New:
+    def _new(self, candidate: _Candidate, hash_: str | None, size: int | None, mtime_ns: int | None) -> New:
+        entry = candidate.entry
         vector = self._vectors.get(hash_) if hash_ else None
         return New(
             entry.path,
@@ -315,8 +544,9 @@ class _Run:
             entry.metadata,
             vector,
             None,
-            self.source,
+            candidate.source,
             self.run,
+            candidate.folder_label,
         )
 
     def _commit(self) -> None:
@@ -361,13 +591,6 @@ def _pixels(data: bytes, foreign: bool, embedder: Embedder) -> np.ndarray:
     else:
         picture = images.decode(data)
     return images.resize(picture, embedder.size, embedder.resample)
-
-
-def _remembered(known: list[dict], source: Source) -> dict | None:
-    for entry in known:
-        if (entry["kind"], entry["path"]) == (source.kind, source.path):
-            return entry
-    return None
 
 
 def _index(writer: Writer, progress: Progress) -> None:

@@ -8,6 +8,7 @@ every cell is a number becomes one of numbers. A list is read twice, a row at a 
 
 import codecs
 import csv
+import hashlib
 import math
 import os
 import re
@@ -41,6 +42,8 @@ _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
 _BATCH = 5_000
+# Raised when the same file is read to other rows than before, so that remembered lists are read again.
+_RULES = 1
 _NUMBER = re.compile(r"-?\d[\d.e+-]{0,30}")
 # Why a row is left out that is not named by a path.
 NO_PATH = "row without a path"
@@ -84,6 +87,21 @@ def read(path: Path, path_column: str | None = None) -> Iterator[Row]:
                 yield Row(number, problem=cells)
             elif any(cell is not None and cell != "" for cell in cells):
                 yield _row(path.parent, table.columns, number, cells, place, kind, others, exact)
+
+
+def digest(path: Path, path_column: str | None = None) -> str:
+    """A SHA-256 that stays the same as long as the list and the rules of :func:`read` do.
+
+    Raises
+    ------
+    SourceError : the list can't be read.
+    """
+    try:
+        with path.open("rb") as file:
+            content = hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise SourceError(f"The list {path.name!r} can't be read: {error.strerror}.") from None
+    return hashlib.sha256(f"{_RULES}\n{path_column}\n{content}".encode()).hexdigest()
 
 
 class _Table(Protocol):

@@ -70,7 +70,7 @@ class Source:
         return cls(data["kind"], data["path"], data.get("path_column"))
 
     def entries(self) -> Iterator[Entry | LeftOut | Problem]:
-        """The images, in a fixed order, and what was met beside them.
+        """The images, in a fixed order, and what was met beside them; those of a list are the rows that :func:`lists.read` gives.
 
         Raises
         ------
@@ -78,12 +78,11 @@ class Source:
         """
         if self.kind == "folder":
             return _walk(self.path)
-        if self.kind == "list":
-            return _listed(self)
         if self.kind == "pattern":
             return _matches(self)
         if self.kind == "file":
             return iter([_file(self.path)])
+        assert self.kind == "url", self.kind
         return iter([Entry(self.path, foreign=True)])
 
 
@@ -163,6 +162,11 @@ def told_path(path: str, metadata: Mapping[str, Any], sources: Sequence[str]) ->
     return os.path.relpath(path, os.path.dirname(folder.rstrip("/")))
 
 
+def named(path: str) -> Entry | Problem:
+    """The file of an absolute path, or what a URL leads to, as an image to be read."""
+    return Entry(path, foreign=True) if is_url(path) else _file(path)
+
+
 def is_url(text: str) -> bool:
     """Whether a path is the address of something to download."""
     return text.lower().startswith(("http://", "https://"))
@@ -220,16 +224,3 @@ def _file(path: str, label: str | None = None, metadata: dict[str, Any] | None =
     if not allowed(path):
         return Problem(path, "it lies outside the folder that the settings allow")
     return Entry(path, label, metadata or {})
-
-
-def _listed(source: Source) -> Iterator[Entry | Problem]:
-    from core.search.collection import lists
-
-    for row in lists.read(Path(source.path), source.path_column):
-        if row.problem is None and row.path is not None:
-            if is_url(row.path):
-                yield Entry(row.path, row.label, row.metadata, foreign=True)
-            else:
-                yield _file(row.path, row.label, row.metadata)
-        elif row.problem != lists.NO_PATH:
-            yield Problem(f"{source.path}, row {row.number}", row.problem or "")

@@ -5,7 +5,7 @@ and what they are. A new file of vectors or of an index gets a new name and the 
 """
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -15,8 +15,9 @@ import sqlalchemy as sa
 
 from core import files
 from core.metrics import get_metric
-from core.search.collection import ann, catalog
+from core.search.collection import ann, catalog, list_rows
 from core.search.collection.catalog import Catalog, Image
+from core.search.collection.lists import Row
 from core.search.collection.state import About, State
 from core.search.collection.vectors import VectorFile
 
@@ -43,6 +44,7 @@ class New:
     reason: str | None = None
     source: int | None = None
     seen: int | None = None
+    folder_label: str | None = None
 
 
 class Writer:
@@ -117,6 +119,54 @@ class Writer:
                     )
                 state = self._next(connection, rows=stop)
         self.state = state
+
+    def remember_sources(
+        self, sources: Sequence[dict[str, Any]], rows: Mapping[int, Iterable[Row]] | None = None
+    ) -> None:
+        """Replace the remembered sources, and with them the rows of lists by the number of their source, all or none."""
+        with self._catalog.writing() as connection:
+            for number, read in (rows or {}).items():
+                list_rows.replace(connection, number, read)
+            catalog.set_fact(connection, "sources", list(sources))
+
+    def forget_source(self, sources: Sequence[dict[str, Any]], number: int) -> None:
+        """Replace the remembered sources by those without one of them."""
+        with self._catalog.writing() as connection:
+            list_rows.forget(connection, number)
+            catalog.set_fact(connection, "sources", list(sources))
+
+    def last_source(self) -> int:
+        """The highest number of a source that an image came with, remembered or not."""
+        with self._catalog.reading() as connection:
+            return connection.scalar(sa.select(sa.func.max(catalog.images.c.source))) or 0
+
+    def rows_of_list(self, source: int) -> Iterator[sa.Row]:
+        """The rows of a list, see :func:`list_rows.page`; no transaction is open while they are worked on."""
+        last = None
+        while True:
+            with self._catalog.reading() as connection:
+                rows = list_rows.page(connection, source, last)
+            yield from rows
+            if not rows:
+                return
+            last = rows[-1].number
+
+    def rows_without_path(self, source: int) -> int:
+        """How many rows of a list name no image."""
+        with self._catalog.reading() as connection:
+            return list_rows.without_path(connection, source)
+
+    def rows_of_images(self, paths: Sequence[str]) -> dict[str, list[sa.Row]]:
+        """The rows of all lists that name some images, by path."""
+        with self._catalog.reading() as connection:
+            return list_rows.of_paths(connection, paths)
+
+    def conflicts(
+        self, lists: Mapping[int, str], favored: int | None, most: int
+    ) -> tuple[int, list[list_rows.Conflict]]:
+        """How many images are in conflict, and some of the conflicts; see :func:`list_rows.conflicts`."""
+        with self._catalog.reading() as connection:
+            return list_rows.conflicts(connection, lists, favored, most)
 
     def mark_seen(self, paths: Sequence[str], run: int) -> None:
         """Note that a run of :func:`ingest.update` has found images unchanged."""
@@ -290,6 +340,7 @@ def _row(image: New, faiss_id: int | None) -> Image:
         image.reason,
         image.source,
         image.seen,
+        image.folder_label,
     )
 
 
