@@ -51,6 +51,10 @@ class JobsError(UserError):
     """A computation that can't begin, since too many others are going on."""
 
 
+class DiskError(UserError):
+    """A disk that is too full for what is to be written."""
+
+
 class CollectionError(UserError):
     """A collection that can't be made, read or written."""
 

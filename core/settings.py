@@ -109,6 +109,16 @@ MAX_ZIP_FILES: int = _setting("MAX_ZIP_FILES", 20_000)
 MAX_ZIP_BYTES: int = _setting("MAX_ZIP_BYTES", 2_000_000_000)
 MAX_ZIP_RATIO: int = _setting("MAX_ZIP_RATIO", 100)
 
+# What may be uploaded through pages, into one collection and into all of them, in bytes and in pictures. Files of removed pictures count until
+# they are deleted for good; what `collection add` takes from folders does not.
+MAX_UPLOAD_BYTES: int = _setting("MAX_UPLOAD_BYTES", 5_000_000_000)
+MAX_UPLOAD_PICTURES: int = _setting("MAX_UPLOAD_PICTURES", 50_000)
+MAX_ALL_UPLOAD_BYTES: int = _setting("MAX_ALL_UPLOAD_BYTES", 20_000_000_000)
+MAX_ALL_UPLOAD_PICTURES: int = _setting("MAX_ALL_UPLOAD_PICTURES", 200_000)
+
+# Uploads, vectors, exports, layouts and experiments are refused when they would leave less than this on their disk.
+MIN_FREE_BYTES: int = _setting("MIN_FREE_BYTES", 500_000_000)
+
 # The longest text in a cell of a list in CSV; a quotation mark that is never closed makes one of the rest of the file.
 MAX_CELL_CHARACTERS: int = _setting("MAX_CELL_CHARACTERS", 10_000_000)
 

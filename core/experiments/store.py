@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from core import datasets
+from core import datasets, disk
 from core.errors import DatasetError, GridError
 from core.experiments import tables
 
@@ -347,7 +347,12 @@ def write_run(
     Parameters
     ----------
     contents : experiments in the order in which they are to be listed, at least one; all with distances or none.
+
+    Raises
+    ------
+    DiskError : the disk is nearly full.
     """
+    disk.require(dataset_folder)
     known = all(e.neighbors.distances is not None for e in contents.experiments)
     folder = run_folder(dataset_folder, about.model, about.weights)
     folder.mkdir(parents=True, exist_ok=True)

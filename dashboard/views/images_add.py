@@ -58,7 +58,8 @@ def _upload(scene: Scene, directory: bool) -> None:
     st.caption(
         f"A picture may have {settings.MAX_IMAGE_BYTES / 1e6:g} MB, a zip {st.get_option('server.maxUploadSize')} MB with up to "
         f"{settings.MAX_ZIP_FILES:,} files in it, {explain.size(settings.MAX_ZIP_BYTES)} unpacked. They are kept on the server until they are "
-        "removed or the collection is deleted. What is there already is not added twice."
+        "removed or the collection is deleted. What is there already is not added twice. All uploads of a collection together may have "
+        f"{explain.size(settings.MAX_UPLOAD_BYTES)} and {settings.MAX_UPLOAD_PICTURES:,} pictures."
     )
     if not sent:
         return

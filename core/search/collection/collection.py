@@ -18,7 +18,7 @@ import numpy as np
 import sqlalchemy as sa
 from PIL import Image
 
-from core import access, files, lock, settings
+from core import access, disk, files, lock, settings
 from core.errors import CatalogUnreachableError, CollectionError, UnknownNameError, UserError
 from core.metrics import get_metric
 from core.progress import Progress, Silent
@@ -577,6 +577,8 @@ class Collection:
         progress = progress or Silent()
         with self.writing() as writer:
             progress.stage("index", writer.state.rows)
+            # Vectors and index are written beside those that are there.
+            disk.require(self.folder, writer.state.rows * writer.vectors.row_bytes)
             if index or metric:
                 writer.retarget(index, metric)
             if not writer.compact(progress.step):

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from core import disk
 from core.errors import CollectionError
 from core.progress import Progress
 from core.search.collection.collection import Collection
@@ -31,6 +32,7 @@ def write(
     Raises
     ------
     CollectionError : the file can't be written.
+    DiskError : the disk is nearly full.
     """
     import pyarrow as pa
     import pyarrow.parquet as pq
@@ -49,6 +51,7 @@ def write(
             key: str(value) for key, value in vars(about).items() if key not in ("uuid", "catalog", "dtype")
         },
     )
+    disk.require(path.parent, collection.info().vector_bytes)
     building = path.with_name(f".{path.name}.part")
     count = 0
     try:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from core import settings
+from core import disk, settings
 from core.errors import GridError
 from core.experiments import project, tables
 from core.progress import Progress
@@ -70,7 +70,9 @@ def compute(collection: Collection, method: str, dimensions: int, progress: Prog
     Raises
     ------
     CollectionError : the collection has no images, or the storage refuses.
+    DiskError : the disk is nearly full.
     """
+    disk.require(collection.folder)
     progress.stage("reading the vectors", 0)
     # In float64, as they are laid out.
     most = max(1, min(settings.MAX_LAYOUT_IMAGES, settings.MEMORY_BYTES // (8 * collection.about.dimensions)))

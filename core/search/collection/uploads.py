@@ -18,12 +18,13 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from core import files, folders, images, settings
+from core import disk, files, folders, images, settings
 from core.errors import CollectionError, ImageError
 from core.folders import LeftOut, Problem
 from core.progress import Progress
-from core.search.collection import catalog, ingest
+from core.search.collection import catalog, ingest, quota
 from core.search.collection.embedder import Embedder
+from core.search.collection.quota import Quota
 from core.search.collection.sources import NAME, Entry, absolute
 from core.search.collection.writer import Writer
 
@@ -75,7 +76,10 @@ def folder_of(collection: Path) -> Path:
 def add(
     writer: Writer, sent: Sequence[Upload], embedder: Callable[[], Embedder], progress: Progress
 ) -> ingest.Report:
-    """Store the pictures of what was sent; raises UploadError, with nothing stored, when an archive can't be trusted.
+    """Store the pictures of what was sent.
+
+    Raises UploadError, QuotaError or DiskError, with nothing stored, when an archive can't be trusted, it is more than may be uploaded, or the disk is
+    nearly full.
 
     A picture in folders is labelled with the first of those that not all of them share. What is no picture is listed among the
     collection's failures.
@@ -124,11 +128,12 @@ def _received(folder: Path, sent: Sequence[Upload], progress: Progress) -> list[
             single.append(_Picture(name, name, _size(upload.file), partial(_rewound, upload.file)))
     pictures += _labelled(single)
     progress.stage("receiving", len(pictures))
-    with catalog.storing():
+    with catalog.storing(), quota.receiving(folder, progress) as room:
         folder.mkdir(exist_ok=True)
         for picture in pictures:
+            disk.require(folder, picture.size)
             try:
-                path = _store(folder, picture)
+                path = _store(folder, picture, room)
             except ImageError as error:
                 others.append(_problem(picture.place, str(error)))
             else:
@@ -168,12 +173,13 @@ def _problem(place: str, reason: str) -> Problem:
     return Problem(f"./{place}" if files.is_upload(place) else place, reason)
 
 
-def _store(folder: Path, picture: _Picture) -> str:
+def _store(folder: Path, picture: _Picture, room: Quota) -> str:
     """The path in the catalog of a picture's file, which appears when it is whole.
 
     Raises
     ------
     ImageError : it is too large or damaged.
+    QuotaError : it is not there yet, and more than may be uploaded.
     """
     if picture.size > settings.MAX_IMAGE_BYTES:
         raise ImageError(
@@ -191,6 +197,7 @@ def _store(folder: Path, picture: _Picture) -> str:
                 file.write(data)
             path = folder / digest.hexdigest()
             if not path.exists():
+                room.take(picture.size - left)
                 file.flush()
                 os.fsync(file.fileno())
                 part.rename(path)

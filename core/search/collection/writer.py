@@ -13,7 +13,7 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from core import files
+from core import disk, files
 from core.metrics import get_metric
 from core.search.collection import ann, catalog, list_rows
 from core.search.collection.catalog import Catalog, Image
@@ -89,6 +89,7 @@ class Writer:
         Raises
         ------
         CollectionError : the disk or the catalog refuses; nothing of this was stored.
+        DiskError : the disk is nearly full; the same.
         """
         # The last of a path counts.
         images = list({image.path: image for image in images}.values())
@@ -109,6 +110,7 @@ class Writer:
                         rows[image.hash] = row
                 stored.append(_row(image, row if image.reason is None else None))
             stop = start + len(vectors)
+            disk.require(self.folder, len(vectors) * self.vectors.row_bytes)
             checksum = self.vectors.write(start, np.stack(vectors)) if vectors else 0
             with self._catalog.writing() as connection:
                 catalog.put(connection, stored)

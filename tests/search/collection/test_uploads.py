@@ -13,18 +13,22 @@ import sys
 import threading
 import time
 import zipfile
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
 from core import images, settings
-from core.errors import CollectionError
+from core.errors import CollectionError, DiskError
+from core.jobs import Jobs
 from core.progress import Silent
 from core.search import collection as collections
-from core.search.collection import Collection, ingest, uploads
+from core.search.collection import Collection, ingest, quota, uploads
+from core.search.collection.quota import QuotaError
 from core.search.collection.uploads import Upload, UploadError
 from tests.conftest import ROOT
-from tests.search.collection.pixels import create, open_, picture
+from tests.search.collection.pixels import create, draw, open_, picture
 
 
 def png(seed: int) -> bytes:
@@ -414,3 +418,108 @@ def test_a_killed_upload_leaves_a_clean_collection(folder):
     with open_() as pets:
         assert add(pets, data).failed == 0
         assert pets.info().images == 24 == len(files(pets)) and pets.verify() == []
+
+
+# How much
+
+
+@pytest.fixture
+def few(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
+    """Sets limits such as ``few(MAX_UPLOAD_PICTURES=3)``."""
+
+    def limit(**limits: int) -> None:
+        for name, value in limits.items():
+            monkeypatch.setattr(settings, name, value)
+
+    return limit
+
+
+def refused(collection: Collection, error: type[Exception], *data: bytes) -> str:
+    """The sentence with which something is refused that leaves nothing behind."""
+    before, stored = files(collection), [image.path for image in collection.images()]
+    with pytest.raises(error) as caught:
+        add(collection, *data)
+    assert files(collection) == before
+    assert [image.path for image in collection.images()] == stored and not reasons(collection)
+    return str(caught.value)
+
+
+def test_uploads_into_a_collection_have_a_limit_in_pictures(anywhere, few):
+    few(MAX_UPLOAD_PICTURES=4)
+    pets = create()
+    add(pets, archive({f"{i}.png": png(i) for i in range(3)}))
+    told = refused(pets, QuotaError, archive({"3.png": png(3), "4.png": png(4)}))
+    assert "this collection" in told and "4 pictures" in told and "PLAYGROUND_MAX_UPLOAD_PICTURES" in told
+    # What is there already takes no room, and the last place can be had.
+    assert add(pets, archive({"again.png": png(0), "3.png": png(3)})).added == 1
+    assert pets.info().images == 4
+
+
+def test_uploads_into_a_collection_have_a_limit_in_bytes(anywhere, few):
+    few(MAX_UPLOAD_BYTES=len(png(0)) + len(png(1)))
+    pets = create()
+    told = refused(pets, QuotaError, archive({f"{i}.png": png(i) for i in range(3)}))
+    assert "PLAYGROUND_MAX_UPLOAD_BYTES" in told
+    assert add(pets, archive({f"{i}.png": png(i) for i in range(2)})).added == 2
+
+
+def test_uploads_of_all_collections_count_toward_the_limit_of_the_server(anywhere, few):
+    few(MAX_ALL_UPLOAD_PICTURES=3)
+    pets, others = create(), create("others")
+    add(pets, archive({f"{i}.png": png(i) for i in range(2)}))
+    told = refused(others, QuotaError, archive({f"{i}.png": png(i) for i in range(2, 4)}))
+    assert "all collections" in told and "PLAYGROUND_MAX_ALL_UPLOAD_PICTURES" in told
+    few(MAX_ALL_UPLOAD_PICTURES=4, MAX_ALL_UPLOAD_BYTES=sum(len(png(i)) for i in range(3)))
+    assert "PLAYGROUND_MAX_ALL_UPLOAD_BYTES" in refused(
+        others, QuotaError, archive({f"{i}.png": png(i) for i in range(2, 4)})
+    )
+    assert add(others, archive({"2.png": png(2)})).added == 1
+
+
+def test_files_of_uploads_that_are_kept_count_whatever_became_of_their_pictures(folder, few):
+    pets = create()
+    add(pets, archive({"0.png": png(0)}))
+    # As those of removed pictures do.
+    (pets.uploads / "kept").write_bytes(b"x" * 1000)
+    few(MAX_UPLOAD_PICTURES=2)
+    assert "2 pictures" in refused(pets, QuotaError, archive({"1.png": png(1)}))
+
+
+def test_adding_a_folder_has_no_limit(folder, few, tmp_path):
+    few(MAX_UPLOAD_PICTURES=1, MAX_UPLOAD_BYTES=1, MAX_ALL_UPLOAD_PICTURES=1, MAX_ALL_UPLOAD_BYTES=1)
+    for seed in range(3):
+        draw(tmp_path / "mine" / f"{seed}.png", seed)
+    assert create().add([str(tmp_path / "mine")]).added == 3
+
+
+def test_two_collections_that_receive_at_once_stay_below_the_limit_together(folder, few):
+    few(MAX_ALL_UPLOAD_PICTURES=25)
+    several = [create(f"pets-{number}") for number in range(3)]
+
+    def send(number: int) -> bool:
+        try:
+            add(several[number], archive({f"{i}.png": png(20 * number + i) for i in range(20)}))
+        except QuotaError:
+            return False
+        return True
+
+    with ThreadPoolExecutor(3) as pool:
+        assert sorted(pool.map(send, range(3))) == [False, False, True]
+    assert sum(len(files(one)) for one in several) == 20
+
+
+def test_waiting_for_another_upload_can_be_cancelled(folder):
+    pets = create()
+    with quota._receiving:
+        job = Jobs().start("upload", "Upload", lambda job: pets.add_uploads([sent("a.png", png(1))], job))
+        assert not job.wait(0.5)
+        job.cancel()
+        assert job.wait(10) and job.state == "cancelled"
+    assert files(pets) == set()
+
+
+def test_a_nearly_full_disk_takes_no_uploads(anywhere, few):
+    pets = create()
+    few(MIN_FREE_BYTES=10**15)
+    told = refused(pets, DiskError, archive({"0.png": png(0)}))
+    assert "nearly full" in told and "PLAYGROUND_MIN_FREE_BYTES" in told

@@ -1,0 +1,25 @@
+"""A disk is refused before it is full: what lies on it can still be changed, read and cleared away."""
+
+import shutil
+from pathlib import Path
+
+from core import settings
+from core.errors import DiskError
+
+
+def require(folder: Path, needed: int = 0) -> None:
+    """See to it that so many bytes more leave ``settings.MIN_FREE_BYTES`` on the disk of a folder, which need not exist yet.
+
+    Raises
+    ------
+    DiskError : they don't.
+    """
+    there = next((place for place in (folder, *folder.absolute().parents) if place.exists()), None)
+    if there is None:
+        return
+    free = shutil.disk_usage(there).free
+    if free - needed < settings.MIN_FREE_BYTES:
+        raise DiskError(
+            f"The server's disk is nearly full: {free / 1e6:,.0f} MB are free, {needed / 1e6:,.1f} MB are to be written, and "
+            f"{settings.MIN_FREE_BYTES / 1e6:,.0f} MB are kept free. Free some space, or lower PLAYGROUND_MIN_FREE_BYTES."
+        )
