@@ -63,5 +63,9 @@ class CatalogUnreachableError(CollectionError):
     """The database of a collection's catalog does not answer."""
 
 
+class ForeignCatalogError(CollectionError):
+    """A catalog that belongs to another folder than the one that names it."""
+
+
 class ConditionError(CollectionError):
     """A filter of a collection's images that can't be used."""

@@ -19,11 +19,18 @@ import sqlalchemy as sa
 from PIL import Image
 
 from core import access, disk, files, lock, settings
-from core.errors import CatalogUnreachableError, CollectionError, UnknownNameError, UserError
+from core.errors import (
+    CatalogUnreachableError,
+    CollectionError,
+    ForeignCatalogError,
+    UnknownNameError,
+    UserError,
+)
 from core.metrics import get_metric
 from core.progress import Progress, Silent
-from core.search.collection import ann, catalog, embedder, ingest, sources, uploads, verify
+from core.search.collection import ann, catalog, embedder, identity, ingest, sources, uploads, verify
 from core.search.collection.catalog import Catalog
+from core.search.collection.identity import Place
 from core.search.collection.state import DESCRIPTION, About, State, read_about, write_about
 from core.search.collection.uploads import Upload
 from core.search.collection.vectors import DTYPES, VectorFile, fits
@@ -95,6 +102,7 @@ class Collection:
         self._embedder: embedder.Embedder | None = None
         self._guard, self._loading = threading.Lock(), threading.Lock()
         self._view: View | None = None
+        self._place = Place.of(folder)
 
     @classmethod
     def create(
@@ -187,6 +195,8 @@ class Collection:
                     made = _open_catalog(building, about, make=True)
                     with made.writing() as connection:
                         catalog.set_fact(connection, "state", state.to_json())
+                        if about.catalog == "postgresql":
+                            identity.record(connection, Place.of(building, folder / about.name))
                     made.close()
                     building.rename(folder / about.name)
             except BaseException:
@@ -205,13 +215,20 @@ class Collection:
         ------
         UnknownNameError : there is none of that name.
         CollectionError : it can't be read, or a newer version of the project made it.
+        ForeignCatalogError : its folder is a copy, and its catalog in PostgreSQL is that of the original.
         """
         folder = folder or settings.COLLECTIONS_DIR
         valid = names(folder)
         if name not in valid:
             raise UnknownNameError("collection", name, valid)
-        about = read_about(folder / name)
+        about = identity.read(folder / name)
         opened = _open_catalog(folder / name, about)
+        if about.catalog == "postgresql":
+            try:
+                about = identity.claim(folder / name, about, opened)
+            except BaseException:
+                opened.close()
+                raise
         return cls(folder / name, about, opened, load)
 
     def __enter__(self) -> Self:
@@ -600,7 +617,10 @@ class Collection:
     @contextmanager
     def _maintaining(self) -> Iterator[Writer]:
         """As :meth:`writing`, for what changes nothing that a user keeps: read-only servers do it too."""
+        # Before the lock, which makes a folder where there is none, and again when nobody else can be at work.
+        identity.check(self.folder, self._place, self.about, self._catalog)
         with lock.writing(self.folder):
+            identity.check(self.folder, self._place, self.about, self._catalog)
             try:
                 yield Writer(self.folder, self.about, self._catalog)
             finally:
@@ -708,6 +728,7 @@ def delete(name: str, folder: Path | None = None) -> None:
     ------
     AccessError : this process is a read-only server.
     UnknownNameError : there is none of that name.
+    ForeignCatalogError : its catalog is that of another folder, of which this one is a copy.
     UserError : somebody writes to it, or the storage refuses.
     """
     access.require_full("delete a collection")
@@ -718,7 +739,14 @@ def delete(name: str, folder: Path | None = None) -> None:
         try:
             about = read_about(folder / name)
             if about.catalog == "postgresql":
-                _open_catalog(folder / name, about).drop()
+                opened = _open_catalog(folder / name, about)
+                try:
+                    identity.claim(folder / name, about, opened)
+                    opened.drop()
+                finally:
+                    opened.close()
+        except ForeignCatalogError:
+            raise
         except CollectionError:
             # What can't be read can still be removed; a schema that can't be reached stays in its database.
             _log.warning("The catalog of %r could not be reached; its schema, if any, stays.", name)

@@ -2,6 +2,7 @@
 
 import json
 import os
+import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -39,15 +40,20 @@ class About:
 
 
 def write_about(folder: Path, about: About) -> None:
-    """Put the description into a folder."""
-    with (folder / DESCRIPTION).open("w", encoding="utf-8") as file:
-        json.dump({"format": FORMAT, **asdict(about)}, file, indent=1)
-        file.flush()
-        os.fsync(file.fileno())
+    """Put the description into a folder, in place of the one that is there."""
+    part = folder / f".{DESCRIPTION}.{secrets.token_hex(4)}.part"
+    try:
+        with part.open("w", encoding="utf-8") as file:
+            json.dump({"format": FORMAT, **asdict(about)}, file, indent=1)
+            file.flush()
+            os.fsync(file.fileno())
+        part.replace(folder / DESCRIPTION)
+    finally:
+        part.unlink(missing_ok=True)
 
 
 def read_about(folder: Path) -> About:
-    """The description in a folder.
+    """The description in a folder, which may have another name when it was copied or renamed.
 
     Raises
     ------
@@ -62,8 +68,8 @@ def read_about(folder: Path) -> About:
                 "update the project."
             )
         about = About(**data)
-        if about.name != folder.name or not about.uuid.isalnum():
-            raise ValueError("its name is another one")
+        if not (isinstance(about.name, str) and about.uuid.isalnum()):
+            raise ValueError("it has no name or identifier")
         return about
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise CollectionError(
