@@ -6,11 +6,13 @@ import subprocess
 import time
 from collections.abc import Iterator
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 import urllib3
 from playwright.sync_api import Browser, Page, Response, expect
 
+from tests import servers
 from tests.browser.conftest import HEIGHT, wait_until_idle
 from tests.conftest import ROOT, free_port, serving
 from tests.search.collection import pixels
@@ -140,9 +142,17 @@ def test_clients_that_went_away_left_nothing_in_the_log(proxied: str, visitor: P
     assert "Traceback" not in log.read_text()
 
 
-def test_below_a_base_path_pictures_are_found(visitor: Page, collections: Path, tmp_path: Path):
-    with serving(tmp_path / "log", base="/play", PLAYGROUND_COLLECTIONS_DIR=str(collections)) as url:
+def test_below_a_base_path_pictures_are_found_and_bodies_limited(
+    visitor: Page, collections: Path, tmp_path: Path
+):
+    settings = {"PLAYGROUND_COLLECTIONS_DIR": str(collections), "PLAYGROUND_BODY_MEMORY_BYTES": "100000000"}
+    with serving(tmp_path / "log", base="/play", **settings) as url:
         see_gallery(visitor, f"{url}/images?collection=pets")
+        # Streamlit's own address for files is behind the same limits, with that of files.
+        upload = "/play/_stcore/upload_file/session/file"
+        for size, headers, expected in ((9, ["Content-Encoding: gzip"], 415), (150_000_000, [], 413)):
+            channel = servers.connect(urlsplit(url).port or 0, servers.post(size, *headers, path=upload))
+            assert servers.answer(channel)[0] == expected
 
 
 def _wait(url: str, log: Path) -> None:
