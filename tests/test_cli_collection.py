@@ -12,6 +12,7 @@ import pytest
 from core import settings
 from core.cli import main
 from core.search.collection import Collection
+from core.search.collection.uploads import Upload
 from tests.conftest import ROOT
 from tests.search.collection import pixels
 
@@ -73,6 +74,44 @@ def test_from_creating_to_deleting(tmp_path, capsys):
     assert not any(settings.COLLECTIONS_DIR.iterdir())
 
 
+def test_removing_undoing_and_purging(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("core.cli.collection._load", pixels.load)
+    photos = tmp_path / "photos"
+    for seed in range(4):
+        pixels.draw(photos / "cat" / f"{seed}.png", seed)
+    with pixels.create() as pets:
+        pets.add_uploads([Upload("dog/9.png", pixels.png(9))])
+        uploads = pets.uploads
+    assert run("add", "pets", str(photos)) == 0
+    assert run("remove", "pets", str(photos / "cat" / "[012].png")) == 0
+    assert run("remove", "pets", "--where", "name=dog/9.png") == 0
+    capsys.readouterr()
+
+    def added(*flags: str) -> dict:
+        assert run("add", "pets", str(photos), "--json", *flags) == 0
+        return json.loads(capsys.readouterr().out)
+
+    assert run("add", "pets", str(photos)) == 0
+    out = capsys.readouterr().out
+    assert "removed before: 3" in out and "--restore-removed" in out
+    assert (added()["kept_out"], added()["unchanged"]) == (3, 1)
+    assert run("remove", "pets", str(photos / "cat" / "0.png"), "--undo") == 0
+    assert "1 restored" in capsys.readouterr().out
+    assert run("purge", "pets", str(photos / "cat" / "1.png"), "--yes") == 0
+    capsys.readouterr()
+    assert run("info", "pets", "--removed", "--json") == 0
+    rows = {row["name"] or Path(row["path"]).name: row for row in json.loads(capsys.readouterr().out)}
+    assert rows.keys() == {"1.png", "2.png", "dog/9.png"}
+    assert "--restore-removed" in rows["1.png"]["undo"] and rows["2.png"]["undo"] == "at once"
+    assert added("--restore-removed")["restored"] == 2
+    assert len(list(uploads.iterdir())) == 1
+    assert run("purge", "pets", "--where", "name=dog/9.png", "--yes") == 0
+    assert list(uploads.iterdir()) == []
+    assert run("info", "pets", "--removed") == 0
+    assert "No image was removed" in capsys.readouterr().out
+    assert run("verify", "pets") == 0
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [
@@ -86,6 +125,9 @@ def test_from_creating_to_deleting(tmp_path, capsys):
         (["add", "pets", "nowhere"], "There is no"),
         (["search", "pets", "nowhere.jpg"], "not a file that exists"),
         (["remove", "pets"], "Name what to remove"),
+        (["remove", "pets", "nothing", "--undo"], "No removed image"),
+        (["purge", "pets", "nothing", "--yes"], "No removed image"),
+        (["purge", "pets"], "--yes"),
         (["remove", "pets", "nothing"], "No image"),
         (["remove", "pets", "--where", "nonsense"], "can't be understood"),
         (["duplicates", "pets", "--threshold", "-1"], "0 or more"),

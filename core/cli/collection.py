@@ -48,15 +48,28 @@ def add(commands: Any) -> None:
         help="the column of a list that holds paths; default: the first of the usual names, such as path or file_name",
     )
     _labels_from(adding)
+    adding.add_argument(
+        "--restore-removed", action="store_true", help="take in images that were removed, too"
+    )
     adding.add_argument("--json", action="store_true")
 
     update = _command(group, "update", _update, "take in what changed where the images came from")
     _labels_from(update)
     update.add_argument("--json", action="store_true")
 
-    remove = _command(group, "remove", _remove, "forget images; their files stay")
+    remove = _command(group, "remove", _remove, "remove images, which can be undone; their files stay")
     remove.add_argument("paths", nargs="*", metavar="PATH", help="a picture, a folder or a pattern")
     _where(remove)
+    remove.add_argument(
+        "--undo", action="store_true", help="bring removed images back; all of them where none is named"
+    )
+
+    purge = _command(
+        group, "purge", _purge, "forget removed images for good, and delete the files of uploads among them"
+    )
+    purge.add_argument("paths", nargs="*", metavar="PATH", help="a picture, a folder or a pattern")
+    _where(purge)
+    purge.add_argument("--yes", action="store_true", help="do not ask")
 
     search = _command(group, "search", _search, "the images nearest to pictures")
     search.add_argument("images", nargs="+", metavar="IMAGE", type=Path)
@@ -66,6 +79,7 @@ def add(commands: Any) -> None:
 
     info = _command(group, "info", _info, "what is in a collection")
     info.add_argument("--failures", action="store_true", help="the files that can't be read, with the reason")
+    info.add_argument("--removed", action="store_true", help="the removed images, and how they come back")
     info.add_argument("--json", action="store_true")
 
     listing = output.command(group, "list", _list, "list the collections")
@@ -164,7 +178,11 @@ def _create(options: argparse.Namespace) -> None:
 def _add(options: argparse.Namespace) -> None:
     with _open(options) as opened, output.Bar() as bar:
         report = opened.add(
-            options.paths, bar, path_column=options.path_column, labels_from=options.labels_from
+            options.paths,
+            bar,
+            path_column=options.path_column,
+            labels_from=options.labels_from,
+            restore_removed=options.restore_removed,
         )
     _report(report, options)
 
@@ -185,6 +203,8 @@ def _report(report: Any, options: argparse.Namespace) -> None:
         print(report.conflict_summary(), file=sys.stderr)
         for conflict in report.conflicts:
             print(f"  {conflict.sentence()}", file=sys.stderr)
+    if report.kept_out:
+        print(f"`collection add {options.name} PATH --restore-removed` takes in what was removed, too.")
     if report.duplicates:
         print(f"{report.duplicates:,} of the added have the content of another one and share its vector.")
     if report.failed:
@@ -193,10 +213,33 @@ def _report(report: Any, options: argparse.Namespace) -> None:
 
 
 def _remove(options: argparse.Namespace) -> None:
+    if options.undo:
+        _undo(options)
+        return
     if not options.paths and not options.where:
         raise UserError("Name what to remove: paths, or conditions with --where.")
     with _open(options) as opened:
         print(f"{opened.remove(options.paths, options.where):,} removed")
+
+
+def _undo(options: argparse.Namespace) -> None:
+    with _open(options) as opened, output.Bar() as bar:
+        report = opened.restore(options.paths, options.where, bar)
+    print(f"{report.restored:,} restored" + (f", {report.failed:,} failed" if report.failed else ""))
+    if report.failed:
+        print(f"`python -m core collection info {options.name} --removed` says why some failed.")
+
+
+def _purge(options: argparse.Namespace) -> None:
+    with _open(options) as opened:
+        if not options.yes:
+            if not sys.stdin.isatty():
+                raise UserError("Purging can't be undone; say --yes.")
+            which = ", ".join([*options.paths, *options.where]) or "all of them"
+            question = f"Forget the removed images of {options.name!r} for good ({which}), with the files of uploads? [y/N] "
+            if input(question).strip().lower() != "y":
+                raise UserError("Nothing was purged.")
+        print(f"{opened.purge(options.paths, options.where):,} purged")
 
 
 def _search(options: argparse.Namespace) -> None:
@@ -237,6 +280,9 @@ def _info(options: argparse.Namespace) -> None:
             rows = [{"path": row.path, "reason": row.reason} for row in opened.images("failed")]
             output.table(rows, options.json, "Every file could be read.")
             return
+        if options.removed:
+            output.table(_removed(opened), options.json, "No image was removed.")
+            return
         about, state, info = opened.about, opened.state, opened.info()
     facts = {
         "name": about.name,
@@ -250,6 +296,7 @@ def _info(options: argparse.Namespace) -> None:
         "images": info.images,
         "different images": info.contents,
         "failures": info.failures,
+        "removed": info.removed,
         "removed, until optimize": info.holes,
         "index": f"{state.kind}: {info.factory or 'none yet'}, {info.index_bytes / 1e6:.1f} MB, {info.index_rows:,} rows",
         "catalog": f"{about.catalog}"
@@ -266,6 +313,24 @@ def _info(options: argparse.Namespace) -> None:
         elif isinstance(value, list):
             value = ", ".join(value) or "none"
         print(f"{name:<24}{value:,}" if isinstance(value, int) else f"{name:<24}{value}")
+
+
+def _removed(opened: Any) -> list[dict[str, Any]]:
+    from core.search.collection import sources
+
+    rows = [
+        {
+            "path": row.path,
+            "name": sources.title(row.path, row.metadata),
+            "label": row.label,
+            "undo": row.reason or ("at once" if row.faiss_id is not None else "reads the file again"),
+        }
+        for row in opened.removed()
+    ]
+    again = "only by adding its source with --restore-removed"
+    return rows + [
+        {"path": path, "name": None, "label": None, "undo": again} for path in opened.removed_paths()
+    ]
 
 
 def _list(options: argparse.Namespace) -> None:

@@ -8,7 +8,7 @@ import fnmatch
 import re
 import tempfile
 import weakref
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -40,7 +40,7 @@ images = sa.Table(
     sa.Column("mtime_ns", sa.BigInteger),
     sa.Column("label", sa.Text, index=True),
     sa.Column("metadata", sa.JSON().with_variant(postgresql.JSONB(), "postgresql"), nullable=False),
-    # The row of the vector file.
+    # The row of the vector file. A removed image keeps the number until a compaction takes the vector away.
     sa.Column("faiss_id", sa.BigInteger, index=True),
     sa.Column("state", sa.String(16), nullable=False, index=True),
     sa.Column("reason", sa.Text),
@@ -63,7 +63,7 @@ list_rows = sa.Table(
     sa.Column("problem", sa.Text),
     sa.Index("ix_list_rows_path", "path", "source", "number"),
 )
-# Rows of the vector file that no image has any more.
+# Rows of the vector file that no stored image has: searches leave them out.
 holes = sa.Table(
     "holes", _tables, sa.Column("faiss_id", sa.BigInteger, primary_key=True, autoincrement=False)
 )
@@ -153,7 +153,7 @@ MIGRATIONS: list[Callable[[sa.Connection], None]] = [
 
 @dataclass(frozen=True)
 class Image:
-    """An image as the catalog knows it; ``faiss_id`` is None when it could not be read."""
+    """An image as the catalog knows it; ``faiss_id`` is None when it could not be read, or was removed and compacted away."""
 
     path: str
     hash: str | None
@@ -354,38 +354,50 @@ def mark_seen(connection: sa.Connection, paths: Sequence[str], run: int) -> None
 
 
 def unseen(connection: sa.Connection, sources: Sequence[int], run: int) -> list[str]:
-    """Some of the paths that came with these sources and that a run has not found."""
+    """Some of the paths that came with these sources and that a run has not found; removed ones stay removed."""
     # A list that could not be read again may still name them.
     elsewhere = sa.and_(list_rows.c.path == images.c.path, list_rows.c.source.not_in(sources))
     missing = sa.and_(
-        images.c.source.in_(sources), images.c.seen < run, sa.not_(sa.exists(sa.select(1).where(elsewhere)))
+        images.c.source.in_(sources),
+        images.c.seen < run,
+        images.c.state != REMOVED,
+        sa.not_(sa.exists(sa.select(1).where(elsewhere))),
     )
     return list(connection.scalars(sa.select(images.c.path).where(missing).limit(_CHUNK)))
 
 
-def below(connection: sa.Connection, path: str) -> list[str]:
-    """The stored paths that are this one or lie in the folder of this name."""
+def below(connection: sa.Connection, path: str, removed: bool = False) -> list[str]:
+    """The paths that are this one or lie in the folder of this name: of the removed images, or of all others."""
     inside = images.c.path.startswith(path.rstrip("/") + "/", autoescape=True)
-    stored = sa.and_(sa.or_(images.c.path == path, inside), images.c.state != REMOVED)
+    stored = sa.and_(sa.or_(images.c.path == path, inside), _is_removed(removed))
     return list(connection.scalars(sa.select(images.c.path).where(stored).order_by(images.c.path)))
 
 
-def like(connection: sa.Connection, pattern: str) -> list[str]:
-    """The stored paths that match a pattern with ``*``, ``?`` and ``[...]``."""
-    query = sa.select(images.c.path).where(images.c.state != REMOVED).order_by(images.c.path)
+def like(connection: sa.Connection, pattern: str, removed: bool = False) -> list[str]:
+    """The paths that match a pattern with ``*``, ``?`` and ``[...]``: of the removed images, or of all others."""
+    query = sa.select(images.c.path).where(_is_removed(removed)).order_by(images.c.path)
     paths = connection.execution_options(yield_per=_CHUNK).scalars(query)
     return [path for path in paths if fnmatch.fnmatchcase(path, pattern)]
+
+
+def _is_removed(removed: bool) -> sa.ColumnElement[bool]:
+    return images.c.state == REMOVED if removed else images.c.state != REMOVED
+
+
+def _stored_at(rows: Sequence[int]) -> sa.ColumnElement[bool]:
+    """The stored images of some rows of the vector file; removed ones keep the number of theirs."""
+    return sa.and_(images.c.faiss_id.in_(list(rows)), images.c.state == INDEXED)
 
 
 def of_rows(
     connection: sa.Connection, rows: Sequence[int], where: Sequence[str] = ()
 ) -> dict[int, list[sa.Row]]:
-    """The images of some rows of the vector file that fulfil all conditions, by row, the oldest first."""
+    """The stored images of some rows of the vector file that fulfil all conditions, by row, the oldest first."""
     conditions = [condition(text, connection.dialect.name) for text in where]
     found: dict[int, list[sa.Row]] = {}
     for start in range(0, len(rows), _CHUNK):
-        part = list(rows[start : start + _CHUNK])
-        query = sa.select(images).where(images.c.faiss_id.in_(part), *conditions).order_by(images.c.id)
+        here = _stored_at(rows[start : start + _CHUNK])
+        query = sa.select(images).where(here, *conditions).order_by(images.c.id)
         for image in connection.execute(query):
             found.setdefault(image.faiss_id, []).append(image)
     return found
@@ -398,7 +410,7 @@ def first_of_rows(
     conditions = [condition(text, connection.dialect.name) for text in where]
     first: list[int] = []
     for start in range(0, len(rows), _CHUNK):
-        here = images.c.faiss_id.in_(list(rows[start : start + _CHUNK]))
+        here = _stored_at(rows[start : start + _CHUNK])
         query = sa.select(sa.func.min(images.c.id)).where(here, *conditions).group_by(images.c.faiss_id)
         first += connection.scalars(query)
     return {image.faiss_id: image for image in find(connection, images.c.id, first)}
@@ -411,7 +423,7 @@ def paths_of_rows(
     conditions = [condition(text, connection.dialect.name) for text in where]
     found: dict[int, list[str]] = {}
     for start in range(0, len(rows), _CHUNK):
-        here = images.c.faiss_id.in_(list(rows[start : start + _CHUNK]))
+        here = _stored_at(rows[start : start + _CHUNK])
         query = sa.select(images.c.faiss_id, images.c.path).where(here, *conditions).order_by(images.c.id)
         for row, path in connection.execute(query):
             found.setdefault(row, []).append(path)
@@ -461,20 +473,87 @@ def remove_paths(connection: sa.Connection, paths: Sequence[str]) -> None:
         connection.execute(sa.delete(images).where(images.c.path.in_(paths[start : start + _CHUNK])))
 
 
+def mark_removed(connection: sa.Connection, ids: Sequence[int]) -> None:
+    """Take images out of everything that is searched and shown, with all that is known of them kept."""
+    for start in range(0, len(ids), _CHUNK):
+        part = images.c.id.in_(ids[start : start + _CHUNK])
+        connection.execute(sa.update(images).where(part).values(state=REMOVED, reason=None))
+
+
+def mark_stored(connection: sa.Connection, rows: Mapping[int, int]) -> None:
+    """Bring removed images back at the rows of the vector file that hold their vectors: rows by image id."""
+    change = sa.update(images).where(images.c.id == sa.bindparam("image"))
+    change = change.values(state=INDEXED, reason=None, faiss_id=sa.bindparam("row"))
+    if rows:
+        connection.execute(change, [{"image": image, "row": row} for image, row in rows.items()])
+        fill_holes(connection, list(rows.values()))
+
+
+def keep_path_only(connection: sa.Connection, ids: Sequence[int]) -> None:
+    """Forget of removed images all but that what is at their paths was removed."""
+    nothing = dict.fromkeys(
+        ("hash", "size", "mtime_ns", "label", "faiss_id", "reason", "source", "seen", "folder_label")
+    )
+    for start in range(0, len(ids), _CHUNK):
+        part = images.c.id.in_(ids[start : start + _CHUNK])
+        connection.execute(sa.update(images).where(part).values(metadata={}, **nothing))
+
+
+def set_reasons(connection: sa.Connection, reasons: Mapping[str, str]) -> None:
+    """Note by path why removed images could not be brought back."""
+    change = sa.update(images).where(images.c.path == sa.bindparam("at"), images.c.state == REMOVED)
+    change = change.values(reason=sa.bindparam("why"))
+    connection.execute(change, [{"at": path, "why": reason} for path, reason in reasons.items()])
+
+
+def removed(
+    connection: sa.Connection, *, restorable: bool, most: int | None = None, start: int = 0
+) -> Iterator[sa.Row]:
+    """The removed images by path, from the ``start``-th on: those that can be brought back, or those of which only the path is known."""
+    query = sa.select(images).where(images.c.state == REMOVED, _is_restorable(restorable))
+    query = query.order_by(images.c.path).limit(most).offset(start)
+    yield from connection.execution_options(yield_per=_CHUNK).execute(query)
+
+
+def count_path_only(connection: sa.Connection) -> int:
+    """How many removed images only the path is known of."""
+    query = sa.select(sa.func.count()).where(images.c.state == REMOVED, _is_restorable(False))
+    return connection.execute(query).scalar_one()
+
+
+def _is_restorable(restorable: bool) -> sa.ColumnElement[bool]:
+    known = sa.or_(images.c.hash.is_not(None), images.c.faiss_id.is_not(None))
+    return known if restorable else sa.not_(known)
+
+
+def fill_holes(connection: sa.Connection, rows: Sequence[int]) -> None:
+    """Write down that stored images have these rows of the vector file."""
+    for start in range(0, len(rows), _CHUNK):
+        part = list(rows[start : start + _CHUNK])
+        connection.execute(sa.delete(holes).where(holes.c.faiss_id.in_(part)))
+
+
 def note_holes(connection: sa.Connection, candidates: Iterable[int]) -> None:
-    """Write down which of some rows of the vector file no image has any more."""
+    """Write down which of some rows of the vector file no stored image has any more."""
     rows = sorted(set(candidates))
     for start in range(0, len(rows), _CHUNK):
         part = rows[start : start + _CHUNK]
-        query = sa.select(images.c.faiss_id).where(images.c.faiss_id.in_(part)).distinct()
-        used = set(connection.scalars(query))
+        used = set(connection.scalars(sa.select(images.c.faiss_id).where(_stored_at(part)).distinct()))
+        # Those of removed images are noted already.
+        used |= set(connection.scalars(sa.select(holes.c.faiss_id).where(holes.c.faiss_id.in_(part))))
         if empty := [{"faiss_id": row} for row in part if row not in used]:
             connection.execute(sa.insert(holes), empty)
 
 
 def renumber(connection: sa.Connection, removed: np.ndarray) -> None:
-    """Move the images to the rows that theirs become when some rows (n,), ascending, are taken out of the vector file."""
+    """Move the images to the rows that theirs become when some rows (n,), ascending, are taken out of the vector file.
+
+    Removed images whose row is among them have none afterwards.
+    """
     column = images.c.faiss_id
+    for start in range(0, len(removed), _CHUNK):
+        gone = column.in_(removed[start : start + _CHUNK].tolist())
+        connection.execute(sa.update(images).where(gone).values(faiss_id=None))
     ends = [*removed[1:].tolist(), None]
     for shift, (hole, end) in enumerate(zip(removed.tolist(), ends, strict=True), 1):
         if end is not None and end == hole + 1:
@@ -484,7 +563,7 @@ def renumber(connection: sa.Connection, removed: np.ndarray) -> None:
 
 
 def hole_rows(connection: sa.Connection) -> np.ndarray:
-    """Rows (n,) int64 of the vector file that no image has, in order."""
+    """Rows (n,) int64 of the vector file that no stored image has, in order."""
     found = connection.scalars(sa.select(holes.c.faiss_id).order_by(holes.c.faiss_id)).all()
     return np.array(found, np.int64)
 
@@ -582,10 +661,10 @@ def matching_rows(connection: sa.Connection, where: Sequence[str]) -> np.ndarray
     return np.sort(np.array(connection.scalars(query).all(), np.int64))
 
 
-def matching_paths(connection: sa.Connection, where: Sequence[str]) -> list[str]:
-    """Paths of the images that fulfil all conditions."""
+def matching_paths(connection: sa.Connection, where: Sequence[str], state: str = INDEXED) -> list[str]:
+    """Paths of the images of a state that fulfil all conditions."""
     conditions = [condition(text, connection.dialect.name) for text in where]
-    query = sa.select(images.c.path).where(images.c.state == INDEXED, *conditions)
+    query = sa.select(images.c.path).where(images.c.state == state, *conditions)
     return list(connection.scalars(query.order_by(images.c.path)))
 
 

@@ -28,7 +28,7 @@ from core.errors import (
 )
 from core.metrics import get_metric
 from core.progress import Progress, Silent
-from core.search.collection import ann, catalog, embedder, identity, ingest, sources, uploads, verify
+from core.search.collection import ann, catalog, embedder, identity, ingest, removal, sources, uploads, verify
 from core.search.collection.catalog import Catalog
 from core.search.collection.identity import Place
 from core.search.collection.state import DESCRIPTION, About, State, read_about, write_about
@@ -67,7 +67,8 @@ class Hit:
 class Info:
     """Counts and sizes of a collection.
 
-    images : stored; contents : different ones among them, which is the number of vectors that count; holes : rows that no image has any more;
+    images : stored; contents : different ones among them, which is the number of vectors that count; removed_paths : of those
+    removed, how many only the path is known of; holes : rows that no stored image has;
     vector_bytes, index_bytes, catalog_bytes : on disk, of the catalog only where it is a file; index_rows : of the rows, how many the index
     holds (the others are searched beside it).
     """
@@ -76,6 +77,7 @@ class Info:
     contents: int
     failures: int
     removed: int
+    removed_paths: int
     holes: int
     labels: dict[str, int]
     vector_bytes: int
@@ -350,6 +352,7 @@ class Collection:
             state = _state(connection)
             count = catalog.counts(connection)
             labels = catalog.label_counts(connection)
+            path_only = catalog.count_path_only(connection)
             holes = len(catalog.hole_rows(connection))
             known = catalog.get_fact(connection, "sources") or []
         file = self.folder / _CATALOG_FILE
@@ -358,6 +361,7 @@ class Collection:
             contents=state.rows - holes,
             failures=count[catalog.FAILED],
             removed=count[catalog.REMOVED],
+            removed_paths=path_only,
             holes=holes,
             labels=labels,
             vector_bytes=state.rows * self._vector_file(state).row_bytes,
@@ -374,6 +378,19 @@ class Collection:
         """The images of a state (``"indexed"`` or ``"failed"``) with all that the catalog knows of them, by row; from the ``start``-th on."""
         with self._catalog.reading() as connection:
             yield from catalog.stored(connection, state=state, most=most, start=start)
+
+    def removed(self, most: int | None = None, start: int = 0) -> Iterator[sa.Row]:
+        """The removed images that :meth:`restore` can bring back, by path; from the ``start``-th on."""
+        with self._catalog.reading() as connection:
+            yield from catalog.removed(connection, restorable=True, most=most, start=start)
+
+    def removed_paths(self, most: int | None = None) -> list[str]:
+        """The paths of removed images that can only be read again from where they came from.
+
+        An earlier version removed them, or they were purged; adding their source again with ``restore_removed`` takes them in.
+        """
+        with self._catalog.reading() as connection:
+            return [row.path for row in catalog.removed(connection, restorable=False, most=most)]
 
     def image(self, image_id: int) -> sa.Row | None:
         """An image by its id in the catalog."""
@@ -409,7 +426,7 @@ class Collection:
         """
         with self._reading() as (connection, view):
             image = next(iter(catalog.find(connection, catalog.images.c.id, [image_id])), None)
-            if image is None or image.faiss_id is None:
+            if image is None or image.state != catalog.INDEXED:
                 raise CollectionError("The collection has no picture of that number any more.")
             rows, distances = view.nearest(view.stored[[image.faiss_id]], k + 1)
             near = [
@@ -480,6 +497,7 @@ class Collection:
         *,
         path_column: str | None = None,
         labels_from: str | None = None,
+        restore_removed: bool = False,
     ) -> ingest.Report:
         """Take in folders, patterns, files, lists or URLs (see :mod:`sources`), and remember them for :meth:`update`.
 
@@ -489,6 +507,7 @@ class Collection:
         ----------
         path_column : the column of the lists that holds paths, remembered with them; see :func:`lists.read`.
         labels_from : a list, remembered or among the paths, whose labels win where lists disagree, this time.
+        restore_removed : take in images that were removed, too; they are left out and counted otherwise.
 
         Raises
         ------
@@ -496,17 +515,28 @@ class Collection:
         """
         found = [source for path in paths for source in sources.parse(path, path_column)]
         with self.writing() as writer:
-            return ingest.add(writer, found, lambda: self.embedder, progress or Silent(), labels_from)
+            return ingest.add(
+                writer, found, lambda: self.embedder, progress or Silent(), labels_from, restore_removed
+            )
 
-    def add_files(self, entries: Sequence[sources.Entry], progress: Progress | None = None) -> ingest.Report:
+    def add_files(
+        self,
+        entries: Sequence[sources.Entry],
+        progress: Progress | None = None,
+        restore_removed: bool = False,
+    ) -> ingest.Report:
         """Take in single files that belong to no source; raises as :meth:`add`."""
         with self.writing() as writer:
-            return ingest.add_files(writer, entries, lambda: self.embedder, progress or Silent())
+            return ingest.add_files(
+                writer, entries, lambda: self.embedder, progress or Silent(), restore_removed
+            )
 
-    def add_uploads(self, sent: Sequence[Upload], progress: Progress | None = None) -> ingest.Report:
+    def add_uploads(
+        self, sent: Sequence[Upload], progress: Progress | None = None, restore_removed: bool = False
+    ) -> ingest.Report:
         """Take in pictures and zip archives that strangers sent; their files are kept in :attr:`uploads`.
 
-        What was sent before is there and read no more.
+        What was sent before is there and read no more; what was removed is left out as in :meth:`add`.
 
         Raises
         ------
@@ -514,7 +544,7 @@ class Collection:
         CollectionError : another writer is at work, or the storage refuses.
         """
         with self.writing() as writer:
-            return uploads.add(writer, sent, lambda: self.embedder, progress or Silent())
+            return uploads.add(writer, sent, lambda: self.embedder, progress or Silent(), restore_removed)
 
     def add_vectors(
         self,
@@ -553,9 +583,10 @@ class Collection:
             return ingest.update(writer, lambda: self.embedder, progress or Silent(), labels_from)
 
     def remove(self, paths: Sequence[str] = (), where: Sequence[str] = ()) -> int:
-        """Forget images by path, folder or pattern, or all that fulfil conditions; files stay where they are, but for uploads.
+        """Remove images by path, folder or pattern, or all that fulfil conditions; files stay where they are.
 
-        Naming a remembered source forgets it too. Returns how many images it were.
+        They stay out until :meth:`restore` brings them back; :meth:`purge` forgets them for good, with the files of uploads.
+        Naming a remembered source forgets that at once, so that :meth:`update` does not look there any more. Returns how many images it were.
 
         Raises
         ------
@@ -563,29 +594,57 @@ class Collection:
         """
         with self.writing() as writer:
             with self._catalog.reading() as connection:
-                chosen = {path: self._named(connection, path) for path in paths}
-                if where:
-                    chosen[", ".join(where)] = catalog.matching_paths(connection, where)
+                chosen = self._chosen(connection, paths, where)
             forgotten = {path for path in paths if ingest.forget(writer, sources.absolute(path))}
             for name, found in chosen.items():
                 if not found and name not in forgotten:
                     raise CollectionError(f"No image of the collection is {name!r}.")
             every = list(dict.fromkeys(path for found in chosen.values() for path in found))
-            writer.remove(every, keep_out=True)
-            uploads.sweep(writer)
+            writer.remove(every)
         return len(every)
+
+    def restore(
+        self, paths: Sequence[str] = (), where: Sequence[str] = (), progress: Progress | None = None
+    ) -> ingest.Report:
+        """Bring removed images back, all of them or some by path, folder, pattern or conditions.
+
+        They come back as they were. No model is needed until :meth:`optimize` has taken their vectors away; then their files are read again,
+        and what can't be read stays removed. Those of :meth:`removed_paths` are not among them.
+
+        Raises
+        ------
+        CollectionError : no removed image is named so, or as :meth:`add`.
+        """
+        with self.writing() as writer:
+            rows = self._removed(writer, paths, where)
+            return removal.restore(writer, rows, lambda: self.embedder, progress or Silent())
+
+    def purge(self, paths: Sequence[str] = (), where: Sequence[str] = ()) -> int:
+        """Forget removed images for good, all of them or some as for :meth:`restore`, and delete the files of those that were uploaded.
+
+        Of images from folders, lists and URLs their path stays known as removed. The vectors leave the disk with :meth:`optimize`.
+        Returns how many images it were.
+
+        Raises
+        ------
+        CollectionError : as :meth:`restore`.
+        """
+        with self.writing() as writer:
+            return removal.purge(writer, self._removed(writer, paths, where))
 
     def forget_failures(self) -> int:
         """Forget the files that could not be read, until they are met again; how many it were. Raises as :meth:`add`."""
         with self.writing() as writer:
             failed = [image.path for image in self.images(catalog.FAILED)]
-            writer.remove(failed)
+            writer.forget(failed)
         return len(failed)
 
     def optimize(
         self, index: str | None = None, metric: str | None = None, progress: Progress | None = None
     ) -> None:
         """Make vectors and index anew, without what was removed; with another kind of index or metric where one is given.
+
+        A removed image that is brought back afterwards has to be read again.
 
         Raises
         ------
@@ -626,14 +685,36 @@ class Collection:
             finally:
                 self._catalog.checkpoint()
 
-    def _named(self, connection: sa.Connection, path: str) -> list[str]:
+    def _chosen(
+        self, connection: sa.Connection, paths: Sequence[str], where: Sequence[str], removed: bool = False
+    ) -> dict[str, list[str]]:
+        """The paths of the stored or the removed images that each argument means, and of those that fulfil all conditions."""
+        chosen = {path: self._named(connection, path, removed) for path in paths}
+        if where:
+            state = catalog.REMOVED if removed else catalog.INDEXED
+            chosen[", ".join(where)] = catalog.matching_paths(connection, where, state)
+        return chosen
+
+    def _removed(self, writer: Writer, paths: Sequence[str], where: Sequence[str]) -> list[sa.Row]:
+        """The removed images that are meant, all of them where nothing is named."""
+        with self._catalog.reading() as connection:
+            if not paths and not where:
+                return list(catalog.removed(connection, restorable=True))
+            chosen = self._chosen(connection, paths, where, removed=True)
+        for name, found in chosen.items():
+            if not found:
+                raise CollectionError(f"No removed image of the collection is {name!r}.")
+        every = dict.fromkeys(path for found in chosen.values() for path in found)
+        return list(writer.at(list(every)).values())
+
+    def _named(self, connection: sa.Connection, path: str, removed: bool) -> list[str]:
         absolute = sources.absolute(path)
         if Path(absolute).is_relative_to(self.uploads):
             path = os.path.relpath(absolute, self.uploads.parent)
         return (
-            catalog.below(connection, path)
-            or catalog.below(connection, absolute)
-            or catalog.like(connection, absolute)
+            catalog.below(connection, path, removed)
+            or catalog.below(connection, absolute, removed)
+            or catalog.like(connection, absolute, removed)
         )
 
     @contextmanager

@@ -36,6 +36,7 @@ _KEPT_CONTENTS = 16
 # What a report names.
 _MOST_CONFLICTS, _MOST_REASONS = 20, 5
 _HIDDEN = "hidden or system file or folder"
+_REMOVED = "removed before"
 # Of the operating system.
 _SHORTER = {os.strerror(errno.ENOENT): "file not found"}
 _NOT_FINITE = "The model makes numbers of it that are not finite as {}."
@@ -47,7 +48,7 @@ class Report:
 
     added : new, with a vector of their own or that of the same content; duplicates : of these, those whose content was there;
     changed : known paths with new content, label or metadata; unchanged; failed; removed; reasons : how many were left out for each reason, the
-    failed among them; conflicting : those that lists give different labels now, which keep the label they had or none; conflicts : some of them;
+    failed among them; kept_out : those left out because they were removed before; restored : removed before, and back; conflicting : those that lists give different labels now, which keep the label they had or none; conflicts : some of them;
     problems : sources that could not be read.
     """
 
@@ -57,6 +58,8 @@ class Report:
     unchanged: int = 0
     failed: int = 0
     removed: int = 0
+    kept_out: int = 0
+    restored: int = 0
     reasons: dict[str, int] = field(default_factory=dict)
     conflicting: int = 0
     conflicts: list[Conflict] = field(default_factory=list)
@@ -75,7 +78,7 @@ class Report:
     @property
     def read(self) -> int:
         """All that was met."""
-        return self.added + self.changed + self.unchanged + self.left_out
+        return self.added + self.changed + self.unchanged + self.restored + self.left_out
 
     def to_json(self) -> dict:
         """As plain data."""
@@ -96,6 +99,7 @@ class Report:
             f"{self.changed:,} changed",
             f"{self.unchanged:,} already there",
             *([f"{self.removed:,} removed"] if self.removed else []),
+            *([f"{self.restored:,} restored"] if self.restored else []),
         ]
         left_out = f"{self.left_out:,} left out"
         if self.reasons:
@@ -109,11 +113,14 @@ class Report:
 
 @dataclass(frozen=True)
 class _Candidate:
-    """An entry that has to be looked at, and what the catalog knows of it."""
+    """An entry that has to be looked at, and what the catalog knows of it.
+
+    hash : of a content that has a vector; state : None where the path is new.
+    """
 
     entry: Entry
     hash: str | None
-    known: bool
+    state: str | None
     folder_label: str | None
     source: int | None
 
@@ -134,6 +141,7 @@ def add(
     embedder: Callable[[], Embedder],
     progress: Progress,
     labels_from: str | None = None,
+    restore_removed: bool = False,
 ) -> Report:
     """Store the images of sources, and remember the sources; what is stored and unchanged is left alone.
 
@@ -141,6 +149,7 @@ def add(
     ----------
     embedder : called when the first image has to be embedded.
     labels_from : the path of a list whose labels win over those of other lists, this time.
+    restore_removed : take in images that were removed; they are left out otherwise.
 
     Raises
     ------
@@ -176,7 +185,9 @@ def add(
     report, run = Report(), _next_run(writer)
     # Lists last: what folders say of the same images is known by then.
     for record in sorted(added, key=_is_list):
-        _Run(writer, embedder, progress, report, among, record["id"], run, again=True).take_source(record)
+        _Run(
+            writer, embedder, progress, report, among, record["id"], run, again=True, restore=restore_removed
+        ).take_source(record)
     _report_conflicts(writer, report, among, added)
     _index(writer, progress)
     return report
@@ -187,10 +198,23 @@ def add_files(
     entries: Sequence[Entry | LeftOut | Problem],
     embedder: Callable[[], Embedder],
     progress: Progress,
+    restore_removed: bool = False,
 ) -> Report:
     """Store single files that belong to no source, such as uploads; what update finds missing never takes them away."""
     report = Report()
-    _Run(writer, embedder, progress, report, _Sources(), None, 0, again=True).take(
+    _Run(writer, embedder, progress, report, _Sources(), None, 0, again=True, restore=restore_removed).take(
+        "computing vectors", lambda: iter(entries)
+    )
+    _index(writer, progress)
+    return report
+
+
+def read_again(
+    writer: Writer, entries: Sequence[Entry], embedder: Callable[[], Embedder], progress: Progress
+) -> Report:
+    """Bring removed images back with all that the catalog knows of them by reading them again."""
+    report, run = Report(), writer.recall("run") or 0
+    _Run(writer, embedder, progress, report, _Sources(), None, run, again=True, restore=True, undo=True).take(
         "computing vectors", lambda: iter(entries)
     )
     _index(writer, progress)
@@ -227,7 +251,7 @@ def update(
             )
             done.append(record["id"])
     while missing := writer.unseen(done, run):
-        writer.remove(missing)
+        writer.forget(missing)
         report.removed += len(missing)
     _report_conflicts(writer, report, among, there)
     _index(writer, progress)
@@ -334,14 +358,17 @@ class _Run:
         source: int | None,
         run: int,
         again: bool,
+        restore: bool = False,
+        undo: bool = False,
     ):
         self.writer, self.progress, self.report, self.among = writer, progress, report, among
         self._make, self._embedder = embedder, None
-        # "again": what failed or was removed before is tried again.
-        self.source, self.run, self.again = source, run, again
+        # "again": what failed before is tried again; "restore": what was removed is taken in; "undo": as it was.
+        self.source, self.run, self.again, self.restore, self.undo = source, run, again, restore, undo
         self._batch: list[_Read] = []
         self._pending: list[New] = []
         self._vectors: dict[str, np.ndarray] = {}
+        self._not_restored: dict[str, str] = {}
         self._committed = time.monotonic()
 
     @property
@@ -397,6 +424,8 @@ class _Run:
         while chunk := list(itertools.islice(entries, _LOOKUP)):
             known = self.writer.at([entry.path for entry in chunk])
             rows = self.writer.rows_of_images([entry.path for entry in chunk]) if self.among.lists else {}
+            removed = [row.hash for row in known.values() if row.state == catalog.REMOVED and row.hash]
+            stored = self.writer.known(removed) if self.restore else set()
             same = []
             for entry in chunk:
                 old = known.get(entry.path)
@@ -404,11 +433,27 @@ class _Run:
                     # Another source of this run has it too; what all of them say of it was stored then.
                     self.progress.step()
                     continue
+                state = old.state if old is not None else None
+                if state == catalog.REMOVED and not self.restore:
+                    self.report.kept_out += 1
+                    self.report.leave_out(_REMOVED, 1)
+                    same.append(entry.path)
+                    self.progress.step()
+                    continue
                 if isinstance(entry, Problem):
-                    self._fail(entry, entry.reason, source=self.source)
+                    self._fail(entry, entry.reason, source=self.source, state=state)
                     continue
                 candidate = self._candidate(entry, old, rows.get(entry.path, []))
-                if old is None or not self._unchanged(entry, old):
+                if old is not None and state == catalog.REMOVED:
+                    if old.hash not in stored:
+                        yield replace(candidate, hash=None)
+                    elif not self._unchanged(entry, old):
+                        yield candidate
+                    else:
+                        self.report.restored += 1
+                        self._pending.append(self._new(candidate, old.hash, old.size, old.mtime_ns))
+                        self.progress.step()
+                elif old is None or not self._unchanged(entry, old):
                     yield candidate
                 elif old.state == catalog.INDEXED and self._differs(candidate, old):
                     same_words = (old.label, old.metadata) == (
@@ -428,9 +473,9 @@ class _Run:
 
     def _unchanged(self, entry: Entry, old: sa.Row) -> bool:
         """Whether there is nothing to read again."""
-        if old.state != catalog.INDEXED and self.again:
+        if old.state == catalog.FAILED and self.again:
             return False
-        if old.state == catalog.REMOVED or is_url(entry.path):
+        if is_url(entry.path):
             return True
         try:
             stat = files.located(entry.path, self.writer.folder).stat()
@@ -440,7 +485,9 @@ class _Run:
 
     def _candidate(self, entry: Entry, old: sa.Row | None, rows: Sequence[sa.Row]) -> _Candidate:
         """An image with what all sources together say of it: its folder, and before that the rows of lists."""
-        hash_, known = (old.hash, True) if old is not None else (None, False)
+        hash_, state = (old.hash, old.state) if old is not None else (None, None)
+        if self.undo and old is not None:
+            return _Candidate(entry, hash_, state, old.folder_label, old.source)
         # It stays with the source that it came with, but for a list that leaves it to a folder.
         kept = old is not None and (
             self.source is None
@@ -459,7 +506,7 @@ class _Run:
                 label = old.label if old is not None else None
             elif merged.label is not None:
                 label = merged.label
-        return _Candidate(replace(entry, label=label, metadata=metadata), hash_, known, folder_label, source)
+        return _Candidate(replace(entry, label=label, metadata=metadata), hash_, state, folder_label, source)
 
     def _differs(self, candidate: _Candidate, old: sa.Row) -> bool:
         """Whether something else is said of an image than is stored."""
@@ -468,8 +515,14 @@ class _Run:
 
     def _put(self, found: _Read) -> None:
         if found.reason is not None:
+            candidate = found.candidate
             self._fail(
-                found.candidate.entry, found.reason, found.size, found.mtime_ns, found.candidate.source
+                candidate.entry,
+                found.reason,
+                found.size,
+                found.mtime_ns,
+                candidate.source,
+                candidate.state,
             )
         else:
             self._batch.append(found)
@@ -494,14 +547,16 @@ class _Run:
                 hash_: vector for hash_, vector, fine in zip(fresh, vectors, fit, strict=True) if fine
             }
         for read in batch:
-            entry = read.candidate.entry
+            entry, state = read.candidate.entry, read.candidate.state
             if read.hash not in there and read.hash not in self._vectors:
                 reason = _NOT_FINITE.format(self.writer.about.dtype)
-                self._fail(entry, reason, read.size, read.mtime_ns, read.candidate.source)
+                self._fail(entry, reason, read.size, read.mtime_ns, read.candidate.source, state)
                 continue
             own = read.hash in fresh
             fresh.pop(read.hash, None)
-            if read.candidate.known:
+            if state == catalog.REMOVED:
+                self.report.restored += 1
+            elif state is not None:
                 self.report.changed += 1
             else:
                 self.report.added += 1
@@ -516,9 +571,15 @@ class _Run:
         size: int | None = None,
         mtime_ns: int | None = None,
         source: int | None = None,
+        state: str | None = None,
     ) -> None:
+        """Note why an image can't be read; ``state`` is what it was. A removed one stays removed, with all that is known of it."""
         self.report.failed += 1
         self.report.leave_out(_SHORTER.get(reason, reason), 1)
+        if state == catalog.REMOVED:
+            self._not_restored[failed.path] = reason
+            self.progress.step()
+            return
         self._pending.append(
             New(
                 failed.path,
@@ -552,7 +613,9 @@ class _Run:
     def _commit(self) -> None:
         if self._pending:
             self.writer.put(self._pending)
-        self._pending, self._vectors = [], {}
+        if self._not_restored:
+            self.writer.set_reasons(self._not_restored)
+        self._pending, self._vectors, self._not_restored = [], {}, {}
         self.writer.index(meanwhile=True)
         self._committed = time.monotonic()
 

@@ -74,7 +74,11 @@ def folder_of(collection: Path) -> Path:
 
 
 def add(
-    writer: Writer, sent: Sequence[Upload], embedder: Callable[[], Embedder], progress: Progress
+    writer: Writer,
+    sent: Sequence[Upload],
+    embedder: Callable[[], Embedder],
+    progress: Progress,
+    restore_removed: bool = False,
 ) -> ingest.Report:
     """Store the pictures of what was sent.
 
@@ -87,7 +91,7 @@ def add(
     sweep(writer)
     try:
         entries = _with_what_is_known(writer, _received(folder_of(writer.folder), sent, progress))
-        return ingest.add_files(writer, entries, embedder, progress)
+        return ingest.add_files(writer, entries, embedder, progress, restore_removed)
     finally:
         sweep(writer)
 
@@ -95,7 +99,7 @@ def add(
 def sweep(writer: Writer) -> None:
     """Remove uploaded files that the catalog does not name: those that can't be read, those of an upload that did not end.
 
-    A file whose hash the catalog names stays, whatever became of its image. So does what is not named as an upload.
+    A file whose hash the catalog names stays, whatever became of its image: removals can be undone. So does what is not named as an upload.
     """
     folder = folder_of(writer.folder)
     if not folder.is_dir():
@@ -151,13 +155,13 @@ def _received(folder: Path, sent: Sequence[Upload], progress: Progress) -> list[
 def _with_what_is_known(
     writer: Writer, entries: list[Entry | LeftOut | Problem]
 ) -> list[Entry | LeftOut | Problem]:
-    """An upload that was there keeps its name, and its label where it comes without one now."""
+    """An upload that was there, removed or not, keeps its name, and its label where it comes without one now."""
     known = writer.at([entry.path for entry in entries if isinstance(entry, Entry)])
     return [
         replace(entry, label=entry.label or old.label, metadata=old.metadata)
         if isinstance(entry, Entry)
         and (old := known.get(entry.path)) is not None
-        and old.state == catalog.INDEXED
+        and old.state != catalog.FAILED
         else entry
         for entry in entries
     ]

@@ -57,7 +57,11 @@ def _rows(connection: sa.Connection, state: State) -> Iterator[str]:
     every = np.union1d(used, holes)
     if len(every) != state.rows or (len(every) and (every[0] != 0 or every[-1] != state.rows - 1)):
         yield f"The catalog knows {len(every):,} of the {state.rows:,} vectors that count."
-    stray = sa.select(sa.func.count()).where(images.state != catalog.INDEXED, images.faiss_id.is_not(None))
+    # What was removed and not compacted away is a hole, or shared with an image of the same content.
+    kept = sa.select(images.faiss_id).where(images.state == catalog.REMOVED, images.faiss_id.is_not(None))
+    if len(np.setdiff1d(connection.scalars(kept.distinct()).all(), every)):
+        yield "The catalog knows vectors of removed images that do not count."
+    stray = sa.select(sa.func.count()).where(images.state == catalog.FAILED, images.faiss_id.is_not(None))
     if connection.scalar(stray):
         yield "The catalog has images that failed and have a vector."
 

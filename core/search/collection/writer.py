@@ -62,7 +62,7 @@ class Writer:
         return self._vectors(self.state)
 
     def known(self, hashes: Sequence[str]) -> set[str]:
-        """Which of some contents have a vector already."""
+        """Which of some contents have a vector already, those of removed images among them."""
         with self._catalog.reading() as connection:
             return set(catalog.rows_of_hashes(connection, hashes))
 
@@ -97,6 +97,7 @@ class Writer:
         with catalog.storing():
             with self._catalog.reading() as connection:
                 rows = catalog.rows_of_hashes(connection, hashes)
+                reused = sorted(set(rows.values()))
                 old = catalog.find(connection, catalog.images.c.path, [image.path for image in images])
                 replaced = [row.faiss_id for row in old if row.faiss_id is not None]
             start, vectors, stored = self.state.rows, [], []
@@ -114,6 +115,8 @@ class Writer:
             checksum = self.vectors.write(start, np.stack(vectors)) if vectors else 0
             with self._catalog.writing() as connection:
                 catalog.put(connection, stored)
+                # The vector of a removed image may serve again.
+                catalog.fill_holes(connection, reused)
                 catalog.note_holes(connection, replaced)
                 if vectors:
                     connection.execute(
@@ -180,27 +183,61 @@ class Writer:
         with self._catalog.reading() as connection:
             return catalog.unseen(connection, sources, run)
 
-    def remove(self, paths: Sequence[str], keep_out: bool = False) -> None:
-        """Forget images, all or none.
-
-        Parameters
-        ----------
-        keep_out : remember of those that came with a source that they were removed, so that
-            :func:`ingest.update` does not bring them back.
-        """
+    def forget(self, paths: Sequence[str]) -> None:
+        """Forget images as if they had never been there, all or none."""
         with self._catalog.writing() as connection:
             rows = list(catalog.find(connection, catalog.images.c.path, paths))
             catalog.remove_paths(connection, [row.path for row in rows])
-            if keep_out:
-                catalog.put(
-                    connection,
-                    [
-                        Image(row.path, None, None, None, None, {}, None, catalog.REMOVED)
-                        for row in rows
-                        if row.source is not None
-                    ],
-                )
             catalog.note_holes(connection, [row.faiss_id for row in rows if row.faiss_id is not None])
+            state = self._next(connection)
+        self.state = state
+
+    def remove(self, paths: Sequence[str]) -> None:
+        """Take images out, all or none, and remember what they were, so that they stay out until somebody brings them back.
+
+        Of what could not be read and came with no source nothing is remembered.
+        """
+        with self._catalog.writing() as connection:
+            rows = list(catalog.find(connection, catalog.images.c.path, paths))
+            nothing = [row.path for row in rows if row.state == catalog.FAILED and row.source is None]
+            catalog.remove_paths(connection, nothing)
+            catalog.mark_removed(connection, [row.id for row in rows])
+            catalog.note_holes(connection, [row.faiss_id for row in rows if row.faiss_id is not None])
+            state = self._next(connection)
+        self.state = state
+
+    def restore(self, paths: Sequence[str]) -> int:
+        """Bring back those removed images whose vectors are still stored, all or none; how many it were."""
+        with self._catalog.writing() as connection:
+            rows = [
+                row
+                for row in catalog.find(connection, catalog.images.c.path, paths)
+                if row.state == catalog.REMOVED
+            ]
+            away = {row.hash for row in rows if row.faiss_id is None and row.hash is not None}
+            by_hash = catalog.rows_of_hashes(connection, sorted(away))
+            found = {
+                row.id: row.faiss_id if row.faiss_id is not None else by_hash[row.hash]
+                for row in rows
+                if row.faiss_id is not None or row.hash in by_hash
+            }
+            catalog.mark_stored(connection, found)
+            state = self._next(connection)
+        self.state = state
+        return len(found)
+
+    def keep_path_only(self, paths: Sequence[str]) -> None:
+        """Forget of removed images all but that they were removed."""
+        with self._catalog.writing() as connection:
+            rows = catalog.find(connection, catalog.images.c.path, paths)
+            catalog.keep_path_only(connection, [row.id for row in rows if row.state == catalog.REMOVED])
+            state = self._next(connection)
+        self.state = state
+
+    def set_reasons(self, reasons: Mapping[str, str]) -> None:
+        """Note by path why removed images could not be brought back."""
+        with self._catalog.writing() as connection:
+            catalog.set_reasons(connection, reasons)
             state = self._next(connection)
         self.state = state
 

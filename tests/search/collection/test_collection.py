@@ -236,7 +236,7 @@ def test_update_removes_nothing_of_a_folder_that_is_gone(folder, tmp_path):
     assert pets.info().images == 4
 
 
-def test_what_was_removed_stays_out_until_it_is_added_again(anywhere, tmp_path):
+def test_what_was_removed_stays_out_until_it_is_restored(anywhere, tmp_path):
     pets = create()
     root = photos(tmp_path, 6)
     pets.add([str(root)])
@@ -247,8 +247,9 @@ def test_what_was_removed_stays_out_until_it_is_added_again(anywhere, tmp_path):
     pets.optimize()
     assert (pets.info().holes, pets.info().contents) == (0, 1)
     assert pets.verify() == []
-    assert pets.add([str(root)]).failed == 0
-    assert pets.info().images == 6
+    assert pets.add([str(root)]).kept_out == 5
+    assert pets.info().images == 1
+    assert pets.restore().restored == 5
     assert pets.remove([str(root)]) == 6
     assert pets.update().added == 0
     with pytest.raises(CollectionError, match="No image"):

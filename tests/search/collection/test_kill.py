@@ -35,7 +35,7 @@ def work(folder: Path, url: str | None, photos: Path, journal: Path, seed: int) 
     pets = open_()
     while True:
         group = f"g{choose.randrange(GROUPS)}"
-        kind = choose.choice(("add", "add", "update", "remove", "remove", "optimize"))
+        kind = choose.choice(("add", "add", "update", "remove", "remove", "restore", "optimize"))
         if kind == "update":
             # Some files are new, some have other content.
             for _ in range(3):
@@ -43,12 +43,13 @@ def work(folder: Path, url: str | None, photos: Path, journal: Path, seed: int) 
                 draw(photos / f"g{choose.randrange(GROUPS)}" / name, choose.randrange(10**6))
         note(begin=kind, group=group)
         if kind == "add":
-            pets.add([str(photos / group)])
+            pets.add([str(photos / group)], restore_removed=True)
         elif kind == "update":
             pets.update()
-        elif kind == "remove":
+        elif kind in ("remove", "restore"):
+            change = pets.remove if kind == "remove" else pets.restore
             with contextlib.suppress(CollectionError):
-                pets.remove([str(photos / group)])
+                change([str(photos / group)])
         else:
             pets.optimize(index=choose.choice(("flat", "hnsw", "auto")))
         note(end=kind, group=group)

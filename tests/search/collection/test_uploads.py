@@ -130,10 +130,11 @@ def test_a_picture_that_comes_again_without_a_folder_keeps_its_label_and_name(fo
     assert ("photos/cat/1.png", "cat") in {(image.metadata["name"], image.label) for image in pets.images()}
 
 
-def test_removing_and_deleting_take_the_files_along(anywhere):
+def test_purging_and_deleting_take_the_files_along(anywhere):
     pets = create()
     add(pets, archive(photos()))
     pets.remove(where=["label=cat"])
+    pets.purge()
     assert len(files(pets)) == 3 == pets.info().images
     place = pets.uploads
     pets.close()

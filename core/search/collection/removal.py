@@ -1,0 +1,52 @@
+"""Removed images: how they come back, and how they go for good.
+
+Removing is a decision: the catalog keeps what an image was, and nothing that finds it again takes it in unasked.
+"""
+
+from collections.abc import Callable, Sequence
+
+import sqlalchemy as sa
+
+from core import files
+from core.progress import Progress
+from core.search.collection import catalog, ingest, uploads
+from core.search.collection.embedder import Embedder
+from core.search.collection.sources import Entry, is_url
+from core.search.collection.writer import Writer
+
+
+def is_restorable(row: sa.Row) -> bool:
+    """Whether the catalog knows enough of a removed image to bring it back."""
+    return row.hash is not None or row.faiss_id is not None
+
+
+def restore(
+    writer: Writer, rows: Sequence[sa.Row], embedder: Callable[[], Embedder], progress: Progress
+) -> ingest.Report:
+    """Bring removed images back as they were: with the vectors that are still stored, the others by reading their files again.
+
+    What can't be read stays removed, and the catalog says why.
+    """
+    restored = writer.restore([row.path for row in rows])
+    left = writer.at([row.path for row in rows if row.hash is not None])
+    again = [
+        Entry(row.path, row.label, row.metadata, is_url(row.path) or files.is_upload(row.path))
+        for row in left.values()
+        if row.state == catalog.REMOVED
+    ]
+    report = ingest.read_again(writer, again, embedder, progress)
+    report.restored += restored
+    return report
+
+
+def purge(writer: Writer, rows: Sequence[sa.Row]) -> int:
+    """Forget removed images for good, and delete the files of those that were uploaded; how many it were.
+
+    Of others the path stays in the catalog, so that adding their source does not bring them back.
+    """
+    sent = [row.path for row in rows if files.is_upload(row.path)]
+    others = [row.path for row in rows if is_restorable(row) and not files.is_upload(row.path)]
+    writer.forget(sent)
+    writer.keep_path_only(others)
+    uploads.sweep(writer)
+    return len(sent) + len(others)
