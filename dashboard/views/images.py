@@ -10,7 +10,14 @@ from core.models import zoo
 from dashboard.components import collected, collection_grid, collection_jobs, explain, read_only, state
 from dashboard.components.collected import Overview
 from dashboard.components.state import Address
-from dashboard.views import images_add, images_create, images_galleries, images_manage, images_pictures
+from dashboard.views import (
+    images_add,
+    images_create,
+    images_galleries,
+    images_manage,
+    images_pictures,
+    images_removed,
+)
 from dashboard.views.images_scene import OWN, Scene
 
 # In the address: all collections are listed, whichever the session last showed.
@@ -30,6 +37,7 @@ _PARTS = {
     "outliers": _Part("Outliers", images_galleries.outliers),
     "labels": _Part("Label errors", images_galleries.label_errors),
     "failures": _Part("Unreadable", images_manage.failures),
+    "removed": _Part("Removed", images_removed.show),
     "grid": _Part("Compare models", lambda scene: collection_grid.show(scene.name)),
     "manage": _Part("Manage", images_manage.show),
 }
@@ -182,7 +190,7 @@ def _links(name: str, overview: Overview) -> None:
 
 
 def _title(part: str, overview: Overview) -> str:
-    count = overview.info.failures if part == "failures" else 0
+    count = {"failures": overview.info.failures, "removed": overview.info.removed}.get(part, 0)
     return _PARTS[part].title + (f" ({count:,})" if count else "")
 
 

@@ -58,12 +58,13 @@ def _upload(scene: Scene, directory: bool) -> None:
     st.caption(
         f"A picture may have {settings.MAX_IMAGE_BYTES / 1e6:g} MB, a zip {st.get_option('server.maxUploadSize')} MB with up to "
         f"{settings.MAX_ZIP_FILES:,} files in it, {explain.size(settings.MAX_ZIP_BYTES)} unpacked. They are kept on the server until they are "
-        "removed or the collection is deleted. What is there already is not added twice. All uploads of a collection together may have "
+        "deleted for good or the collection is deleted. What is there already is not added twice. All uploads of a collection together, removed ones too, may have "
         f"{explain.size(settings.MAX_UPLOAD_BYTES)} and {settings.MAX_UPLOAD_PICTURES:,} pictures."
     )
     if not sent:
         return
     size = explain.size(sum(file.size for file in sent))
+    restore = _restore_too(scene)
     if st.button(
         f"Add {len(sent):,} file{'s' if len(sent) > 1 else ''} ({size})",
         type="primary",
@@ -72,7 +73,7 @@ def _upload(scene: Scene, directory: bool) -> None:
     ):
         uploads = [Upload(file.name, file) for file in sent]
         if collection_jobs.change(
-            scene.name, "Adding what you sent", lambda opened, job: opened.add_uploads(uploads, job)
+            scene.name, "Adding what you sent", lambda opened, job: opened.add_uploads(uploads, job, restore)
         ):
             st.session_state["images-uploads"] = made + 1
             state.change(part="pictures", way=None)
@@ -124,6 +125,7 @@ def _server(scene: Scene) -> None:
         "A folder is added with all that is below it. The folders directly in it are the labels. "
         "Its pictures stay where they are, and *Update* looks at them again."
     )
+    restore = _restore_too(scene)
     if st.button(
         "Add this folder",
         type="primary",
@@ -133,10 +135,21 @@ def _server(scene: Scene) -> None:
         if collection_jobs.change(
             scene.name,
             f"Adding the folder {Path(here.path).name}",
-            lambda opened, job: opened.add([here.path], job),
+            lambda opened, job: opened.add([here.path], job, restore_removed=restore),
         ):
             state.change(part="pictures", way=None, folder=None)
         st.rerun()
+
+
+def _restore_too(scene: Scene) -> bool:
+    """Whether pictures that were removed before are to be taken in again."""
+    if not scene.overview.info.removed:
+        return False
+    return st.checkbox(
+        "Take in removed pictures, too",
+        key=f"images-restore-{scene.name}",
+        help="Pictures that were removed from this collection are left out otherwise.",
+    )
 
 
 def _into(here: browse.Folder) -> None:

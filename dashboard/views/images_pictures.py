@@ -66,23 +66,26 @@ def short_name(image: Any) -> str:
     return Path(sources.title(image.path, image.metadata)).stem
 
 
+def facts(scene: Scene, image: Any) -> str:
+    """What is known of a picture, as a list in Markdown."""
+    known = {"name": sources.told_path(image.path, image.metadata, scene.overview.sources)}
+    known |= {key: value for key, value in image.metadata.items() if key != sources.NAME}
+    known |= {"size": explain.size(image.size or 0), "SHA-256": f"{image.hash or ''}"[:16]}
+    return "\n".join(
+        f"- **{state.plain(str(name)[:60])}**: {state.plain(str(value)[:500])}"
+        for name, value in list(known.items())[:_MOST_FACTS]
+        if value not in (None, "")
+    )
+
+
 @st.dialog("Picture")
 def _details(scene: Scene, image: Any) -> None:
     gallery.show([_tile(scene, image)], key="images-detail", size=240, columns=1, label="The picture")
-    facts = {"name": sources.told_path(image.path, image.metadata, scene.overview.sources)}
-    facts |= {key: value for key, value in image.metadata.items() if key != sources.NAME}
-    facts |= {"size": explain.size(image.size or 0), "SHA-256": f"{image.hash or ''}"[:16]}
-    st.markdown(
-        "\n".join(
-            f"- **{state.plain(str(name)[:60])}**: {state.plain(str(value)[:500])}"
-            for name, value in list(facts.items())[:_MOST_FACTS]
-            if value not in (None, "")
-        )
-    )
+    st.markdown(facts(scene, image))
     if st.button(
         "Remove it from the collection",
         icon=":material/delete:",
-        **read_only.changing(help="An uploaded file is removed too, others stay where they are."),
+        **read_only.changing(help="*Removed* lists it from then on, and can restore it. Its file stays."),
     ):
         try:
             scene.collection.remove([image.path])

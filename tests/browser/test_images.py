@@ -105,6 +105,21 @@ def test_a_zip_becomes_a_collection_while_the_page_is_left_and_its_galleries_sho
     expect(page.get_by_text("59 pictures").first).to_be_visible()
     wait_until_idle(page)
 
+    # The removal is undone and made again, and the picture deleted for good.
+    for number, choice in enumerate(("Restore", "Delete for good")):
+        open_part(page, "Removed (1)")
+        tiles(page, "Removed pictures").first.click()
+        dialog.get_by_role("button", name=choice).click()
+        expect(dialog).to_be_hidden()
+        expect(page.get_by_text("No picture was removed")).to_be_visible(timeout=FIRST)
+        wait_until_idle(page)
+        if number == 0:
+            open_part(page, "Label errors")
+            tiles(page, "label errors").first.click()
+            dialog.get_by_role("button", name="Remove it from the collection").click()
+            expect(dialog).to_be_hidden()
+            wait_until_idle(page)
+
     open_part(page, "Outliers")
     expect(tiles(page, "outliers")).to_have_count(48)
     open_part(page, "Near-duplicates")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 import zipfile
+from pathlib import Path
 
 import pandas as pd
 import pytest
@@ -14,6 +15,7 @@ from streamlit.testing.v1 import AppTest
 from core import jobs, settings
 from core.search import best_configuration, shared
 from core.search.collection import Collection, embedder, names
+from core.search.collection.uploads import Upload
 from dashboard.components import collection_jobs
 from tests.conftest import ROOT
 from tests.dashboard.conftest import gallery_of
@@ -182,6 +184,40 @@ def test_one_change_at_a_time_which_goes_on_when_the_page_is_left_and_can_be_can
     button(navigation(collection="pets"), "Cancel").click().run()
     page = finish(navigation(collection="pets"))
     assert "stopped" in told(page) and pets.info().images == 5
+
+
+def test_removed_pictures_are_listed_with_undo(pets, photos):
+    page = navigation(collection="pets", part="removed")
+    assert "No picture was removed" in page.info[0].value
+    pets.add_uploads([Upload("sent.png", io.BytesIO(png(30)))])
+    gone = [row for row in pets.images() if row.label == "cat" or row.label is None]
+    pets.remove([row.path for row in gone])
+    page = navigation(collection="pets", part="removed")
+    assert not page.exception and f"{len(gone)} removed pictures" in told(page)
+    assert {tile["id"] for tile in gallery_of(page, 0)["tiles"]} == {row.id for row in gone}
+    button(page, "Restore all").click().run()
+    page = finish(page)
+    assert f"{len(gone)} restored" in page.success[0].value
+    pets.remove([row.path for row in gone])
+    pets.purge([gone[0].path])
+    page = navigation(collection="pets", part="removed")
+    assert f"{len(gone) - 1} removed pictures" in told(page) and "add that again" in told(page)
+    assert page.dataframe[0].value["file"].tolist() == [f"photos/{Path(gone[0].path).name}"]
+
+
+def test_adding_leaves_removed_pictures_out_unless_the_box_is_ticked(pets, photos):
+    pets.add_uploads([Upload("sent.png", io.BytesIO(png(30)))])
+    page = navigation(collection="pets", part="add")
+    page.file_uploader[0].set_value([("again.png", png(30), "image/png")]).run()
+    assert not page.checkbox
+    pets.remove(where=["name=sent.png"])
+    for ticked, outcome in ((False, "removed before: 1"), (True, "1 restored")):
+        page = navigation(collection="pets", part="add")
+        page.file_uploader[0].set_value([("again.png", png(30), "image/png")]).run()
+        page.checkbox(key="images-restore-pets").set_value(ticked).run()
+        button(page, "Add 1 file").click().run()
+        page = finish(page)
+        assert outcome in page.success[0].value.replace("\\", "")
 
 
 def test_a_folder_of_the_server_is_offered_only_below_the_root(tmp_path, photos, monkeypatch):

@@ -25,7 +25,7 @@ HARMLESS = {
     "Back to the top",
 }
 PAGES = ("search", "embeddings", "compare", "live", "images", "models")
-PARTS = ("pictures", "add", "duplicates", "outliers", "labels", "failures", "grid", "manage")
+PARTS = ("pictures", "add", "duplicates", "outliers", "labels", "failures", "removed", "grid", "manage")
 
 
 @pytest.fixture(autouse=True)
@@ -40,6 +40,7 @@ def pets(photos) -> Collection:
     (photos / "broken.png").write_bytes(b"no picture")
     made = pixels.create()
     made.add([str(photos)])
+    made.remove([list(made.images())[-1].path])
     return made
 
 
