@@ -210,3 +210,40 @@ def test_labels_that_the_console_can_not_show_are_printed_escaped(folder, tmp_pa
     assert "caf\u00e9 (1), \\u732b (1)" in printed("latin-1")
     for encoding in ("ascii", "latin-1", "utf-8"):
         assert json.loads(printed(encoding, "--json"))["labels"] == {"caf\u00e9": 1, "猫": 1}
+
+
+def test_adding_a_list_ends_with_one_line_and_names_conflicts(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("core.cli.collection._load", pixels.load)
+    pixels.create().close()
+    for place in range(3):
+        pixels.draw(tmp_path / "i" / f"{place}.png", place)
+    path = tmp_path / "list.csv"
+    path.write_text("thumb,path,label\n-,i/0.png,round\n-,i/0.png,red\n-,i/1.png,a\n-,i/gone.png,a\n-,,a\n")
+    assert run("add", "pets", str(path)) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == (
+        "4 read: 2 added, 0 changed, 0 already there, 2 left out (file not found: 1; row without a path: 1)."
+    )
+    assert f"'round' in {path} (row 2); 'red' in {path} (row 3)" in said.err
+    assert run("update", "pets", "--json") == 0
+    report = json.loads(capsys.readouterr().out)
+    assert (report["changed"], report["conflicting"]) == (0, 1)
+    assert report["conflicts"][0]["labels"]["red"] == [{"list": str(path), "row": 3}]
+
+    other = tmp_path / "other.tsv"
+    other.write_text("thumb\tlabel\ni/0.png\tred\n")
+    assert run("add", "pets", str(other), "--path-column", "thumb", "--labels-from", str(other)) == 0
+    said = capsys.readouterr()
+    assert said.out.splitlines()[-1] == "1 read: 0 added, 1 changed, 0 already there, 0 left out."
+    assert said.err.count("row") == 0
+    assert run("update", "pets", "--labels-from", str(tmp_path / "none.csv")) == 2
+    assert "none of the collection's lists" in capsys.readouterr().err
+
+
+def test_a_list_of_which_no_row_can_be_used_is_refused_with_the_reason(tmp_path, capsys):
+    pixels.create().close()
+    (tmp_path / "list.csv").write_text("id,image_path\n1,pictures/1.png\n")
+    assert run("add", "pets", str(tmp_path / "list.csv")) == 2
+    error = capsys.readouterr().err
+    for words in ("'image_path'", "row 2", "'pictures/1.png'", str(tmp_path / "pictures" / "1.png")):
+        assert words in error

@@ -9,7 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 
 from core import settings
-from core.search.collection import lists
+from core.progress import Silent
+from core.search.collection import export, lists
 from core.search.collection.sources import SourceError
 from tests.search.collection.pixels import create, draw, open_, picture
 
@@ -279,6 +280,19 @@ def test_class_ids_codes_and_words_stay_what_they_are(anywhere, tmp_path):
     assert len(ids.search([picture(0)], 20, ["label=0"])[0]) == 4
     assert len(codes.search([picture(0)], 20, ["label=000"])[0]) == 4
     assert [Path(hit.path).name for hit in codes.search([picture(0)], 20, ["sku=00001"])[0]] == [files[1]]
+
+
+def test_integers_stay_exact_in_export_and_answers(folder, tmp_path):
+    big = 9007199254740993
+    draw(tmp_path / "a.png", 0)
+    (tmp_path / "list.csv").write_text(f"path,id\na.png,{big}\n")
+    pets = create()
+    pets.add([str(tmp_path / "list.csv")])
+    export.write(pets, tmp_path / "pets.parquet", Silent())
+    [written] = pq.read_table(tmp_path / "pets.parquet").column("metadata").to_pylist()
+    assert written == f'{{"id": {big}}}'
+    [[hit]] = pets.search([picture(0)], 1)
+    assert hit.metadata == {"id": big}
 
 
 def test_a_class_is_not_split_by_one_empty_cell_far_below(folder, tmp_path):
