@@ -68,6 +68,14 @@ def test_the_nearest_come_with_what_is_known_of_them_and_no_path_above_what_was_
     assert served.status_code == 200 and "immutable" in served.headers["cache-control"]
 
 
+def test_integers_are_exact_beyond_what_floats_hold(client, pets, tmp_path):
+    (tmp_path / "photos" / "ids.csv").write_text("path,id\ncat/b.png,9007199254740993\n")
+    pets.add([str(tmp_path / "photos" / "ids.csv")])
+    response = post(client)
+    assert '"id":9007199254740993' in response.text.replace(" ", "")
+    assert response.json()["results"][0]["metadata"] == {"price": 15, "id": 9007199254740993}
+
+
 def test_conditions_narrow_and_may_be_repeated(client, pets):
     found = post(client, where=["label=cat", "price<10"]).json()["results"]
     assert [one["path"] for one in found] == ["photos/cat/a.png"]

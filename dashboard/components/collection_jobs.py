@@ -8,7 +8,7 @@ import streamlit as st
 from core import jobs, settings
 from core.errors import JobsError, UserError
 from core.jobs import Job
-from core.search.collection import Collection, embedder
+from core.search.collection import Collection, embedder, sources
 from core.search.collection.ingest import Report
 from core.search.collection.state import About
 from dashboard.components import collected, progress, state
@@ -60,6 +60,8 @@ def watch(name: str) -> None:
         else:
             progress.watch(job)
         st.button("Dismiss", icon=":material/done:", key="images-dismiss", on_click=forget, args=(name,))
+    if job.state == "done" and isinstance(job.result, Report) and job.result.conflicting:
+        _conflicts(name, job.result)
 
 
 def look(about: About, title: str, asked: tuple, work: Callable[[Job], Any]) -> Any:
@@ -120,9 +122,12 @@ def _told(result: Any) -> str:
     if not isinstance(result, Report):
         return str(result) if result else "done."
     shared = f"{result.duplicates:,} have the content of another one." if result.duplicates else ""
-    conflicts = ""
-    if result.conflicting:
-        # Visitors are not told where lists lie.
-        named = "; ".join(one.sentence(lambda path: path.rpartition("/")[2]) for one in result.conflicts)
-        conflicts = f"{result.conflict_summary()} {named}."
-    return " ".join(part for part in (result.summary(), shared, conflicts, *result.problems) if part)
+    return " ".join(part for part in (result.summary(), shared, *result.problems) if part)
+
+
+def _conflicts(name: str, report: Report) -> None:
+    """The images that lists give different labels, without what lies above the folders that were added."""
+    known = collected.load(name)[1].sources
+    sentences = [one.sentence(lambda path: sources.told_path(path, {}, known)) for one in report.conflicts]
+    lines = "".join(f"\n- {state.plain(sentence)}" for sentence in sentences)
+    st.warning(f"{report.conflict_summary()}\n{lines}", icon=":material/label_off:")

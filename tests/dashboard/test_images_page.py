@@ -392,3 +392,17 @@ def test_a_server_that_is_busy_says_so_and_changes_nothing(pets, monkeypatch):
     button(page, "Update").click().run()
     assert "server is busy" in told(page)
     go.set()
+
+
+def test_updating_names_images_that_lists_label_differently(collections_dir, tmp_path):
+    draw(tmp_path / "photos" / "cat" / "a_b.png", 1)
+    (tmp_path / "photos" / "list.csv").write_text("path,label\ncat/a_b.png,round\ncat/a_b.png,red\n")
+    pixels.create().add([str(tmp_path / "photos"), str(tmp_path / "photos" / "list.csv")])
+    page = navigation(collection="pets", part="manage")
+    button(page, "Update").click().run()
+    page = finish(page)
+    [warning] = page.warning
+    shown = warning.value.replace("\\", "")
+    assert "1 image, which keeps the label" in shown
+    assert "photos/cat/a_b.png: 'round' in photos/list.csv (row 2); 'red' in photos/list.csv (row 3)" in shown
+    assert str(tmp_path) not in shown

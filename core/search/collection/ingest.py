@@ -86,10 +86,12 @@ class Report:
 
     def conflict_summary(self) -> str:
         """A sentence about the conflicts, which are listed behind it."""
-        shown = "" if self.conflicting == len(self.conflicts) else f", {len(self.conflicts):,} of them here"
+        one = self.conflicting == 1
+        some = "" if self.conflicting == len(self.conflicts) else f" The first {len(self.conflicts):,}:"
         return (
-            f"Lists give different labels to {self.conflicting:,} image{'s' if self.conflicting > 1 else ''}{shown}. They keep the label "
-            "they had, or none; correct the lists, or let one win with --labels-from:"
+            f"Lists give different labels to {self.conflicting:,} image{'' if one else 's'}, which {'keeps' if one else 'keep'} the "
+            "label from before, or none. Correct the lists and update, or let one of them win with `collection update --labels-from "
+            f"LIST`.{some}"
         )
 
     def summary(self) -> str:
