@@ -33,6 +33,7 @@ def watch(job: Job, unit: str = "", cancel: bool = True) -> None:
     Parameters
     ----------
     unit : what is counted, such as ``"pictures"``.
+    cancel : offer to end it; what is still waiting can always be cancelled.
     """
     if job.running:
         _running(job, unit, cancel)
@@ -52,7 +53,7 @@ def _running(job: Job, unit: str, cancel: bool) -> None:
         if job.sentences:
             st.caption(state.plain(job.sentences[-1]))
         # Jobs may stand on a page side by side, and their buttons have the same words.
-        if cancel and st.button(
+        if (cancel or job.waiting) and st.button(
             "Cancel", icon=":material/close:", disabled=job.cancelling, key=f"cancel-{id(job)}"
         ):
             job.cancel()

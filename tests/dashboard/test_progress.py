@@ -1,5 +1,6 @@
 import threading
 
+import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import jobs
@@ -46,12 +47,19 @@ def test_a_failed_job_shows_its_sentence():
     assert page.error[0].value == r"Adding: There is no room."
 
 
-def test_a_waiting_job_says_so_and_can_be_cancelled(monkeypatch):
+@pytest.mark.parametrize("cancel", [True, False])
+def test_a_waiting_job_says_so_and_can_be_cancelled(monkeypatch, cancel):
+    def watching(cancel: bool) -> None:
+        from core import jobs
+        from dashboard.components import progress
+
+        progress.watch(jobs.get("test"), cancel=cancel)
+
     go, few = threading.Event(), jobs.Jobs(running=1, waiting=1)
     monkeypatch.setattr(jobs, "get", few.get)
     few.start("other", "Other", lambda job: go.wait(10))
     job = few.start("test", "Adding", lambda job: None)
-    page = AppTest.from_function(_page).run()
+    page = AppTest.from_function(watching, kwargs={"cancel": cancel}).run()
     assert "Waiting" in page.get("progress")[0].proto.text
     page.button[0].click().run()
     assert job.state == "cancelled"
