@@ -212,7 +212,10 @@ def add_files(
 
 
 def read_again(
-    writer: Writer, entries: Sequence[Entry], embedder: Callable[[], Embedder], progress: Progress
+    writer: Writer,
+    entries: Sequence[Entry | Problem],
+    embedder: Callable[[], Embedder],
+    progress: Progress,
 ) -> Report:
     """Bring removed images back with all that the catalog knows of them by reading them again."""
     report, run = Report(), writer.recall("run") or 0

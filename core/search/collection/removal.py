@@ -4,14 +4,16 @@ Removing is a decision: the catalog keeps what an image was, and nothing that fi
 """
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import sqlalchemy as sa
 
 from core import files
+from core.folders import Problem
 from core.progress import Progress
 from core.search.collection import catalog, ingest, uploads
 from core.search.collection.embedder import Embedder
-from core.search.collection.sources import Entry, is_url
+from core.search.collection.sources import Entry, named
 from core.search.collection.writer import Writer
 
 
@@ -29,14 +31,16 @@ def restore(
     """
     restored = writer.restore([row.path for row in rows])
     left = writer.at([row.path for row in rows if row.hash is not None])
-    again = [
-        Entry(row.path, row.label, row.metadata, is_url(row.path) or files.is_upload(row.path))
-        for row in left.values()
-        if row.state == catalog.REMOVED
-    ]
+    again = [_entry(row) for row in left.values() if row.state == catalog.REMOVED]
     report = ingest.read_again(writer, again, embedder, progress)
     report.restored += restored
     return report
+
+
+def _entry(row: sa.Row) -> Entry | Problem:
+    """An image to be read again; a problem where it lies outside the folder that the settings allow now."""
+    found = Entry(row.path, foreign=True) if files.is_upload(row.path) else named(row.path)
+    return found if isinstance(found, Problem) else replace(found, label=row.label, metadata=row.metadata)
 
 
 def purge(writer: Writer, rows: Sequence[sa.Row]) -> int:

@@ -112,6 +112,38 @@ def test_after_a_compaction_undo_reads_the_files_and_what_is_gone_stays_removed(
     assert pets.verify() == []
 
 
+def test_undo_reads_nothing_outside_the_folder_that_the_settings_allow(folder, root, tmp_path, monkeypatch):
+    pets = create()
+    pets.add([str(root)])
+    pets.add_uploads([sent("9.png", png(9))])
+    pets.remove(where=["label=cat"])
+    pets.remove(where=["name=9.png"])
+    pets.optimize()
+    monkeypatch.setattr(settings, "IMAGE_ROOT", tmp_path / "elsewhere")
+    report = pets.restore()
+    assert (report.restored, report.failed) == (1, 3)
+    assert all("outside" in row.reason for row in pets.removed())
+
+
+def test_undo_keeps_what_a_list_said_though_the_folder_says_otherwise(folder, root, tmp_path):
+    table = tmp_path / "labels.csv"
+    table.write_text("path,label,price\nphotos/cat/00.png,tiger,7\n")
+    pets = create()
+    pets.add([str(root), str(table)])
+    path = str(root / "cat" / "00.png")
+    before = next(row for row in pets.images() if row.path == path)
+    assert (before.label, before.metadata, before.folder_label) == ("tiger", {"price": 7}, "cat")
+    pets.remove([path])
+    assert pets.update().kept_out == 1
+    pets.optimize()
+    assert pets.restore().restored == 1
+    after = next(row for row in pets.images() if row.path == path)
+    said = [(row.label, row.metadata, row.folder_label, row.source) for row in (before, after)]
+    assert said[0] == said[1]
+    report = pets.update()
+    assert (report.changed, report.unchanged, pets.verify()) == (0, 6, [])
+
+
 def test_adding_with_restore_removed_takes_them_in(pets, root):
     pets.remove([str(root / "cat")])
     embedded = pets.embedder.embedded
