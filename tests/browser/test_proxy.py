@@ -129,7 +129,14 @@ def test_a_hostile_label_is_seen_as_it_is_written(proxied: str, visitor: Page):
 
 
 def test_the_api_is_found_behind_the_proxy_with_its_head(proxied: str):
-    for path in ("api/docs", "api/v1/health", "pictures/objects200/3", ""):
+    for path in (
+        "api/docs",
+        "api/v1/health",
+        "pictures/objects200/3",
+        "layouts/objects200",
+        "vendor/plotly.min.js",
+        "",
+    ):
         assert _request("HEAD", proxied + path).status == 200
     assert _request("GET", proxied + "api/v1/health").json() == {"status": "ok"}
 
