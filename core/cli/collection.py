@@ -94,6 +94,13 @@ def add(commands: Any) -> None:
     export = _command(group, "export", _export, "vectors and metadata as a Parquet file")
     export.add_argument("file", type=Path, metavar="FILE.parquet")
 
+    backup = _command(group, "backup", _backup, "write all of a collection into one archive")
+    backup.add_argument("file", type=Path, metavar="FILE.tar")
+
+    restore = output.command(group, "restore", _restore, "make a collection of an archive that backup wrote")
+    restore.add_argument("file", type=Path, metavar="FILE.tar")
+    restore.add_argument("--as", dest="name", metavar="NAME", help="its name; default: that of the old one")
+
     tune = _command(group, "tune", _tune, "measure kinds of index on the collection's own vectors")
     tune.add_argument("--max-memory", type=float, metavar="MB", help="of the index")
     tune.add_argument("--max-latency", type=float, metavar="MS", help="of a query, in the median")
@@ -381,6 +388,30 @@ def _export(options: argparse.Namespace) -> None:
     with _open(options) as opened, output.Bar() as bar:
         count = export.write(opened, options.file, bar)
     print(f"{count:,} images in {options.file}")
+
+
+def _backup(options: argparse.Namespace) -> None:
+    from core.search.collection import backup
+
+    with _open(options) as opened, output.Bar() as bar:
+        made = backup.write(opened, options.file, bar)
+    print(
+        f"{made.images:,} images and {made.uploads:,} uploaded files in {options.file}, {made.size / 1e6:,.1f} MB"
+    )
+    if made.missing:
+        print(
+            f"warning: {made.missing:,} uploaded files were missing; `collection verify` names them.",
+            file=sys.stderr,
+        )
+
+
+def _restore(options: argparse.Namespace) -> None:
+    from core.search.collection import Collection, backup
+
+    with output.Bar() as bar:
+        name = backup.restore(options.file, options.name, progress=bar)
+    with Collection.open(name) as opened:
+        print(f"Restored the collection {name!r} with {opened.info().images:,} images.")
 
 
 def _tune(options: argparse.Namespace) -> None:

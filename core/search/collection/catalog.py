@@ -263,6 +263,21 @@ class Catalog:
         with storing(), self._engine.begin() as connection:
             yield connection
 
+    def fill(self, source: sa.Connection) -> None:
+        """Copy all that another catalog of this version holds into this one, which is empty."""
+        with self.writing() as connection:
+            for table in _tables.sorted_tables:
+                if table is schema_version:
+                    continue
+                rows = source.execute(sa.select(table).execution_options(yield_per=_CHUNK))
+                for part in rows.mappings().partitions():
+                    connection.execute(sa.insert(table), [dict(row) for row in part])
+            if self._schema:
+                # Numbers that were given go past PostgreSQL's own count.
+                last = connection.scalar(sa.select(sa.func.max(images.c.id))) or 0
+                counter = sa.func.pg_get_serial_sequence(f"{self._schema}.images", "id")
+                connection.execute(sa.select(sa.func.setval(counter, last + 1, False)))
+
     def checkpoint(self) -> None:
         """Leave a file that is whole without its log, where the catalog is one."""
         if self._is_log_written():

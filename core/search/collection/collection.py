@@ -40,6 +40,8 @@ from core.text import nfc
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")
 _CATALOG_FILE = "catalog.sqlite"
+# Folders of collections that are being made.
+_NEW = ".new-"
 # Looks at files that a writer may have replaced since the look into the catalog.
 _ATTEMPTS = 4
 # A damaged index is made anew while somebody waits for a search when its vectors are no larger than this.
@@ -174,36 +176,9 @@ class Collection:
             dimensions=dimensions,
             dtype=dtype,
         )
-        cls._make(folder, about, State(1, 1, 0, metric, index, None))
+        with building(folder, about) as (_, made), made.writing() as connection:
+            catalog.set_fact(connection, "state", State(1, 1, 0, metric, index, None).to_json())
         return cls.open(name, folder, load)
-
-    @staticmethod
-    def _make(folder: Path, about: About, state: State) -> None:
-        if not _NAME.fullmatch(about.name):
-            raise CollectionError(
-                f"{about.name!r} can't be the name of a collection; use up to 63 lower case letters, digits, - and _."
-            )
-        with catalog.storing():
-            folder.mkdir(parents=True, exist_ok=True)
-            _sweep(folder)
-            if (folder / about.name).exists():
-                raise CollectionError(f"There is a collection {about.name!r} already; choose another name.")
-            # Made beside its place and renamed into it: a collection is whole or not there.
-            building = folder / f".new-{secrets.token_hex(6)}"
-            building.mkdir()
-            try:
-                with lock.writing(building):
-                    write_about(building, about)
-                    made = _open_catalog(building, about, make=True)
-                    with made.writing() as connection:
-                        catalog.set_fact(connection, "state", state.to_json())
-                        if about.catalog == "postgresql":
-                            identity.record(connection, Place.of(building, folder / about.name))
-                    made.close()
-                    building.rename(folder / about.name)
-            except BaseException:
-                shutil.rmtree(building, ignore_errors=True)
-                raise
 
     @classmethod
     def open(cls, name: str, folder: Path | None = None, load: Loader = embedder.load) -> Self:
@@ -279,6 +254,12 @@ class Collection:
             return False
 
     # Reading
+
+    @contextmanager
+    def frozen(self) -> Iterator[tuple[sa.Connection, State]]:
+        """One state of the catalog, whatever is written while the block lasts."""
+        with self._catalog.reading() as connection:
+            yield connection, _state(connection)
 
     @property
     def state(self) -> State:
@@ -773,6 +754,47 @@ class Collection:
                     self._view = View(state, vectors, catalog.hole_rows(connection), None)
 
 
+@contextmanager
+def building(folder: Path, about: About) -> Iterator[tuple[Path, Catalog]]:
+    """A folder with a description and an empty catalog, to be filled: it becomes a collection when the block ends, and goes when it raises.
+
+    Parameters
+    ----------
+    folder : where collections lie.
+
+    Raises
+    ------
+    CollectionError : the name is taken or can't be one, or the disk or catalog refuses.
+    """
+    if not _NAME.fullmatch(about.name):
+        raise CollectionError(
+            f"{about.name!r} can't be the name of a collection; use up to 63 lower case letters, digits, - and _."
+        )
+    with catalog.storing():
+        folder.mkdir(parents=True, exist_ok=True)
+        _sweep(folder)
+        if (folder / about.name).exists():
+            raise CollectionError(f"There is a collection {about.name!r} already; choose another name.")
+        # Made beside its place and renamed into it: a collection is whole or not there.
+        place = folder / f"{_NEW}{secrets.token_hex(6)}"
+        place.mkdir()
+        try:
+            with lock.writing(place):
+                write_about(place, about)
+                made = _open_catalog(place, about, make=True)
+                try:
+                    _record(made, about, Place.of(place))
+                    yield place, made
+                    _record(made, about, Place.of(place, folder / about.name))
+                finally:
+                    made.close()
+                place.rename(folder / about.name)
+        except BaseException:
+            _drop_unfinished(place)
+            shutil.rmtree(place, ignore_errors=True)
+            raise
+
+
 def names(folder: Path | None = None) -> list[str]:
     """The collections that there are, in alphabetical order, those that can't be read included.
 
@@ -839,13 +861,35 @@ def delete(name: str, folder: Path | None = None) -> None:
 
 def _sweep(folder: Path) -> None:
     """Remove what a deletion or creation that did not end has left."""
-    for path in [*folder.glob(".gone-*"), *folder.glob(".new-*")]:
+    for path in [*folder.glob(".gone-*"), *folder.glob(f"{_NEW}*")]:
         try:
             with lock.writing(path):
+                if path.name.startswith(_NEW):
+                    _drop_unfinished(path)
                 shutil.rmtree(path, ignore_errors=True)
         except Exception:
             # Somebody is at work there.
             continue
+
+
+def _record(made: Catalog, about: About, place: Place) -> None:
+    if about.catalog == "postgresql":
+        with made.writing() as connection:
+            identity.record(connection, place)
+
+
+def _drop_unfinished(folder: Path) -> None:
+    """Remove the schema of a collection that was not finished."""
+    try:
+        about = read_about(folder)
+        if about.catalog == "postgresql":
+            opened = _open_catalog(folder, about)
+            # A copy of this folder may name the schema of a collection that was finished.
+            if identity.owns(folder, opened):
+                opened.drop()
+            opened.close()
+    except CollectionError as error:
+        _log.warning("The schema of a collection that was not finished stays in its database: %s", error)
 
 
 def _open_catalog(folder: Path, about: About, *, make: bool = False) -> Catalog:

@@ -69,6 +69,20 @@ def record(connection: catalog.sa.Connection, place: Place) -> None:
     catalog.set_fact(connection, _FACT, asdict(place))
 
 
+def forget(connection: catalog.sa.Connection) -> None:
+    """Let a catalog name no folder."""
+    connection.execute(catalog.sa.delete(catalog.facts).where(catalog.facts.c.name == _FACT))
+
+
+def owns(folder: Path, catalog_: Catalog) -> bool:
+    """Whether a schema names this very folder, or what it was about to be renamed to."""
+    with catalog_.reading() as connection:
+        known = catalog.get_fact(connection, _FACT)
+    here = Place.of(folder)
+    beside = known is not None and Path(known["path"]).parent == Path(here.path).parent
+    return beside and (known["inode"], known["host"]) == (here.inode, here.host)
+
+
 def claim(folder: Path, about: About, catalog_: Catalog) -> About:
     """Make sure that folder and schema belong together; a folder that was renamed or moved is followed.
 

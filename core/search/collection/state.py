@@ -9,6 +9,7 @@ from typing import Any
 
 from core.errors import CollectionError
 from core.search.collection.ann import IndexFile
+from core.search.collection.vectors import DTYPES
 
 FORMAT = 1
 DESCRIPTION = "collection.json"
@@ -43,8 +44,8 @@ def write_about(folder: Path, about: About) -> None:
     """Put the description into a folder, in place of the one that is there."""
     part = folder / f".{DESCRIPTION}.{secrets.token_hex(4)}.part"
     try:
-        with part.open("w", encoding="utf-8") as file:
-            json.dump({"format": FORMAT, **asdict(about)}, file, indent=1)
+        with part.open("wb") as file:
+            file.write(describe(about))
             file.flush()
             os.fsync(file.fileno())
         part.replace(folder / DESCRIPTION)
@@ -60,22 +61,38 @@ def read_about(folder: Path) -> About:
     CollectionError : it is missing, broken or of another format.
     """
     try:
-        data = json.loads((folder / DESCRIPTION).read_text("utf-8"))
-        found = data.pop("format")
-        if found != FORMAT:
-            raise CollectionError(
-                f"The collection {folder.name!r} has format {found!r}, this version reads format {FORMAT}; "
-                "update the project."
-            )
-        about = About(**data)
-        if not (isinstance(about.name, str) and about.uuid.isalnum()):
-            raise ValueError("it has no name or identifier")
-        return about
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        return parse_about((folder / DESCRIPTION).read_bytes(), folder.name)
+    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
         raise CollectionError(
             f"The description of the collection {folder.name!r} can't be read ({type(error).__name__}); "
             "restore its folder from a copy."
         ) from None
+
+
+def describe(about: About) -> bytes:
+    """The text of a description, which :func:`parse_about` reads."""
+    return json.dumps({"format": FORMAT, **asdict(about)}, indent=1).encode()
+
+
+def parse_about(text: bytes, name: str) -> About:
+    """A description by its JSON; ``name`` is what the collection is called in an error.
+
+    Raises
+    ------
+    CollectionError : it is of another format; ValueError, KeyError, TypeError, AttributeError, RecursionError : it is broken.
+    """
+    data = json.loads(text)
+    found = data.pop("format")
+    if found != FORMAT:
+        raise CollectionError(
+            f"The collection {name!r} has format {found!r}, this version reads format {FORMAT}; update the project."
+        )
+    about = About(**data)
+    numbers = isinstance(about.dimensions, int) and about.dimensions > 0 and about.dtype in DTYPES
+    texts = all(isinstance(value, str) for key, value in asdict(about).items() if key != "dimensions")
+    if not (numbers and texts and about.uuid.isalnum()):
+        raise ValueError("wrong values")
+    return about
 
 
 @dataclass(frozen=True)

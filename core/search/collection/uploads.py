@@ -240,9 +240,9 @@ def _members(upload: Upload) -> Iterator[_Picture | LeftOut | Problem]:
     size = _size(upload.file)
     most = settings.MAX_ZIP_FILES
     try:
-        archive = zipfile.ZipFile(_Sparing(upload.file, most * _LISTED_BYTES))
+        archive = zipfile.ZipFile(Sparing(upload.file, most * _LISTED_BYTES))
         members = archive.infolist()
-    except _TooMuch:
+    except TooMuchError:
         raise _refusal(name, f"it lists more than the {most:,} files allowed") from None
     except Exception:
         raise _refusal(name, "it is not a zip archive, or it is truncated or broken") from None
@@ -343,11 +343,11 @@ def _rewound(file: IO[bytes]) -> Iterator[IO[bytes]]:
     yield file
 
 
-class _TooMuch(Exception):
-    pass
+class TooMuchError(Exception):
+    """More was read in one piece than allowed."""
 
 
-class _Sparing:
+class Sparing:
     """A file that gives no more than ``most`` bytes at a time: the list of an archive's members is read in one piece, before it can be counted."""
 
     def __init__(self, file: IO[bytes], most: int):
@@ -357,5 +357,5 @@ class _Sparing:
     def read(self, n: int = -1) -> bytes:
         data = self._file.read(self._most + 1 if n < 0 else min(n, self._most + 1))
         if len(data) > self._most:
-            raise _TooMuch
+            raise TooMuchError
         return data

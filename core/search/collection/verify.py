@@ -24,8 +24,13 @@ def problems(connection: sa.Connection, folder: Path, about: About, state: State
     ------
     FileNotFoundError : the index file is gone, as when a writer has just replaced it.
     """
-    yield from _rows(connection, state)
+    yield from storage_problems(connection, folder, about, state)
     yield from _missing(connection, folder)
+
+
+def storage_problems(connection: sa.Connection, folder: Path, about: About, state: State) -> Iterator[str]:
+    """As :func:`problems`, without looking for the files of the images."""
+    yield from _rows(connection, state)
     yield from _vectors(
         connection, VectorFile(folder / state.vector_file, about.dimensions, about.dtype), state
     )
