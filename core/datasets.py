@@ -11,7 +11,6 @@ from urllib.parse import quote
 
 from core import files, folders, images, settings
 from core.errors import DatasetError, UnknownNameError
-from core.text import nfc
 
 FORMAT = 1
 # So many problems of a folder are named one by one.
@@ -167,6 +166,8 @@ def load(folder: Path) -> Dataset:
 def scan(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> Dataset:
     """A folder of class-named folders as a dataset; pictures below each, in alphabetical order.
 
+    Which folders are the classes is found by :func:`folders.label_level`, so that ``train/cat`` and ``test/cat`` are one class.
+
     Parameters
     ----------
     say : takes what is left out, a sentence at a time.
@@ -203,27 +204,35 @@ def scan(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> Da
 def _labelled(folder: Path, say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
     """Label and path below the folder of each of its pictures, ordered by both."""
     inside = lambda path: Path(os.path.realpath(path)).is_relative_to(folder)  # noqa: E731
-    pictures, left_out, unlabelled = [], 0, 0
+    pictures, left_out = [], 0
     problems: list[folders.Problem] = []
     for one in folders.walk(str(folder), inside):
         if isinstance(one, folders.LeftOut):
             left_out += 1
         elif isinstance(one, folders.Problem):
             problems.append(one)
-        elif len(one.parts) > 1:
-            pictures.append((nfc(one.parts[0]), one.parts))
         else:
-            unlabelled += 1
+            pictures.append(one.parts)
+    level = _class_level({parts[:-1] for parts in pictures})
+    labelled = [(label, parts) for parts in pictures if (label := folders.label(parts[:-1], level))]
     for problem in problems[:_MOST_NAMED]:
         say(f"Left out {os.path.relpath(problem.path, folder)}: {problem.reason}.")
     if len(problems) > _MOST_NAMED:
         say(f"{len(problems) - _MOST_NAMED:,} more were left out for such reasons.")
     if left_out:
         say(f"{left_out:,} hidden or system files and folders of {folder.name!r} were left out.")
-    if unlabelled:
-        say(f"{unlabelled:,} pictures of {folder.name!r} lie in no class-named folder and were left out.")
-    for label, parts in sorted(pictures):
+    if unlabelled := len(pictures) - len(labelled):
+        say(f"Pictures of {folder.name!r} in no class-named folder were left out: {unlabelled:,}.")
+    for label, parts in sorted(labelled):
         yield label, "/".join(parts)
+
+
+def _class_level(places: set[tuple[str, ...]]) -> int | None:
+    level = folders.label_level(places)
+    if level is None and not any(place and folders.is_split(place[0]) for place in places):
+        # A folder that all pictures share is the only class: a dataset has one at least.
+        return 1
+    return level
 
 
 def _recorded(folder: Path, grid_dir: Path) -> Dataset | None:

@@ -1,4 +1,4 @@
-"""What a folder of pictures holds: which files count and which are left out.
+"""What a folder of pictures holds: which files count, which are left out, and which folders name the labels.
 
 Datasets, collections, patterns, zip archives and the pages that offer folders all ask here, so that they see the same pictures.
 """
@@ -6,11 +6,13 @@ Datasets, collections, patterns, zip archives and the pages that offer folders a
 # Paths are strings here: they are stored as such, links in them unresolved, and there may be a million.
 
 import os
+import re
 import stat
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from core import images
+from core.text import nfc
 
 # What computers put beside pictures unasked, besides hidden files; in lower case.
 _SYSTEM = frozenset(
@@ -26,6 +28,11 @@ _SPECIAL = (
     (stat.S_ISSOCK, "a socket"),
     (stat.S_ISBLK, "a device"),
     (stat.S_ISCHR, "a device"),
+)
+# Folders that divide a dataset for training and are no labels.
+_SPLIT = re.compile(
+    r"(train|training|trainval|val|valid|validation|test|testing|dev|eval|evaluation)([ _-]?set)?",
+    re.IGNORECASE,
 )
 NOT_UTF8 = "its name is not valid UTF-8; rename it"
 
@@ -92,6 +99,38 @@ def walk(root: str, allowed: Callable[[str], bool]) -> Iterator[Picture | LeftOu
                 else:
                     yield Picture(child.path, (*parts, child.name))
         waiting += reversed(below)
+
+
+def label_level(places: Iterable[Sequence[str]]) -> int | None:
+    """Which level of folders names the labels of pictures; 1 for the folders directly below the root, None where there is none.
+
+    A folder at the top that all pictures share is passed over, and so is a level of splits such as ``train`` and ``test``. A level is
+    one of splits when all folders there are, or when those with folders below them are and there are several.
+
+    Parameters
+    ----------
+    places : for each picture, or once for each folder with pictures in it, the names of the folders that it lies in, from the root on.
+    """
+    places = {tuple(map(nfc, place)) for place in places}
+    level = 1
+    while names := {place[level - 1] for place in places if len(place) >= level}:
+        deep = {place[level - 1] for place in places if len(place) > level}
+        if all(map(is_split, names)) or (len(deep) > 1 and all(map(is_split, deep))):
+            return level + 1 if deep else None
+        if len(names) > 1 or any(len(place) < level for place in places):
+            return level
+        level += 1
+    return None
+
+
+def label(place: Sequence[str], level: int | None) -> str | None:
+    """The label of a picture in these folders; ``level`` as :func:`label_level` gives it, or 0 for no labels."""
+    return nfc(place[level - 1]) if level and len(place) >= level else None
+
+
+def is_split(name: str) -> bool:
+    """Whether a folder of this name is a part of a dataset rather than a class."""
+    return _SPLIT.fullmatch(name) is not None
 
 
 def is_left_out(name: str) -> bool:

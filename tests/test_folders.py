@@ -123,6 +123,21 @@ def test_collection_zip_pattern_and_dataset_see_the_same(messy, collections_dir)
     assert {item.file for item in dataset.items} == PICTURES and dataset.classes == ("cat", "dog")
 
 
+def test_odd_names_are_seen_alike_by_a_collection_and_a_dataset(tmp_path, collections_dir):
+    names = ("a\nb", "=cmd", 'a,b "q"', "100%", "x#1", " lead", "[1] new", "\u202eevil")
+    root = tmp_path / "names [2024]"
+    for number, name in enumerate(names):
+        draw(root / f"k{number % 2}" / f"{name}.png", number)
+    expected = {f"{name}.png": f"k{number % 2}" for number, name in enumerate(names)}
+    with create() as one:
+        report = one.add([str(root)])
+        assert (report.added, report.failed) == (8, 0) and labels_of(one) == expected
+        assert one.update().unchanged == 8
+    dataset = datasets.scan(root)
+    assert {item.file.split("/")[1]: item.label for item in dataset.items} == expected
+    assert all(dataset.path(item.id).is_file() for item in dataset.items)
+
+
 def test_browsing_counts_the_same(messy, monkeypatch):
     os.mkfifo(messy / "cat" / "pipe.png")
     monkeypatch.setattr(settings, "IMAGE_ROOT", messy)
@@ -232,3 +247,50 @@ def test_a_folder_that_was_run_keeps_its_items_until_a_rescan(tmp_path, messy):
     draw(messy / "cat/0.png", 50)
     assert {item.file for item in datasets.find(str(messy), grid, say=said.append).items} == PICTURES
     assert "changed" in said[-2]
+
+
+# Labels
+
+
+@pytest.mark.parametrize(
+    ("names", "level"),
+    [
+        ("cat/1 dog/2", 1),
+        ("train/cat/1 train/dog/2 test/cat/3 test/dog/4", 2),
+        ("train/cat/1", 2),
+        ("Train/cat/1 Validation/cat/2", 2),
+        ("training_set/cat/1 test_set/dog/2", 2),
+        ("set/train/cat/1 set/test/cat/2", 3),
+        ("set/cat/1 set/dog/deep/2", 2),
+        ("cat/1 2", 1),
+        ("1 2", None),
+        ("photos/1 photos/2", None),
+        ("train/1 test/2", None),
+        # What is beside the splits has no label; a class may be called train.
+        ("train/cat/1 test/dog/2 docs/3 4", 2),
+        ("train/cat/1 test/2", 2),
+        ("car/1 train/2 bus/3", 1),
+        ("car/red/1 train/red/2", 1),
+        ("train/side/1 car/2 bus/3", 1),
+        # One name in both of its Unicode forms is one folder.
+        ("cafe\u0301/x/1 caf\u00e9/y/2", 2),
+    ],
+)
+def test_the_level_of_the_labels_is_found_from_the_structure(names, level):
+    assert folders.label_level(name.split("/")[:-1] for name in names.split()) == level
+
+
+def test_splits_of_a_dataset_are_no_classes_and_unicode_forms_are_one_class(tmp_path):
+    root = tmp_path / "set"
+    names = ("train/caf\u00e9/0", "train/dog/1", "test/cafe\u0301/2", "test/dog/3", "sample")
+    for number, name in enumerate(names):
+        draw(root / f"{name}.png", number)
+    said: list[str] = []
+    dataset = datasets.scan(root, said.append)
+    assert dataset.classes == ("caf\u00e9", "dog") and dataset.labels == ["caf\u00e9"] * 2 + ["dog"] * 2
+    assert any("no class-named folder" in sentence and "1" in sentence for sentence in said)
+    for name in ("only/cat/0.png", "flat/train/0.png"):
+        draw(tmp_path / name, 0)
+    assert datasets.scan(tmp_path / "only").classes == ("cat",)
+    with pytest.raises(DatasetError, match="class-named folders"):
+        datasets.scan(tmp_path / "flat")

@@ -51,6 +51,16 @@ def add(commands: Any) -> None:
     adding.add_argument(
         "--restore-removed", action="store_true", help="take in images that were removed, too"
     )
+    adding.add_argument(
+        "--label-level",
+        type=_level,
+        metavar="N",
+        help="which level of folders names the labels: 1 for those directly in the folder, 2 for those in them, or none; remembered "
+        "with the folder; default: found from the structure",
+    )
+    adding.add_argument(
+        "--preview", action="store_true", help="show the labels and what is left out, and store nothing"
+    )
     adding.add_argument("--json", action="store_true")
 
     update = _command(group, "update", _update, "take in what changed where the images came from")
@@ -137,6 +147,14 @@ def _labels_from(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def _level(text: str) -> int:
+    if text.lower() == "none":
+        return 0
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is no level; give a number from 1 on, or none")
+    return int(text)
+
+
 def _where(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--where",
@@ -183,6 +201,9 @@ def _create(options: argparse.Namespace) -> None:
 
 
 def _add(options: argparse.Namespace) -> None:
+    if options.preview:
+        _preview(options)
+        return
     with _open(options) as opened, output.Bar() as bar:
         report = opened.add(
             options.paths,
@@ -190,8 +211,28 @@ def _add(options: argparse.Namespace) -> None:
             path_column=options.path_column,
             labels_from=options.labels_from,
             restore_removed=options.restore_removed,
+            label_level=options.label_level,
         )
     _report(report, options)
+
+
+def _preview(options: argparse.Namespace) -> None:
+    with _open(options) as opened:
+        seen = opened.preview(options.paths, path_column=options.path_column, label_level=options.label_level)
+    if options.json:
+        output.print_json(seen.to_json())
+        return
+    rows = [
+        {"label": label.name, "pictures": label.pictures, "example": label.example} for label in seen.labels
+    ]
+    output.table(rows, False, "No picture has a label.")
+    for problem in seen.problems:
+        print(f"{problem.path}: {problem.reason}", file=sys.stderr)
+    print(
+        f"{seen.pictures:,} pictures, {seen.unlabelled:,} of them without a label. "
+        f"Left out: {seen.left_out:,} hidden or system files and folders, {seen.failed:,} that can't be read."
+    )
+    print(f"{seen.rule()} --label-level N or none chooses others. Nothing was stored.")
 
 
 def _update(options: argparse.Namespace) -> None:

@@ -1,5 +1,6 @@
 """Putting pictures into a collection: sent by the reader, or from a folder of the server."""
 
+import secrets
 from functools import partial
 from pathlib import Path
 
@@ -7,11 +8,15 @@ import streamlit as st
 
 from core import images, settings
 from core.errors import UserError
-from core.search.collection import browse
+from core.search.collection import browse, preview
+from core.search.collection.folder_labels import NO_LABELS
+from core.search.collection.preview import Preview
 from core.search.collection.uploads import Upload
 from dashboard.components import collection_jobs, explain, read_only, state
 from dashboard.views.images_scene import Scene
 
+# In the session: the folder of the server that is looked at, and a token of that look, so that the next one is made anew.
+_LOOKED_AT = "images-looked-at"
 _WAYS = {
     "files": "Pictures or a zip",
     "directory": "A folder of this computer",
@@ -52,7 +57,7 @@ def _upload(scene: Scene, directory: bool) -> None:
         accept_multiple_files="directory" if directory else True,
         key=f"images-sent-{directory}-{made}",
         **read_only.changing(
-            help="Pictures in class-named folders, in a zip as well, are labelled with the folders' names."
+            help="Pictures in class-named folders, in a zip as well, are labelled with the folders' names; you see them before anything is stored."
         ),
     )
     st.caption(
@@ -63,6 +68,15 @@ def _upload(scene: Scene, directory: bool) -> None:
     )
     if not sent:
         return
+    uploads = [Upload(file.name, file) for file in sent]
+    key = f"images-level-{directory}-{made}"
+    level = st.session_state.get(key)
+    try:
+        seen = preview.of_uploads(uploads, level)
+    except UserError as error:
+        st.error(state.plain(str(error)), icon=":material/error:")
+        return
+    _show(seen, key)
     size = explain.size(sum(file.size for file in sent))
     restore = _restore_too(scene)
     if st.button(
@@ -71,13 +85,55 @@ def _upload(scene: Scene, directory: bool) -> None:
         icon=":material/add_photo_alternate:",
         **read_only.changing(),
     ):
-        uploads = [Upload(file.name, file) for file in sent]
         if collection_jobs.change(
-            scene.name, "Adding what you sent", lambda opened, job: opened.add_uploads(uploads, job, restore)
+            scene.name,
+            "Adding what you sent",
+            lambda opened, job: opened.add_uploads(uploads, job, restore, label_level=level),
         ):
             st.session_state["images-uploads"] = made + 1
             state.change(part="pictures", way=None)
         st.rerun()
+
+
+def _show(seen: Preview, key: str) -> None:
+    """What would be stored, with a choice of the folders that are the labels under a key of the session."""
+    if seen.levels:
+        names = {
+            level: f"the {len(some)}{' or more' if len(some) >= preview.MOST_NAMED else ''} folders at level {level}: {', '.join(some)}"
+            for level, some in enumerate(seen.levels, 1)
+        }
+        options = [None, *names, NO_LABELS]
+        if st.session_state.get(key) not in options:
+            # The folders that it was chosen among are gone.
+            st.session_state[key] = None
+        st.selectbox(
+            "Labels",
+            options,
+            format_func=lambda level: (
+                "as found from the folders" if level is None else names.get(level, "none")
+            ),
+            key=key,
+            help="Which folders name the labels of the pictures. Level 1 is the outermost; train, test and the like are no labels by themselves.",
+        )
+    facts = [f"{seen.pictures:,} picture{'s' if seen.pictures != 1 else ''}"]
+    if seen.labels:
+        facts.append(f"{len(seen.labels):,} label{'s' if len(seen.labels) != 1 else ''}")
+    for count, what in (
+        (seen.unlabelled, "without a label"),
+        (seen.left_out, "left out (hidden or system)"),
+        (seen.failed, "that can't be taken"),
+    ):
+        if count:
+            facts.append(f"{count:,} {what}")
+    st.markdown(state.plain(", ".join(facts) + ". " + seen.rule()))
+    if seen.labels:
+        st.dataframe(
+            [
+                {"Label": label.name, "Pictures": label.pictures, "For example": label.example}
+                for label in seen.labels
+            ],
+            height="auto" if len(seen.labels) <= 8 else 320,
+        )
 
 
 def _server(scene: Scene) -> None:
@@ -122,21 +178,46 @@ def _server(scene: Scene) -> None:
         f"{'' if here.whole else ', and more that are not listed'}."
     )
     st.caption(
-        "A folder is added with all that is below it. The folders directly in it are the labels. "
-        "Its pictures stay where they are, and *Update* looks at them again."
+        "A folder is added with all that is below it. Its pictures stay where they are, and *Update* looks at them again."
     )
+    st.button(
+        "Look at this folder",
+        icon=":material/visibility:",
+        on_click=_look_at,
+        args=(here.path,),
+        disabled=not (here.pictures or here.folders),
+    )
+    looked_at, token = st.session_state.get(_LOOKED_AT, ("", ""))
+    if looked_at == here.path:
+        _looked_at(scene, here, token)
+
+
+def _looked_at(scene: Scene, here: browse.Folder, token: str) -> None:
+    """What adding a folder would store, and the button that does it."""
+    key = f"images-level-{here.path}-{token}"
+    level = st.session_state.get(key)
+    seen = collection_jobs.look(
+        scene.overview.about,
+        "Looking at the folder",
+        ("preview", here.path, token, level),
+        lambda job: scene.collection.preview([here.path], label_level=level),
+    )
+    if seen is None:
+        return
+    _show(seen, key)
     restore = _restore_too(scene)
     if st.button(
-        "Add this folder",
+        f"Add {seen.pictures:,} picture{'s' if seen.pictures != 1 else ''}",
         type="primary",
         icon=":material/create_new_folder:",
-        **read_only.changing(disabled=not (here.pictures or here.folders)),
+        **read_only.changing(disabled=not seen.pictures),
     ):
         if collection_jobs.change(
             scene.name,
             f"Adding the folder {Path(here.path).name}",
-            lambda opened, job: opened.add([here.path], job, restore_removed=restore),
+            lambda opened, job: opened.add([here.path], job, restore_removed=restore, label_level=level),
         ):
+            st.session_state.pop(_LOOKED_AT)
             state.change(part="pictures", way=None, folder=None)
         st.rerun()
 
@@ -150,6 +231,10 @@ def _restore_too(scene: Scene) -> bool:
         key=f"images-restore-{scene.name}",
         help="Pictures that were removed from this collection are left out otherwise.",
     )
+
+
+def _look_at(path: str) -> None:
+    st.session_state[_LOOKED_AT] = path, secrets.token_hex(4)
 
 
 def _into(here: browse.Folder) -> None:

@@ -150,7 +150,8 @@ def test_a_hostile_archive_is_refused_in_a_sentence_that_fits(page: Page, color_
     out = io.BytesIO()
     with zipfile.ZipFile(out, "w") as archive:
         archive.writestr("../../evil.png", b"x")
-    send(page, {"name": "evil.zip", "mimeType": "application/zip", "buffer": out.getvalue()})
+    evil = {"name": "evil.zip", "mimeType": "application/zip", "buffer": out.getvalue()}
+    page.locator("input[type=file]").set_input_files([evil])
     expect(page.get_by_text("leads out of it")).to_be_visible(timeout=30_000)
     wait_until_idle(page)
     assert page.evaluate("document.querySelector('[data-testid=stMain]').scrollWidth") <= width

@@ -152,10 +152,39 @@ def test_a_refused_archive_is_told_and_the_collection_is_as_it_was(pets):
     page = navigation(collection="pets", part="add")
     data = zipped(a_png=png(1)).replace(b"a.png", b"/.png")
     page.file_uploader[0].set_value(("evil.zip", data, "application/zip")).run()
+    assert not page.exception and "evil.zip" in page.error[0].value and "leads out" in page.error[0].value
+    assert not any(one.label.startswith("Add") for one in page.button)
+    assert pets.info().images == 5 and pets.verify() == []
+
+
+def test_the_labels_of_a_zip_and_of_a_folder_are_shown_and_chosen_before_anything_is_stored(
+    tmp_path, monkeypatch
+):
+    members = {"train__cat__1_png": png(1), "train__dog__2_png": png(2), "test__cat__3_png": png(3)}
+    pets = pixels.create()
+    page = navigation(collection="pets", part="add")
+    page.file_uploader[0].set_value(("a.zip", zipped(**members), "application/zip")).run()
+    assert "3 pictures, 2 labels" in told(page) and "level 2" in told(page)
+    assert page.dataframe[0].value["Label"].tolist() == ["cat", "dog"]
+    labels = next(one for one in page.selectbox if one.label == "Labels")
+    labels.select(1).run()
+    assert page.dataframe[0].value["Label"].tolist() == ["test", "train"] and pets.info().images == 0
     button(page, "Add 1 file").click().run()
     page = finish(page)
-    assert "evil.zip" in page.error[0].value and "leads out" in page.error[0].value
-    assert pets.info().images == 5 and pets.verify() == []
+    assert pets.info().labels == {"test": 1, "train": 2}
+
+    root = tmp_path / "root"
+    for number, name in enumerate(("train/cat/4", "test/dog/5", "@eaDir/6")):
+        draw(root / f"{name}.png", 10 + number)
+    monkeypatch.setattr(settings, "IMAGE_ROOT", root)
+    page = navigation(collection="pets", part="add", way="server")
+    button(page, "Look at this folder").click().run()
+    assert "2 pictures, 2 labels, 1 left out" in told(page)
+    next(one for one in page.selectbox if one.label == "Labels").select(0).run()
+    assert "2 pictures, 2 without a label" in told(page) and pets.info().images == 3
+    button(page, "Add 2 pictures").click().run()
+    page = finish(page)
+    assert pets.info().labels == {"test": 1, "train": 2} and pets.info().images == 5
 
 
 def test_one_change_at_a_time_which_goes_on_when_the_page_is_left_and_can_be_cancelled(pets):
@@ -235,7 +264,9 @@ def test_a_folder_of_the_server_is_offered_only_below_the_root(tmp_path, photos,
     assert "has 1 picture and 3 folders directly in it" in told(page)
     next(one for one in page.selectbox if one.label == "Folder").select("cat").run()
     assert page.query_params["folder"] == "cat" and "has 2 pictures and 0 folders" in told(page)
-    button(page, "Add this folder").click().run()
+    button(page, "Look at this folder").click().run()
+    assert "2 pictures" in told(page) and pixels.open_().info().images == 0
+    button(page, "Add 2 pictures").click().run()
     page = finish(page)
     assert "2 added" in page.success[0].value
     for folder, sentence in (("out", "leads outside"), ("../..", "leads outside"), ("none", "no folder")):

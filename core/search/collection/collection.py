@@ -28,9 +28,21 @@ from core.errors import (
 )
 from core.metrics import get_metric
 from core.progress import Progress, Silent
-from core.search.collection import ann, catalog, embedder, identity, ingest, removal, sources, uploads, verify
+from core.search.collection import (
+    ann,
+    catalog,
+    embedder,
+    identity,
+    ingest,
+    preview,
+    removal,
+    sources,
+    uploads,
+    verify,
+)
 from core.search.collection.catalog import Catalog
 from core.search.collection.identity import Place
+from core.search.collection.preview import Preview
 from core.search.collection.state import DESCRIPTION, About, State, read_about, write_about
 from core.search.collection.uploads import Upload
 from core.search.collection.vectors import DTYPES, VectorFile, fits
@@ -479,6 +491,7 @@ class Collection:
         path_column: str | None = None,
         labels_from: str | None = None,
         restore_removed: bool = False,
+        label_level: int | None = None,
     ) -> ingest.Report:
         """Take in folders, patterns, files, lists or URLs (see :mod:`sources`), and remember them for :meth:`update`.
 
@@ -489,16 +502,32 @@ class Collection:
         path_column : the column of the lists that holds paths, remembered with them; see :func:`lists.read`.
         labels_from : a list, remembered or among the paths, whose labels win where lists disagree, this time.
         restore_removed : take in images that were removed, too; they are left out and counted otherwise.
+        label_level : which level of the folders in a folder names the labels: 1 for those directly in it, 0 for no labels; remembered with
+            the folder. Where it is not given it is that of the remembered folder around it, or is found from the structure.
 
         Raises
         ------
         CollectionError : a source is not there, another writer is at work, or the storage refuses.
         """
-        found = [source for path in paths for source in sources.parse(path, path_column)]
+        found = [source for path in paths for source in sources.parse(path, path_column, label_level)]
         with self.writing() as writer:
             return ingest.add(
                 writer, found, lambda: self.embedder, progress or Silent(), labels_from, restore_removed
             )
+
+    def preview(
+        self, paths: Sequence[str], *, path_column: str | None = None, label_level: int | None = None
+    ) -> Preview:
+        """What :meth:`add` would store, with the labels; nothing is stored and no model loaded.
+
+        Raises
+        ------
+        CollectionError : a source is not there or can't be read.
+        """
+        found = [source for path in paths for source in sources.parse(path, path_column, label_level)]
+        with self._catalog.reading() as connection:
+            known = catalog.get_fact(connection, "sources") or []
+        return preview.of_sources(known, found)
 
     def add_files(
         self,
@@ -513,11 +542,17 @@ class Collection:
             )
 
     def add_uploads(
-        self, sent: Sequence[Upload], progress: Progress | None = None, restore_removed: bool = False
+        self,
+        sent: Sequence[Upload],
+        progress: Progress | None = None,
+        restore_removed: bool = False,
+        *,
+        label_level: int | None = None,
     ) -> ingest.Report:
         """Take in pictures and zip archives that strangers sent; their files are kept in :attr:`uploads`.
 
-        What was sent before is there and read no more; what was removed is left out as in :meth:`add`.
+        What was sent before is there and read no more; what was removed is left out as in :meth:`add`. ``label_level`` counts from the top of
+        an archive.
 
         Raises
         ------
@@ -525,7 +560,9 @@ class Collection:
         CollectionError : another writer is at work, or the storage refuses.
         """
         with self.writing() as writer:
-            return uploads.add(writer, sent, lambda: self.embedder, progress or Silent(), restore_removed)
+            return uploads.add(
+                writer, sent, lambda: self.embedder, progress or Silent(), restore_removed, label_level
+            )
 
     def add_vectors(
         self,

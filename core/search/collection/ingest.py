@@ -23,6 +23,7 @@ from core.image_limits import check_bytes
 from core.progress import Progress
 from core.search.collection import catalog, list_rows, lists
 from core.search.collection.embedder import Embedder
+from core.search.collection.folder_labels import FolderLabels, decide
 from core.search.collection.list_rows import Conflict
 from core.search.collection.sources import Entry, Source, SourceError, absolute, is_url, named
 from core.search.collection.vectors import fits
@@ -166,8 +167,8 @@ def add(
             last += 1
             old = {"id": last}
             known.append(old)
-        elif source.path_column is None:
-            source = Source.from_json(old)
+        else:
+            source = source.over(old)
         if source.kind == "list":
             digest, rows = _open_list(writer, source, old)
             old["digest"] = digest
@@ -176,6 +177,7 @@ def add(
         else:
             next(iter(source.entries()), None)
         old.update(source.to_json())
+        decide(known, source.path)
         added.append(old)
     among = _Sources.of(known, labels_from)
     writer.remember_sources(known, read)
@@ -239,6 +241,9 @@ def update(
     labels_from : as for :func:`add`.
     """
     known = writer.recall("sources") or []
+    decided = [decide(known, record["path"]) for record in known]
+    if any(decided):
+        writer.remember_sources(known)
     among, run = _Sources.of(known, labels_from), _next_run(writer)
     report, there, done = Report(), [], []
     # Every list is read before the first label is decided.
@@ -275,25 +280,30 @@ def forget(writer: Writer, path: str) -> bool:
 
 @dataclass(frozen=True)
 class _Sources:
-    """The remembered sources by their numbers: paths of lists, the list whose labels win, and all that are no lists."""
+    """The remembered sources by their numbers: paths of lists, the list whose labels win, and all that are no lists.
+
+    labels : what the folders among them say of a file.
+    """
 
     lists: dict[int, str] = field(default_factory=dict)
     favored: int | None = None
     folders: frozenset[int] = frozenset()
+    labels: FolderLabels = field(default_factory=FolderLabels)
 
     @classmethod
     def of(cls, known: Sequence[dict], labels_from: str | None) -> "_Sources":
         paths = {record["id"]: record["path"] for record in known if _is_list(record)}
         folders = frozenset(record["id"] for record in known if not _is_list(record))
+        labels = FolderLabels(map(Source.from_json, known))
         if labels_from is None:
-            return cls(paths, None, folders)
+            return cls(paths, None, folders, labels)
         wanted = absolute(labels_from)
         if wanted not in paths.values():
             raise SourceError(
                 f"Labels can't be taken from {labels_from!r}: it is none of the collection's lists "
                 f"({', '.join(map(repr, paths.values())) or 'there are none'}). Add it first."
             )
-        return cls(paths, next(number for number, path in paths.items() if path == wanted), folders)
+        return cls(paths, next(number for number, path in paths.items() if path == wanted), folders, labels)
 
 
 def _is_list(record: dict) -> bool:
@@ -386,7 +396,7 @@ class _Run:
         """Store the images of a remembered source."""
         source = Source.from_json(record)
         if not _is_list(record):
-            self.take(source.path, source.entries)
+            self.take(source.path, lambda: source.entries(self.among.labels))
             return
         self.take(source.path, lambda: self._listed(source.path))
         self.report.leave_out(lists.NO_PATH, self.writer.rows_without_path(record["id"]))
@@ -501,7 +511,7 @@ class _Run:
         )
         source = old.source if kept else self.source
         folder_label = entry.label
-        if old is not None and (self.source in self.among.lists or (kept and source != self.source)):
+        if old is not None and self.source in self.among.lists:
             folder_label = old.folder_label
         label, metadata = folder_label, entry.metadata
         if rows:

@@ -9,7 +9,7 @@ folders, symbolic links in circles, paths outside the folder that the settings a
 import glob
 import itertools
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
@@ -53,12 +53,14 @@ class Source:
     """A place that images come from.
 
     kind : ``"folder"`` | ``"pattern"`` | ``"file"`` | ``"url"`` | ``"list"``; path : absolute, or the URL;
-    path_column : of a list, where a user named it.
+    path_column : of a list, where a user named it; label_level : of a folder, which level of the folders in it names the labels, 1 for
+    those directly in it, 0 for no labels, None where that is not decided.
     """
 
     kind: str
     path: str
     path_column: str | None = None
+    label_level: int | None = None
 
     def to_json(self) -> dict[str, Any]:
         """For the catalog."""
@@ -66,32 +68,54 @@ class Source:
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """From the catalog, which may hold more about a source."""
-        return cls(data["kind"], data["path"], data.get("path_column"))
+        """From the catalog, which may hold more about a source.
 
-    def entries(self) -> Iterator[Entry | LeftOut | Problem]:
+        Folders that were remembered before there was a choice keep the labels that they had: the folders directly in them.
+        """
+        level = data.get("label_level", 1) if data["kind"] == "folder" else None
+        return cls(data["kind"], data["path"], data.get("path_column"), level)
+
+    def over(self, record: Mapping[str, Any] | None) -> Self:
+        """The source with what is remembered of it where nothing else is given."""
+        if record is None:
+            return self
+        old = self.from_json(record)
+        return replace(
+            self,
+            path_column=old.path_column if self.path_column is None else self.path_column,
+            label_level=old.label_level if self.label_level is None else self.label_level,
+        )
+
+    def entries(
+        self, labels: Callable[[str], str | None] = lambda path: None
+    ) -> Iterator[Entry | LeftOut | Problem]:
         """The images, in a fixed order, and what was met beside them; those of a list are the rows that :func:`lists.read` gives.
+
+        Parameters
+        ----------
+        labels : the label of a file by its path, from the folders that it lies in.
 
         Raises
         ------
         SourceError : the place is gone, or a list can't be read.
         """
         if self.kind == "folder":
-            return _walk(self.path)
+            return _walk(self.path, labels)
         if self.kind == "pattern":
-            return _matches(self)
+            return _matches(self, labels)
         if self.kind == "file":
-            return iter([_file(self.path)])
+            return iter([_file(self.path, labels(self.path))])
         assert self.kind == "url", self.kind
         return iter([Entry(self.path, foreign=True)])
 
 
-def parse(argument: str, path_column: str | None = None) -> list[Source]:
+def parse(argument: str, path_column: str | None = None, label_level: int | None = None) -> list[Source]:
     """What a user names as a source; several where a pattern matches folders, without those that are left out.
 
     Parameters
     ----------
     path_column : the column of a list that holds paths, for :func:`lists.read`.
+    label_level : of folders, see :class:`Source`.
 
     Raises
     ------
@@ -131,6 +155,15 @@ def parse(argument: str, path_column: str | None = None) -> list[Source]:
         found = [replace(source, path_column=path_column) for source in found if source.kind == "list"]
         if not found:
             raise SourceError(f"A path column is named, and {argument!r} is no list; add it without one.")
+    if label_level is not None:
+        if not any(source.kind == "folder" for source in found):
+            raise SourceError(
+                f"A level of the labels is named, and {argument!r} is no folder; add it without one."
+            )
+        found = [
+            replace(source, label_level=label_level) if source.kind == "folder" else source
+            for source in found
+        ]
     for source in found:
         if not allowed(_beginning(source)):
             raise SourceError(
@@ -179,18 +212,20 @@ def _beginning(source: Source) -> str:
     return source.path if source.kind != "pattern" else os.path.join(*plain)
 
 
-def _walk(root: str) -> Iterator[Entry | LeftOut | Problem]:
-    """Pictures below a folder, with the name of the folder directly below the root as label."""
+def _walk(root: str, labels: Callable[[str], str | None]) -> Iterator[Entry | LeftOut | Problem]:
+    """Pictures below a folder."""
     if not os.path.isdir(root):
         raise SourceError(f"The folder {root!r} is not there.")
     for found in folders.walk(root, allowed):
         if isinstance(found, Picture):
-            yield _file(found.path, found.parts[0] if len(found.parts) > 1 else None)
+            yield _file(found.path, labels(found.path))
         else:
             yield found
 
 
-def _matches(pattern: Source) -> Iterator[Entry | LeftOut | Problem]:
+def _matches(
+    pattern: Source, labels: Callable[[str], str | None] = lambda path: None
+) -> Iterator[Entry | LeftOut | Problem]:
     """The pictures that a pattern matches; a folder that it matches is a source of its own."""
     told = set()
     for path in sorted(glob.iglob(pattern.path, recursive=True)):
@@ -201,7 +236,7 @@ def _matches(pattern: Source) -> Iterator[Entry | LeftOut | Problem]:
         elif what := _special(path):
             yield Problem(folders.shown(path), f"it is {what}, not a file")
         elif folders.is_picture(path) and os.path.isfile(path):
-            yield _file(path)
+            yield _file(path, labels(path))
 
 
 def _left_out(pattern: Source, path: str) -> str | None:

@@ -55,10 +55,10 @@ class Upload:
 
 
 @dataclass(frozen=True)
-class _Picture:
+class SentPicture:
     """A picture that is still in what was sent.
 
-    place : of it, to be told; size : what is said of it, which is a limit; open : gives its bytes.
+    place : of it, to be told; size : what is said of it, which is a limit; open : gives its bytes; level : of the folder that is its label.
     """
 
     name: str
@@ -66,6 +66,12 @@ class _Picture:
     size: int
     open: Callable[[], IO[bytes]]
     label: str | None = None
+    level: int | None = None
+
+    @property
+    def parents(self) -> tuple[str, ...]:
+        """The names of the folders that it lies in."""
+        return tuple(_parts(self.name)[:-1])
 
 
 def folder_of(collection: Path) -> Path:
@@ -79,18 +85,24 @@ def add(
     embedder: Callable[[], Embedder],
     progress: Progress,
     restore_removed: bool = False,
+    label_level: int | None = None,
 ) -> ingest.Report:
     """Store the pictures of what was sent.
 
     Raises UploadError, QuotaError or DiskError, with nothing stored, when an archive can't be trusted, it is more than may be uploaded, or the disk is
     nearly full.
 
-    A picture in folders is labelled with the first of those that not all of them share. What is no picture is listed among the
-    collection's failures.
+    What is no picture is listed among the collection's failures.
+
+    Parameters
+    ----------
+    label_level : which level of folders names the labels, 0 for none; found from the structure of each archive where not given.
     """
     sweep(writer)
     try:
-        entries = _with_what_is_known(writer, _received(folder_of(writer.folder), sent, progress))
+        entries = _with_what_is_known(
+            writer, _received(folder_of(writer.folder), sent, progress, label_level)
+        )
         return ingest.add_files(writer, entries, embedder, progress, restore_removed)
     finally:
         sweep(writer)
@@ -114,23 +126,39 @@ def sweep(writer: Writer) -> None:
                 (folder / name).unlink()
 
 
-def _received(folder: Path, sent: Sequence[Upload], progress: Progress) -> list[Entry | LeftOut | Problem]:
-    """Bring the pictures to the disk; everything is checked before the first of them."""
-    entries: dict[str, Entry] = {}
+def look(
+    sent: Sequence[Upload], label_level: int | None = None
+) -> tuple[list[SentPicture], list[LeftOut | Problem]]:
+    """The pictures in what was sent, with their labels, and what is none or is left out; nothing is unpacked.
+
+    Raises
+    ------
+    UploadError : an archive can't be trusted.
+    """
+    pictures: list[SentPicture] = []
     others: list[LeftOut | Problem] = []
-    pictures: list[_Picture] = []
-    single: list[_Picture] = []
+    single: list[SentPicture] = []
     for upload in sent:
         if _is_zip(upload):
             found = list(_members(upload))
-            others += [one for one in found if not isinstance(one, _Picture)]
-            pictures += _labelled([one for one in found if isinstance(one, _Picture)])
+            others += [one for one in found if not isinstance(one, SentPicture)]
+            pictures += _labelled([one for one in found if isinstance(one, SentPicture)], label_level)
         elif out := folders.left_out_part(parts := _parts(upload.name)):
             others.append(LeftOut(_plain("/".join(out))))
         else:
             name = _plain("/".join(parts))
-            single.append(_Picture(name, name, _size(upload.file), partial(_rewound, upload.file)))
-    pictures += _labelled(single)
+            single.append(SentPicture(name, name, _size(upload.file), partial(_rewound, upload.file)))
+    pictures += _labelled(single, label_level)
+    # What is left out counts once, however many files of it were sent.
+    return pictures, list(dict.fromkeys(others))
+
+
+def _received(
+    folder: Path, sent: Sequence[Upload], progress: Progress, label_level: int | None
+) -> list[Entry | LeftOut | Problem]:
+    """Bring the pictures to the disk; everything is checked before the first of them."""
+    entries: dict[str, Entry] = {}
+    pictures, others = look(sent, label_level)
     progress.stage("receiving", len(pictures))
     with catalog.storing(), quota.receiving(folder, progress) as room:
         folder.mkdir(exist_ok=True)
@@ -148,8 +176,7 @@ def _received(folder: Path, sent: Sequence[Upload], progress: Progress) -> list[
     for upload in sent:
         # What is on the disk need not be in memory while vectors are made of it.
         upload.file.close()
-    # What is left out counts once, however many files of it were sent.
-    return [*entries.values(), *dict.fromkeys(others)]
+    return [*entries.values(), *others]
 
 
 def _with_what_is_known(
@@ -177,7 +204,7 @@ def _problem(place: str, reason: str) -> Problem:
     return Problem(f"./{place}" if files.is_upload(place) else place, reason)
 
 
-def _store(folder: Path, picture: _Picture, room: Quota) -> str:
+def _store(folder: Path, picture: SentPicture, room: Quota) -> str:
     """The path in the catalog of a picture's file, which appears when it is whole.
 
     Raises
@@ -210,7 +237,7 @@ def _store(folder: Path, picture: _Picture, room: Quota) -> str:
     return _stored(path.name)
 
 
-def _read(picture: _Picture) -> Iterator[bytes]:
+def _read(picture: SentPicture) -> Iterator[bytes]:
     try:
         with picture.open() as source:
             while data := source.read(_CHUNK):
@@ -229,7 +256,7 @@ def _settle(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _members(upload: Upload) -> Iterator[_Picture | LeftOut | Problem]:
+def _members(upload: Upload) -> Iterator[SentPicture | LeftOut | Problem]:
     """The pictures in an archive, and what in it is none or is left out.
 
     Raises
@@ -277,7 +304,7 @@ def _members(upload: Upload) -> Iterator[_Picture | LeftOut | Problem]:
         if reason := _why_not(member, parts[-1]):
             yield _problem(place, reason)
         else:
-            yield _Picture(inside, place, member.file_size, partial(archive.open, member))
+            yield SentPicture(inside, place, member.file_size, partial(archive.open, member))
 
 
 def _why_not(member: zipfile.ZipInfo, name: str) -> str | None:
@@ -299,15 +326,12 @@ def _refusal(name: str, reason: str) -> UploadError:
     return UploadError(f"The archive {name!r} was refused, and nothing that came with it taken: {reason}.")
 
 
-def _labelled(pictures: list[_Picture]) -> list[_Picture]:
-    """Each with the first folder of its name as label, after those that all of them have in common."""
-    folders = [_parts(picture.name)[:-1] for picture in pictures]
-    shared = 0
-    while all(shared < len(names) and names[shared] == folders[0][shared] for names in folders) and folders:
-        shared += 1
+def _labelled(pictures: list[SentPicture], level: int | None) -> list[SentPicture]:
+    """Each with the folder of its name at the level, which is found from all of them where it is not given."""
+    if level is None:
+        level = folders.label_level({picture.parents for picture in pictures})
     return [
-        replace(picture, label=names[shared] if shared < len(names) else None)
-        for picture, names in zip(pictures, folders, strict=True)
+        replace(picture, label=folders.label(picture.parents, level), level=level) for picture in pictures
     ]
 
 

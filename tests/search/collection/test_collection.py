@@ -18,6 +18,7 @@ from core.errors import CollectionError, UnknownNameError, UserError
 from core.metrics import METRICS
 from core.search import collection as collections
 from core.search.collection import ann, catalog, export, sources, tune
+from core.search.collection.folder_labels import FolderLabels
 from core.search.collection.state import DESCRIPTION
 from tests.conftest import ROOT
 from tests.search.collection.pixels import LAYER, MODEL, Pixels, create, draw, open_, picture
@@ -849,9 +850,10 @@ print(before, peak(), made.info().index_bytes / 1e6)
 def test_walking_is_in_order_and_labels_are_the_first_folder(tmp_path):
     for name in ("b/2.png", "b/1.png", "a/x/y.png", "top.png", ".hidden/z.png", "a/no.txt"):
         draw(tmp_path / name, 1) if name.endswith(".png") else (tmp_path / name).write_text("")
+    source = sources.Source("folder", str(tmp_path), label_level=1)
     found = [
         (Path(e.path).relative_to(tmp_path).as_posix(), e.label)
-        for e in sources.Source("folder", str(tmp_path)).entries()
+        for e in source.entries(FolderLabels([source]))
         if isinstance(e, sources.Entry)
     ]
     assert found == [("top.png", None), ("a/x/y.png", "a"), ("b/1.png", "b"), ("b/2.png", "b")]

@@ -40,8 +40,8 @@ def grid_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_labelled_images_are_the_dataset_and_the_others_are_counted(pets, photos):
     (photos / "dog" / "d.png").unlink()
-    draw(photos / "dog" / "f.png", 6)
-    pets.add([str(photos / "dog" / "f.png")])
+    draw(photos.parent / "f.png", 6)
+    pets.add([str(photos.parent / "f.png")])
     made = labelled.dataset(pets)
     dataset = made.dataset
     assert (dataset.name, dataset.title, dataset.collection) == ("collection-pets", "pets", "pets")
