@@ -139,11 +139,15 @@ class CollectionFound(BaseModel):
 
 
 class CollectionSearchAnswer(BaseModel):
-    """The nearest images of a collection, nearest first."""
+    """The nearest images of a collection, nearest first.
+
+    notes : sentences about the images that the conditions can't compare, such as those that hold no number.
+    """
 
     collection: str
     configuration: dict[str, str]
     results: list[CollectionFound]
+    notes: list[str]
     votes: list[LabelVote]
     milliseconds: Times
     vector: list[float] | None = None
@@ -369,6 +373,7 @@ def _search_collection(
             )
             for hit in answer.hits
         ],
+        notes=list(answer.notes),
         votes=[LabelVote(label=vote.label, count=vote.count) for vote in answer.votes],
         milliseconds=Times(decode=decode_ms, features=answer.features_ms, search=answer.search_ms),
         vector=answer.vector.tolist() if asked.vector else None,

@@ -2,6 +2,8 @@
 
 from collections.abc import Iterable
 
+_MOST_FIELDS = 20
+
 
 class UserError(Exception):
     """Something a user can put right; ``str(error)`` is one sentence fit to be shown to them."""
@@ -69,3 +71,21 @@ class ForeignCatalogError(CollectionError):
 
 class ConditionError(CollectionError):
     """A filter of a collection's images that can't be used."""
+
+
+class UnknownFieldError(ConditionError):
+    """A filter that names no field of the collection.
+
+    Parameters
+    ----------
+    field : what was named.
+    fields : those that there are; of many, the first are told.
+    close : the one that may have been meant.
+    """
+
+    def __init__(self, field: str, fields: Iterable[str], close: str | None = None):
+        self.field, self.fields = field, tuple(fields)
+        meant = f" Did you mean {close!r}?" if close else ""
+        told = ", ".join(one[:60] for one in self.fields[:_MOST_FIELDS])
+        more = f" and {len(self.fields) - _MOST_FIELDS:,} more" if len(self.fields) > _MOST_FIELDS else ""
+        super().__init__(f"The collection has no field {field[:60]!r}.{meant} Its fields are {told}{more}.")

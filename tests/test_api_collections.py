@@ -112,9 +112,25 @@ def test_what_cannot_be_searched_is_told(client, pets, fields, status, word):
 
 
 def test_values_of_conditions_are_values(client, pets):
-    for where in ("label=cat' OR '1'='1", 'x"; DROP TABLE images; --=1', "label=%"):
+    for where in ("label=cat' OR '1'='1", "price='; DROP TABLE images; --", "label=%"):
         assert post(client, where=where).json()["results"] == []
     assert pets.info().images == 4
+
+
+def test_what_a_condition_cannot_compare_is_counted_beside_the_results(client, pets):
+    answer = post(client, where="price>=10").json()
+    assert [one["label"] for one in answer["results"]] == ["cat", "dog"] or len(answer["results"]) == 2
+    [note] = answer["notes"]
+    assert "1 of 4" in note and "price" in note
+    assert post(client, where="label=cat").json()["notes"] == []
+
+
+def test_an_unknown_field_is_answered_with_those_there_are_but_no_path(client, pets):
+    for where, meant in (("Label=cat", "label"), ("prize>3", "price"), ("pat=x", None)):
+        response = post(client, where=where)
+        assert_problem(response, 422, "hash, size, price")
+        detail = response.json()["detail"]
+        assert "path" not in detail and (f"'{meant}'?" in detail) == (meant is not None)
 
 
 def test_conditions_without_a_collection_are_refused(client):

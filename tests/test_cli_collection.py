@@ -7,6 +7,7 @@ import time
 import unicodedata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from core import settings
@@ -146,6 +147,19 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(arguments, sentence, capsys):
     error = capsys.readouterr().err.rpartition("\r")[2]
     assert error.startswith("error: ") and error.count("\n") == 1
     assert sentence in error
+
+
+def test_what_a_condition_cannot_compare_is_said_beside_the_result(folder, capsys):
+    pets = pixels.create()
+    facts = [{"year": 2018}, {"year": 2019}, {"year": "unknown"}, {}]
+    pets.add_vectors(list("abcd"), np.eye(4, pets.about.dimensions), metadata=facts)
+    pets.close()
+    assert run("remove", "pets", "--where", "Year=2019") == 2
+    assert "Did you mean 'year'?" in capsys.readouterr().err
+    assert run("remove", "pets", "--where", "year!=2019") == 0
+    printed = capsys.readouterr()
+    assert printed.out == "2 removed\n"
+    assert "1 of 4 images hold no number" in printed.err and "1 of 4 images have no 'year'" in printed.err
 
 
 def test_ctrl_c_leaves_a_valid_collection_that_goes_on(folder):

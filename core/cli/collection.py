@@ -2,6 +2,7 @@
 
 import argparse
 import sys
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -267,7 +268,9 @@ def _remove(options: argparse.Namespace) -> None:
     if not options.paths and not options.where:
         raise UserError("Name what to remove: paths, or conditions with --where.")
     with _open(options) as opened:
+        notes = opened.notes(options.where)
         print(f"{opened.remove(options.paths, options.where):,} removed")
+    _say(notes)
 
 
 def _undo(options: argparse.Namespace) -> None:
@@ -296,6 +299,7 @@ def _search(options: argparse.Namespace) -> None:
     with _open(options) as opened:
         pictures = [images.read(path) for path in options.images]
         answers = opened.search(pictures, options.k, options.where)
+        _say(opened.notes(options.where))
     rows = [
         {
             "query": str(path),
@@ -320,6 +324,11 @@ def _search(options: argparse.Namespace) -> None:
             for row in rows
         ]
     output.table(rows, options.json, "Nothing found.")
+
+
+def _say(notes: Sequence[str]) -> None:
+    for note in notes:
+        print(f"note: {note}", file=sys.stderr)
 
 
 def _info(options: argparse.Namespace) -> None:

@@ -12,7 +12,7 @@ from PIL import Image
 from core import images
 from core.datasets import Dataset
 from core.decoder import Box
-from core.errors import ConditionError, UserError
+from core.errors import ConditionError, UnknownFieldError, UserError
 from core.experiments.store import Configuration, Summary
 from core.search.engine import Engine, as_configuration
 
@@ -84,7 +84,7 @@ class CollectionAnswer:
     """The nearest images of a collection, nearest first.
 
     vector : (dimensions,) float32 of the query; features_ms and search_ms : how long each took. Loading a model at its
-    first use counts in neither.
+    first use counts in neither. notes : sentences about the images that the conditions can't compare.
     """
 
     hits: tuple["Hit", ...]
@@ -92,6 +92,7 @@ class CollectionAnswer:
     votes: tuple[Vote, ...]
     features_ms: float
     search_ms: float
+    notes: tuple[str, ...] = ()
 
 
 def answer_from_collection(
@@ -106,10 +107,10 @@ def answer_from_collection(
     ConditionError : a condition can't be used.
     UserError : the region, ``k`` or the collection's model can't be used; a sentence says why.
     """
-    from core.search.collection import catalog, embedder
+    from core.search.collection import embedder, filters
 
     for condition in where:
-        if catalog.parts_of_condition(condition)[0] == "path":
+        if filters.parse(condition).field == "path":
             raise ConditionError(
                 f"The filter {condition!r} asks for a path, which only the command line may; use label or one of the metadata."
             )
@@ -120,10 +121,14 @@ def answer_from_collection(
     vector = embedder.embed(network, [image])[0]
     features_ms = (time.perf_counter() - started) * 1000
     started = time.perf_counter()
-    hits = collection.search_vectors(vector, k, where)[0]
+    try:
+        hits = collection.search_vectors(vector, k, where)[0]
+        notes = collection.notes(where)
+    except UnknownFieldError as error:
+        raise filters.unknown(error.field, [one for one in error.fields if one != "path"]) from None
     search_ms = (time.perf_counter() - started) * 1000
     votes = vote([hit.label for hit in hits if hit.label is not None])
-    return CollectionAnswer(tuple(hits), vector, votes, features_ms, search_ms)
+    return CollectionAnswer(tuple(hits), vector, votes, features_ms, search_ms, notes)
 
 
 def vote(labels: Sequence[str]) -> tuple[Vote, ...]:

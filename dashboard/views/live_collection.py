@@ -20,7 +20,8 @@ from dashboard.components.state import Address
 _MOST_CONDITIONS, _LONGEST_CONDITION = 10, 200
 _WHERE = (
     "Only pictures that fulfil all of these are found. A condition compares one of the metadata, `label` or `size` (in bytes) with "
-    "a value: `price<20`, `year>=2010`, `camera!=X100`. Pictures without the name are left out."
+    "a value: `price<20`, `year>=2010`, `taken>2023-05`, `camera!=X100`. Numbers are compared with numbers and dates with dates; pictures "
+    "without the name are left out."
 )
 
 
@@ -121,6 +122,8 @@ def _results(
 ) -> None:
     hits = {hit.id: hit for hit in answer.hits}
     st.header(f"The {len(hits)} nearest")
+    for note in answer.notes:
+        st.caption(state.plain(note))
     if not hits:
         st.info(
             "No picture of the collection fulfils the conditions." if narrowed else "Nothing was found.",

@@ -69,6 +69,12 @@ def test_labels_and_conditions_narrow_what_is_found(priced):
     assert "No picture of the collection fulfils the conditions." in words(page)
 
 
+def test_pictures_that_a_condition_cannot_compare_are_counted(priced):
+    page = open_live(picture(2), collection="pets", where="price<10")
+    [note] = [one.value for one in page.caption if "left out" in one.value]
+    assert "price" in note and " of 5 images" in note
+
+
 def test_the_snippet_asks_the_same(priced):
     page = open_live(picture(2), collection="pets", label="cat", where="price<10\nsize>0")
     page.segmented_control(key="live-part").set_value("Use the API").run()
@@ -81,7 +87,8 @@ def test_the_snippet_asks_the_same(priced):
     ("where", "sentence"),
     [
         ("';DROP TABLE images", "can't be understood"),
-        ("x';DROP TABLE images;--=1", None),
+        ("x';DROP TABLE images;--=1", "has no field"),
+        ("Price<3", "Did you mean 'price'?"),
         ("path>/", "asks for a path"),
         ("path=/etc/passwd", "asks for a path"),
         ("size<big", "not a number"),

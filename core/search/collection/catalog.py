@@ -19,7 +19,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql
 
 from core import files
-from core.errors import CatalogUnreachableError, CollectionError, ConditionError
+from core.errors import CatalogUnreachableError, CollectionError
 from core.search.collection import sqlite_file
 from core.text import nfc
 
@@ -405,10 +405,9 @@ def _stored_at(rows: Sequence[int]) -> sa.ColumnElement[bool]:
 
 
 def of_rows(
-    connection: sa.Connection, rows: Sequence[int], where: Sequence[str] = ()
+    connection: sa.Connection, rows: Sequence[int], conditions: Sequence[sa.ColumnElement[bool]] = ()
 ) -> dict[int, list[sa.Row]]:
     """The stored images of some rows of the vector file that fulfil all conditions, by row, the oldest first."""
-    conditions = [condition(text, connection.dialect.name) for text in where]
     found: dict[int, list[sa.Row]] = {}
     for start in range(0, len(rows), _CHUNK):
         here = _stored_at(rows[start : start + _CHUNK])
@@ -419,10 +418,9 @@ def of_rows(
 
 
 def first_of_rows(
-    connection: sa.Connection, rows: Sequence[int], where: Sequence[str] = ()
+    connection: sa.Connection, rows: Sequence[int], conditions: Sequence[sa.ColumnElement[bool]] = ()
 ) -> dict[int, sa.Row]:
     """The oldest image of each of some rows of the vector file that fulfils all conditions, by row."""
-    conditions = [condition(text, connection.dialect.name) for text in where]
     first: list[int] = []
     for start in range(0, len(rows), _CHUNK):
         here = _stored_at(rows[start : start + _CHUNK])
@@ -432,10 +430,9 @@ def first_of_rows(
 
 
 def paths_of_rows(
-    connection: sa.Connection, rows: Sequence[int], where: Sequence[str] = ()
+    connection: sa.Connection, rows: Sequence[int], conditions: Sequence[sa.ColumnElement[bool]] = ()
 ) -> dict[int, list[str]]:
     """The paths of the images of :func:`of_rows`, without what else is known of what may be thousands of copies."""
-    conditions = [condition(text, connection.dialect.name) for text in where]
     found: dict[int, list[str]] = {}
     for start in range(0, len(rows), _CHUNK):
         here = _stored_at(rows[start : start + _CHUNK])
@@ -583,102 +580,16 @@ def hole_rows(connection: sa.Connection) -> np.ndarray:
     return np.array(found, np.int64)
 
 
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
-    "!=": lambda a, b: a != b,
-    "<=": lambda a, b: a <= b,
-    ">=": lambda a, b: a >= b,
-    "=": lambda a, b: a == b,
-    "<": lambda a, b: a < b,
-    ">": lambda a, b: a > b,
-}
-_CONDITION = re.compile(r"\s*([^=<>!]+?)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*", re.DOTALL)
-_TEXT_COLUMNS = {"label": images.c.label, "path": images.c.path, "hash": images.c.hash}
-
-
-def parts_of_condition(text: str) -> tuple[str, str, str]:
-    """Name, sign and value of a filter; raises ConditionError when it has not these parts."""
-    parts = _CONDITION.fullmatch(text)
-    if parts is None:
-        raise ConditionError(
-            f"The filter {text!r} can't be understood; write for example label=cat or 'price<20'."
-        )
-    name, sign, value = parts.groups()
-    return name, sign, value
-
-
-def condition(text: str, dialect: str) -> sa.ColumnElement[bool]:
-    """A filter such as ``label=cat`` or ``price<20`` as an expression with bound parameters.
-
-    The name is ``label``, ``path``, ``hash``, ``size`` or one of the metadata. Numbers compare with numbers, text with
-    text; an image that lacks the name is left out.
-
-    Raises
-    ------
-    ConditionError : it can't be understood.
-    """
-    name, sign, value = parts_of_condition(text)
-    compare = _OPERATORS[sign]
-    number = _number(value)
-    if name in _TEXT_COLUMNS:
-        return compare(_TEXT_COLUMNS[name], value)
-    if name == "size":
-        if number is None:
-            raise ConditionError(
-                f"The filter {text!r} compares the size in bytes with something not a number."
-            )
-        return compare(images.c.size, number)
-    wanted = _metadata_postgresql if dialect == "postgresql" else _metadata_sqlite
-    as_text = wanted(name, lambda found: compare(found, value), None)
-    if number is None:
-        return as_text
-    # Numbers with numbers: as text, 9 would come after 10.
-    as_number = wanted(name, None, lambda found: compare(found, number))
-    return sa.or_(as_number, as_text) if sign == "=" else as_number
-
-
-_Test = Callable[[sa.ColumnElement[Any]], sa.ColumnElement[bool]]
-
-
-def _metadata_postgresql(name: str, text: _Test | None, number: _Test | None) -> sa.ColumnElement[bool]:
-    field = images.c.metadata[name]
-    if number is None:
-        assert text is not None
-        return text(field.as_string())
-    # A case, since a cast of what is no number is an error.
-    return sa.case((sa.func.jsonb_typeof(field) == "number", number(field.as_float())), else_=sa.false())
-
-
-def _metadata_sqlite(name: str, text: _Test | None, number: _Test | None) -> sa.ColumnElement[bool]:
-    # Not by a path such as $.name: those have no way to write a name with a quotation mark.
-    each = sa.func.json_each(images.c.metadata).table_valued("key", "value", "type")
-    if number is None:
-        assert text is not None
-        is_text = sa.case(
-            (each.c.type.in_(("true", "false")), each.c.type), else_=sa.cast(each.c.value, sa.Text)
-        )
-        test = sa.and_(each.c.type != "null", text(is_text))
-    else:
-        test = sa.and_(each.c.type.in_(("integer", "real")), number(each.c.value))
-    return sa.exists(sa.select(1).select_from(each).where(each.c.key == name, test))
-
-
-def _number(text: str) -> float | None:
-    try:
-        return float(text)
-    except ValueError:
-        return None
-
-
-def matching_rows(connection: sa.Connection, where: Sequence[str]) -> np.ndarray:
+def matching_rows(connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]]) -> np.ndarray:
     """Rows (n,) int64 of the vector file whose images fulfil all conditions, in order."""
-    conditions = [condition(text, connection.dialect.name) for text in where]
     query = sa.select(images.c.faiss_id).where(images.c.state == INDEXED, *conditions).distinct()
     return np.sort(np.array(connection.scalars(query).all(), np.int64))
 
 
-def matching_paths(connection: sa.Connection, where: Sequence[str], state: str = INDEXED) -> list[str]:
+def matching_paths(
+    connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]], state: str = INDEXED
+) -> list[str]:
     """Paths of the images of a state that fulfil all conditions."""
-    conditions = [condition(text, connection.dialect.name) for text in where]
     query = sa.select(images.c.path).where(images.c.state == state, *conditions)
     return list(connection.scalars(query.order_by(images.c.path)))
 

@@ -32,6 +32,7 @@ from core.search.collection import (
     ann,
     catalog,
     embedder,
+    filters,
     identity,
     ingest,
     preview,
@@ -118,6 +119,7 @@ class Collection:
         self._embedder: embedder.Embedder | None = None
         self._guard, self._loading = threading.Lock(), threading.Lock()
         self._view: View | None = None
+        self._fields: filters.Fields | None = None
         self._place = Place.of(folder)
 
     @classmethod
@@ -308,7 +310,7 @@ class Collection:
         ----------
         queries : (n_queries, dimensions) numbers.
         k : how many; fewer come back when there are fewer.
-        where : conditions such as ``label=cat`` or ``price<20``, all of which must hold; see :func:`catalog.condition`.
+        where : conditions such as ``label=cat`` or ``price<20``, all of which must hold; see :mod:`filters`.
 
         Returns
         -------
@@ -316,7 +318,8 @@ class Collection:
 
         Raises
         ------
-        CollectionError : a condition or the queries can't be used, or the storage can't be read.
+        ConditionError : a condition can't be used; UnknownFieldError : it names a field that no image has.
+        CollectionError : the queries can't be used, or the storage can't be read.
         """
         if k < 1:
             raise CollectionError(f"k is {k}; it must be at least 1.")
@@ -324,15 +327,21 @@ class Collection:
         if not np.isfinite(queries).all():
             raise CollectionError("The query has numbers that are not finite.")
         with self._reading() as (connection, view):
-            allowed = catalog.matching_rows(connection, where) if where else None
+            conditions = self._filter(connection, view.state, where).expressions
+            allowed = catalog.matching_rows(connection, conditions) if conditions else None
             rows, distances = view.nearest(queries, k, allowed)
             wanted = sorted(set(rows.ravel().tolist()))
-            found = catalog.first_of_rows(connection, wanted, where)
-            paths = catalog.paths_of_rows(connection, wanted, where)
+            found = catalog.first_of_rows(connection, wanted, conditions)
+            paths = catalog.paths_of_rows(connection, wanted, conditions)
         return [
             [_hit(found[row], paths[row], distance) for row, distance in zip(*pair, strict=True)]
             for pair in zip(rows.tolist(), distances.tolist(), strict=True)
         ]
+
+    def notes(self, where: Sequence[str]) -> tuple[str, ...]:
+        """Sentences about the images that conditions can't compare, such as those that hold no number; raises as :meth:`search_vectors`."""
+        with self._catalog.reading() as connection:
+            return self._filter(connection, _state(connection), where).notes
 
     def snapshot(self) -> View:
         """The vectors as they are now, to search many times without asking the catalog."""
@@ -710,7 +719,8 @@ class Collection:
         chosen = {path: self._named(connection, path, removed) for path in paths}
         if where:
             state = catalog.REMOVED if removed else catalog.INDEXED
-            chosen[", ".join(where)] = catalog.matching_paths(connection, where, state)
+            conditions = self._filter(connection, _state(connection), where, state).expressions
+            chosen[", ".join(where)] = catalog.matching_paths(connection, conditions, state)
         return chosen
 
     def _removed(self, writer: Writer, paths: Sequence[str], where: Sequence[str]) -> list[sa.Row]:
@@ -755,6 +765,18 @@ class Collection:
         raise CollectionError(
             f"A file of the collection {self.about.name!r} is missing; restore its folder from a copy."
         )
+
+    def _filter(
+        self, connection: sa.Connection, state: State, where: Sequence[str], of: str = catalog.INDEXED
+    ) -> filters.Filter:
+        """Conditions on the images of one kind in a state, whose fields are looked at once."""
+        if not where:
+            return filters.Filter()
+        with self._guard:
+            known = self._fields
+            if known is None or (known.version, known.state) != (state.version, of):
+                known = self._fields = filters.Fields(state.version, of)
+        return filters.compile_(connection, where, known)
 
     def _current(self, connection: sa.Connection) -> View:
         state = _state(connection)
