@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+import time
 import zipfile
 from pathlib import Path
 
@@ -58,6 +59,16 @@ def finish(page: AppTest, name: str = "pets") -> AppTest:
     """The page once what changes the collection has ended."""
     assert collection_jobs.jobs.get(collection_jobs._key(name)).wait(60)
     return page.run()
+
+
+def looked(page: AppTest) -> AppTest:
+    """The page once the folder that it looks at was looked through."""
+    for _ in range(100):
+        if any(one.label.startswith("Add ") for one in page.button):
+            return page
+        time.sleep(0.1)
+        page.run()
+    return pytest.fail("the folder is still looked at")
 
 
 def zipped(**members: bytes) -> bytes:
@@ -178,9 +189,9 @@ def test_the_labels_of_a_zip_and_of_a_folder_are_shown_and_chosen_before_anythin
         draw(root / f"{name}.png", 10 + number)
     monkeypatch.setattr(settings, "IMAGE_ROOT", root)
     page = navigation(collection="pets", part="add", way="server")
-    button(page, "Look at this folder").click().run()
+    page = looked(button(page, "Look at this folder").click().run())
     assert "2 pictures, 2 labels, 1 left out" in told(page)
-    next(one for one in page.selectbox if one.label == "Labels").select(0).run()
+    page = looked(next(one for one in page.selectbox if one.label == "Labels").select(0).run())
     assert "2 pictures, 2 without a label" in told(page) and pets.info().images == 3
     button(page, "Add 2 pictures").click().run()
     page = finish(page)
@@ -264,7 +275,7 @@ def test_a_folder_of_the_server_is_offered_only_below_the_root(tmp_path, photos,
     assert "has 1 picture and 3 folders directly in it" in told(page)
     next(one for one in page.selectbox if one.label == "Folder").select("cat").run()
     assert page.query_params["folder"] == "cat" and "has 2 pictures and 0 folders" in told(page)
-    button(page, "Look at this folder").click().run()
+    page = looked(button(page, "Look at this folder").click().run())
     assert "2 pictures" in told(page) and pixels.open_().info().images == 0
     button(page, "Add 2 pictures").click().run()
     page = finish(page)
