@@ -65,6 +65,8 @@ READS: dict[str, Callable[[Collection, Path], object]] = {
     "nearest_to": lambda pets, photos: pets.nearest_to(next(pets.images()).id, 2),
     "sample": lambda pets, photos: pets.sample(3),
     "pages": lambda pets, photos: pets.pages(2).__enter__(),
+    "preview": lambda pets, photos: pets.preview([str(photos)]),
+    "notes": lambda pets, photos: pets.notes(["label=cat"]),
     "verify": lambda pets, photos: pets.verify(),
     "embedder": lambda pets, photos: pets.embedder,
     "close": lambda pets, photos: pets.close(),

@@ -10,6 +10,7 @@ from core import jobs, settings
 from core.search.collection import Collection, embedder
 from dashboard.components import collection_grid, collection_jobs
 from tests.conftest import ROOT
+from tests.dashboard.test_images_page import button, looked
 from tests.search.collection import pixels
 
 # Buttons that change nothing a user keeps; any other one must be disabled.
@@ -22,6 +23,7 @@ HARMLESS = {
     "Prepare the file",
     "Dismiss",
     "Up",
+    "Look at this folder",
     "Back to the top",
 }
 PAGES = ("search", "embeddings", "compare", "live", "images", "models")
@@ -86,7 +88,9 @@ def test_the_controls_are_there_and_enabled_with_full_access(pets):
 def test_a_folder_of_the_server_can_be_looked_at_but_not_added(pets, photos, read_only, monkeypatch):
     monkeypatch.setattr(settings, "IMAGE_ROOT", photos)
     page = navigation(collection="pets", part="add", way="server")
-    [add] = [one for one in page.button if one.label == "Add this folder"]
+    assert enabled(page) <= HARMLESS
+    page = looked(button(page, "Look at this folder").click().run())
+    add = button(page, "Add ")
     assert add.disabled and enabled(page) <= HARMLESS
 
 
@@ -113,11 +117,10 @@ def test_a_picture_is_not_removed(pets, read_only):
 
 def test_a_page_from_before_can_not_delete_it_either(pets, request):
     page = navigation(collection="pets", part="manage")
-    next(one for one in page.button if one.label == "Delete this collection").click().run()
+    button(page, "Delete this collection").click().run()
     page.text_input(key="images-typed").input("pets").run()
     request.getfixturevalue("read_only")
-    [delete] = [one for one in page.button if one.label == "Delete it"]
-    delete.click().run()
+    button(page, "Delete it").click().run()
     assert not page.exception and Path(pets.folder).is_dir()
 
 
