@@ -59,7 +59,7 @@ def test_it_runs_in_the_background_and_its_results_stand_on_the_pages(pets, grid
         assert "pets" in opened.selectbox(key="pick-dataset").options
 
     pets.add([draw(photos / "dog" / "f.png", 7)])
-    pets.add([str(photos)])
+    pets.add([str(photos)], restore_removed=True)
     shown = page().run()
     assert "has changed since" in shown.warning[0].value
     assert [button.label for button in shown.button][-1] == "Run the grid"
