@@ -66,7 +66,7 @@ def test_a_collection_on_a_disk_that_fills_up_stays_whole_and_can_be_changed(sma
     assert pets.info().images == 1
 
     filled.unlink()
-    pets.add([str(tmp_path / "photos")])
+    pets.add([str(tmp_path / "photos")], restore_removed=True)
     assert pets.verify() == [] and pets.info().images == 6
 
 
