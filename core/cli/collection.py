@@ -306,8 +306,8 @@ def _search(options: argparse.Namespace) -> None:
             "rank": rank,
             "distance": round(hit.distance, 6),
             "label": hit.label,
-            "path": hit.path,
-            "also": list(hit.also),
+            "path": opened.full_path(hit.path),
+            "also": [opened.full_path(path) for path in hit.also],
             "metadata": hit.metadata,
         }
         for path, hits in zip(options.images, answers, strict=True)
@@ -504,7 +504,12 @@ def _duplicates(options: argparse.Namespace) -> None:
     with _open(options) as opened, output.Bar() as bar:
         groups = quality.near_duplicates(opened, options.threshold, bar)
     rows = [
-        {"group": number, "distance": round(member.value, 6), "label": member.label, "path": member.path}
+        {
+            "group": number,
+            "distance": round(member.value, 6),
+            "label": member.label,
+            "path": opened.full_path(member.path),
+        }
         for number, group in enumerate(groups, 1)
         for member in group
     ]

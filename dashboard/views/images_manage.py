@@ -194,11 +194,17 @@ def _verify(scene: Scene) -> None:
         st.session_state[asked] = st.session_state.get(asked, 0) + 1
     if asked not in st.session_state:
         return
+    known = scene.overview.sources
+
+    def named(image: Any) -> str:
+        # Where the files of the server lie is nobody's business.
+        return sources.told_path(image.path, image.metadata, known)
+
     problems = collection_jobs.look(
         scene.overview.about,
         "Checking",
         ("verify", scene.overview.version, st.session_state[asked]),
-        lambda job: scene.collection.verify(),
+        lambda job: scene.collection.verify(named),
     )
     if problems:
         st.error("\n".join(f"- {state.plain(problem)}" for problem in problems), icon=":material/error:")

@@ -340,6 +340,11 @@ def test_managing_updates_checks_exports_and_makes_another_index(pets, photos):
     assert "1 added, 0 changed, 5 already there" in page.success[0].value
     button(page, "Check it").click().run()
     assert any("whole and agree" in one.value for one in page.success)
+    (photos / "cat" / "new.png").rename(photos.parent / "new.png")
+    button(page, "Check it").click().run()
+    # Named from the added folder on.
+    assert "photos/cat/new.png" in page.error[0].value and str(photos) not in told(page)
+    (photos.parent / "new.png").rename(photos / "cat" / "new.png")
     page.selectbox(key="images-kind-pets").select("hnsw").run()
     button(page, "Make the index anew").click().run()
     page = finish(page)

@@ -471,12 +471,18 @@ class Collection:
             pages = iter(lambda: list(itertools.islice(images, size)), [])
             yield total, ((page, view.stored[[image.faiss_id for image in page]]) for page in pages)
 
-    def verify(self) -> list[str]:
-        """What is wrong with it, a sentence each; reads every byte."""
+    def verify(self, named: Callable[[Any], str] = lambda image: image.path) -> list[str]:
+        """What is wrong with it, a sentence each; reads every byte, and looks for the file of every picture.
+
+        Parameters
+        ----------
+        named : how a picture whose file is missing is called, by its path and metadata in the catalog.
+        """
         for _ in range(_ATTEMPTS):
             with self._catalog.reading() as connection:
                 try:
-                    return list(verify.problems(connection, self.folder, self.about, _state(connection)))
+                    state = _state(connection)
+                    return list(verify.problems(connection, self.folder, self.about, state, named))
                 except FileNotFoundError as error:
                     # A writer may have replaced it meanwhile.
                     missing = Path(error.filename).name

@@ -18,7 +18,7 @@ def write(
     collection: Collection,
     path: Path,
     progress: Progress,
-    told: Callable[[Any], str] = lambda image: image.path,
+    told: Callable[[Any], str] | None = None,
 ) -> int:
     """Write path, label, metadata, hash and vector of every image; returns how many.
 
@@ -27,7 +27,7 @@ def write(
 
     Parameters
     ----------
-    told : what stands as the path of an image, a row of the catalog; its path when not given.
+    told : what stands as the path of an image, a row of the catalog; that of its file when not given.
 
     Raises
     ------
@@ -38,6 +38,7 @@ def write(
     import pyarrow.parquet as pq
 
     about = collection.about
+    told = told or (lambda image: collection.full_path(image.path))
     kind = pa.float16() if about.dtype == "float16" else pa.float32()
     schema = pa.schema(
         [

@@ -1,6 +1,6 @@
 """Whether what a collection has on disk is what it has promised."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +17,25 @@ _MOST_NAMED = 20
 _ROWS = 1_000
 
 
-def problems(connection: sa.Connection, folder: Path, about: About, state: State) -> Iterator[str]:
+def problems(
+    connection: sa.Connection,
+    folder: Path,
+    about: About,
+    state: State,
+    named: Callable[[sa.Row], str],
+) -> Iterator[str]:
     """A sentence for everything that is wrong; reads every byte of vectors and index.
+
+    Parameters
+    ----------
+    named : how an image whose file is missing is called.
 
     Raises
     ------
     FileNotFoundError : the index file is gone, as when a writer has just replaced it.
     """
     yield from storage_problems(connection, folder, about, state)
-    yield from _missing(connection, folder)
+    yield from _missing(connection, folder, named)
 
 
 def storage_problems(connection: sa.Connection, folder: Path, about: About, state: State) -> Iterator[str]:
@@ -71,18 +81,23 @@ def _rows(connection: sa.Connection, state: State) -> Iterator[str]:
         yield "The catalog has images that failed and have a vector."
 
 
-def _missing(connection: sa.Connection, folder: Path) -> Iterator[str]:
+def _missing(connection: sa.Connection, folder: Path, named: Callable[[sa.Row], str]) -> Iterator[str]:
     """The images whose files are gone; an image without a hash has no file."""
     images = catalog.images.c
-    stored = sa.select(images.path).where(images.state == catalog.INDEXED, images.hash.is_not(None))
+    # Removed uploads are kept until they are purged.
+    kept = sa.and_(images.state == catalog.REMOVED, images.path.startswith(f"{files.UPLOADS}/"))
+    stored = sa.select(images.path, images.metadata).where(
+        sa.or_(images.state == catalog.INDEXED, kept), images.hash.is_not(None)
+    )
     names, uploaded, count = [], 0, 0
-    for path in connection.execution_options(yield_per=_ROWS).scalars(stored.order_by(images.path)):
-        if is_url(path) or files.present(files.located(path, folder)):
+    query = stored.order_by(images.path).execution_options(yield_per=_ROWS)
+    for row in connection.execute(query):
+        if is_url(row.path) or files.present(files.located(row.path, folder)):
             continue
         count += 1
-        uploaded += files.is_upload(path)
+        uploaded += files.is_upload(row.path)
         if len(names) < _MOST_NAMED:
-            names.append(path)
+            names.append(named(row))
     if count:
         more = f" and {count - len(names):,} more" if count > len(names) else ""
         yield (

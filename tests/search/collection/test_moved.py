@@ -1,12 +1,17 @@
 """Collections whose folder lies elsewhere than when they were made, those of older versions included."""
 
+import json
 import shutil
 from pathlib import Path
 
+import pyarrow.parquet as pq
 import pytest
 
 from core import datasets, settings
-from core.search.collection import Collection, catalog, uploads
+from core.cli import main
+from core.experiments import store
+from core.progress import Silent
+from core.search.collection import Collection, catalog, export, labelled, sources, uploads
 from core.search.collection.uploads import Upload
 from tests.search.collection import version1
 from tests.search.collection.pixels import create, draw, open_, picture, png
@@ -104,6 +109,34 @@ def test_a_collection_moves_with_its_folder(folder, tmp_path, monkeypatch):
     assert pets.verify() == []
 
 
+def test_a_dataset_of_a_collection_moves_with_it(folder, tmp_path, monkeypatch):
+    with create() as pets:
+        pets.add_uploads([Upload(name, png(seed)) for name, seed in version1.SHOEBOX.items()])
+        store.write_dataset(tmp_path / "grid", labelled.dataset(pets).dataset)
+    assert str(tmp_path) not in (tmp_path / "grid" / "collection-pets" / "dataset.json").read_text()
+    monkeypatch.setattr(settings, "COLLECTIONS_DIR", tmp_path / "elsewhere")
+    shutil.move(folder, tmp_path / "elsewhere")
+    dataset = datasets.load(tmp_path / "grid" / "collection-pets")
+    for item in dataset.items:
+        assert dataset.path(item.id).read_bytes() == png(version1.SHOEBOX[item.title]).getvalue()
+    # And stays the same dataset.
+    assert labelled.dataset(open_()).dataset == dataset
+
+
+def test_paths_that_leave_the_collection_name_files(folder, tmp_path, capsys):
+    with create() as pets:
+        pets.add([draw(tmp_path / "photos" / "a.png", 1)])
+        pets.add_uploads([Upload("b.png", png(2))])
+        export.write(pets, tmp_path / "pets.parquet", Silent())
+    paths = pq.read_table(tmp_path / "pets.parquet")["path"].to_pylist()
+    assert len(paths) == 2 and all(Path(path).is_file() for path in paths)
+    assert main(["collection", "duplicates", "pets", "--threshold", "2", "--json"]) == 0
+    assert {member["path"] for member in json.loads(capsys.readouterr().out)} == set(paths)
+    # Such a path removes it, too.
+    with open_() as pets:
+        assert pets.remove([next(path for path in paths if "uploads" in path)]) == 1
+
+
 def test_an_upload_whose_hash_the_catalog_names_is_never_swept(folder, tmp_path):
     pets = create()
     pets.add_uploads([Upload("a.png", png(1))])
@@ -148,6 +181,11 @@ def test_verify_names_the_pictures_whose_files_are_missing(folder, tmp_path):
     gone.unlink()
     [problem] = pets.verify()
     assert local[3] in problem and f"uploads/{gone.name}" in problem and local[4] not in problem
+    # A removed upload can be brought back as long as it is not purged.
+    pets.remove([f"uploads/{gone.name}"])
+    assert pets.verify() == [problem]
+    [named] = pets.verify(lambda image: sources.told_path(image.path, image.metadata, pets.source_paths))
+    assert "photos/03.png" in named and "a.png" in named and str(tmp_path) not in named
     for path in local[4:]:
         Path(path).unlink()
     [problem] = pets.verify()
