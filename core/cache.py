@@ -34,3 +34,10 @@ class Shared:
                 while len(self._made) > self._most:
                     self._made.popitem(last=False)
             return thing
+
+    def clear(self) -> list[Any]:
+        """Drop all things; returns them."""
+        with self._lock:
+            dropped = list(self._made.values())
+            self._made.clear()
+        return dropped

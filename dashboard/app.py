@@ -17,6 +17,7 @@ from streamlit.runtime.scriptrunner import script_runner
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core import access, api, pictures, settings
+from core.search import shared
 from core.server.bodies import FORM_BYTES, Bodies, Limit
 from core.server.hosts import Guard
 from dashboard.components import layouts, plotly_js
@@ -60,6 +61,7 @@ app = st.App(
     Path(__file__).resolve().parent / "navigation.py",
     routes=[route for part in (api, pictures, layouts, plotly_js) for route in part.routes(_base)],
     middleware=[Middleware(Bodies, limits=[_uploads])],
+    lifespan=shared.lifespan,
 )
 # Around all of it, the answers to errors included.
 app = Guard(app, _address)

@@ -39,6 +39,7 @@ def _serve(options: argparse.Namespace) -> None:
     from starlette.middleware import Middleware
 
     from core import api, pictures
+    from core.search import shared
     from core.server.bodies import Bodies
     from core.server.hosts import Guard
 
@@ -47,7 +48,11 @@ def _serve(options: argparse.Namespace) -> None:
     with suppress(KeyboardInterrupt):
         uvicorn.run(
             Guard(
-                Starlette(routes=[*api.routes(), *pictures.routes()], middleware=[Middleware(Bodies)]),
+                Starlette(
+                    routes=[*api.routes(), *pictures.routes()],
+                    middleware=[Middleware(Bodies)],
+                    lifespan=shared.lifespan,
+                ),
                 options.host,
             ),
             host=options.host,

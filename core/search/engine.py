@@ -122,6 +122,11 @@ class Engine:
             (name, made), lambda: collection.Collection.open(name, load=self._embedder)
         )
 
+    def close(self) -> None:
+        """Give the files and connections of collections back; they are opened again when they are asked for."""
+        for opened in self._collections.clear():
+            opened.close()
+
     def _embedder(self, about: "About") -> "ModelEmbedder":
         from core.search.collection import embedder
 

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
@@ -12,7 +13,7 @@ from core.errors import CollectionError, UnknownNameError
 from core.experiments.store import Grid
 from core.search import collection as collections
 from core.search import query, shared
-from core.search.collection import Collection
+from core.search.collection import Collection, catalog
 from core.search.collection.uploads import Upload
 from tests.conftest import ROOT
 from tests.search.collection.pixels import create, draw, picture, png
@@ -106,3 +107,19 @@ def test_conditions_and_numbers_that_make_no_sense_are_told(engine):
     for k, where in ((0, []), (3, ["nonsense"])):
         with pytest.raises(CollectionError):
             query.answer_from_collection(pets, picture(1), k, None, where)
+
+
+def test_a_server_that_ends_leaves_catalogs_that_are_whole_without_their_log(engine, tmp_path):
+    with create() as pets:
+        pets.add([draw(tmp_path / "photos" / "a.png", 1)])
+    log = pets.folder / "catalog.sqlite-wal"
+    with TestClient(Starlette(routes=pictures.routes(), lifespan=shared.lifespan)) as client:
+        served = engine.collection("pets")
+        with served._catalog.writing() as connection:
+            connection.execute(sa.update(catalog.images).values(label="late"))
+        [image] = served.images()
+        assert client.get(f"/collections/pets/{image.id}").status_code == 200
+        assert log.stat().st_size > 0
+    assert not log.exists()
+    # The engine opens it again when it is asked.
+    assert engine.collection("pets").info().labels == {"late": 1}
