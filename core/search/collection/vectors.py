@@ -14,7 +14,7 @@ from core.search.index import as_float32
 
 DTYPES = ("float16", "float32")
 # Rows that are read at a time stay below this many bytes.
-_CHUNK_BYTES = 64_000_000
+_CHUNK_BYTES = 8_000_000
 
 
 def fits(vectors: np.ndarray, dtype: str) -> np.ndarray:
