@@ -9,7 +9,7 @@ import numpy as np
 
 from core.errors import CollectionError
 from core.metrics import get_metric
-from core.search.collection import ann
+from core.search.collection import ann, filtered
 from core.search.collection.state import State
 from core.search.collection.vectors import VectorFile
 from core.search.index import Index, prepared
@@ -100,9 +100,11 @@ class View:
         else:
             mask = np.zeros(known.rows, bool)
             mask[allowed[allowed < known.rows]] = True
+        if mask is not None:
+            return filtered.nearest(self.index, self.stored, queries, k, mask, effort)
         if not known.compressed:
-            return self.index.search(queries, k, mask, effort)
-        rows, _ = self.index.search(queries, min(k * ann.RERANK, known.rows), mask, effort)
+            return self.index.search(queries, k, None, effort)
+        rows, _ = self.index.search(queries, min(k * ann.RERANK, known.rows), None, effort)
         metric = get_metric(self.state.metric)
         return ann.rerank(self.stored, queries, rows, k, metric)
 
