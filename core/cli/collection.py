@@ -481,6 +481,11 @@ def _tune(options: argparse.Namespace) -> None:
                 "recall@10": round(candidate.recall, 4),
                 "median ms": round(candidate.median_ms, 3),
                 "p95 ms": round(candidate.p95_ms, 3),
+                "filtered recall@10": round(candidate.filtered_recall, 4),
+                "filtered median ms": round(candidate.filtered_ms, 3),
+                "label precision@10": None
+                if candidate.label_precision is None
+                else round(candidate.label_precision, 4),
                 "build s": round(candidate.build_seconds, 2),
                 "bytes/vector": round(candidate.bytes_per_vector),
                 "MB": round(candidate.megabytes, 1),

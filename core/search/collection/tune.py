@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from core.errors import CollectionError
-from core.metrics import get_metric
+from core.metrics import get_metric, pairwise
 from core.progress import Progress
 from core.search.collection import ann
 from core.search.collection.collection import Collection
@@ -25,7 +25,9 @@ class Candidate:
     """A kind of index, built and measured.
 
     effort : ``nprobe`` or ``efSearch`` as tuned when built, 0 where there is none; recall : share of the 10 true neighbors found, exact search being
-    1; median_ms, p95_ms : of one query at a time; build_seconds : training, adding and tuning; bytes_per_vector, megabytes : of the index file.
+    1; median_ms, p95_ms : of one query at a time; filtered_recall, filtered_ms : recall and median latency under a condition that leaves the half of the
+    vectors farthest from one of them; label_precision : the share of the labelled images among the 10 found that have the query's label, None
+    without labels; build_seconds : training, adding and tuning; bytes_per_vector, megabytes : of the index file.
     """
 
     kind: str
@@ -34,6 +36,9 @@ class Candidate:
     recall: float
     median_ms: float
     p95_ms: float
+    filtered_recall: float
+    filtered_ms: float
+    label_precision: float | None
     build_seconds: float
     bytes_per_vector: float
     megabytes: float
@@ -82,6 +87,14 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
         progress.stage("exact neighbors", 1)
         exact, _ = ann.exact(stored, prepared(queries, metric), _K + 1, metric)
         truth = ann.without_self(exact, rows, _K)
+        # The half of the vectors that is farthest from one of them: what most queries have around them does not count.
+        far = np.concatenate(
+            [pairwise(metric.name, queries[:1], block)[0] for _, block in vectors.chunks(0, state.rows)]
+        )
+        allowed = np.sort(np.argsort(far, kind="stable")[state.rows // 2 :])
+        exact, _ = ann.exact(stored, prepared(queries, metric), _K + 1, metric, allowed)
+        filtered_truth = ann.without_self(exact, rows, _K)
+        labels = collection.labels_by_row()
         progress.step()
         built: list[tuple[str, ann.IndexFile, float, View]] = []
         try:
@@ -92,14 +105,21 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
                 seconds = time.perf_counter() - started
                 view = View(state, vectors, np.empty(0, np.int64), ann.Ann(writer.folder, known, metric.name))
                 built.append((kind, known, seconds, view))
-            found = [view.nearest(queries, _K + 1)[0] for *_, view in built]
+            found = [
+                [
+                    ann.without_self(view.nearest(queries, _K + 1, rows_allowed)[0], rows, _K)
+                    for rows_allowed in (None, allowed)
+                ]
+                for *_, view in built
+            ]
             progress.stage("latency", len(queries))
-            times: list[list[float]] = [[] for _ in built]
+            times: list[tuple[list[float], list[float]]] = [([], []) for _ in built]
             for query in queries:
-                for (*_, view), taken in zip(built, times, strict=True):
-                    started = time.perf_counter()
-                    view.nearest(query[None], _K)
-                    taken.append((time.perf_counter() - started) * 1000)
+                for (*_, view), both in zip(built, times, strict=True):
+                    for rows_allowed, taken in zip((None, allowed), both, strict=True):
+                        started = time.perf_counter()
+                        view.nearest(query[None], _K, rows_allowed)
+                        taken.append((time.perf_counter() - started) * 1000)
                 progress.step()
         finally:
             # The catalog names none of them.
@@ -109,15 +129,29 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
             kind=kind,
             factory=known.factory,
             effort=known.effort,
-            recall=ann.recall(ann.without_self(rows_found, rows, _K), truth),
+            recall=ann.recall(rows_found, truth),
             median_ms=statistics.median(taken),
             p95_ms=float(np.percentile(taken, 95)),
+            filtered_recall=ann.recall(filtered_found, filtered_truth),
+            filtered_ms=statistics.median(filtered_taken),
+            label_precision=_label_precision(rows, rows_found, labels),
             build_seconds=seconds,
             bytes_per_vector=known.size / known.rows,
             megabytes=known.size / 1e6,
         )
-        for (kind, known, seconds, _), rows_found, taken in zip(built, found, times, strict=True)
+        for (kind, known, seconds, _), (rows_found, filtered_found), (taken, filtered_taken) in zip(
+            built, found, times, strict=True
+        )
     ]
+
+
+def _label_precision(queries: np.ndarray, found: np.ndarray, labels: dict[int, str]) -> float | None:
+    shares = []
+    for query, neighbors in zip(queries.tolist(), found.tolist(), strict=True):
+        labelled = [labels[row] for row in neighbors if row in labels]
+        if query in labels and labelled:
+            shares.append(labelled.count(labels[query]) / len(labelled))
+    return statistics.mean(shares) if shares else None
 
 
 def choose(candidates: Sequence[Candidate], limits: Limits) -> Candidate | None:

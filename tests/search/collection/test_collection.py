@@ -773,7 +773,7 @@ def test_tuning_measures_on_the_collections_own_vectors(folder):
     made = create(dtype="float32")
     centers = random_vectors(made, 40)
     vectors = (np.repeat(centers, 50, 0) + 0.5 * random_vectors(made, 2000)).astype(np.float32)
-    made.add_vectors([str(i) for i in range(2000)], vectors)
+    made.add_vectors([str(i) for i in range(2000)], vectors, labels=["even", "odd"] * 1000)
     from core.progress import Silent
 
     found = {c.kind: c for c in tune.measure(made, ["flat", "hnsw", "ivf", "IVF16,SQ8"], Silent())}
@@ -781,6 +781,9 @@ def test_tuning_measures_on_the_collections_own_vectors(folder):
     assert found["hnsw"].recall > 0.9 and found["ivf"].recall > 0.9
     assert found["flat"].bytes_per_vector == pytest.approx(4 * 192, rel=0.01)
     assert found["IVF16,SQ8"].bytes_per_vector < 0.5 * found["flat"].bytes_per_vector
+    assert all(c.filtered_recall >= 0.95 * c.recall and c.filtered_ms > 0 for c in found.values())
+    # Of the 49 other vectors around each center half have its label, and half the queries do.
+    assert found["flat"].label_precision == pytest.approx(0.5, abs=0.1)
     assert all(c.median_ms <= c.p95_ms for c in found.values())
     assert made.info().factory == "Flat" and made.verify() == []
     assert len(list((folder / "pets").glob("index-*"))) == 1
