@@ -5,7 +5,6 @@ import json
 import subprocess
 import sys
 import threading
-import time
 import zipfile
 from pathlib import Path
 
@@ -43,7 +42,14 @@ def navigation(**address: str) -> AppTest:
     page.switch_page("views/images.py")
     for key, value in address.items():
         page.query_params[key] = value
-    return page.run()
+    return looked(page.run())
+
+
+def looked(page: AppTest) -> AppTest:
+    """The page once what it computes without changing anything is there."""
+    looks = [job for key, job in jobs._jobs._jobs.items() if key[0] == "look"]
+    assert all(job.wait(60) for job in looks)
+    return page.run() if looks else page
 
 
 def button(page: AppTest, label: str):
@@ -59,16 +65,6 @@ def finish(page: AppTest, name: str = "pets") -> AppTest:
     """The page once what changes the collection has ended."""
     assert collection_jobs.jobs.get(collection_jobs._key(name)).wait(60)
     return page.run()
-
-
-def looked(page: AppTest) -> AppTest:
-    """The page once the folder that it looks at was looked through."""
-    for _ in range(100):
-        if any(one.label.startswith("Add ") for one in page.button):
-            return page
-        time.sleep(0.1)
-        page.run()
-    return pytest.fail("the folder is still looked at")
 
 
 def zipped(**members: bytes) -> bytes:
