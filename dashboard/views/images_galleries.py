@@ -15,6 +15,7 @@ from dashboard.views.images_pictures import details, pick, short_name
 from dashboard.views.images_scene import Scene
 
 _MOST, _MOST_GROUPS = 500, 1_000
+_MOST_NAMED = 10
 # This share of the pictures is shown as outliers, a page of them at least and _MOST at most.
 _OUTLYING = 0.05
 _PER_PAGE, _GROUPS_PER_PAGE, _PER_GROUP = 48, 8, 24
@@ -99,8 +100,9 @@ def outliers(scene: Scene) -> None:
 def label_errors(scene: Scene) -> None:
     """Pictures whose neighbors have another label."""
     st.caption(
-        f"The pictures most of whose {quality.NEIGHBORS} nearest labelled neighbors have another label, the clearest first. The label below each is "
-        "its own, then comes the one that its neighbors suggest. Some are right: a model that does not tell two classes apart errs too."
+        f"Pictures whose content is filed under several labels, and pictures most of whose {quality.NEIGHBORS} nearest labelled neighbors (in a "
+        "smaller class, as many as it has others) have another label, the clearest first. The label below each is its own, then comes the "
+        "suggested one. Some are right: a model that does not tell two classes apart errs too."
     )
     if len(scene.overview.labels) < 2:
         st.info(
@@ -117,7 +119,9 @@ def label_errors(scene: Scene) -> None:
     )
     if found is None:
         return
-    if not found:
+    if found.too_small:
+        st.caption(_too_small(found.too_small))
+    if not found.found:
         st.success(
             "Every picture has the label of most of its neighbors, or of as many as any other.",
             icon=":material/check_circle:",
@@ -125,14 +129,25 @@ def label_errors(scene: Scene) -> None:
         return
     _ranked(
         scene,
-        found,
+        found.found,
         "label-errors",
         "share of neighbors with another label",
         lambda one: (
             one.label or "",
-            (f"{one.suggestion}?", f"{explain.percent(one.value)} of neighbors disagree"),
+            (
+                f"{one.suggestion}?",
+                f"{short_name(one)}, also filed under {one.suggestion}"
+                if one.same_content
+                else f"{explain.percent(one.value)} of neighbors disagree",
+            ),
         ),
     )
+
+
+def _too_small(labels: Sequence[str]) -> str:
+    named = ", ".join(state.quoted(label) for label in labels[:_MOST_NAMED])
+    more = f" and {len(labels) - _MOST_NAMED:,} more" if len(labels) > _MOST_NAMED else ""
+    return f"Too small to judge, with one picture each: {named}{more}."
 
 
 def _too_few(scene: Scene) -> bool:

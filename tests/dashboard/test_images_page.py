@@ -321,6 +321,27 @@ def test_outliers_and_label_errors_are_shown_the_clearest_first(collections_dir,
     assert tiles[0]["title"] == "odd" and tiles[0]["rank"] == 1 and len(tiles) == 26
 
 
+def test_content_under_two_labels_and_classes_of_one_are_named(collections_dir, tmp_path):
+    for name, seed in (
+        ("a/0", 1),
+        ("a/1", 2),
+        ("a/2", 3),
+        ("b/0", 4),
+        ("b/1", 5),
+        ("b/2", 1),
+        ("lonely/0", 9),
+    ):
+        draw(tmp_path / "x" / f"{name}.png", seed)
+    pixels.create().add([str(tmp_path / "x")])
+    page = navigation(collection="pets", part="labels")
+    tiles = gallery_of(page, 0)["tiles"]
+    assert [(tile["title"], tile["lines"]) for tile in tiles[:2]] == [
+        ("a", ["b?", "0, also filed under b"]),
+        ("b", ["a?", "2, also filed under a"]),
+    ]
+    assert any("Too small to judge" in one.value and "lonely" in one.value for one in page.caption)
+
+
 def test_without_labels_label_errors_say_what_is_needed(collections_dir, tmp_path):
     draw(tmp_path / "x" / "a.png", 1)
     pixels.create().add([str(tmp_path / "x")])

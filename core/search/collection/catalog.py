@@ -448,11 +448,15 @@ def shared_rows(connection: sa.Connection) -> list[int]:
     return list(connection.scalars(rows.having(sa.func.count() > 1).order_by(images.c.faiss_id)))
 
 
-def labels_by_row(connection: sa.Connection) -> dict[int, str]:
-    """The label of each row of the vector file whose images have one, that of the oldest."""
+def labels_by_row(connection: sa.Connection) -> dict[int, dict[str, int]]:
+    """The labels of each row of the vector file whose images have one, each with the id of the oldest image that has it."""
     labelled = sa.and_(images.c.state == INDEXED, images.c.label.is_not(None))
-    query = sa.select(images.c.faiss_id, images.c.label).where(labelled).order_by(images.c.id.desc())
-    return {row.faiss_id: row.label for row in connection.execute(query)}
+    oldest = sa.func.min(images.c.id).label("oldest")
+    query = sa.select(images.c.faiss_id, images.c.label, oldest).where(labelled)
+    found: dict[int, dict[str, int]] = {}
+    for row in connection.execute(query.group_by(images.c.faiss_id, images.c.label).order_by(oldest)):
+        found.setdefault(row.faiss_id, {})[row.label] = row.oldest
+    return found
 
 
 def stored(

@@ -414,8 +414,8 @@ class Collection:
         with self._catalog.reading() as connection:
             return catalog.shared_rows(connection)
 
-    def labels_by_row(self) -> dict[int, str]:
-        """The label of each row whose image has one; of several images of the same content, that of the oldest."""
+    def labels_by_row(self) -> dict[int, dict[str, int]]:
+        """The labels of each row whose images have one, with the id of the oldest image that has it: images of the same content may have several."""
         with self._catalog.reading() as connection:
             return catalog.labels_by_row(connection)
 

@@ -1,13 +1,15 @@
 """What looks wrong in a collection: near-duplicates, outliers, labels that the neighbors contradict."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import sqlalchemy as sa
 
 from core.errors import CollectionError
+from core.metrics import get_metric
 from core.progress import Progress, Silent
 from core.search.collection.collection import Collection
 from core.search.collection.view import View
@@ -23,7 +25,8 @@ _MOST_DUPLICATES = 50
 class Finding:
     """An image, as the catalog knows it, with the number that made it stand out.
 
-    value : a distance, or for labels the share of neighbors that have another one; suggestion : the neighbors' label.
+    value : a distance, or for labels the share of neighbors that have another one; suggestion : the neighbors' label; of an image whose
+    content is filed under several labels, another one of those, and value is 1; same_content : whether it is such an image.
     """
 
     id: int
@@ -33,6 +36,15 @@ class Finding:
     metadata: dict[str, Any]
     value: float
     suggestion: str | None = None
+    same_content: bool = False
+
+
+@dataclass(frozen=True)
+class LabelErrors:
+    """Labels that are likely wrong, and those that can't be judged since only one image has them."""
+
+    found: list[Finding]
+    too_small: list[str]
 
 
 def near_duplicates(collection: Collection, threshold: float, progress: Progress) -> list[list[Finding]]:
@@ -93,35 +105,53 @@ def outliers(collection: Collection, most: int, progress: Progress) -> list[Find
     return _first_of_rows(collection, [row for row, _ in means[:most]], [mean for _, mean in means[:most]])
 
 
-def label_errors(collection: Collection, most: int, progress: Progress) -> list[Finding]:
-    """The labelled images most of whose 10 nearest labelled neighbors have another label, the clearest first.
+def label_errors(collection: Collection, most: int, progress: Progress) -> LabelErrors:
+    """The labelled images whose label is likely wrong, the clearest first.
+
+    These are images of the same content under several labels, one of each label, and images most of whose nearest labelled neighbors have
+    another label. An image of a class of n has at most n - 1 neighbors of its class, so of the 10 nearest only that many are asked.
 
     Raises
     ------
     CollectionError : fewer than two labels.
     """
-    labels = collection.labels_by_row()
-    if len(set(labels.values())) < 2:
+    by_row = collection.labels_by_row()
+    if len({label for several in by_row.values() for label in several}) < 2:
         raise CollectionError("Likely label errors need images with at least two labels.")
+    conflicts = [several for several in by_row.values() if len(several) > 1]
+    errors = [found for several in conflicts[:most] for found in _conflict(collection, several)]
+    # Those are no witnesses: what they say of the labels of others is not known.
+    labels = {row: next(iter(several)) for row, several in by_row.items() if len(several) == 1}
+    sizes = Counter(labels.values())
     view, _ = _vectors(collection)
     rows = np.array(sorted(labels), np.int64)
-    found_errors: list[tuple[int, float, str]] = []
+    outvoted: list[tuple[int, float, str]] = []
     for queries, found, _ in _neighbors(view, rows, NEIGHBORS, progress, rows):
         for row, neighbors in zip(queries.tolist(), found.tolist(), strict=True):
-            votes: dict[str, int] = {}
-            for neighbor in neighbors:
-                votes[labels[neighbor]] = votes.get(labels[neighbor], 0) + 1
-            if not votes:
+            asked = [labels[neighbor] for neighbor in neighbors[: sizes[labels[row]] - 1]]
+            if not asked:
                 continue
             # The first of equals is the nearer one.
-            suggestion = max(votes, key=lambda label: votes[label])
-            other = 1 - votes.get(labels[row], 0) / len(neighbors)
+            [(suggestion, _)] = Counter(asked).most_common(1)
+            other = 1 - asked.count(labels[row]) / len(asked)
             if suggestion != labels[row] and other > 0.5:
-                found_errors.append((row, other, suggestion))
-    found_errors.sort(key=lambda error: -error[1])
-    chosen = found_errors[:most]
+                outvoted.append((row, other, suggestion))
+    outvoted.sort(key=lambda error: -error[1])
+    chosen = outvoted[: max(0, most - len(errors))]
     images = collection.first_of_rows([row for row, *_ in chosen])
-    return [_finding(images[row], value, suggestion) for row, value, suggestion in chosen if row in images]
+    errors += [_finding(images[row], value, suggestion) for row, value, suggestion in chosen if row in images]
+    in_conflict = {label for several in conflicts for label in several}
+    alone = sorted(label for label, size in sizes.items() if size == 1 and label not in in_conflict)
+    return LabelErrors(errors[:most], alone)
+
+
+def _conflict(collection: Collection, labels: dict[str, int]) -> Iterator[Finding]:
+    """An image of each of the labels under which the same content is filed."""
+    for label, image_id in labels.items():
+        image = collection.image(image_id)
+        if image is not None:
+            other = next(one for one in labels if one != label)
+            yield replace(_finding(image, 1.0, other), same_content=True)
 
 
 def _vectors(collection: Collection) -> tuple[View, np.ndarray]:
@@ -130,18 +160,36 @@ def _vectors(collection: Collection) -> tuple[View, np.ndarray]:
 
 
 def _neighbors(view: View, rows: np.ndarray, k: int, progress: Progress, allowed: np.ndarray | None = None):
-    """Blocks of rows (n,), their nearest other rows (n, k) and distances (n, k), with k at most what there is."""
+    """Blocks of rows (n,), their nearest other rows (n, k) and distances (n, k), with k at most what there is.
+
+    Vectors of zeros have no angle to any other (see :mod:`core.metrics`), but are equal to each other: the distance between two is 0 here.
+    """
     progress.stage("neighbors", len(rows))
     k = min(k, len(rows) - 1)
     if k < 1:
         return
+    blank = _blank(view, rows if allowed is None else allowed)
     for start in range(0, len(rows), _BLOCK):
         queries = rows[start : start + _BLOCK]
         found, distances = view.nearest(view.stored[queries], k + 1, allowed)
         # The row itself goes to the end, or the farthest where it was not found.
         order = np.argsort(found == queries[:, None], axis=1, kind="stable")[:, :k]
-        yield queries, np.take_along_axis(found, order, 1), np.take_along_axis(distances, order, 1)
+        found, distances = np.take_along_axis(found, order, 1), np.take_along_axis(distances, order, 1)
+        for place in np.flatnonzero(np.isin(queries, blank)):
+            equal = blank[: k + 1][blank[: k + 1] != queries[place]][:k]
+            others = found[place][~np.isin(found[place], equal)]
+            found[place] = np.concatenate([equal, others])[:k]
+            distances[place, : len(equal)], distances[place, len(equal) :] = 0.0, 1.0
+        yield queries, found, distances
         progress.step(len(queries))
+
+
+def _blank(view: View, rows: np.ndarray) -> np.ndarray:
+    """Those of some rows whose vectors are zeros and that the metric holds to be far from each other."""
+    if not get_metric(view.state.metric).normalized:
+        return np.empty(0, np.int64)
+    parts = [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
+    return np.concatenate([np.empty(0, np.int64), *(part[~view.stored[part].any(axis=1)] for part in parts)])
 
 
 def _first_of_rows(collection: Collection, rows: Sequence[int], values: Sequence[float]) -> list[Finding]:

@@ -7,7 +7,7 @@ from scipy.spatial.distance import cdist
 from core.errors import CollectionError
 from core.progress import Silent
 from core.search.collection import Collection, quality
-from tests.search.collection.pixels import create
+from tests.search.collection.pixels import create, draw
 
 rng = np.random.default_rng(0)
 
@@ -49,7 +49,7 @@ def test_label_errors_are_those_that_most_neighbors_contradict(folder):
     made, vectors, labels = filled()
     near = np.argsort(others(vectors), axis=1)[:, :10]
     shares = {i: np.mean([labels[j] != labels[i] for j in near[i]]) for i in range(len(labels))}
-    found = quality.label_errors(made, 500, Silent())
+    found = quality.label_errors(made, 500, Silent()).found
     assert {int(one.path) for one in found} == {i for i, share in shares.items() if share > 0.5}
     assert {int(one.path) for one in found} >= set(range(0, 120, 15))
     for one in found:
@@ -57,7 +57,54 @@ def test_label_errors_are_those_that_most_neighbors_contradict(folder):
         assert one.value == pytest.approx(shares[int(one.path)])
         assert votes.count(one.suggestion) == max(map(votes.count, votes)) and one.suggestion != one.label
     assert [one.value for one in found] == sorted((one.value for one in found), reverse=True)
-    assert len(quality.label_errors(made, 3, Silent())) == 3
+    assert len(quality.label_errors(made, 3, Silent()).found) == 3
+
+
+def test_small_classes_are_judged_by_as_many_neighbors_as_they_can_have(folder):
+    sizes = {"one": 1, "three": 3, "five": 5, "large": 40, "largest": 60}
+    made = create(metric="euclidean", dtype="float32")
+    labels = [label for label, size in sizes.items() for _ in range(size)]
+    centers = dict(zip(sizes, 20 * np.eye(len(sizes), made.about.dimensions), strict=True))
+    vectors = np.stack([centers[label] for label in labels]) + rng.normal(
+        scale=0.1, size=(len(labels), made.about.dimensions)
+    )
+    wrong = {20: "largest", 60: "three", 70: "only here"}
+    made.add_vectors(
+        [str(i) for i in range(len(labels))], vectors, [wrong.get(i, label) for i, label in enumerate(labels)]
+    )
+    found = quality.label_errors(made, 500, Silent())
+    assert {int(one.path): one.suggestion for one in found.found} == {20: "large", 60: "largest"}
+    assert found.too_small == ["one", "only here"]
+
+
+@pytest.mark.parametrize("labels", [("cat", "dog"), ("dog", "cat")])
+def test_the_same_content_under_two_labels_is_found_whichever_is_older(folder, tmp_path, labels):
+    made = create()
+    for label in labels:
+        for i in range(4):
+            draw(tmp_path / label / f"{i}.png", {"cat": 0, "dog": 100}[label] + i)
+        draw(tmp_path / label / "same.png", 50)
+        rows = "".join(f"{label}/{name}.png,{label}\n" for name in (0, 1, 2, 3, "same"))
+        (tmp_path / f"{label}.csv").write_text(f"path,label\n{rows}")
+        made.add([str(tmp_path / f"{label}.csv")])
+    found = [one for one in quality.label_errors(made, 500, Silent()).found if one.same_content]
+    assert {(one.path.removeprefix(f"{tmp_path}/"), one.label, one.suggestion) for one in found} == {
+        ("cat/same.png", "cat", "dog"),
+        ("dog/same.png", "dog", "cat"),
+    }
+
+
+@pytest.mark.parametrize("metric", ["cosine", "euclidean"])
+def test_blank_images_are_duplicates_of_each_other_and_no_outliers(folder, metric):
+    made = create(metric=metric, dtype="float32")
+    vectors = rng.normal(size=(60, made.about.dimensions))
+    blank = [3, 17, *range(30, 50)]
+    vectors[blank] = 0
+    made.add_vectors([str(i) for i in range(60)], vectors)
+    [group] = quality.near_duplicates(made, 1e-6, Silent())
+    assert sorted(int(one.path) for one in group) == blank and {one.value for one in group} == {0.0}
+    last = quality.outliers(made, 60, Silent())[-len(blank) :]
+    assert sorted(int(one.path) for one in last) == blank and {one.value for one in last} == {0.0}
 
 
 def test_removed_images_are_nobodys_neighbors(folder):

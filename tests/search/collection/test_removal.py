@@ -166,7 +166,7 @@ def test_nothing_shows_removed_pictures(pets, root):
     assert pets.search([picture(0)], k=10, where=["label=cat"])[0] == []
     assert not gone & {row.path for row in pets.images()}
     assert pets.info().labels == {"dog": 3}
-    assert set(pets.labels_by_row().values()) == {"dog"}
+    assert all(set(labels) == {"dog"} for labels in pets.labels_by_row().values())
     assert pets.of_rows(range(6)).keys() == set(pets.labels_by_row())
     assert pets.shared_rows() == []
     _, total, images, _ = pets.sample(10)
