@@ -44,6 +44,7 @@ Sources
 - Trustworthiness: Venna and Kaski (2001), ICANN. Silhouette: Rousseeuw (1987), J. Comput. Appl. Math. 20.
 """
 
+import copy
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -77,7 +78,8 @@ class Layout:
     layer : position of the layer in the sequence given to :func:`project`, from 0.
     method : ``"umap"`` or ``"pca"``, what the coordinates are; for fewer than four images always ``"pca"``.
     dimensions : 2 or 3.
-    coordinates : (n_images, dimensions) float32, centered; within [-1, 1] over all layers together.
+    coordinates : (n_images, dimensions) float32; within [-1, 1] over all layers together, and centered but for images that
+        no layer tells apart: these lie at one point, which counts once here and in the numbers below.
     trustworthiness : of this layout: how far images that are neighbors here are neighbors under the layer's
         cosine distances, from 0 to 1 (only true neighbors); nan for fewer than three images or
         a layer that doesn't tell the images apart.
@@ -158,7 +160,12 @@ def project(
         else [_VectorLayer(matrix, f"layer {i + 1}", seed) for i, matrix in enumerate(vectors)]
     )
     labels = _check_layers(layers, labels)
-    n = layers[0].n
+    # Images that no layer tells apart are one point.
+    first, place = _distinct(layers)
+    if len(first) < len(place):
+        layers = [layer.only(first) for layer in layers]
+        labels = None if labels is None else labels[first]
+    n = len(first)
     sample = (
         np.sort(rng.choice(n, _SAMPLE, replace=False))
         if vectors is not None and n > _SAMPLE
@@ -197,7 +204,7 @@ def project(
             silhouette = _silhouette(judged, None if labels is None else labels[sample])
             if method == "pca":
                 own["explained_variance"] = round(variance, 6)
-        layouts.append(Layout(i, method, dimensions, coordinates, trust, silhouette, own))
+        layouts.append(Layout(i, method, dimensions, coordinates[place], trust, silhouette, own))
     return layouts
 
 
@@ -250,6 +257,20 @@ class _DistanceLayer:
         np.fill_diagonal(self._distances, 0.0)
         self.collapsed = self.n < 2 or bool(self._distances.max() <= _SAME)
 
+    def groups(self) -> np.ndarray:
+        """(n,) a number for each image, the same for images of the same place."""
+        from scipy.sparse.csgraph import connected_components
+
+        # Rounding alone, also where all images are nearly the same.
+        same = self._distances <= min(_SAME, 1e-6 * self._distances.mean())
+        if np.count_nonzero(same) == self.n:
+            return np.arange(self.n)
+        return connected_components(same, directed=False)[1]
+
+    def only(self, images: np.ndarray) -> "_DistanceLayer":
+        """The layer without the other images."""
+        return _DistanceLayer(self._distances[np.ix_(images, images)], "the layer")
+
     def distances(self, images: np.ndarray) -> np.ndarray:
         return self._distances if len(images) == self.n else self._distances[np.ix_(images, images)]
 
@@ -288,12 +309,28 @@ class _VectorLayer:
         largest = np.abs(vectors).max(axis=1, keepdims=True, initial=0.0)
         vectors = vectors / np.where(largest > 0, largest, 1.0)
         lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-        self._vectors = vectors / np.where(lengths > 0, lengths, 1.0)
-        self.n, self._seed = len(vectors), seed
+        self._seed = seed
+        self._take(vectors / np.where(lengths > 0, lengths, 1.0))
+
+    def _take(self, vectors: np.ndarray) -> None:
+        self._vectors, self.n = vectors, len(vectors)
         # For vectors of length one, the square of the straight distance is twice the cosine distance.
         self.collapsed = self.n < 2 or bool(
             np.square(self._vectors - self._vectors[:1]).sum(axis=1).max() <= 2 * _SAME
         )
+
+    def groups(self) -> np.ndarray:
+        """(n,) a number for each image, the same for images of the same vector; zeros are the same vector too."""
+        known: dict[bytes, int] = {}
+        # Zero may have a sign, which adding zero takes away.
+        return np.array([known.setdefault((row + 0.0).tobytes(), len(known)) for row in self._vectors])
+
+    def only(self, images: np.ndarray) -> "_VectorLayer":
+        """The layer without the other images."""
+        # Not scaled again, which would round again.
+        layer = copy.copy(self)
+        layer._take(self._vectors[images])
+        return layer
 
     def distances(self, images: np.ndarray) -> np.ndarray:
         vectors = self._vectors[images]
@@ -326,6 +363,16 @@ class _VectorLayer:
 
 
 _Layer = _DistanceLayer | _VectorLayer
+
+
+def _distinct(layers: Sequence[_Layer]) -> tuple[np.ndarray, np.ndarray]:
+    """The first image of each group that all layers hold to be the same, ascending, and for each image the place of its first one."""
+    groups = np.stack([layer.groups() for layer in layers], axis=1)
+    _, first, place = np.unique(groups, axis=0, return_index=True, return_inverse=True)
+    order = np.argsort(first)
+    ranks = np.empty_like(order)
+    ranks[order] = np.arange(len(order))
+    return first[order], ranks[place.reshape(-1)]
 
 
 def _principal_components(layers: Sequence[_Layer], dimensions: int) -> tuple[list[np.ndarray], list[float]]:

@@ -55,6 +55,39 @@ def test_each_layer_has_a_layout_within_the_common_frame(method, dimensions, kin
 
 @pytest.mark.parametrize("kind", ["distances", "vectors"])
 @pytest.mark.parametrize("method", METHODS)
+def test_images_that_no_layer_tells_apart_lie_at_one_point_and_move_no_other(method, kind):
+    layers = list(_vectors())
+    # Image 5 three more times, once as a brighter one; image 0 is told from its copy by the last layer.
+    again = [np.vstack([layer, layer[[5, 5]], 2 * layer[5:6], layer[:1]]) for layer in layers]
+    again[-1][-1] = again[-1][1]
+    once = np.array([*range(N), N + 3])
+    if kind == "vectors":
+        without = [layer[once] for layer in again]
+    else:
+        again = [metrics.pairwise("cosine", layer) for layer in again]
+        without = [layer[np.ix_(once, once)] for layer in again]
+    found = project([*LABELS, *["class 1"] * 3, "class 0"], **{kind: again}, method=method)
+    expected = project([*LABELS, "class 0"], **{kind: without}, method=method)
+    for layout, plain in zip(found, expected, strict=True):
+        assert len(layout.coordinates) == N + 4
+        assert len(np.unique(layout.coordinates[[5, N, N + 1, N + 2]], axis=0)) == 1
+        np.testing.assert_array_equal(layout.coordinates[once], plain.coordinates)
+        assert layout.trustworthiness == plain.trustworthiness
+    assert not np.array_equal(found[-1].coordinates[0], found[-1].coordinates[N + 3])
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_vectors_of_zeros_lie_at_one_point(method):
+    [vectors] = _vectors(layers=1)
+    vectors[[2, 9, 30]] = 0
+    vectors[9] *= -1
+    [layout] = project(LABELS, vectors=[vectors], method=method)
+    assert len(np.unique(layout.coordinates[[2, 9, 30]], axis=0)) == 1
+    assert len(np.unique(layout.coordinates, axis=0)) == N - 2
+
+
+@pytest.mark.parametrize("kind", ["distances", "vectors"])
+@pytest.mark.parametrize("method", METHODS)
 def test_the_same_seed_gives_the_same_layouts(method, kind):
     layers = list(_vectors()) if kind == "vectors" else _distances()
     once, again = (project(LABELS, **{kind: layers}, method=method, seed=7) for _ in range(2))

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from core import settings
 from core.errors import CollectionError
@@ -37,6 +38,21 @@ def test_it_is_the_layout_of_the_stored_vectors_and_is_read_again(pets):
     np.testing.assert_allclose(found.coordinates, expected.coordinates, atol=1e-6)
     assert found.silhouette == pytest.approx(expected.silhouette)
     assert pets.verify() == []
+
+
+@pytest.mark.parametrize("method", ["umap", "pca"])
+def test_different_files_of_the_same_vector_lie_at_one_point(folder, tmp_path, method):
+    for seed in range(12):
+        draw(tmp_path / "photos" / f"{seed:02}.png", seed)
+    with Image.open(tmp_path / "photos" / "03.png") as same:
+        same.save(tmp_path / "photos" / "12.bmp")
+    made = create(dtype="float32")
+    made.add([str(tmp_path / "photos")])
+    layout.compute(made, method, 2, Silent())
+    found = layout.read(made, method, 2)
+    places = dict(zip(found.titles, map(tuple, found.coordinates.tolist()), strict=True))
+    assert len(set(found.hashes)) == 13 and len(set(places.values())) == 12
+    assert places["03.png"] == places["12.bmp"]
 
 
 def test_it_counts_no_more_when_the_collection_has_changed_and_goes_when_the_next_is_there(pets, tmp_path):
