@@ -85,6 +85,18 @@ def test_grid_show_gives_the_scores_by_class(tmp_path, run, dataset, capsys):
     assert "class-0" in printed(capsys, *show(tmp_path))
 
 
+def test_grid_show_cuts_its_default_k_and_says_what_can_be_reached(tmp_path, run, dataset, capsys):
+    # Five neighbors are held; classes of four pictures can't fill them.
+    words = show(tmp_path)[:-2]
+    shown = json.loads(printed(capsys, *words, "--json"))
+    assert "score@5" in shown["all"]
+    assert shown["attainable"] == {"score@5": pytest.approx(100 * (5 + 4 + 3) / 15)}
+    assert "At most 80.0" in printed(capsys, *words)
+    assert "attainable" not in json.loads(printed(capsys, *words, "-k", "3", "--json"))
+    assert "At most" not in printed(capsys, *words, "-k", "3")
+    assert "holds 1 to 5" in refused(capsys, *words, "-k", "6")
+
+
 @pytest.mark.parametrize(
     ("option", "valid"),
     [

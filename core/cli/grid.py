@@ -9,6 +9,8 @@ from typing import Any
 from core.cli import output
 from core.errors import UnknownNameError, UserError
 
+_DEFAULT_K = 10
+
 
 def add(commands: Any) -> None:
     """Add the commands to a parser."""
@@ -50,7 +52,9 @@ def add(commands: Any) -> None:
     show.add_argument("--weights", default="imagenet", help="as grid list prints it (default: imagenet)")
     show.add_argument("--pooling", default="avg")
     show.add_argument("--metric", default="cosine")
-    show.add_argument("-k", type=int, default=10, help="neighbors looked at (default: 10)")
+    show.add_argument(
+        "-k", type=int, help="neighbors looked at (default: 10, or all that the experiment holds of fewer)"
+    )
     output.grid_option(show)
     show.add_argument("--json", action="store_true")
 
@@ -154,9 +158,9 @@ def _show(options: argparse.Namespace) -> None:
     run = _known_run(grid, dataset, options)
     neighbors = run.neighbors(options.layer, options.pooling, options.metric)
     longest = neighbors.ids.shape[1]
-    if not 1 <= options.k <= longest:
-        raise UserError(f"-k is {options.k}; this experiment holds 1 to {longest} neighbors per image.")
-    k = options.k
+    k = min(_DEFAULT_K, longest) if options.k is None else options.k
+    if not 1 <= k <= longest:
+        raise UserError(f"-k is {k}; this experiment holds 1 to {longest} neighbors per image.")
     same = evaluate.same_label(neighbors.queries, neighbors.ids, dataset.labels)
     relevant = evaluate.count_relevant(neighbors.queries, dataset.labels)
     values = {
@@ -177,12 +181,16 @@ def _show(options: argparse.Namespace) -> None:
     total: dict[str, Any] = {"class": "all", "queries": len(labels)}
     total |= {name: round(float(column.mean()), 4) for name, column in values.items()}
     intervals = {name: [round(x, 4) for x in evaluate.bootstrap_interval(c)] for name, c in values.items()}
+    attainable = round(float(evaluate.attainable_score(relevant, k).mean()), 4)
     if options.json:
-        output.print_json({"classes": rows, "all": total, "interval_95": intervals})
+        capped = {"attainable": {f"score@{k}": attainable}} if attainable < 100 else {}
+        output.print_json({"classes": rows, "all": total, "interval_95": intervals, **capped})
         return
     output.table([*rows, total], False, "")
     low, high = intervals[f"score@{k}"]
     print(f"\n95% interval of score@{k} over all queries: {low:.1f} to {high:.1f} (bootstrap)")
+    if attainable < 100:
+        print(f"At most {attainable:.1f} can be reached: some classes have fewer than {k + 1} images.")
 
 
 def _known_run(grid: Any, dataset: Any, options: argparse.Namespace) -> Any:

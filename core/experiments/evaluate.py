@@ -45,6 +45,23 @@ def score(same: np.ndarray, k: int) -> np.ndarray:
     return 100.0 * (_first(same, k) @ weights) / weights.sum()
 
 
+def attainable_score(n_relevant: np.ndarray, k: int) -> np.ndarray:
+    """The highest :func:`score` that each query can have, 0..100: below 100 where fewer than k other images share its label.
+
+    Parameters
+    ----------
+    n_relevant : (n_queries,) how many other images share each query's label (:func:`count_relevant`).
+
+    Examples
+    --------
+    >>> attainable_score(np.array([0, 1, 2, 9]), k=2).round(1).tolist()
+    [0.0, 66.7, 100.0, 100.0]
+    """
+    n_relevant = np.asarray(n_relevant)
+    # Not 100 but for rounding: readers ask whether it is less.
+    return np.where(n_relevant >= k, 100.0, score(np.arange(k) < n_relevant[:, None], k))
+
+
 def precision_at_k(same: np.ndarray, k: int) -> np.ndarray:
     """Share of the first k neighbors that are good: (n_queries,), 0..1."""
     return _first(same, k).mean(axis=1)

@@ -74,6 +74,12 @@ class Comparison:
         return compare.average_precision(self.same, self.k, relevant).mean(axis=1)
 
     @cached_property
+    def attainable(self) -> float:
+        """The highest mean score that an experiment can have: below 100 where classes are smaller than k + 1."""
+        relevant = evaluate.count_relevant(self.queries, self.labels)
+        return float(evaluate.attainable_score(relevant, self.k).mean())
+
+    @cached_property
     def hubness(self) -> np.ndarray:
         """(experiments,) skewness of how often each picture is found."""
         counts = rankings.k_occurrence(self.ids, len(self.labels))

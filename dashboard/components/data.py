@@ -61,7 +61,7 @@ class Evaluation:
 
     queries : (n,) ids; ids, distances, same : (n, top) the result lists and whether labels agree, distances None
     where they are not known;
-    scores : (n,) 0..100; mean, low, high : their mean with its 95% interval.
+    scores : (n,) 0..100; mean, low, high : their mean with its 95% interval; attainable : (n,) the highest that each can be.
     """
 
     k: int
@@ -73,6 +73,7 @@ class Evaluation:
     mean: float
     low: float
     high: float
+    attainable: np.ndarray
     # All result lists together, nearest first: distances, and whether labels agree; None without distances.
     sorted_distances: np.ndarray | None = field(repr=False)
     sorted_same: np.ndarray | None = field(repr=False)
@@ -276,6 +277,9 @@ def _evaluation(
         mean=float(scores.mean()),
         low=low,
         high=high,
+        attainable=_frozen(
+            evaluate.attainable_score(evaluate.count_relevant(lists.queries, _dataset.labels), k)
+        ),
         sorted_distances=None if distances is None else _frozen(distances),
         sorted_same=None if nearest_first is None else _frozen(nearest_first),
     )

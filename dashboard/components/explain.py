@@ -81,6 +81,13 @@ _POOLINGS = {
 }
 
 
+def attainable(mean: float, k: int) -> str:
+    """Why no configuration can have a mean score of 100."""
+    return (
+        f"At most {mean:.1f} of 100 can be reached on average: some classes have fewer than {k + 1} pictures."
+    )
+
+
 def depth(number: int) -> str:
     """A layer's depth; a layer that was published beside the eight has a plus."""
     return str(number) if number <= zoo.N_LAYERS else f"+{number - zoo.N_LAYERS}"

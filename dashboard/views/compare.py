@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from dashboard.components import opening, pickers, state
+from dashboard.components import explain, opening, pickers, state
 from dashboard.components.data import DatasetGrid
 from dashboard.components.state import Address
 from dashboard.views import (
@@ -66,6 +66,8 @@ def _compare(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
             icon=":material/error:",
         )
     else:
+        if scene.table.attainable < 100:
+            st.caption(explain.attainable(scene.table.attainable, scene.table.k))
         _SECTIONS[section][1](scene)
     unreadable = [*grid.notices, *(scene.table.notices if scene.table else ())]
     opening.tell(notices, address.notices, unreadable)

@@ -124,6 +124,10 @@ def _standing(found: Evaluation, row: int) -> None:
         f"(95% interval {found.low:.1f} to {found.high:.1f}).",
         help=explain.INTERVAL,
     )
+    if (most := float(found.attainable.mean())) < 100:
+        own = found.attainable[row]
+        here = f" This search can have at most {own:.0f}." if own < 100 else ""
+        st.caption(explain.attainable(most, found.k) + here)
 
 
 def _place(lower: float, equal: float) -> str:

@@ -431,3 +431,13 @@ def test_a_model_that_this_version_does_not_know_has_no_code(grid_dir, open_page
     page = open_page("compare", section="use")
     assert not page.code
     assert "does not know the model `good`" in words(page)
+
+
+def test_what_classes_allow_is_said_where_it_is_less_than_all(grid_dir, open_page):
+    def said(k: int) -> list[str]:
+        return [one.value for one in open_page("compare", k=k).caption if "can be reached" in one.value]
+
+    # Classes of eight pictures leave three of ten places to others.
+    [sentence] = said(10)
+    assert "At most 89.1 of 100" in sentence and "fewer than 11 pictures" in sentence
+    assert said(7) == []

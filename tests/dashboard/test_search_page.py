@@ -274,3 +274,13 @@ def test_opening_the_page_imports_nothing_heavy(made_grid):
         timeout=120,
     )
     assert answer.returncode == 0, answer.stderr[-2000:]
+
+
+def test_what_classes_allow_is_said_where_it_is_less_than_all(grid_dir, open_page):
+    def said(k: int) -> list[str]:
+        return [one.value for one in open_page("search", k=k).caption if "can be reached" in one.value]
+
+    # Classes of eight pictures leave three of ten places to others.
+    [sentence] = said(10)
+    assert "At most 89.1 of 100" in sentence and "fewer than 11 pictures" in sentence
+    assert said(7) == []

@@ -31,6 +31,19 @@ def test_a_query_alone_in_its_class_scores_zero_and_divides_by_nothing():
     assert evaluate.average_precision_at_k(same, 2, alone)[0] == 0
 
 
+def test_no_search_scores_above_what_its_class_allows():
+    labels = ["one", *["three"] * 3, *["twelve"] * 12]
+    queries = np.arange(len(labels))
+    # The best result lists there can be: the class of each query first.
+    best = np.array([sorted(set(queries) - {q}, key=lambda i: labels[i] != labels[q]) for q in queries])
+    relevant = evaluate.count_relevant(queries, labels)
+    for k in (1, 2, 5, 10, 11):
+        attainable = evaluate.attainable_score(relevant, k)
+        np.testing.assert_allclose(attainable, evaluate.score(evaluate.same_label(queries, best, labels), k))
+        assert attainable[0] == 0 and (attainable[4:] == 100).all()
+        assert (attainable[1] < 100) == (k > 2)
+
+
 def test_average_precision_over_the_whole_list_equals_scikit_learns():
     rng = np.random.default_rng(0)
     same = rng.random((20, 50)) < 0.3
