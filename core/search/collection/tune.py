@@ -94,7 +94,8 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
         allowed = np.sort(np.argsort(far, kind="stable")[state.rows // 2 :])
         exact, _ = ann.exact(stored, prepared(queries, metric), _K + 1, metric, allowed)
         filtered_truth = ann.without_self(exact, rows, _K)
-        labels = collection.labels_by_row()
+        # Of several labels of the same content, the oldest.
+        labels = {row: next(iter(several)) for row, several in collection.labels_by_row().items()}
         progress.step()
         built: list[tuple[str, ann.IndexFile, float, View]] = []
         try:
