@@ -26,7 +26,9 @@ def add(commands: Any) -> None:
         "--model", action="append", help="repeatable; default: every model with ImageNet weights here"
     )
     run.add_argument(
-        "--weights", default="imagenet", help="imagenet (default), untrained, or a .weights.h5 or .keras file"
+        "--weights",
+        default="imagenet",
+        help="imagenet (default), untrained, or a .weights.h5, .keras or Keras 2 .h5 file",
     )
     run.add_argument("--layer", action="append", help="repeatable; default: all eight")
     run.add_argument(

@@ -8,6 +8,7 @@ import importlib.metadata
 import json
 import os
 import random
+import re
 import threading
 import warnings
 import zipfile
@@ -22,7 +23,7 @@ import numpy as np
 
 from core.download import DownloadError
 from core.errors import UnknownNameError, WeightsError
-from core.models import downloads, zoo
+from core.models import downloads, keras2, saved_input, zoo
 from core.models.graphs.checkpoint import read_arrays
 from core.models.zoo import Model
 from core.progress import Progress, Silent
@@ -32,7 +33,7 @@ if TYPE_CHECKING:
 
 IMAGENET = "imagenet"
 UNTRAINED = "untrained"
-SUFFIXES = (".weights.h5", ".keras")
+SUFFIXES = (".h5", ".keras")
 SEED = 0
 
 _PACKAGE_FILES = {
@@ -155,7 +156,7 @@ def load(
 
     Parameters
     ----------
-    weights : ``"imagenet"``, ``"untrained"`` or the path of a ``.weights.h5`` or ``.keras`` file.
+    weights : ``"imagenet"``, ``"untrained"`` or the path of a ``.weights.h5``, ``.keras`` or Keras 2 ``.h5`` file.
     progress : told a sentence before a download, and how far it is; nobody by default.
 
     Returns
@@ -311,9 +312,10 @@ def _unreadable(path: Path) -> WeightsError:
     return WeightsError(f"{path.name} can't be read, it may be cut short or damaged; save or copy it again.")
 
 
-def _misfit(model: Model, path: Path) -> WeightsError:
+def _misfit(model: Model, path: Path, kind: str | None = None) -> WeightsError:
+    what = f" ({kind})" if kind else ""
     return WeightsError(
-        f"The weights in {path.name} do not fit {model.title}; choose the model they were saved from, "
+        f"The weights in {path.name}{what} do not fit {model.title}; choose the model they were saved from, "
         f"built for {model.input_size} x {model.input_size} RGB images."
     )
 
@@ -324,15 +326,54 @@ def _load_weights_file(model: Model, path: Path) -> "keras.Model":
 
     with h5py.File(path) as file:  # OSError if it is no HDF5
         scaled = "layers/rescaling_1" in file
-    graph = zoo.build_graph(model)
-    if not _fill(graph, path):
+        legacy = keras2.kind(file)
+        names = list(file["layers"]) if "layers" in file else []
+        graph = zoo.build_graph(model)
+        try:
+            reason = keras2.input_difference(file, graph, model.input_size) if legacy else None
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+            # What a description that is not as Keras writes it leads to.
+            raise _unreadable(path) from error
+    if legacy is None and not path.name.endswith(".weights.h5"):
+        raise WeightsError(
+            f"{path.name} is not a file of weights that can be read; save it from Keras with "
+            "model.save_weights('name.weights.h5') or model.save('name.keras')."
+        )
+    if reason:
+        raise _other_input(model, path, f"it is {legacy} and {reason}")
+    if own := _own_input_layers(names, graph):
+        raise _other_input(
+            model, path, f"it has weights of a layer {own}, which does not say what it computes"
+        )
+    fill = keras2.fill if legacy else _fill
+    misfit = _misfit(model, path, legacy)
+    if not fill(graph, path):
         if model.family != "keras":
-            raise _misfit(model, path)
+            raise misfit
         whole = zoo.build_application(model, classifier=True)
-        if not _fill(whole, path):
-            raise _misfit(model, path)
+        if not fill(whole, path):
+            raise misfit
         _copy(whole.weights, graph)
     return _scale_input(graph) if scaled else graph
+
+
+def _own_input_layers(names: list[str], graph: "keras.Model") -> str | None:
+    """A layer for the input, by its name in a file of weights, that the graph and its ImageNet sibling lack."""
+    own = [type(layer).__name__.lower() for layer in graph.layers]
+    for kind, siblings in (("rescaling", "normalization" in own), ("normalization", 0), ("resizing", 0)):
+        found = [name for name in names if re.fullmatch(rf"{kind}(_\d+)?", name)]
+        if len(found) > own.count(kind) + siblings:
+            return found[-1]
+    return None
+
+
+def _other_input(model: Model, path: Path, reason: str) -> WeightsError:
+    steps = zoo.PREPROCESSING[model.preprocessing].description
+    return WeightsError(
+        f"{path.name} would give other vectors than the model it was saved from: {reason}. Models are accepted that take "
+        f"RGB pictures of {model.input_size} x {model.input_size} from 0 to 255 and do just that with them ({steps}), "
+        "or that are given such numbers already."
+    )
 
 
 def _fill(graph: "keras.Model", path: Path) -> bool:
@@ -365,10 +406,17 @@ def _load_keras_file(model: Model, path: Path) -> "keras.Model":
         ) from error
     graph = zoo.build_graph(model)
     shapes = [weight.shape for weight in graph.weights]
-    if [weight.shape for weight in saved.weights[: len(shapes)]] != shapes:
+    given = [weight.shape for weight in saved.weights]
+    # Layers for the input may have weights of their own, which come first.
+    starts = [i for i in range(len(given) - len(shapes) + 1) if given[i : i + len(shapes)] == shapes]
+    if not starts:
         raise _misfit(model, path)
-    _copy(saved.weights, graph)
-    return _scale_input(graph) if any(_is_scaling(layer) for layer in _flatten(saved)) else graph
+    _copy(saved.weights[starts[0] :], graph)
+    if any(_is_scaling(layer) for layer in _flatten(saved)):
+        _scale_input(graph)
+    if reason := saved_input.difference(model, graph, saved):
+        raise _other_input(model, path, reason)
+    return graph
 
 
 def _copy(weights: list[Any], graph: "keras.Model") -> None:

@@ -365,7 +365,7 @@ def test_a_missing_file_is_told(name, tmp_path):
         weights.load(SMALL, tmp_path / name)
 
 
-@pytest.mark.parametrize("name", ["weights.h5", "model.pth", "model.onnx", "weights.pkl"])
+@pytest.mark.parametrize("name", ["weights.npz", "model.pth", "model.onnx", "weights.pkl"])
 def test_other_kinds_of_files_are_told_without_opening_them(name, tmp_path):
     path = tmp_path / name
     path.write_bytes(b"anything")
