@@ -116,7 +116,8 @@ def find(
         if name_or_folder in names(grid_dir):
             return load(grid_dir / name_or_folder)
     folder = Path(name_or_folder).expanduser()
-    if folder.is_dir():
+    # Without a name it would be the current folder.
+    if name_or_folder and folder.is_dir():
         if (folder / _DESCRIPTION).is_file():
             return load(folder)
         recorded = None if rescan else _recorded(folder.resolve(), grid_dirs[0])

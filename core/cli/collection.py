@@ -268,10 +268,13 @@ def _remove(options: argparse.Namespace) -> None:
     if not options.paths and not options.where:
         raise UserError("Name what to remove: paths, or conditions with --where.")
     with _open(options) as opened:
-        notes = opened.notes(options.where)
+        notes, sources = opened.notes(options.where), opened.source_paths
         print(f"{opened.remove(options.paths, options.where):,} removed")
     _say(notes)
 
+        forgotten = [path for path in sources if path not in opened.source_paths]
+    for path in forgotten:
+        print(f"Forgot the source {path}: `collection update` does not look there until it is added again.")
 
 def _undo(options: argparse.Namespace) -> None:
     with _open(options) as opened, output.Bar() as bar:

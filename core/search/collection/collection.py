@@ -628,10 +628,13 @@ class Collection:
         with self.writing() as writer:
             with self._catalog.reading() as connection:
                 chosen = self._chosen(connection, paths, where)
-            forgotten = {path for path in paths if ingest.forget(writer, sources.absolute(path))}
+            known = {record["path"] for record in writer.recall("sources") or []}
+            forgotten = {path for path in paths if sources.absolute(path) in known}
             for name, found in chosen.items():
                 if not found and name not in forgotten:
-                    raise CollectionError(f"No image of the collection is {name!r}.")
+                    raise _nothing("No image", name, paths)
+            for path in forgotten:
+                ingest.forget(writer, sources.absolute(path))
             every = list(dict.fromkeys(path for found in chosen.values() for path in found))
             writer.remove(every)
         return len(every)
@@ -737,7 +740,7 @@ class Collection:
             chosen = self._chosen(connection, paths, where, removed=True)
         for name, found in chosen.items():
             if not found:
-                raise CollectionError(f"No removed image of the collection is {name!r}.")
+                raise _nothing("No removed image", name, paths)
         every = dict.fromkeys(path for found in chosen.values() for path in found)
         return list(writer.at(list(every)).values())
 
@@ -974,6 +977,13 @@ def _open_catalog(folder: Path, about: About, *, make: bool = False) -> Catalog:
 
 def _state(connection: sa.Connection) -> State:
     return State.from_json(catalog.get_fact(connection, "state"))
+
+
+def _nothing(what: str, name: str, paths: Sequence[str]) -> CollectionError:
+    """The error for a path, or conditions, that no image matches."""
+    if name in paths:
+        return CollectionError(f"{what} of the collection is {name!r}.")
+    return CollectionError(f"{what} of the collection fulfils {name!r}.")
 
 
 def _hit(first: sa.Row, paths: list[str], distance: float) -> Hit:

@@ -268,14 +268,13 @@ def update(
     return report
 
 
-def forget(writer: Writer, path: str) -> bool:
-    """Forget a source, with what a list says of its images; whether there was one."""
+def forget(writer: Writer, path: str) -> None:
+    """Forget a source, with what a list says of its images."""
     known = writer.recall("sources") or []
     gone = [record for record in known if record["path"] == path]
     for record in gone:
         known.remove(record)
         writer.forget_source(known, record["id"])
-    return bool(gone)
 
 
 @dataclass(frozen=True)

@@ -173,7 +173,14 @@ def parse(argument: str, path_column: str | None = None, label_level: int | None
 
 
 def absolute(path: str) -> str:
-    """A path as it is stored: from the root, symbolic links kept; a URL as it is."""
+    """A path as it is stored: from the root, symbolic links kept; a URL as it is.
+
+    Raises
+    ------
+    SourceError : it is empty, which would be the current folder.
+    """
+    if not path:
+        raise SourceError("A path is empty; name a folder, a file or a pattern ('.' is the current folder).")
     return path if is_url(path) else os.path.abspath(os.path.expanduser(path))
 
 

@@ -307,3 +307,20 @@ def test_what_could_not_be_read_stays_removed_too(pets, root):
     report = pets.add([str(root)])
     assert (report.failed, report.kept_out, pets.info().failures) == (0, 1, 0)
     assert pets.removed_paths() == [str(broken)]
+
+
+def test_an_empty_path_removes_nothing_and_stands_for_no_folder(pets, root):
+    for change in (pets.remove, pets.restore, pets.purge, pets.add, pets.preview):
+        with pytest.raises(CollectionError, match="empty"):
+            change([""])
+    assert pets.info().images == 6 and removed(pets) == []
+    with pytest.raises(CollectionError, match="empty"):
+        pets.update(labels_from="")
+
+
+def test_a_removal_that_fails_forgets_no_source(pets, root):
+    with pytest.raises(CollectionError, match="No image of the collection is 'nothing'"):
+        pets.remove([str(root), "nothing"])
+    with pytest.raises(CollectionError, match="fulfils 'label=bird'"):
+        pets.remove([str(root)], where=["label=bird"])
+    assert pets.source_paths == (str(root),) and pets.info().images == 6
