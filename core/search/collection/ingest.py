@@ -25,7 +25,7 @@ from core.search.collection import catalog, list_rows, lists
 from core.search.collection.embedder import Embedder
 from core.search.collection.folder_labels import FolderLabels, decide
 from core.search.collection.list_rows import Conflict
-from core.search.collection.sources import Entry, Source, SourceError, absolute, is_url, named
+from core.search.collection.sources import Entry, Source, SourceError, absolute, is_folder, is_url, named
 from core.search.collection.vectors import fits
 from core.search.collection.writer import New, Writer
 
@@ -455,7 +455,10 @@ class _Run:
                     self.progress.step()
                     continue
                 if isinstance(entry, Problem):
-                    self._fail(entry, entry.reason, source=self.source, state=state)
+                    self._fail(self._unread(entry, old), entry.reason, state)
+                    if self.source is not None and is_folder(entry.path):
+                        # What lies in a folder that can't be looked into may still be there.
+                        same += self.writer.below(entry.path)
                     continue
                 candidate = self._candidate(entry, old, rows.get(entry.path, []))
                 if old is not None and state == catalog.REMOVED:
@@ -529,15 +532,7 @@ class _Run:
 
     def _put(self, found: _Read) -> None:
         if found.reason is not None:
-            candidate = found.candidate
-            self._fail(
-                candidate.entry,
-                found.reason,
-                found.size,
-                found.mtime_ns,
-                candidate.source,
-                candidate.state,
-            )
+            self._fail_read(found, found.reason)
         else:
             self._batch.append(found)
             if len(self._batch) == self.embedder.batch_size:
@@ -561,10 +556,9 @@ class _Run:
                 hash_: vector for hash_, vector, fine in zip(fresh, vectors, fit, strict=True) if fine
             }
         for read in batch:
-            entry, state = read.candidate.entry, read.candidate.state
+            state = read.candidate.state
             if read.hash not in there and read.hash not in self._vectors:
-                reason = _NOT_FINITE.format(self.writer.about.dtype)
-                self._fail(entry, reason, read.size, read.mtime_ns, read.candidate.source, state)
+                self._fail_read(read, _NOT_FINITE.format(self.writer.about.dtype))
                 continue
             own = read.hash in fresh
             fresh.pop(read.hash, None)
@@ -578,33 +572,25 @@ class _Run:
             self._pending.append(self._new(read.candidate, read.hash, read.size, read.mtime_ns))
             self.progress.step()
 
-    def _fail(
-        self,
-        failed: Entry | Problem,
-        reason: str,
-        size: int | None = None,
-        mtime_ns: int | None = None,
-        source: int | None = None,
-        state: str | None = None,
-    ) -> None:
-        """Note why an image can't be read; ``state`` is what it was. A removed one stays removed, with all that is known of it."""
+    def _unread(self, problem: Problem, old: sa.Row | None) -> New:
+        failed = New(problem.path, reason=problem.reason, source=self.source, seen=self.run)
+        if old is None:
+            return failed
+        return replace(failed, label=old.label, metadata=old.metadata, folder_label=old.folder_label)
+
+    def _fail_read(self, read: _Read, reason: str) -> None:
+        """Note why an image can't be read; what is said of it is kept until it can be."""
+        failed = self._new(read.candidate, None, read.size, read.mtime_ns)
+        self._fail(replace(failed, reason=reason), reason, read.candidate.state)
+
+    def _fail(self, failed: New, reason: str, state: str | None) -> None:
+        """Note a failure; ``state`` is what the image was. A removed one stays removed, with all that is known of it."""
         self.report.failed += 1
         self.report.leave_out(_SHORTER.get(reason, reason), 1)
         if state == catalog.REMOVED:
             self._not_restored[failed.path] = reason
-            self.progress.step()
-            return
-        self._pending.append(
-            New(
-                failed.path,
-                size=size,
-                mtime_ns=mtime_ns,
-                metadata=failed.metadata if isinstance(failed, Entry) else {},
-                reason=reason,
-                source=source,
-                seen=self.run,
-            )
-        )
+        else:
+            self._pending.append(failed)
         self.progress.step()
 
     def _new(self, candidate: _Candidate, hash_: str | None, size: int | None, mtime_ns: int | None) -> New:

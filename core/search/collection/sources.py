@@ -208,6 +208,11 @@ def named(path: str) -> Entry | Problem:
 
 
 def is_url(text: str) -> bool:
+def is_folder(path: str) -> bool:
+    """Whether a path leads to a folder, which need not be readable."""
+    return os.path.isdir(path)
+
+
     """Whether a path is the address of something to download."""
     return text.lower().startswith(("http://", "https://"))
 

@@ -71,6 +71,11 @@ class Writer:
         with self._catalog.reading() as connection:
             return {row.path: row for row in catalog.find(connection, catalog.images.c.path, paths)}
 
+    def below(self, folder: str) -> list[str]:
+        """The paths of all images in a folder but those that were removed."""
+        with self._catalog.reading() as connection:
+            return catalog.below(connection, folder)
+
     def named_uploads(self, names: Sequence[str]) -> set[str]:
         """Which of some names of uploaded files the catalog names, by the hash of any image or by the path of a readable one."""
         paths = [f"{files.UPLOADS}/{name}" for name in names]

@@ -224,6 +224,21 @@ def test_update_takes_in_what_changed_and_forgets_what_is_gone(anywhere, tmp_pat
     assert (again.added, again.changed, again.removed, again.unchanged) == (0, 0, 0, 6)
 
 
+def test_update_removes_nothing_of_a_folder_that_can_not_be_looked_into(folder, tmp_path, monkeypatch):
+    draw(tmp_path / "elsewhere" / "b.png", 1)
+    draw(tmp_path / "photos" / "cat" / "a.png", 0)
+    (tmp_path / "photos" / "dog").symlink_to(tmp_path / "elsewhere")
+    pets = create()
+    pets.add([str(tmp_path / "photos")])
+    with monkeypatch.context() as patch:
+        patch.setattr(settings, "IMAGE_ROOT", tmp_path / "photos")
+        report = pets.update()
+        assert (report.failed, report.removed, pets.info().images) == (1, 0, 2)
+    report = pets.update()
+    assert (report.added, report.changed, report.unchanged) == (0, 0, 2)
+    assert pets.info().labels == {"cat": 1, "dog": 1}
+
+
 def test_update_removes_nothing_of_a_folder_that_is_gone(folder, tmp_path):
     pets = create()
     root = photos(tmp_path, 4)

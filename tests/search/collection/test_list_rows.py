@@ -345,3 +345,16 @@ def test_labels_of_parquet_are_text_and_stay_exact(anywhere, here):
     assert labels(pets) == {"0-0": "1"}
     assert metadata(pets) == {"0-0": {"id": 9007199254740993}, "0-1": {}}
     assert settled(pets, [str(here / "l.parquet")])
+
+
+def test_a_label_that_lists_do_not_give_any_more_survives_a_file_that_can_not_be_read(anywhere, here):
+    first, second = write(here / "a.csv", {"0-0": "round"}), write(here / "b.csv", {"0-0": "red"})
+    pets = create()
+    pets.add([str(here / "i"), first])
+    assert pets.add([second]).conflicting == 1 and labels(pets) == {"0-0": "round"}
+    file = here / "i" / "0-0.png"
+    content = file.read_bytes()
+    file.write_bytes(content[:60])
+    assert pets.update().failed == 1 and labels(pets) == {} and pets.verify() == []
+    file.write_bytes(content)
+    assert pets.update().conflicting == 1 and labels(pets) == {"0-0": "round"}
