@@ -28,6 +28,7 @@ from core.progress import Progress, Silent
 from core.search.collection import catalog, identity, verify
 from core.search.collection.catalog import Catalog
 from core.search.collection.collection import Collection, building
+from core.search.collection.sources import KINDS, Source
 from core.search.collection.state import DESCRIPTION, About, State, describe, parse_about
 from core.search.collection.uploads import Sparing
 from core.search.collection.vectors import VectorFile
@@ -36,6 +37,7 @@ FORMAT = 1
 _MANIFEST, _CATALOG = "manifest.json", "catalog.sqlite"
 _NAMES = re.compile(rf"{_MANIFEST}|{_CATALOG}|{DESCRIPTION}|vectors-\d+\.bin|index-[0-9a-f]+\.faiss")
 _CHUNK = 1 << 20
+_ROWS = 1_000
 # Of a description or manifest; headers are read in one piece too.
 _MOST_JSON = 1 << 20
 # States of the collection that are tried while others change it.
@@ -72,7 +74,12 @@ def write(collection: Collection, path: Path, progress: Progress | None = None) 
     CollectionError : the storage refuses.
     """
     if path.exists():
-        raise BackupError(f"There is a file {path.name!r} already; choose another name.")
+        kind = "folder" if path.is_dir() else "file"
+        raise BackupError(f"There is a {kind} {path.name!r} already; choose another name.")
+    if not path.absolute().parent.is_dir():
+        raise BackupError(
+            f"There is no folder {str(path.parent)!r} to write {path.name!r} into; make it first."
+        )
     with catalog.storing(), _appearing(path) as file:
         for _ in range(_ATTEMPTS):
             try:
@@ -199,9 +206,10 @@ def _write(collection: Collection, file: IO[bytes], progress: Progress) -> Backu
 
 
 def _uploads(connection: sa.Connection) -> list[str]:
-    """The paths of all uploaded files that a catalog names, whatever became of their images."""
+    """The paths of all uploaded files that a catalog needs; of what could not be read nothing was kept."""
     column = catalog.images.c.path
-    query = sa.select(column).where(column.startswith(f"{files.UPLOADS}/")).order_by(column)
+    uploaded = sa.and_(column.startswith(f"{files.UPLOADS}/"), catalog.images.c.state != catalog.FAILED)
+    query = sa.select(column).where(uploaded).order_by(column)
     return [path for path in connection.scalars(query) if files.is_upload(path)]
 
 
@@ -373,6 +381,7 @@ def _fill(place: Path, about: About, made: Catalog, members: _Members, archive: 
         source = Catalog(restored)
         try:
             with source.reading() as connection:
+                _check_rows(connection)
                 made.fill(connection)
         finally:
             source.close()
@@ -405,8 +414,34 @@ def _check_database(path: Path) -> None:
             raise ValueError("damaged")
 
 
+def _check_rows(connection: sa.Connection) -> None:
+    """Raise ValueError when a catalog holds what no version writes; SQLite takes any value in any column."""
+    for table in (catalog.images, catalog.list_rows):
+        kinds = {
+            column.name: dict if isinstance(column.type, sa.JSON) else column.type.python_type
+            for column in table.columns
+        }
+        rows = connection.execution_options(yield_per=_ROWS).execute(sa.select(table))
+        for row in rows.mappings():
+            if any(row[name] is not None and not isinstance(row[name], kind) for name, kind in kinds.items()):
+                raise ValueError(table.name)
+    if not isinstance(catalog.get_fact(connection, "run") or 0, int):
+        raise ValueError("run")
+    for record in catalog.get_fact(connection, "sources") or []:
+        source = Source.from_json(record)
+        known = source.kind in KINDS and isinstance(record["id"], int) and isinstance(source.path, str)
+        if not (
+            known
+            and isinstance(source.path_column, str | None)
+            and isinstance(source.label_level, int | None)
+        ):
+            raise ValueError("sources")
+
+
 def _damaged(archive: str, reason: str) -> BackupError:
-    return BackupError(f"The archive {archive!r} was not restored: {reason}. Use another copy of the backup.")
+    return BackupError(
+        f"The archive {archive!r} was not restored: {reason.rstrip('.')}. Use another copy of the backup."
+    )
 
 
 def _settle(folder: Path) -> None:

@@ -20,6 +20,7 @@ from core.files import allowed
 from core.folders import LeftOut, Picture, Problem
 from core.text import nfc
 
+KINDS = ("folder", "pattern", "file", "url", "list")
 # Read by ``lists.read``.
 _LISTS = (".csv", ".tsv", ".parquet")
 # In the metadata of an uploaded picture: what its sender calls it, since its file is named by its hash.
@@ -52,7 +53,7 @@ class Entry:
 class Source:
     """A place that images come from.
 
-    kind : ``"folder"`` | ``"pattern"`` | ``"file"`` | ``"url"`` | ``"list"``; path : absolute, or the URL;
+    kind : one of :data:`KINDS`; path : absolute, or the URL;
     path_column : of a list, where a user named it; label_level : of a folder, which level of the folders in it names the labels, 1 for
     those directly in it, 0 for no labels, None where that is not decided.
     """
@@ -207,12 +208,12 @@ def named(path: str) -> Entry | Problem:
     return Entry(path, foreign=True) if is_url(path) else _file(path)
 
 
-def is_url(text: str) -> bool:
 def is_folder(path: str) -> bool:
     """Whether a path leads to a folder, which need not be readable."""
     return os.path.isdir(path)
 
 
+def is_url(text: str) -> bool:
     """Whether a path is the address of something to download."""
     return text.lower().startswith(("http://", "https://"))
 

@@ -113,10 +113,16 @@ def test_a_file_that_is_there_is_not_written_over(folder, tmp_path):
     with pytest.raises(BackupError, match="already"):
         backup.write(fill(tmp_path), tmp_path / "mine.tar")
     assert (tmp_path / "mine.tar").read_text() == "mine"
+    with pytest.raises(BackupError, match="There is a folder"):
+        backup.write(open_(), folder)
+    with pytest.raises(BackupError, match="nowhere"):
+        backup.write(open_(), tmp_path / "nowhere" / "mine.tar")
 
 
 def test_a_missing_upload_is_counted_and_missing_vectors_are_refused(folder, tmp_path):
     pets = fill(tmp_path)
+    pets.add_uploads([Upload("page.png", io.BytesIO(b"<html>"))])
+    assert backup.write(pets, tmp_path / "whole.tar").missing == 0
     next(pets.uploads.iterdir()).unlink()
     assert backup.write(pets, tmp_path / "a.tar").missing == 1
     backup.restore(tmp_path / "a.tar", "cats")
@@ -125,7 +131,9 @@ def test_a_missing_upload_is_counted_and_missing_vectors_are_refused(folder, tmp
     (folder / "pets" / pets.state.vector_file).unlink()
     with pytest.raises(BackupError, match="verify"):
         backup.write(pets, tmp_path / "b.tar")
-    assert {path.name for path in tmp_path.glob("*.tar*")} == {"a.tar"} and not list(tmp_path.glob(".b*"))
+    assert {path.name for path in tmp_path.glob("*.tar*")} == {"a.tar", "whole.tar"} and not list(
+        tmp_path.glob(".b*")
+    )
 
 
 def test_a_backup_is_one_state_while_others_change_the_collection(anywhere, tmp_path):
@@ -203,11 +211,23 @@ def archive(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path / "pets.tar"
 
 
-def with_trigger(data: bytes, tmp_path: Path) -> bytes:
+# Statements that make a catalog one that no version wrote.
+STATEMENTS = {
+    "a trigger": "CREATE TRIGGER evil AFTER INSERT ON images BEGIN DELETE FROM images; END",
+    "sources without a path": """UPDATE facts SET value = '[{"id": 1}]' WHERE name = 'sources'""",
+    "sources of a kind that is none": """UPDATE facts SET value = replace(value, '"folder"', '"disk"') WHERE name = 'sources'""",
+    "sources that are text": """UPDATE facts SET value = '"x"' WHERE name = 'sources'""",
+    "a run that is text": """UPDATE facts SET value = '"x"' WHERE name = 'run'""",
+    "metadata that are a list": "UPDATE images SET metadata = '[1]'",
+    "a size that is text": "UPDATE images SET size = 'large'",
+}
+
+
+def changed(data: bytes, statement: str, tmp_path: Path) -> bytes:
     file = tmp_path / "evil.sqlite"
     file.write_bytes(data)
     connection = sqlite3.connect(file)
-    connection.execute("CREATE TRIGGER evil AFTER INSERT ON images BEGIN DELETE FROM images; END")
+    assert connection.execute(statement).rowcount != 0
     connection.commit()
     connection.execute("PRAGMA journal_mode=DELETE")
     connection.close()
@@ -245,10 +265,10 @@ def hostile(path: Path, how: str, tmp_path: Path) -> Path:
         short = parts[vectors][:-384]
         manifest["files"][vectors] = [len(short), hashlib.sha256(short).hexdigest()]
         return pack(evil, {**parts, vectors: short, "manifest.json": json.dumps(manifest).encode()})
-    if how == "a trigger, listed":
+    if how in STATEMENTS:
         import hashlib
 
-        data = with_trigger(parts["catalog.sqlite"], tmp_path)
+        data = changed(parts["catalog.sqlite"], STATEMENTS[how], tmp_path)
         manifest["files"]["catalog.sqlite"] = [len(data), hashlib.sha256(data).hexdigest()]
         return pack(evil, {**parts, "catalog.sqlite": data, "manifest.json": json.dumps(manifest).encode()})
     if how == "a newer format":
@@ -280,7 +300,7 @@ def hostile(path: Path, how: str, tmp_path: Path) -> Path:
         "a missing picture",
         "other vectors",
         "fewer vectors, listed",
-        "a trigger, listed",
+        *STATEMENTS,
         "a newer format",
         "something behind the end",
         "no end",
