@@ -229,11 +229,13 @@ def _preview(options: argparse.Namespace) -> None:
     output.table(rows, False, "No picture has a label.")
     for problem in seen.problems:
         print(f"{problem.path}: {problem.reason}", file=sys.stderr)
+    disagree = f" ({seen.conflicting:,} since rows disagree)" if seen.conflicting else ""
     print(
-        f"{seen.pictures:,} pictures, {seen.unlabelled:,} of them without a label. "
+        f"{seen.pictures:,} pictures, {seen.unlabelled:,} of them without a label{disagree}. "
         f"Left out: {seen.left_out:,} hidden or system files and folders, {seen.failed:,} that can't be read."
     )
-    print(f"{seen.rule()} --label-level N or none chooses others. Nothing was stored.")
+    choice = " --label-level N or none chooses others." if seen.levels else ""
+    print(f"{seen.rule()}{choice} Nothing was stored.")
 
 
 def _update(options: argparse.Namespace) -> None:
@@ -270,11 +272,11 @@ def _remove(options: argparse.Namespace) -> None:
     with _open(options) as opened:
         notes, sources = opened.notes(options.where), opened.source_paths
         print(f"{opened.remove(options.paths, options.where):,} removed")
-    _say(notes)
-
         forgotten = [path for path in sources if path not in opened.source_paths]
     for path in forgotten:
         print(f"Forgot the source {path}: `collection update` does not look there until it is added again.")
+    _say(notes)
+
 
 def _undo(options: argparse.Namespace) -> None:
     with _open(options) as opened, output.Bar() as bar:

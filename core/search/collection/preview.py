@@ -6,10 +6,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from core import files
 from core.folders import LeftOut, Problem
 from core.search.collection import lists, uploads
 from core.search.collection.folder_labels import NO_LABELS, FolderLabels, decide, place_below
-from core.search.collection.sources import Entry, Source
+from core.search.collection.sources import Entry, Source, is_url
 from core.search.collection.uploads import Upload
 
 # Of the folders of a level, and of the problems, so many are named.
@@ -34,7 +35,7 @@ class Preview:
     labels : by name; unlabelled : pictures without one; left_out : hidden and system files and folders; failed : what can't be looked
     into, problems : some of that; level : of the folders that are the labels, 1 for the outermost, 0 where no labels are wanted, None where
     none was found or several; around : the remembered folder whose level decides instead, where the new one lies in it; levels : some
-    names of the folders of each level, the outermost first.
+    names of the folders of each level, the outermost first; conflicting : pictures to which rows of a list give different labels.
     """
 
     labels: tuple[Label, ...]
@@ -45,6 +46,7 @@ class Preview:
     level: int | None
     around: str | None
     levels: tuple[tuple[str, ...], ...]
+    conflicting: int = 0
 
     @property
     def pictures(self) -> int:
@@ -59,11 +61,13 @@ class Preview:
             return "No labels are taken from folders."
         if self.level is not None:
             return f"The labels are the folders at level {self.level}."
-        return (
-            "The labels come from different places."
-            if self.labels
-            else "No folders were found that name labels."
-        )
+        if self.labels:
+            return (
+                "The labels come from different places."
+                if self.levels
+                else "The labels are those of the list."
+            )
+        return "No folders were found that name labels."
 
     def to_json(self) -> dict:
         """As plain data."""
@@ -72,11 +76,12 @@ class Preview:
 
 @dataclass(frozen=True)
 class _Found:
-    """A picture: where it lies as it is shown, its folders from the root on, and its label."""
+    """A picture: where it lies as it is shown, its folders from the root on, its label, and whether rows of a list disagree about that."""
 
     shown: str
     folders: tuple[str, ...]
     label: str | None
+    conflict: bool = False
 
 
 def of_sources(known: Sequence[dict], new: Sequence[Source]) -> Preview:
@@ -127,11 +132,7 @@ def _only(values: set[Any]) -> Any:
 
 def _of_source(source: Source, labels: FolderLabels) -> Iterable[_Found | LeftOut | Problem]:
     if source.kind == "list":
-        for row in lists.read(Path(source.path), source.path_column):
-            if row.problem is None and row.path is not None:
-                yield _Found(row.path, (), row.label)
-            else:
-                yield Problem(f"{source.path}, row {row.number}", row.problem or "")
+        yield from _of_list(source)
         return
     above = Path(source.path).parent
     for entry in source.entries(labels):
@@ -144,9 +145,24 @@ def _of_source(source: Source, labels: FolderLabels) -> Iterable[_Found | LeftOu
             yield _Found(entry.path, (), entry.label)
 
 
+def _of_list(source: Source) -> Iterable[_Found | Problem]:
+    """The pictures of a list, each once, with what all of its rows say of it."""
+    found: dict[str, set[str]] = {}
+    for row in lists.read(Path(source.path), source.path_column):
+        if row.problem is None and row.path is not None:
+            found.setdefault(row.path, set()).update([row.label] if row.label is not None else [])
+        else:
+            yield Problem(f"{source.path}, row {row.number}", row.problem or "")
+    for path, labels in found.items():
+        if is_url(path) or files.present(Path(path)):
+            yield _Found(path, (), next(iter(labels)) if len(labels) == 1 else None, len(labels) > 1)
+        else:
+            yield Problem(path, "file not found")
+
+
 def _counted(found: Iterable[_Found | LeftOut | Problem], level: int | None, around: str | None) -> Preview:
     counts: dict[str, list] = {}
-    unlabelled = left_out = failed = 0
+    unlabelled = left_out = failed = conflicting = 0
     problems: list[Problem] = []
     levels: list[dict[str, None]] = []
     for one in found:
@@ -160,6 +176,7 @@ def _counted(found: Iterable[_Found | LeftOut | Problem], level: int | None, aro
                 levels += [{}] if depth == len(levels) else []
                 if len(levels[depth]) < MOST_NAMED:
                     levels[depth].setdefault(name)
+            conflicting += one.conflict
             if one.label is None:
                 unlabelled += 1
             else:
@@ -173,4 +190,5 @@ def _counted(found: Iterable[_Found | LeftOut | Problem], level: int | None, aro
         level=level,
         around=around,
         levels=tuple(map(tuple, levels)),
+        conflicting=conflicting,
     )

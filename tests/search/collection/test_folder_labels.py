@@ -169,3 +169,18 @@ def test_the_command_line_previews_without_a_model_and_takes_a_level(folder, tmp
     environment = {"PLAYGROUND_COLLECTIONS_DIR": str(settings.COLLECTIONS_DIR)}
     ran = subprocess.run([sys.executable, "-c", program, *command], env=environment, capture_output=True)
     assert ran.returncode == 0, ran.stderr
+
+
+def test_a_preview_of_a_list_counts_pictures_and_not_rows(anywhere, tmp_path):
+    tree(tmp_path / "set", ("0", "1", "2"))
+    path = tmp_path / "list.csv"
+    rows = ["0,round", "0,round", "1,round", "1,red", "2,", "gone,red"]
+    path.write_text("path,label\n" + "".join(f"set/{row.replace(',', '.png,')}\n" for row in rows))
+    pets = create()
+    seen = pets.preview([str(path)])
+    assert [(label.name, label.pictures) for label in seen.labels] == [("round", 1)]
+    assert (seen.pictures, seen.unlabelled, seen.conflicting, seen.failed) == (3, 2, 1, 1)
+    assert "list" in seen.rule()
+    assert [problem.path for problem in seen.problems] == [str(tmp_path / "set" / "gone.png")]
+    pets.add([str(path)])
+    assert labels_of(pets) == {"0": "round", "1": None, "2": None}
