@@ -129,6 +129,10 @@ def parse(text: str) -> Condition:
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise ConditionError(f"The filter {text!r} holds characters that are not text.")
     field, sign, value = parts.groups()
+    if sign in ("<", ">") and value.startswith(("<", ">")):
+        raise ConditionError(
+            f"The filter {text!r} can't be understood; the signs are =, !=, <, <=, > and >=."
+        )
     # A path is what the file system has, which may not be composed.
     return Condition(text, nfc(field), sign, value if field == "path" else nfc(value))
 
@@ -143,6 +147,11 @@ def compile_(connection: sa.Connection, where: Sequence[str], fields: Fields) ->
     cells.prepare(connection)
     expressions, notes = [], []
     for condition in map(parse, where):
+        if condition.value.startswith(("=", "<", ">")):
+            # A label may begin so; mostly it is the sign of another language.
+            notes.append(
+                f"{condition.text}: compares with the text {condition.value!r}; the signs are =, !=, <, <=, > and >=."
+            )
         if condition.field in _TEXT_FIELDS:
             column = _TEXT_FIELDS[condition.field]
             if connection.dialect.name == "postgresql":

@@ -238,12 +238,22 @@ def test_the_list_of_fields_is_bounded(folder):
     assert found(made, "field 1499=1499") == "a"
 
 
-@pytest.mark.parametrize("where", ["", "label", "=3", "size<big", "label=a\0b", "label=\ud800", "a!b"])
+@pytest.mark.parametrize(
+    "where", ["", "label", "=3", "size<big", "label=a\0b", "label=\ud800", "a!b", "year<>2019", "label>>a"]
+)
 def test_what_is_no_condition_is_refused(anywhere, where):
     made = filled()
     with pytest.raises(ConditionError) as caught:
         found(made, where)
     assert not isinstance(caught.value, UnknownFieldError)
+
+
+def test_signs_of_other_languages_are_named_beside_the_result(folder):
+    made = create()
+    made.add_vectors(["a", "b"], np.eye(2, made.about.dimensions), ["=cat", "cat"])
+    assert found(made, "label==cat") == "a" and found(made, "label=cat") == "b"
+    assert "'=cat'" in made.notes(["label==cat"])[0] and made.notes(["label=cat"]) == ()
+    assert "'>cat'" in made.notes(["label=>cat"])[0]
 
 
 def test_conditions_are_composed_and_paths_found_in_either_form(anywhere):
