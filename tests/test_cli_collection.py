@@ -263,3 +263,44 @@ def test_a_list_of_which_no_row_can_be_used_is_refused_with_the_reason(tmp_path,
     error = capsys.readouterr().err
     for words in ("'image_path'", "row 2", "'pictures/1.png'", str(tmp_path / "pictures" / "1.png")):
         assert words in error
+
+
+def test_paths_may_stand_behind_options(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("core.cli.collection._load", pixels.load)
+    pixels.create().close()
+    paths = [pixels.draw(tmp_path / "i" / f"{place}.png", place) for place in range(3)]
+    assert run("add", "--json", "pets", paths[0], "--restore-removed", *paths[1:]) == 0
+    assert json.loads(capsys.readouterr().out)["added"] == 3
+    assert run("remove", "pets", "--where", "size>0") == 0
+    assert run("remove", "pets", "--undo", paths[0]) == 0
+    assert run("remove", "--undo", "pets", paths[1]) == 0
+    assert run("purge", "pets", "--yes", paths[2]) == 0
+    capsys.readouterr()
+    assert run("info", "pets", "--removed", "--json") == 0
+    assert [row["path"] for row in json.loads(capsys.readouterr().out)] == [paths[2]]
+
+
+def test_removing_a_source_says_that_it_is_forgotten(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("core.cli.collection._load", pixels.load)
+    pixels.create().close()
+    pixels.draw(tmp_path / "i" / "0.png", 0)
+    assert run("add", "pets", str(tmp_path / "i")) == 0
+    capsys.readouterr()
+    assert run("remove", "pets", str(tmp_path / "i" / "0.png")) == 0
+    assert "Forgot" not in capsys.readouterr().out
+    assert run("remove", "pets", str(tmp_path / "i")) == 0
+    assert f"Forgot the source {tmp_path / 'i'}" in capsys.readouterr().out
+
+
+def test_a_missing_label_is_shown_as_nothing_beside_one_that_reads_none(tmp_path, capsys, monkeypatch):
+    monkeypatch.setattr("core.cli.collection._load", pixels.load)
+    pixels.create().close()
+    for place in range(3):
+        pixels.draw(tmp_path / "i" / f"{place}.png", place)
+    (tmp_path / "list.csv").write_text("path,label\ni/0.png,None\ni/1.png,NaN\ni/2.png,\n")
+    assert run("add", "pets", str(tmp_path / "list.csv")) == 0
+    capsys.readouterr()
+    assert run("search", "pets", str(tmp_path / "i" / "0.png")) == 0
+    lines = capsys.readouterr().out.splitlines()[1:]
+    shown = {Path(line.split()[-1]).stem: line.split()[2:-1] for line in lines}
+    assert shown == {"0": ["None"], "1": ["NaN"], "2": []}

@@ -13,7 +13,23 @@ from core.errors import UserError
 
 def group(commands: Any, name: str, text: str) -> Any:
     """A command that has commands of its own."""
-    return commands.add_parser(name, help=text).add_subparsers(required=True, metavar="COMMAND")
+    parser = commands.add_parser(name, help=text)
+    return parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
+
+
+class _Parser(argparse.ArgumentParser):
+    """Takes names behind options too: until Python 3.12.7 those of ``remove NAME --undo PATH`` were not recognized."""
+
+    _mixing = False
+
+    def parse_known_args(self, args: Any = None, namespace: Any = None) -> Any:
+        if self._mixing:
+            return super().parse_known_args(args, namespace)
+        self._mixing = True
+        try:
+            return self.parse_known_intermixed_args(args, namespace)
+        finally:
+            self._mixing = False
 
 
 def command(commands: Any, name: str, function: Callable, text: str) -> argparse.ArgumentParser:
@@ -57,7 +73,9 @@ def table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
     else:
         import pandas as pd
 
-        print(pd.DataFrame(rows).to_string(index=False))
+        # What is missing stays empty: its name could be a label too.
+        shown = [{name: "" if value is None else value for name, value in row.items()} for row in rows]
+        print(pd.DataFrame(shown).to_string(index=False))
 
 
 def start_tensorflow() -> None:
