@@ -60,7 +60,7 @@ class Dataset:
             settings do not allow.
         """
         root = self.images.resolve()
-        path = (root / self._placed(self.items[item_id].file)).resolve()
+        path = Path(os.path.realpath(root / self._placed(self.items[item_id].file)))
         if not path.is_relative_to(root):
             raise DatasetError(
                 f"Dataset {self.name!r} names a file outside its folder: {self.items[item_id].file!r}."

@@ -61,6 +61,20 @@ def test_a_link_out_of_the_folder_is_left_out(folder, tmp_path):
     assert len(datasets.scan(folder)) == 3
 
 
+def test_a_link_that_leads_to_itself_has_a_path_and_no_content(folder):
+    (folder / "cats" / "loop.png").symlink_to("loop.png")
+    found = datasets.scan(folder)
+    [place] = [item.id for item in found.items if item.title == "loop"]
+    assert found.path(place) == (folder / "cats" / "loop.png")
+
+
+def test_no_name_is_not_the_current_folder(folder, tmp_path, monkeypatch):
+    monkeypatch.chdir(folder)
+    assert len(datasets.find(".", tmp_path)) > 0
+    with pytest.raises(UnknownNameError):
+        datasets.find("", tmp_path)
+
+
 def test_an_unknown_name_lists_the_valid_ones(tmp_path):
     with pytest.raises(UnknownNameError, match="folder of class-named folders"):
         datasets.find("nothing", tmp_path)
