@@ -304,3 +304,15 @@ def test_a_missing_label_is_shown_as_nothing_beside_one_that_reads_none(tmp_path
     lines = capsys.readouterr().out.splitlines()[1:]
     shown = {Path(line.split()[-1]).stem: line.split()[2:-1] for line in lines}
     assert shown == {"0": ["None"], "1": ["NaN"], "2": []}
+
+
+def test_a_folder_whose_name_no_collection_can_have_is_named_and_not_passed_over(folder, capsys):
+    pixels.create().close()
+    (folder / "pets").rename(folder / "pets copy")
+    (folder / "Notes").mkdir()
+    assert run("list") == 0
+    said = capsys.readouterr().err
+    assert "'pets copy'" in said and "Notes" not in said
+    (folder / "pets copy").rename(folder / "pets-2")
+    assert run("list") == 0
+    assert capsys.readouterr().err == "" and run("verify", "pets-2") == 0

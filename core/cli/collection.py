@@ -397,7 +397,14 @@ def _removed(opened: Any) -> list[dict[str, Any]]:
 
 def _list(options: argparse.Namespace) -> None:
     from core.search.collection import Collection, names
+    from core.search.collection.collection import misnamed
 
+    for name in misnamed():
+        print(
+            f"warning: the folder {name!r} holds a collection and can't be the name of one; rename it with lower case letters, "
+            "digits, - and _.",
+            file=sys.stderr,
+        )
     rows = []
     for name in names():
         try:

@@ -870,10 +870,21 @@ def names(folder: Path | None = None) -> list[str]:
     ------
     CollectionError : the folder of collections can't be read.
     """
-    folder = folder or settings.COLLECTIONS_DIR
+    return [name for name in _described(folder or settings.COLLECTIONS_DIR) if _NAME.fullmatch(name)]
+
+
+def misnamed(folder: Path | None = None) -> list[str]:
+    """The folders that hold a collection and are none of :func:`names`, since a collection can't have their names: it is there when
+    its folder is renamed. Raises as :func:`names`."""
+    found = _described(folder or settings.COLLECTIONS_DIR)
+    return [name for name in found if not _NAME.fullmatch(name)]
+
+
+def _described(folder: Path) -> list[str]:
+    """The folders with a description, by name; hidden ones are not finished or about to go."""
     try:
         with os.scandir(folder) as found:
-            there = [child.name for child in found if _NAME.fullmatch(child.name)]
+            there = [child.name for child in found if not child.name.startswith(".")]
     except FileNotFoundError:
         return []
     except OSError as error:
