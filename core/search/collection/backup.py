@@ -171,6 +171,7 @@ def _write(collection: Collection, file: IO[bytes], progress: Progress) -> Backu
             # Opened while the catalog still names them; what goes after that can be read all the same.
             opened = {name: (_open(place), size) for name, (place, size) in parts.items()}
             try:
+                _require_whole(collection, connection, state)
                 made = Catalog(copied, make=True)
                 made.fill(connection)
                 with made.writing() as copy:
@@ -203,6 +204,21 @@ def _write(collection: Collection, file: IO[bytes], progress: Progress) -> Backu
                 for source, _ in opened.values():
                     source.close()
     return Backup(images, len(names) - missing, missing, file.seek(0, os.SEEK_END))
+
+
+def _require_whole(collection: Collection, connection: sa.Connection, state: State) -> None:
+    """Raise BackupError when restoring would refuse what is stored."""
+    try:
+        found = verify.storage_problems(connection, collection.folder, collection.about, state)
+        problem = next(found, None)
+    except FileNotFoundError:
+        raise _ChangedError from None
+    if problem is not None:
+        if collection.state.version != state.version:
+            raise _ChangedError
+        raise BackupError(
+            f"The collection {collection.about.name!r} is damaged and was not backed up: {problem}"
+        )
 
 
 def _uploads(connection: sa.Connection) -> list[str]:

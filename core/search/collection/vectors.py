@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
+from core.errors import CollectionError
 from core.search.index import as_float32
 
 DTYPES = ("float16", "float32")
@@ -67,6 +68,14 @@ class VectorFile:
     def rows(self) -> int:
         """Whole rows that are in the file, whether they count or not."""
         return self.path.stat().st_size // self.row_bytes if self.path.exists() else 0
+
+    def require(self, count: int) -> None:
+        """Raises CollectionError unless the file has so many rows."""
+        if self.rows() < count:
+            raise CollectionError(
+                f"The file of vectors is shorter than the catalog says ({self.rows():,} of {count:,} rows); "
+                "restore the collection's folder from a copy."
+            )
 
     def map(self, count: int) -> np.ndarray:
         """The first ``count`` rows, read from the disk as they are used."""

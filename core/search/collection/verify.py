@@ -41,7 +41,7 @@ def problems(
 def storage_problems(connection: sa.Connection, folder: Path, about: About, state: State) -> Iterator[str]:
     """As :func:`problems`, without looking for the files of the images."""
     yield from _rows(connection, state)
-    yield from _vectors(
+    yield from vector_problems(
         connection, VectorFile(folder / state.vector_file, about.dimensions, about.dtype), state
     )
     if state.index is not None:
@@ -106,16 +106,24 @@ def _missing(connection: sa.Connection, folder: Path, named: Callable[[sa.Row], 
         )
 
 
-def _vectors(connection: sa.Connection, vectors: VectorFile, state: State) -> Iterator[str]:
+def vector_problems(
+    connection: sa.Connection, vectors: VectorFile, state: State, without: np.ndarray | None = None
+) -> Iterator[str]:
+    """A sentence for everything that is wrong with the stored vectors; those of the rows ``without`` (n,), ascending, need not be right."""
+    needless = np.empty(0, np.int64) if without is None else without
+    if len(needless) == state.rows:
+        return
     if vectors.rows() < state.rows:
-        yield f"The file of vectors has {vectors.rows():,} of the {state.rows:,} rows that count."
+        yield f"The file of vectors has {vectors.rows():,} of the {state.rows:,} rows that count; restore the folder from a copy."
         return
     end = 0
     for segment in connection.execute(sa.select(catalog.segments).order_by(catalog.segments.c.start)):
         if segment.start != end:
             yield f"The catalog has no checksum for the vectors {end:,} to {segment.start:,}."
-        if vectors.checksum(segment.start, segment.stop) != segment.crc32:
-            yield f"The vectors {segment.start:,} to {segment.stop:,} are damaged; add their images again."
+        first, last = np.searchsorted(needless, [segment.start, segment.stop])
+        needed = last - first < segment.stop - segment.start
+        if needed and vectors.checksum(segment.start, segment.stop) != segment.crc32:
+            yield f"The vectors {segment.start:,} to {segment.stop:,} are damaged; restore the folder from a copy."
         end = segment.stop
     if end != state.rows:
         yield f"The catalog has no checksum for the vectors {end:,} to {state.rows:,}."

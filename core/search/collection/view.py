@@ -37,10 +37,7 @@ class View:
         if state.rows and vectors.rows() < state.rows:
             if not vectors.path.exists():
                 raise FileNotFoundError(errno.ENOENT, "No such file", str(vectors.path))
-            raise CollectionError(
-                f"The file of vectors is shorter than the catalog says ({vectors.rows():,} of {state.rows:,} rows); "
-                "restore the collection's folder from a copy."
-            )
+            vectors.require(state.rows)
         index = ann.Ann(folder, state.index, state.metric) if state.index else None
         return cls(state, vectors, holes, index)
 

@@ -14,8 +14,9 @@ import numpy as np
 import sqlalchemy as sa
 
 from core import disk, files
+from core.errors import CollectionError
 from core.metrics import get_metric
-from core.search.collection import ann, catalog, list_rows
+from core.search.collection import ann, catalog, list_rows, verify
 from core.search.collection.catalog import Catalog, Image
 from core.search.collection.lists import Row
 from core.search.collection.state import About, State
@@ -116,6 +117,7 @@ class Writer:
                         rows[image.hash] = row
                 stored.append(_row(image, row if image.reason is None else None))
             stop = start + len(vectors)
+            self.vectors.require(start)
             disk.require(self.folder, len(vectors) * self.vectors.row_bytes)
             checksum = self.vectors.write(start, np.stack(vectors)) if vectors else 0
             with self._catalog.writing() as connection:
@@ -295,6 +297,7 @@ class Writer:
         state = self.state
         if not state.rows:
             return
+        self.vectors.require(state.rows)
         with catalog.storing():
             new = ann.build(self.folder, self.vectors, state.rows, get_metric(state.metric), state.kind, step)
         self._replace(index=new)
@@ -303,14 +306,17 @@ class Writer:
         """Write vectors and index anew without the holes; False when there are none. Raises as :meth:`index`."""
         with self._catalog.reading() as connection:
             holes = catalog.hole_rows(connection)
-        if not len(holes):
-            return False
+            if not len(holes):
+                return False
+            # New checksums would take damaged vectors for good ones.
+            for problem in verify.vector_problems(connection, self.vectors, self.state, holes):
+                raise CollectionError(problem)
         old, metric = self.state, get_metric(self.state.metric)
         new = replace(old, generation=old.generation + 1, rows=old.rows - len(holes))
         target = self._vectors(new)
         with catalog.storing():
             target.path.unlink(missing_ok=True)
-            segments = list(_copy(self.vectors, target, old.rows, holes))
+            segments = list(_copy(self.vectors, target, old.rows, holes)) if new.rows else []
             index = None
             if new.rows:
                 index = ann.build(self.folder, target, new.rows, metric, new.kind, step)

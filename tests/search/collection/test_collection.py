@@ -17,7 +17,7 @@ from core import settings
 from core.errors import CollectionError, UnknownNameError, UserError
 from core.metrics import METRICS
 from core.search import collection as collections
-from core.search.collection import ann, catalog, export, sources, tune
+from core.search.collection import ann, backup, catalog, export, sources, tune
 from core.search.collection.folder_labels import FolderLabels
 from core.search.collection.state import DESCRIPTION
 from tests.conftest import ROOT
@@ -918,3 +918,44 @@ def test_the_password_of_the_database_is_not_stored(folder, postgresql_url, monk
     monkeypatch.setattr(settings, "CATALOG_URL", None)
     with pytest.raises(CollectionError, match="PLAYGROUND_CATALOG_URL"):
         open_()
+
+
+# Vectors that are lost or damaged
+
+
+def test_nothing_is_written_behind_vectors_that_are_lost(anywhere, tmp_path):
+    pets = create()
+    root = photos(tmp_path, 6)
+    pets.add([str(root)])
+    file = pets.folder / pets.state.vector_file
+    content = file.read_bytes()
+    draw(root / "cat" / "new.png", 50)
+    for lost in (content[: len(content) // 2], b""):
+        file.write_bytes(lost)
+        for change in (lambda: pets.add([str(root)]), pets.optimize, lambda: pets.optimize("hnsw")):
+            with pytest.raises(CollectionError, match="from a copy"):
+                change()
+        assert file.read_bytes() == lost
+    file.write_bytes(content)
+    assert pets.add([str(root)]).added == 1 and pets.verify() == []
+
+
+def test_a_compaction_and_a_backup_take_no_damaged_vectors_for_good_ones(anywhere, tmp_path):
+    pets = create()
+    root = photos(tmp_path, 6)
+    pets.add([str(root)])
+    file = pets.folder / pets.state.vector_file
+    content = bytearray(file.read_bytes())
+    content[100] ^= 255
+    file.write_bytes(content)
+    with pytest.raises(CollectionError, match="damaged"):
+        backup.write(pets, tmp_path / "pets.tar")
+    assert not (tmp_path / "pets.tar").exists()
+    pets.remove([str(root / "cat" / "01.png")])
+    with pytest.raises(CollectionError, match="damaged"):
+        pets.optimize()
+    assert any("damaged" in problem for problem in pets.verify())
+    # Without the images of the damaged part there is nothing to copy; bringing them back reads their files again.
+    pets.remove(where=["size>0"])
+    pets.optimize()
+    assert pets.restore().restored == 6 and pets.verify() == []
