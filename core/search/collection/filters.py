@@ -56,6 +56,7 @@ _MOST_NAMES = 1_000
 # Numbers that JSON does not write so, but people do.
 _TYPED_NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _DATE = re.compile(cells.DATE)
+_LIKE_A_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}(-[0-9]{1,2})?")
 _YEAR = re.compile(r"(?!0000)[0-9]{4}")
 # How long what a time names lasts, by the length of its clock time: a day, a minute, a second, or else a millisecond.
 _WIDTHS = {0: timedelta(days=1), 5: timedelta(minutes=1), 8: timedelta(seconds=1)}
@@ -168,6 +169,10 @@ def compile_(connection: sa.Connection, where: Sequence[str], fields: Fields) ->
             test = _is_truth(condition.sign, value.truth)
         else:
             test = _comparison(condition.sign, value)
+            if value.span is None and _LIKE_A_DATE.fullmatch(condition.value):
+                notes.append(
+                    f"{condition.text}: {condition.value!r} is no date and compares as text; dates are written like 2024-01-31."
+                )
             notes += _notes(connection, condition, name, value, fields)
         expressions.append(cells.having(connection.dialect.name, name, test))
     return Filter(tuple(expressions), tuple(dict.fromkeys(notes)))

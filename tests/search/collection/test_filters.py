@@ -256,6 +256,14 @@ def test_signs_of_other_languages_are_named_beside_the_result(folder):
     assert "'>cat'" in made.notes(["label=>cat"])[0]
 
 
+def test_what_is_nearly_a_date_is_named_as_text(folder):
+    made = create()
+    made.add_vectors(["a"], np.ones((1, made.about.dimensions)), metadata=[{"taken": "2024-05-01"}])
+    for near in ("2024-13", "2024-02-30", "2024-5-1"):
+        assert "no date" in made.notes([f"taken>{near}"])[0]
+    assert made.notes(["taken>2024-02"]) == ()
+
+
 def test_conditions_are_composed_and_paths_found_in_either_form(anywhere):
     made = create()
     paths = ["caf\u00e9", "cafe\u0301"]
