@@ -162,6 +162,10 @@ def parse(argument: str, path_column: str | None = None, label_level: int | None
                 f"A level of the labels is named, and {argument!r} is no folder; add it without one."
             )
         found = [
+        if label_level and not any(map(_reaches, found)):
+            raise SourceError(
+                f"No picture in {argument!r} lies in a folder at level {label_level:,}; give a lower one, or none for no labels."
+            )
             replace(source, label_level=label_level) if source.kind == "folder" else source
             for source in found
         ]
@@ -215,6 +219,14 @@ def is_folder(path: str) -> bool:
 
 def is_url(text: str) -> bool:
     """Whether a path is the address of something to download."""
+def _reaches(source: Source) -> bool:
+    """Whether a picture of a folder lies as deep as its level of labels."""
+    if source.kind != "folder" or source.label_level is None:
+        return False
+    found = folders.walk(source.path, allowed)
+    return any(isinstance(one, Picture) and len(one.parts) > source.label_level for one in found)
+
+
     return text.lower().startswith(("http://", "https://"))
 
 

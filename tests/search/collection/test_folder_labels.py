@@ -184,3 +184,15 @@ def test_a_preview_of_a_list_counts_pictures_and_not_rows(anywhere, tmp_path):
     assert [problem.path for problem in seen.problems] == [str(tmp_path / "set" / "gone.png")]
     pets.add([str(path)])
     assert labels_of(pets) == {"0": "round", "1": None, "2": None}
+
+
+def test_a_level_that_no_picture_reaches_is_refused_and_takes_no_label(anywhere, tmp_path):
+    pets, root = create(), tree(tmp_path / "set")
+    pets.add([str(root)])
+    before = labels_of(pets)
+    for ask in (pets.add, pets.preview):
+        with pytest.raises(CollectionError, match="level 3"):
+            ask([str(root)], label_level=3)
+    assert labels_of(pets) == before
+    pets.add([str(root)], label_level=2)
+    assert labels_of(pets) == before
