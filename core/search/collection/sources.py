@@ -6,6 +6,7 @@ folders, symbolic links in circles, paths outside the folder that the settings a
 
 # Paths are strings here: they are stored as such, links in them unresolved, and there may be a million.
 
+import fnmatch
 import glob
 import itertools
 import os
@@ -130,18 +131,14 @@ def parse(argument: str, path_column: str | None = None, label_level: int | None
     elif os.path.isfile(path):
         found = [Source("list" if path.lower().endswith(_LISTS) else "file", path)]
     elif glob.has_magic(argument):
-        matches = sorted(glob.glob(path, recursive=True))
         pattern = Source("pattern", path)
         # With ** the folders' files are matched themselves.
-        found = (
-            []
-            if "**" in path
-            else [
-                Source("folder", match)
-                for match in matches
-                if os.path.isdir(match) and not _left_out(pattern, match)
-            ]
-        )
+        matches = [] if _is_recursive(pattern) else sorted(glob.glob(path))
+        found = [
+            Source("folder", match)
+            for match in matches
+            if os.path.isdir(match) and not _left_out(pattern, match)
+        ]
         if any(isinstance(one, Entry | Problem) for one in _matches(pattern)):
             found.append(pattern)
         if not found:
@@ -162,13 +159,13 @@ def parse(argument: str, path_column: str | None = None, label_level: int | None
                 f"A level of the labels is named, and {argument!r} is no folder; add it without one."
             )
         found = [
+            replace(source, label_level=label_level) if source.kind == "folder" else source
+            for source in found
+        ]
         if label_level and not any(map(_reaches, found)):
             raise SourceError(
                 f"No picture in {argument!r} lies in a folder at level {label_level:,}; give a lower one, or none for no labels."
             )
-            replace(source, label_level=label_level) if source.kind == "folder" else source
-            for source in found
-        ]
     for source in found:
         if not allowed(_beginning(source)):
             raise SourceError(
@@ -219,15 +216,15 @@ def is_folder(path: str) -> bool:
 
 def is_url(text: str) -> bool:
     """Whether a path is the address of something to download."""
+    return text.lower().startswith(("http://", "https://"))
+
+
 def _reaches(source: Source) -> bool:
     """Whether a picture of a folder lies as deep as its level of labels."""
     if source.kind != "folder" or source.label_level is None:
         return False
     found = folders.walk(source.path, allowed)
     return any(isinstance(one, Picture) and len(one.parts) > source.label_level for one in found)
-
-
-    return text.lower().startswith(("http://", "https://"))
 
 
 def _beginning(source: Source) -> str:
@@ -252,8 +249,11 @@ def _matches(
     pattern: Source, labels: Callable[[str], str | None] = lambda path: None
 ) -> Iterator[Entry | LeftOut | Problem]:
     """The pictures that a pattern matches; a folder that it matches is a source of its own."""
+    if _is_recursive(pattern):
+        yield from _matches_below(pattern, labels)
+        return
     told = set()
-    for path in sorted(glob.iglob(pattern.path, recursive=True)):
+    for path in sorted(glob.iglob(pattern.path)):
         if out := _left_out(pattern, path):
             if out not in told:
                 told.add(out)
@@ -262,6 +262,39 @@ def _matches(
             yield Problem(folders.shown(path), f"it is {what}, not a file")
         elif folders.is_picture(path) and os.path.isfile(path):
             yield _file(path, labels(path))
+
+
+def _is_recursive(pattern: Source) -> bool:
+    return "**" in Path(pattern.path).parts
+
+
+def _matches_below(
+    pattern: Source, labels: Callable[[str], str | None]
+) -> Iterator[Entry | LeftOut | Problem]:
+    """As :func:`_matches` for a pattern with ``**``, which :mod:`glob` would follow into links that lead in circles."""
+    root = _beginning(pattern)
+    wanted = Path(pattern.path).parts[len(Path(root).parts) :]
+    if not os.path.isdir(root):
+        return
+    for found in folders.walk(root, allowed):
+        if isinstance(found, Picture):
+            if _fits(found.parts, wanted):
+                yield _file(found.path, labels(found.path))
+        else:
+            below = Path(os.path.relpath(found.path, root)).parts
+            # In a folder that can't be looked into there may be what is wanted.
+            if isinstance(found, LeftOut) or os.path.isdir(found.path) or _fits(below, wanted):
+                yield found
+
+
+def _fits(parts: Sequence[str], wanted: Sequence[str]) -> bool:
+    """Whether the names of a path match the parts of a pattern; ``**`` stands for any number of names."""
+    if not wanted:
+        return not parts
+    first, *rest = wanted
+    if first == "**":
+        return not rest or any(_fits(parts[start:], rest) for start in range(len(parts)))
+    return bool(parts) and fnmatch.fnmatchcase(parts[0], first) and _fits(parts[1:], rest)
 
 
 def _left_out(pattern: Source, path: str) -> str | None:
