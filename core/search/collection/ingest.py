@@ -233,7 +233,7 @@ def update(
 ) -> Report:
     """Go through the remembered sources again: take in what is new or has other content, forget what is gone.
 
-    A source that is not there at all is told and nothing of it is removed: it may be a disk that is not connected.
+    Of a source that is not there, or that holds no picture any more, nothing is removed: it may be a disk that is not connected.
     URLs that are stored are not downloaded again.
 
     Parameters
@@ -253,6 +253,11 @@ def update(
                 raise SourceError(f"The file {record['path']!r} is not there.")
             if _is_list(record):
                 _refresh_list(writer, known, record)
+            elif _is_empty(record, among) and writer.unseen([record["id"]], run):
+                raise SourceError(
+                    f"{record['path']!r} holds no pictures now. If their disk is connected and they are gone for good, use "
+                    "`collection remove` with the same path."
+                )
             there.append(record)
     for record in sorted(there, key=_is_list):
         with _noting(report, progress):
@@ -307,6 +312,12 @@ class _Sources:
 
 def _is_list(record: dict) -> bool:
     return record["kind"] == "list"
+
+
+def _is_empty(record: dict, among: _Sources) -> bool:
+    """Whether a folder or pattern leads to no picture, as the place where a disk is connected does without it."""
+    entries = Source.from_json(record).entries(among.labels)
+    return not any(isinstance(entry, Entry) for entry in entries)
 
 
 @contextmanager

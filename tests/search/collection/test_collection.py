@@ -239,6 +239,26 @@ def test_update_removes_nothing_of_a_folder_that_can_not_be_looked_into(folder, 
     assert pets.info().labels == {"cat": 1, "dog": 1}
 
 
+@pytest.mark.parametrize("place", ["", "/cat/*.png", "/**/*.png"])
+def test_update_removes_nothing_of_a_place_that_holds_no_pictures_now(folder, tmp_path, place):
+    pets = create()
+    root = photos(tmp_path, 4)
+    source = f"{root}{place}"
+    pets.add([source])
+    added = pets.info().images
+    # As where a disk is connected, without it.
+    root.rename(tmp_path / "disk")
+    root.mkdir()
+    report = pets.update()
+    assert (report.removed, pets.info().images) == (0, added)
+    assert source in report.problems[0]
+    (tmp_path / "disk").rename(tmp_path / "again")
+    root.rmdir()
+    (tmp_path / "again").rename(root)
+    report = pets.update()
+    assert (report.unchanged, report.problems) == (added, [])
+
+
 def test_update_removes_nothing_of_a_folder_that_is_gone(folder, tmp_path):
     pets = create()
     root = photos(tmp_path, 4)
