@@ -13,6 +13,8 @@ from core.search.collection import labelled
 from dashboard.components import collected, data, explain, pickers, progress, read_only, state
 from dashboard.components.data import DatasetGrid
 
+# The number of neighbors that experiments are ranked by, where there are so many.
+_K = 10
 _PAGES = (
     ("search", "Search", ":material/image_search:"),
     ("embeddings", "Embeddings", ":material/scatter_plot:"),
@@ -100,11 +102,15 @@ def _run(name: str, models: tuple[str, ...], poolings: tuple[str, ...], job: Job
 def _results(grid: DatasetGrid) -> None:
     titles = ", ".join(pickers.model_name(run.about) for run in grid.runs.values())
     best = state.closest(grid.summaries, {})
+    # The score of an experiment on few pictures is that of as many neighbors as there are.
+    found = data.evaluation(grid, best, _K)
     st.markdown(
-        f"Computed: {state.plain(titles)}. The best tells the classes apart with **{best.score_10:.1f}** of 100 at k = 10: "
+        f"Computed: {state.plain(titles)}. The best tells the classes apart with **{best.score_10:.1f}** of 100 at k = {found.k}: "
         f"{state.plain(grid.run(best).about.title)}, {state.plain(best.layer)}, {best.pooling}, {best.metric}.",
         help=explain.SCORE,
     )
+    if (most := float(found.attainable.mean())) < 100:
+        st.caption(explain.attainable(most, found.k))
     _links(grid.dataset.name)
 
 

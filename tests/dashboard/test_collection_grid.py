@@ -50,7 +50,9 @@ def test_it_runs_in_the_background_and_its_results_stand_on_the_pages(pets, grid
     job = jobs.get(collection_grid._key("pets"))
     assert job.wait(120) and job.state == "done", job.error
     shown = page().run()
-    assert "Computed: SqueezeNet" in words(shown) and "of 100 at k = 10" in words(shown)
+    # Three pictures have two neighbors each, and the class of one none of its own.
+    assert "Computed: SqueezeNet" in words(shown) and "of 100 at k = 2" in words(shown)
+    assert any("At most" in one.value and "can be reached" in one.value for one in shown.caption)
     assert [button.label for button in shown.button][:3] == ["Search", "Embeddings", "Compare"]
 
     for name in ("search", "embeddings", "compare"):
