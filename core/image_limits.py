@@ -1,5 +1,7 @@
 """How large a picture from outside may be: bytes, pixels, sides."""
 
+import math
+
 from core import settings
 from core.errors import ImageError
 
@@ -9,9 +11,7 @@ def check_bytes(size: int) -> None:
     if not size:
         raise ImageError("the file is empty")
     if size > settings.MAX_IMAGE_BYTES:
-        raise ImageError(
-            f"{size / 1e6:.1f} MB is more than the {settings.MAX_IMAGE_BYTES / 1e6:g} MB allowed"
-        )
+        raise ImageError(too_many_bytes(size))
 
 
 def check_size(width: int, height: int) -> None:
@@ -28,6 +28,12 @@ def check_size(width: int, height: int) -> None:
         raise ImageError(
             f"{size} is too long and thin; the longer side may be at most {settings.MAX_IMAGE_RATIO} times the shorter one"
         )
+
+
+def too_many_bytes(size: int) -> str:
+    """The sentence about a file with this many bytes."""
+    # Rounded up: a little more than the limit must not read like the limit.
+    return f"{math.ceil(size / 1e5) / 10} MB is more than the {settings.MAX_IMAGE_BYTES / 1e6:g} MB allowed"
 
 
 def too_many_pixels(what: str) -> str:

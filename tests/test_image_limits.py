@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from core import images, settings
+from core import image_limits, images, settings
 from core.decoder import Reduction
 from core.errors import ImageError
 from tests.hostile import HEIC, edited, encoded, pictures
@@ -75,6 +75,12 @@ def test_the_longer_side_has_a_limit(monkeypatch):
     assert images.decode(encoded(Image.new("L", (100, 100)), "PNG")).size == (100, 100)
     with pytest.raises(ImageError, match="101 x 100 pixels is too long"):
         images.decode(encoded(Image.new("L", (101, 100)), "PNG"))
+
+
+def test_a_file_a_little_above_the_limit_does_not_read_like_the_limit():
+    image_limits.check_bytes(settings.MAX_IMAGE_BYTES)
+    with pytest.raises(ImageError, match=r"20\.1 MB is more than the 20 MB allowed"):
+        image_limits.check_bytes(settings.MAX_IMAGE_BYTES + 1)
 
 
 @pytest.mark.parametrize("name", pictures())

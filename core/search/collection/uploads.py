@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from core import disk, files, folders, images, settings
+from core import disk, files, folders, image_limits, images, settings
 from core.errors import CollectionError, ImageError
 from core.folders import LeftOut, Problem
 from core.progress import Progress
@@ -213,9 +213,7 @@ def _store(folder: Path, picture: SentPicture, room: Quota) -> str:
     QuotaError : it is not there yet, and more than may be uploaded.
     """
     if picture.size > settings.MAX_IMAGE_BYTES:
-        raise ImageError(
-            f"{picture.size / 1e6:.1f} MB is more than the {settings.MAX_IMAGE_BYTES / 1e6:g} MB allowed"
-        )
+        raise ImageError(image_limits.too_many_bytes(picture.size))
     part = folder / f"{_PART}{secrets.token_hex(8)}"
     digest, left = hashlib.sha256(), picture.size
     try:
