@@ -150,7 +150,7 @@ def test_uploads_are_added_in_the_background_and_told():
     assert not page.success
     assert "Unreadable (1)" in str(page.get("button_group")[0].proto)
     page = navigation(collection="pets", part="failures")
-    assert page.dataframe[0].value["file"].tolist() == ["notes"]
+    assert page.dataframe[0].value["file"].tolist() == ["a.zip/notes"]
     button(page, "Forget these").click().run()
     assert "Every file" in page.success[0].value
 

@@ -196,7 +196,8 @@ def title(path: str, metadata: Mapping[str, Any]) -> str:
 
 def told_path(path: str, metadata: Mapping[str, Any], sources: Sequence[str]) -> str:
     """A stored path as others are told of it: without what lies above the folder among the sources that it came from."""
-    if is_url(path):
+    # What can't be taken of an archive has its place in that, which says nothing of this machine.
+    if is_url(path) or not (os.path.isabs(path) or files.is_upload(path)):
         return path
     folder = max((one for one in sources if path.startswith(f"{one.rstrip('/')}/")), key=len, default=None)
     if folder is None or files.is_upload(path):
