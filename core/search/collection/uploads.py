@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from core import disk, files, folders, image_limits, images, settings
+from core import disk, files, folders, image_limits, settings
 from core.errors import CollectionError, ImageError
 from core.folders import LeftOut, Problem
 from core.progress import Progress
@@ -314,7 +314,7 @@ def _why_not(member: zipfile.ZipInfo, name: str) -> str | None:
     if suffix in _ARCHIVES:
         return "it is an archive in the archive; unpack it and send what is in it"
     if not folders.is_picture(name):
-        return f"it is not a picture by its name ({', '.join(sorted(images.SUFFIXES))})"
+        return "it is not a picture by its name"
     if member.compress_type not in _METHODS:
         return "it is compressed in an unusual way; make the archive with deflate, which is the usual one"
     return None
