@@ -59,9 +59,8 @@ class Address:
         number = _whole(wanted)
         if number is not None and low <= number <= high:
             return number
-        self.notices.append(
-            f"The {what or key} {quoted(wanted)} is not a number from {low} to {high}; this shows {default}."
-        )
+        valid = f"a number from {low} to {high}" if low < high else f"{low}, the only one there can be"
+        self.notices.append(f"The {what or key} {quoted(wanted)} is not {valid}; this shows {default}.")
         return default
 
     def dataset(self, names: Sequence[str]) -> str:

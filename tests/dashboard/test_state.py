@@ -86,6 +86,12 @@ def test_only_plain_whole_numbers_are_numbers(text):
     assert len(address.notices[0]) < 200
 
 
+def test_a_range_of_one_is_no_range():
+    address = Address({"k": "100"})
+    assert address.number("k", 3, 3, 3) == 3
+    assert "from" not in address.notices[0] and "3" in address.notices[0]
+
+
 @pytest.mark.parametrize(("text", "number"), [("5", 5), ("20", 20), ("07", 7)])
 def test_numbers_in_range_are_taken(text, number):
     address = Address({"k": text})
