@@ -121,12 +121,12 @@ def _results(
     collection: Collection, overview: Overview, question: Question, answer: CollectionAnswer, narrowed: bool
 ) -> None:
     hits = {hit.id: hit for hit in answer.hits}
-    st.header(f"The {len(hits)} nearest")
+    st.header(f"The {len(hits)} nearest" if len(hits) > 1 else "The nearest")
     for note in answer.notes:
         st.caption(state.plain(note))
     if not hits:
         st.info(
-            "No picture of the collection fulfils the conditions." if narrowed else "Nothing was found.",
+            "No picture of the collection meets the conditions." if narrowed else "Nothing was found.",
             icon=":material/filter_alt_off:",
         )
         return

@@ -65,8 +65,9 @@ def test_labels_and_conditions_narrow_what_is_found(priced):
     assert {tile["title"] for tile in found(page)} == {"dog"}
     page = open_live(picture(2), collection="pets", label="cat", where="price<10")
     assert [tile["lines"][0] for tile in found(page)] == ["photos/cat/a.png"]
+    assert "The nearest" in [one.value for one in page.header]
     page = open_live(picture(2), collection="pets", where="price>100")
-    assert "No picture of the collection fulfils the conditions." in words(page)
+    assert "No picture of the collection meets the conditions." in words(page)
 
 
 def test_pictures_that_a_condition_cannot_compare_are_counted(priced):
@@ -101,7 +102,7 @@ def test_whatever_is_asked_for_is_a_condition_or_a_sentence(priced, where, sente
     if sentence:
         assert sentence in page.error[0].value.replace("\\", "")
     else:
-        assert "No picture of the collection fulfils the conditions." in words(page)
+        assert "No picture of the collection meets the conditions." in words(page)
     assert priced.info().images == 5 and priced.verify() == []
 
 
