@@ -162,7 +162,7 @@ class Jobs:
                 return there
             if self._running >= self._most_running and len(self._waiting) >= self._most_waiting:
                 raise JobsError(
-                    f"The server is busy: {self._running} computations are running and {len(self._waiting)} waiting, and it takes no "
+                    f"The server is busy: with {self._running} running and {len(self._waiting)} waiting computations it takes no "
                     "more. Try again when some of them have ended."
                 )
             self._jobs.pop(key, None)

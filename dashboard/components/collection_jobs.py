@@ -121,7 +121,8 @@ def _so_far(name: str, job: Job) -> None:
 def _told(result: Any) -> str:
     if not isinstance(result, Report):
         return str(result) if result else "done."
-    shared = f"{result.duplicates:,} have the content of another one." if result.duplicates else ""
+    have = "has" if result.duplicates == 1 else "have"
+    shared = f"{result.duplicates:,} {have} the content of another one." if result.duplicates else ""
     return " ".join(part for part in (result.summary(), shared, *result.problems) if part)
 
 

@@ -99,7 +99,7 @@ def _show(seen: Preview, key: str) -> None:
     """What would be stored, with a choice of the folders that are the labels under a key of the session."""
     if seen.levels:
         names = {
-            level: f"the {len(some)}{' or more' if len(some) >= preview.MOST_NAMED else ''} folders at level {level}: {', '.join(some)}"
+            level: f"the folders at level {level}: {', '.join(some)}{' …' if len(some) >= preview.MOST_NAMED else ''}"
             for level, some in enumerate(seen.levels, 1)
         }
         options = [None, *names, NO_LABELS]

@@ -73,9 +73,10 @@ def duplicates(scene: Scene) -> None:
 
 def outliers(scene: Scene) -> None:
     """Pictures that are far from all others."""
+    neighbors = min(quality.NEIGHBORS, scene.overview.images - 1)
     st.caption(
-        f"The pictures with the largest mean distance to their {quality.NEIGHBORS} nearest neighbors, the farthest first: what does not belong here, "
-        "is broken, or is of a kind that the collection has little of."
+        f"The pictures with the largest mean distance to their {f'{neighbors} nearest neighbors' if neighbors > 1 else 'nearest neighbor'}, the farthest "
+        "first: what does not belong here, is broken, or is of a kind that the collection has little of."
     )
     if _too_few(scene):
         return
@@ -100,9 +101,9 @@ def outliers(scene: Scene) -> None:
 def label_errors(scene: Scene) -> None:
     """Pictures whose neighbors have another label."""
     st.caption(
-        f"Pictures whose content is filed under several labels, and pictures most of whose {quality.NEIGHBORS} nearest labelled neighbors (in a "
-        "smaller class, as many as it has others) have another label, the clearest first. The label below each is its own, then comes the "
-        "suggested one. Some are right: a model that does not tell two classes apart errs too."
+        "Pictures whose content is filed under several labels, then pictures most of whose nearest labelled neighbors have another label, the "
+        f"clearest first. Up to {quality.NEIGHBORS} neighbors vote, in a small class only as many as it has other pictures. Below each picture stands "
+        "its label, then the suggested one. Some of these labels are right: a model that does not tell two classes apart errs too."
     )
     if len(scene.overview.labels) < 2:
         st.info(

@@ -70,7 +70,7 @@ def show(scene: Scene) -> None:
     _export(scene)
     st.subheader("Delete")
     st.caption(
-        "Removes vectors, index, catalog and uploaded pictures. Pictures in folders of the server stay."
+        "Removes vectors, index, catalog, uploaded pictures and the experiments computed on it. Pictures in folders of the server stay."
     )
     st.button(
         "Delete this collection",
@@ -157,7 +157,11 @@ def _index(scene: Scene, busy: bool) -> None:
     holes = scene.overview.info.holes
     st.caption(
         "Makes the index anew, of another kind or with another distance if you like, without running the model again"
-        + (f"; {holes:,} vectors of removed pictures go." if holes else ".")
+        + (
+            f"; {holes:,} vector{'s' if holes != 1 else ''} of removed pictures will be dropped."
+            if holes
+            else "."
+        )
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         kinds = list(dict.fromkeys([scene.collection.state.kind, *ann.KINDS]))

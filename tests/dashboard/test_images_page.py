@@ -174,6 +174,7 @@ def test_the_labels_of_a_zip_and_of_a_folder_are_shown_and_chosen_before_anythin
     assert "3 pictures, 2 labels" in told(page) and "level 2" in told(page)
     assert page.dataframe[0].value["Label"].tolist() == ["cat", "dog"]
     labels = next(one for one in page.selectbox if one.label == "Labels")
+    assert labels.options[1:3] == ["the folders at level 1: train, test", "the folders at level 2: cat, dog"]
     labels.select(1).run()
     assert page.dataframe[0].value["Label"].tolist() == ["test", "train"] and pets.info().images == 0
     button(page, "Add 1 file").click().run()
@@ -319,6 +320,19 @@ def test_outliers_and_label_errors_are_shown_the_clearest_first(collections_dir,
     page = navigation(collection="pets", part="outliers")
     tiles = gallery_of(page, 0)["tiles"]
     assert tiles[0]["title"] == "odd" and tiles[0]["rank"] == 1 and len(tiles) == 26
+
+
+def test_so_few_pictures_as_there_are_neighbors_are_not_called_ten(pets):
+    assert "4 nearest neighbors" in told(navigation(collection="pets", part="outliers"))
+
+
+def test_one_and_several_are_told_apart(pets, photos):
+    (photos / "cat" / "same.png").write_bytes((photos / "cat" / "a.png").read_bytes())
+    pets.remove([str(photos / "cat" / "b.png")])
+    page = navigation(collection="pets", part="manage")
+    assert "1 vector of removed pictures" in told(page)
+    button(page, "Update").click().run()
+    assert "1 has the content of another one" in told(finish(page))
 
 
 def test_content_under_two_labels_and_classes_of_one_are_named(collections_dir, tmp_path):
