@@ -111,7 +111,7 @@ class Report:
             if others := sum(count for _, count in reasons[_MOST_REASONS:]):
                 told.append(f"other reasons: {others:,}")
             left_out += f" ({'; '.join(told)})"
-        return f"{self.read:,} read: {', '.join([*parts, left_out])}."
+        return f"{self.read:,} read, {', '.join([*parts, left_out])}."
 
 
 @dataclass(frozen=True)
