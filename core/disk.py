@@ -1,5 +1,6 @@
-"""A disk is refused before it is full: what lies on it can still be changed, read and cleared away."""
+"""Space on disks, which are refused before they are full so that what they hold can still be changed and removed, and syncing of folders."""
 
+import os
 import shutil
 from pathlib import Path
 
@@ -23,3 +24,12 @@ def require(folder: Path, needed: int = 0) -> None:
             f"The server's disk is nearly full: {free / 1e6:,.0f} MB are free, {needed / 1e6:,.1f} MB are to be written, and "
             f"{settings.MIN_FREE_BYTES / 1e6:,.0f} MB are kept free. Free some space, or lower PLAYGROUND_MIN_FREE_BYTES."
         )
+
+
+def sync_folder(folder: Path) -> None:
+    """Flush the names of new files in a folder to the disk, before anything relies on them; raises OSError."""
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

@@ -154,7 +154,7 @@ def _appearing(path: Path) -> Iterator[IO[bytes]]:
             if path.exists():
                 raise BackupError(f"There is a file {path.name!r} already; choose another name.")
             part.rename(path)
-            _settle(path.parent)
+            disk.sync_folder(path.parent)
         finally:
             part.unlink(missing_ok=True)
 
@@ -381,8 +381,8 @@ def _unpack(members: _Members, place: Path, archive: str, progress: Progress) ->
     wrong = sorted(name for name in listed.keys() | wanted.keys() if listed.get(name) != wanted.get(name))
     if wrong or uploads != expected or members.next() is not None or _CATALOG not in listed:
         raise _damaged(archive, f"files are missing or damaged ({', '.join(wrong[:5]) or 'pictures'})")
-    _settle(place / files.UPLOADS)
-    _settle(place)
+    disk.sync_folder(place / files.UPLOADS)
+    disk.sync_folder(place)
 
 
 # The catalog of the archive, until its rows are in that of the collection.
@@ -458,12 +458,3 @@ def _damaged(archive: str, reason: str) -> BackupError:
     return BackupError(
         f"The archive {archive!r} was not restored: {reason.rstrip('.')}. Use another copy of the backup."
     )
-
-
-def _settle(folder: Path) -> None:
-    """Bring the names of files to the disk."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -172,7 +172,7 @@ def _received(
                 # The same bytes under another name are one picture.
                 entries.setdefault(path, Entry(path, picture.label, {NAME: picture.name}, foreign=True))
             progress.step()
-        _settle(folder)
+        disk.sync_folder(folder)
     for upload in sent:
         # What is on the disk need not be in memory while vectors are made of it.
         upload.file.close()
@@ -243,15 +243,6 @@ def _read(picture: SentPicture) -> Iterator[bytes]:
     except Exception:
         # What the library raises on broken archives is any class at all.
         raise ImageError("it is damaged in the archive") from None
-
-
-def _settle(folder: Path) -> None:
-    """Bring the files' names to the disk, before the catalog relies on them."""
-    descriptor = os.open(folder, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _members(upload: Upload) -> Iterator[SentPicture | LeftOut | Problem]:

@@ -4,7 +4,6 @@ The order makes it so: vectors go to the disk first, behind the rows that count,
 and what they are. A new file of vectors or of an index gets a new name and the same transaction names it; the file before it is removed after.
 """
 
-import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -359,13 +358,8 @@ class Writer:
         self.sweep()
 
     def _settle(self) -> None:
-        """Bring the names of new files to the disk, before the catalog relies on them."""
         with catalog.storing():
-            folder = os.open(self.folder, os.O_RDONLY)
-            try:
-                os.fsync(folder)
-            finally:
-                os.close(folder)
+            disk.sync_folder(self.folder)
 
     def _next(self, connection: sa.Connection, **changes: Any) -> State:
         state = replace(self.state, version=self.state.version + 1, **changes)
