@@ -177,13 +177,21 @@ class Catalog:
     place : the SQLite file, or a URL of PostgreSQL.
     schema : PostgreSQL's schema of the collection.
     make : make the tables where there are none.
+    facts : what tables that are made begin with, in the same transaction.
 
     Raises
     ------
     CollectionError : it can't be opened, or a newer version of the project made it.
     """
 
-    def __init__(self, place: Path | str, schema: str | None = None, *, make: bool = False):
+    def __init__(
+        self,
+        place: Path | str,
+        schema: str | None = None,
+        *,
+        make: bool = False,
+        facts: Mapping[str, Any] | None = None,
+    ):
         self._place, self._schema = place, schema
         self._read_only = False
         # Of what can't be written to and can't be read as it is.
@@ -195,7 +203,7 @@ class Catalog:
                     self._copy = sqlite_file.copy(place)
             self._connect(make)
             try:
-                self._migrate(make)
+                self._migrate(make, facts or {})
             except BaseException:
                 self._engine.dispose()
                 raise
@@ -215,8 +223,13 @@ class Catalog:
     def _is_log_written(self) -> bool:
         return isinstance(self._place, Path) and not self._read_only
 
-    def _migrate(self, make: bool) -> None:
+    def _migrate(self, make: bool, facts: Mapping[str, Any]) -> None:
         found = self._version()
+        if not found and not make and self._schema:
+            # A process that was killed while it made the schema may have left a transaction that still commits.
+            with self.reading() as connection:
+                self._lock_schema(connection)
+            found = self._version()
         if found > len(MIGRATIONS):
             raise CollectionError(
                 f"A newer version of this project made the collection (its catalog has version {found}, this one "
@@ -227,9 +240,12 @@ class Catalog:
         if not found:
             with self.writing() as connection:
                 if self._schema:
+                    self._lock_schema(connection)
                     connection.execute(sa.schema.CreateSchema(self._schema, if_not_exists=True))
                 _tables.create_all(connection)
                 connection.execute(sa.insert(schema_version).values(version=len(MIGRATIONS)))
+                for name, value in facts.items():
+                    set_fact(connection, name, value)
             return
         if found < len(MIGRATIONS) and self._read_only and self._copy is None:
             self._engine.dispose()
@@ -244,6 +260,12 @@ class Catalog:
             except CollectionError:
                 if self._version() < version:
                     raise
+
+    def _lock_schema(self, connection: sa.Connection) -> None:
+        """Wait for a transaction that makes the schema, and let others wait for this one."""
+        connection.execute(
+            sa.select(sa.func.pg_advisory_xact_lock(sa.func.hashtextextended(self._schema, 0)))
+        )
 
     def _version(self) -> int:
         with self._engine.connect() as connection:

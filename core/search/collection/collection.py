@@ -851,9 +851,10 @@ def building(folder: Path, about: About) -> Iterator[tuple[Path, Catalog]]:
                 write_about(place, about)
                 made = _open_catalog(place, about, make=True)
                 try:
-                    _record(made, about, Place.of(place))
                     yield place, made
-                    _record(made, about, Place.of(place, folder / about.name))
+                    if about.catalog == "postgresql":
+                        with made.writing() as connection:
+                            identity.record(connection, Place.of(place, folder / about.name))
                 finally:
                     made.close()
                 place.rename(folder / about.name)
@@ -951,12 +952,6 @@ def _sweep(folder: Path) -> None:
             continue
 
 
-def _record(made: Catalog, about: About, place: Place) -> None:
-    if about.catalog == "postgresql":
-        with made.writing() as connection:
-            identity.record(connection, place)
-
-
 def _drop_unfinished(folder: Path) -> None:
     """Remove the schema of a collection that was not finished."""
     try:
@@ -983,7 +978,9 @@ def _open_catalog(folder: Path, about: About, *, make: bool = False) -> Catalog:
         raise CatalogUnreachableError(
             f"The catalog of the collection {about.name!r} is in PostgreSQL; set PLAYGROUND_CATALOG_URL to its URL."
         )
-    return Catalog(settings.CATALOG_URL, about.schema, make=make)
+    # From its first moment on it names its folder, so that one that is left unfinished can be removed.
+    facts = identity.facts(Place.of(folder)) if make else None
+    return Catalog(settings.CATALOG_URL, about.schema, make=make, facts=facts)
 
 
 def _state(connection: sa.Connection) -> State:

@@ -10,6 +10,7 @@ import platform
 import uuid
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from core import access
 from core.errors import CollectionError, ForeignCatalogError
@@ -62,6 +63,11 @@ def read(folder: Path) -> About:
     # The same at every opening, though it can't be written down.
     derived = hashlib.sha256(f"{about.uuid}\0{os.path.realpath(folder)}".encode()).hexdigest()
     return replace(own, uuid=derived[:32])
+
+
+def facts(place: Place) -> dict[str, Any]:
+    """What a schema holds that names its folder."""
+    return {_FACT: asdict(place)}
 
 
 def record(connection: catalog.sa.Connection, place: Place) -> None:
