@@ -423,7 +423,12 @@ def _is_removed(removed: bool) -> sa.ColumnElement[bool]:
 
 def _stored_at(rows: Sequence[int]) -> sa.ColumnElement[bool]:
     """The stored images of some rows of the vector file; removed ones keep the number of theirs."""
-    return sa.and_(images.c.faiss_id.in_(list(rows)), images.c.state == INDEXED)
+    return sa.and_(images.c.faiss_id.in_(list(rows)), _is_stored())
+
+
+def _is_stored() -> sa.ColumnElement[bool]:
+    # An expression and not the column: SQLite would take the index of states, which leads to nearly all images.
+    return images.c.state.concat("") == INDEXED
 
 
 def of_rows(
@@ -451,17 +456,24 @@ def first_of_rows(
     return {image.faiss_id: image for image in find(connection, images.c.id, first)}
 
 
-def paths_of_rows(
+def first_and_paths_of_rows(
     connection: sa.Connection, rows: Sequence[int], conditions: Sequence[sa.ColumnElement[bool]] = ()
-) -> dict[int, list[str]]:
-    """The paths of the images of :func:`of_rows`, without what else is known of what may be thousands of copies."""
-    found: dict[int, list[str]] = {}
+) -> dict[int, tuple[sa.Row, list[str]]]:
+    """For each of some rows the image of :func:`first_of_rows` and the paths of all images of :func:`of_rows`, its own first.
+
+    Of what may be thousands of copies only the paths are read.
+    """
+    first: dict[int, int] = {}
+    paths: dict[int, list[str]] = {}
+    columns = (images.c.faiss_id, images.c.id, images.c.path)
     for start in range(0, len(rows), _CHUNK):
         here = _stored_at(rows[start : start + _CHUNK])
-        query = sa.select(images.c.faiss_id, images.c.path).where(here, *conditions).order_by(images.c.id)
-        for row, path in connection.execute(query):
-            found.setdefault(row, []).append(path)
-    return found
+        query = sa.select(*columns).where(here, *conditions).order_by(images.c.id)
+        for row, number, path in connection.execute(query):
+            first.setdefault(row, number)
+            paths.setdefault(row, []).append(path)
+    known = find(connection, images.c.id, list(first.values()))
+    return {image.faiss_id: (image, paths[image.faiss_id]) for image in known}
 
 
 def shared_rows(connection: sa.Connection) -> list[int]:
@@ -485,7 +497,8 @@ def stored(
     connection: sa.Connection, *, state: str = INDEXED, most: int | None = None, start: int = 0
 ) -> Iterator[sa.Row]:
     """The images of a state in the order of their rows from the ``start``-th on, a few in memory at a time."""
-    query = sa.select(images).where(images.c.state == state).order_by(images.c.faiss_id, images.c.id)
+    wanted = _is_stored() if state == INDEXED else images.c.state == state
+    query = sa.select(images).where(wanted).order_by(images.c.faiss_id, images.c.id)
     query = query.limit(most).offset(start)
     yield from connection.execution_options(yield_per=_CHUNK).execute(query)
 
@@ -608,7 +621,7 @@ def hole_rows(connection: sa.Connection) -> np.ndarray:
 
 def matching_rows(connection: sa.Connection, conditions: Sequence[sa.ColumnElement[bool]]) -> np.ndarray:
     """Rows (n,) int64 of the vector file whose images fulfil all conditions, in order."""
-    query = sa.select(images.c.faiss_id).where(images.c.state == INDEXED, *conditions).distinct()
+    query = sa.select(images.c.faiss_id).where(_is_stored(), *conditions).distinct()
     return np.sort(np.array(connection.scalars(query).all(), np.int64))
 
 

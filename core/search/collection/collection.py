@@ -331,10 +331,9 @@ class Collection:
             allowed = catalog.matching_rows(connection, conditions) if conditions else None
             rows, distances = view.nearest(queries, k, allowed)
             wanted = sorted(set(rows.ravel().tolist()))
-            found = catalog.first_of_rows(connection, wanted, conditions)
-            paths = catalog.paths_of_rows(connection, wanted, conditions)
+            found = catalog.first_and_paths_of_rows(connection, wanted, conditions)
         return [
-            [_hit(found[row], paths[row], distance) for row, distance in zip(*pair, strict=True)]
+            [_hit(*found[row], distance) for row, distance in zip(*pair, strict=True)]
             for pair in zip(rows.tolist(), distances.tolist(), strict=True)
         ]
 
@@ -436,10 +435,8 @@ class Collection:
                 for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True)
                 if row != image.faiss_id
             ][:k]
-            wanted = [row for row, _ in near]
-            found = catalog.first_of_rows(connection, wanted)
-            paths = catalog.paths_of_rows(connection, wanted)
-        return [_hit(found[row], paths[row], distance) for row, distance in near]
+            found = catalog.first_and_paths_of_rows(connection, [row for row, _ in near])
+        return [_hit(*found[row], distance) for row, distance in near]
 
     def sample(self, most: int) -> tuple[int, int, list[sa.Row], np.ndarray]:
         """Some of the images, one of each content, at random but always the same of the same state.
