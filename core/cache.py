@@ -27,13 +27,16 @@ class Shared:
             with self._lock:
                 if key in self._made:
                     return self._made[key]
-            thing = make()
-            with self._lock:
-                self._made[key] = thing
-                self._making.pop(key, None)
-                while len(self._made) > self._most:
-                    self._made.popitem(last=False)
-            return thing
+            try:
+                thing = make()
+                with self._lock:
+                    self._made[key] = thing
+                    while len(self._made) > self._most:
+                        self._made.popitem(last=False)
+                return thing
+            finally:
+                with self._lock:
+                    self._making.pop(key, None)
 
     def clear(self) -> list[Any]:
         """Drop all things; returns them."""
