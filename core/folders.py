@@ -89,7 +89,7 @@ def walk(root: str, allowed: Callable[[str], bool]) -> Iterator[Picture | LeftOu
                 yield LeftOut(child.path)
             elif child.is_symlink() and not allowed(child.path):
                 yield Problem(shown(child.path), "a symbolic link leads outside the allowed folder")
-            elif _is_folder(child):
+            elif is_folder(child):
                 below.append((child.path, (*parts, child.name)))
             elif what := _special(child):
                 yield Problem(shown(child.path), f"it is {what}, not a file")
@@ -161,7 +161,8 @@ def shown(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
-def _is_folder(child: os.DirEntry) -> bool:
+def is_folder(child: os.DirEntry) -> bool:
+    """Whether an entry is a folder, or a link to one."""
     try:
         return child.is_dir()
     except OSError:

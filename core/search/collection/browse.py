@@ -48,7 +48,7 @@ def look(relative: str = "") -> Folder:
                     break
                 if walker.is_left_out(child.name) or not child.name.isprintable():
                     continue
-                if _is_folder(child):
+                if walker.is_folder(child):
                     folders.append(child.name)
                 elif walker.is_picture(child.name) and _is_file(child):
                     pictures += 1
@@ -58,14 +58,6 @@ def look(relative: str = "") -> Folder:
         raise SourceError(f"The folder {relative!r} can't be read ({error.strerror}).") from None
     whole = looked_at <= _MOST_LOOKED_AT and len(folders) <= _MOST
     return Folder("/".join(parts), path, tuple(sorted(folders)[:_MOST]), pictures, whole)
-
-
-def _is_folder(child: os.DirEntry) -> bool:
-    try:
-        return child.is_dir()
-    except OSError:
-        # A link that leads to itself.
-        return False
 
 
 def _is_file(child: os.DirEntry) -> bool:
