@@ -102,7 +102,7 @@ def label_errors(scene: Scene) -> None:
     """Pictures whose neighbors have another label."""
     st.caption(
         "Pictures whose content is filed under several labels, then pictures most of whose nearest labelled neighbors have another label, the "
-        f"clearest first. Up to {quality.NEIGHBORS} neighbors vote, in a small class only as many as it has other pictures. Below each picture stands "
+        f"clearest first. Up to {quality.NEIGHBORS} neighbors vote, in a small class only as many as it has other pictures. Below each picture is "
         "its label, then the suggested one. Some of these labels are right: a model that does not tell two classes apart errs too."
     )
     if len(scene.overview.labels) < 2:

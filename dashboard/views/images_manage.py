@@ -201,7 +201,7 @@ def _verify(scene: Scene) -> None:
     known = scene.overview.sources
 
     def named(image: Any) -> str:
-        # Where the files of the server lie is nobody's business.
+        # Visitors do not see where the server keeps its files.
         return sources.told_path(image.path, image.metadata, known)
 
     problems = collection_jobs.look(

@@ -616,7 +616,7 @@ class Collection:
         """Remove images by path, folder or pattern, or all that fulfil conditions; files stay where they are.
 
         They stay out until :meth:`restore` brings them back; :meth:`purge` forgets them for good, with the files of uploads.
-        Naming a remembered source forgets that at once, so that :meth:`update` does not look there any more. Returns how many images it were.
+        Naming a remembered source forgets that at once, so that :meth:`update` does not look there any more. Returns how many images.
 
         Raises
         ------
@@ -656,7 +656,7 @@ class Collection:
         """Forget removed images for good, all of them or some as for :meth:`restore`, and delete the files of those that were uploaded.
 
         Of images from folders, lists and URLs their path stays known as removed. The vectors leave the disk with :meth:`optimize`.
-        Returns how many images it were.
+        Returns how many images.
 
         Raises
         ------
@@ -666,7 +666,7 @@ class Collection:
             return removal.purge(writer, self._removed(writer, paths, where))
 
     def forget_failures(self) -> int:
-        """Forget the files that could not be read, until they are met again; how many it were. Raises as :meth:`add`."""
+        """Forget the files that could not be read, until they are met again; returns how many. Raises as :meth:`add`."""
         with self.writing() as writer:
             failed = [image.path for image in self.images(catalog.FAILED)]
             writer.forget(failed)

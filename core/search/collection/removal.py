@@ -44,7 +44,7 @@ def _entry(row: sa.Row) -> Entry | Problem:
 
 
 def purge(writer: Writer, rows: Sequence[sa.Row]) -> int:
-    """Forget removed images for good, and delete the files of those that were uploaded; how many it were.
+    """Forget removed images for good, delete the files of those that were uploaded, and return how many.
 
     Of others the path stays in the catalog, so that adding their source does not bring them back.
     """
