@@ -7,7 +7,7 @@ ifneq ($(shell .venv/bin/python -c 'print("works")' 2>/dev/null),works)
 .PHONY: .venv/run.stamp
 endif
 
-.PHONY: help run test bench lint format clean
+.PHONY: help run test bench lint docs format clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -27,6 +27,10 @@ bench: .venv/dev.stamp ## Measure speed and memory (BENCH="--only query --json" 
 lint: .venv/dev.stamp ## Check style and formatting
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
+
+docs: .venv/dev.stamp ## Build the documentation into docs/_build; a broken link is an error
+	.venv/bin/python -m sphinx --fail-on-warning --quiet --fresh-env docs docs/_build
+	@echo "Open docs/_build/index.html."
 
 format: .venv/dev.stamp ## Put the code into its format
 	.venv/bin/python -m ruff check --fix .

@@ -73,6 +73,8 @@ Box = tuple[float, float, float, float]
 class Reduction:
     """What is needed of a picture, so that no more than that leaves its decoder.
 
+    Parameters
+    ----------
     size : pixels of a side.
     resample : how to bring it to ``size x size``, as for ``core.images.resize``; None to keep its proportions, its longest
         side at most ``size``.
@@ -126,12 +128,12 @@ class _OutOfTime(_WorkerError):
 class Pool:
     """Some workers, and a queue before them.
 
+    Workers start in the background at once and end with :meth:`close` or with this process, however it ends.
+
     Parameters
     ----------
     size : number of workers; ``settings.DECODE_WORKERS`` when not given.
     command : how to start a worker: a program that speaks as ``core.decode_worker`` does.
-
-    Workers start in the background at once and end with :meth:`close` or with this process, however it ends.
     """
 
     def __init__(self, size: int | None = None, command: Sequence[str] = _COMMAND):

@@ -38,13 +38,13 @@ class Limit:
 class Bodies:
     """ASGI middleware that refuses bodies which are compressed, too slow or too much for the memory.
 
-    Parameters
-    ----------
-    limits : of addresses that have one of their own, the first that fits; all others have that of a picture.
-
     A body that has not arrived in time is answered with 408 and one that there is no memory for with 503 or, when there never is,
     with 413; a compressed one with 415. The application then sees a client that went away. What it raises about clients that
     went away ends here: they are no errors of the server.
+
+    Parameters
+    ----------
+    limits : of addresses that have one of their own, the first that fits; all others have that of a picture.
     """
 
     def __init__(self, app: ASGIApp, limits: Sequence[Limit] = ()):

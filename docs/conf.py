@@ -1,0 +1,38 @@
+"""How Sphinx builds the documentation: ``make docs``."""
+
+import shutil
+import sys
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+sys.path.insert(0, str(HERE.parent))
+# The pages of modules that no longer exist.
+shutil.rmtree(HERE / "api", ignore_errors=True)
+
+project = "Embedding Playground"
+copyright = "the authors of Embedding Playground"
+html_title = project
+html_theme = "furo"
+html_show_sphinx = False
+html_copy_source = False
+
+extensions = ["myst_parser", "sphinx.ext.apidoc", "sphinx.ext.autodoc", "sphinx.ext.napoleon"]
+exclude_patterns = ["_build"]
+
+# Headings of Markdown get the anchors that GitHub gives them, so that links work in both places.
+myst_heading_anchors = 3
+
+apidoc_modules = [
+    {
+        "path": "../core",
+        "destination": "api",
+        "separate_modules": True,
+        "module_first": True,
+        "automodule_options": {"members", "show-inheritance"},
+    }
+]
+# A name belongs to the module that defines it, not to the package that exports it.
+autodoc_default_options = {"ignore-module-all": True}
+autodoc_member_order = "bysource"
+autodoc_typehints = "signature"
+napoleon_google_docstring = False
