@@ -7,10 +7,10 @@ ifneq ($(shell .venv/bin/python -c 'print("works")' 2>/dev/null),works)
 .PHONY: .venv/run.stamp
 endif
 
-.PHONY: help run test bench lint docs format clean
+.PHONY: help run test bench lint typecheck docs format clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/run.stamp ## Start the dashboard on http://127.0.0.1:8501 (PORT=8600 HOST=0.0.0.0 change that)
 	@exec .venv/bin/python scripts/serve.py --host "$(HOST)" --port "$(PORT)"
@@ -28,6 +28,9 @@ lint: .venv/dev.stamp ## Check style and formatting
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
 
+typecheck: .venv/dev.stamp ## Check types with mypy
+	.venv/bin/python -m mypy
+
 docs: .venv/dev.stamp ## Build the documentation into docs/_build; a broken link is an error
 	.venv/bin/python -m sphinx --fail-on-warning --quiet --fresh-env docs docs/_build
 	@echo "Open docs/_build/index.html."
@@ -37,7 +40,7 @@ format: .venv/dev.stamp ## Put the code into its format
 	.venv/bin/python -m ruff format .
 
 clean: ## Remove the environment and caches
-	rm -rf .venv .pytest_cache .ruff_cache
+	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp younger than the requirements means that nothing is left to install.
