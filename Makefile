@@ -1,6 +1,7 @@
 # Not taken from the environment: some shells and conda export HOST for purposes of their own.
 HOST = 127.0.0.1
 PORT ?= 8501
+NPM = PATH="$(CURDIR)/.venv/bin:$$PATH" npm
 
 # An environment whose Python is gone is made anew.
 ifneq ($(shell .venv/bin/python -c 'print("works")' 2>/dev/null),works)
@@ -24,9 +25,10 @@ test: .venv/dev.stamp ## Run every check: lint, formatting, unit tests, tests in
 bench: .venv/dev.stamp ## Measure speed and memory (BENCH="--only query --json" measures a part, for programs)
 	@.venv/bin/python -m benchmarks $(BENCH)
 
-lint: .venv/dev.stamp ## Check style and formatting
+lint: .venv/dev.stamp node_modules/.package-lock.json ## Check style and formatting
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
+	$(NPM) run lint
 
 typecheck: .venv/dev.stamp ## Check types with mypy
 	.venv/bin/python -m mypy
@@ -35,12 +37,13 @@ docs: .venv/dev.stamp ## Build the documentation into docs/_build; a broken link
 	.venv/bin/python -m sphinx --fail-on-warning --quiet --fresh-env docs docs/_build
 	@echo "Open docs/_build/index.html."
 
-format: .venv/dev.stamp ## Put the code into its format
+format: .venv/dev.stamp node_modules/.package-lock.json ## Put the code into its format
 	.venv/bin/python -m ruff check --fix .
 	.venv/bin/python -m ruff format .
+	$(NPM) run format
 
 clean: ## Remove the environment and caches
-	rm -rf .venv .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv node_modules .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp younger than the requirements means that nothing is left to install.
@@ -50,4 +53,8 @@ clean: ## Remove the environment and caches
 
 .venv/dev.stamp: .venv/run.stamp requirements-dev.txt
 	@sh scripts/venv.sh --dev
+	@touch $@
+
+node_modules/.package-lock.json: package-lock.json | .venv/dev.stamp
+	$(NPM) ci --no-audit --no-fund
 	@touch $@

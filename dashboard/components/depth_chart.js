@@ -53,17 +53,21 @@ class DepthChart {
     this.svg.replaceChildren();
     for (const value of [1, 0.5, 0, -0.5, -1].filter((tick) => judged && tick >= this.low)) {
       const y = this.y(value);
-      shape("line", { x1: LEFT, x2: this.width, y1: y, y2: y, class: value ? "grid" : "grid zero" }, this.svg);
+      shape(
+        "line",
+        { x1: LEFT, x2: this.width, y1: y, y2: y, class: value ? "grid" : "grid zero" },
+        this.svg,
+      );
       shape("text", { x: LEFT - 6, y: y + 4, class: "tick" }, this.svg, String(value).replace("-", "−"));
     }
     this.cursor = shape("line", { class: "cursor", y1: TOP - 6, y2: this.height - FOOT + 4 }, this.svg);
-    LINES.forEach((line) => this.line(line));
+    for (const line of LINES) this.line(line);
     const step = Math.ceil((layers.length * 34) / this.width);
     layers.forEach((layer, place) => {
       if (place % step) return;
       shape("text", { x: this.x(place), y: this.height - 5, class: "depth" }, this.svg, layer.depth);
     });
-    layers.forEach((layer, place) => this.target(layer, place));
+    for (const [place, layer] of layers.entries()) this.target(layer, place);
     this.move(position);
   }
 
@@ -71,7 +75,8 @@ class DepthChart {
     let path = "";
     let down = false;
     this.layers.forEach((layer, place) => {
-      if (layer[of] !== null) path += `${down ? "L" : "M"}${this.x(place).toFixed(1)} ${this.y(layer[of]).toFixed(1)}`;
+      if (layer[of] !== null)
+        path += `${down ? "L" : "M"}${this.x(place).toFixed(1)} ${this.y(layer[of]).toFixed(1)}`;
       down = layer[of] !== null;
     });
     shape("path", { d: path, class: `line ${className}` }, this.svg);
@@ -91,7 +96,12 @@ class DepthChart {
       this.svg,
     );
     const said = (of) => (layer[of] === null ? "none" : layer[of].toFixed(2));
-    shape("title", {}, column, `${layer.text}\nTrustworthiness ${said("trustworthiness")}, silhouette ${said("silhouette")}`);
+    shape(
+      "title",
+      {},
+      column,
+      `${layer.text}\nTrustworthiness ${said("trustworthiness")}, silhouette ${said("silhouette")}`,
+    );
     column.addEventListener("click", () => this.choose(place));
   }
 

@@ -47,13 +47,22 @@ const place = (tile) => {
   const size = [image.naturalWidth / longest, image.naturalHeight / longest];
   const at = (edge, axis) => `${6 + 88 * ((1 - size[axis]) / 2 + edge * size[axis])}%`;
   const [left, top, right, bottom] = region;
-  Object.assign(frame.style, { left: at(left, 0), top: at(top, 1), right: at(1 - right, 0), bottom: at(1 - bottom, 1) });
+  Object.assign(frame.style, {
+    left: at(left, 0),
+    top: at(top, 1),
+    right: at(1 - right, 0),
+    bottom: at(1 - bottom, 1),
+  });
 };
 
 const fill = (tile, data, small) => {
   const { image, rank, about, sign, name, words, lines } = tile.parts;
   const mark = data.mark || {};
-  set(tile, "className", `tile${mark.sign ? " marked" : ""}${mark.dashed ? " dashed" : ""}${small ? " small" : ""}`);
+  set(
+    tile,
+    "className",
+    `tile${mark.sign ? " marked" : ""}${mark.dashed ? " dashed" : ""}${small ? " small" : ""}`,
+  );
   tile.style.setProperty("--mark", mark.color || "currentColor");
   tile.dataset.id = data.id;
   if (data.selected) tile.setAttribute("aria-current", "true");
@@ -84,7 +93,14 @@ const walk = (event, gallery) => {
   const here = tiles.indexOf(event.target.closest(".tile"));
   if (here < 0) return;
   const perRow = getComputedStyle(gallery).gridTemplateColumns.split(" ").length;
-  const step = { ArrowLeft: -1, ArrowRight: 1, ArrowUp: -perRow, ArrowDown: perRow, Home: -here, End: tiles.length - 1 - here };
+  const step = {
+    ArrowLeft: -1,
+    ArrowRight: 1,
+    ArrowUp: -perRow,
+    ArrowDown: perRow,
+    Home: -here,
+    End: tiles.length - 1 - here,
+  };
   const next = tiles[here + step[event.key]];
   if (!next) return;
   event.preventDefault();

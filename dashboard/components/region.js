@@ -7,7 +7,8 @@ const [WIDEST, HIGHEST] = [320, 380];
 const within = (value, low, high) => Math.min(high, Math.max(low, value));
 
 const build = (root) => {
-  root.innerHTML = '<div class="stage"><img draggable="false"><div class="shade"><button type="button" class="frame"><span class="grip"></span></button></div></div>';
+  root.innerHTML =
+    '<div class="stage"><img draggable="false"><div class="shade"><button type="button" class="frame"><span class="grip"></span></button></div></div>';
   return root.firstChild;
 };
 
@@ -16,21 +17,37 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const stage = root.firstChild ?? build(root);
   const [image, frame] = [stage.querySelector("img"), stage.querySelector(".frame")];
   // As wide as there is room for, unless that makes it too high.
-  image.onload = () => (image.style.width = `${Math.min(WIDEST, (HIGHEST * image.naturalWidth) / image.naturalHeight)}px`);
+  image.onload = () =>
+    (image.style.width = `${Math.min(WIDEST, (HIGHEST * image.naturalWidth) / image.naturalHeight)}px`);
   if (image.getAttribute("src") !== data.src) image.src = data.src;
   image.alt = data.alt;
-  frame.setAttribute("aria-label", "Region that is searched: arrow keys move it, Shift and arrow keys change its size");
+  frame.setAttribute(
+    "aria-label",
+    "Region that is searched: arrow keys move it, Shift and arrow keys change its size",
+  );
   let box = [...data.box];
   const draw = () => {
     const [left, top, right, bottom] = box.map((share) => `${share * 100}%`);
-    Object.assign(frame.style, { left, top, width: `calc(${right} - ${left})`, height: `calc(${bottom} - ${top})` });
+    Object.assign(frame.style, {
+      left,
+      top,
+      width: `calc(${right} - ${left})`,
+      height: `calc(${bottom} - ${top})`,
+    });
   };
-  const tell = () => setTriggerValue("box", box.map((share) => Math.round(share * 1000) / 1000));
+  const tell = () =>
+    setTriggerValue(
+      "box",
+      box.map((share) => Math.round(share * 1000) / 1000),
+    );
   draw();
 
   const at = (event) => {
     const area = image.getBoundingClientRect();
-    return [within((event.clientX - area.left) / area.width, 0, 1), within((event.clientY - area.top) / area.height, 0, 1)];
+    return [
+      within((event.clientX - area.left) / area.width, 0, 1),
+      within((event.clientY - area.top) / area.height, 0, 1),
+    ];
   };
   const moved = (start, dx, dy) => {
     const x = within(dx, -start[0], 1 - start[2]);
@@ -45,12 +62,15 @@ export default function ({ data, parentElement, setTriggerValue }) {
     stage.setPointerCapture(event.pointerId);
     const [x, y] = at(event);
     const start = [...box];
-    const kind = event.target.className === "grip" ? "size" : event.target === frame && !whole() ? "move" : "draw";
+    const kind =
+      event.target.className === "grip" ? "size" : event.target === frame && !whole() ? "move" : "draw";
     stage.onpointermove = (next) => {
       const [u, v] = at(next);
       if (kind === "move") box = moved(start, u - x, v - y);
-      else if (kind === "size") box = [start[0], start[1], within(u, start[0] + LEAST, 1), within(v, start[1] + LEAST, 1)];
-      else if (Math.abs(u - x) > LEAST && Math.abs(v - y) > LEAST) box = [Math.min(x, u), Math.min(y, v), Math.max(x, u), Math.max(y, v)];
+      else if (kind === "size")
+        box = [start[0], start[1], within(u, start[0] + LEAST, 1), within(v, start[1] + LEAST, 1)];
+      else if (Math.abs(u - x) > LEAST && Math.abs(v - y) > LEAST)
+        box = [Math.min(x, u), Math.min(y, v), Math.max(x, u), Math.max(y, v)];
       draw();
     };
     stage.onpointerup = stage.onpointercancel = () => {
@@ -59,7 +79,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
     };
   };
   frame.onkeydown = (event) => {
-    const [dx, dy] = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[event.key] ?? [];
+    const [dx, dy] =
+      { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[
+        event.key
+      ] ?? [];
     if (dx === undefined) return;
     event.preventDefault();
     box = event.shiftKey

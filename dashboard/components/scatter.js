@@ -39,9 +39,23 @@ class Scatter {
     this.root = root;
     const part = (name) => root.querySelector(`.${name}`);
     this.parts = Object.fromEntries(
-      ["tools", "reset", "stage", "plot", "card", "note", "legend", "back", "play", "forward", "slider", "layer-name", "trustworthiness-now", "silhouette-now", "depth-chart"].map(
-        (name) => [name, part(name)],
-      ),
+      [
+        "tools",
+        "reset",
+        "stage",
+        "plot",
+        "card",
+        "note",
+        "legend",
+        "back",
+        "play",
+        "forward",
+        "slider",
+        "layer-name",
+        "trustworthiness-now",
+        "silhouette-now",
+        "depth-chart",
+      ].map((name) => [name, part(name)]),
     );
     this.chart = new DepthChart(this.parts["depth-chart"], (place) => this.choose(place));
     this.hidden = new Set();
@@ -79,7 +93,8 @@ class Scatter {
 
   async update(data, send) {
     this.send = send;
-    const turn = (this.turn += 1);
+    this.turn += 1;
+    const { turn } = this;
     const before = this.data;
     this.data = data;
     const { plot, note, slider } = this.parts;
@@ -97,7 +112,8 @@ class Scatter {
       ]);
     } catch {
       if (turn !== this.turn) return;
-      note.textContent = "The points could not be loaded. Reload the page; if that does not help, see the server's log.";
+      note.textContent =
+        "The points could not be loaded. Reload the page; if that does not help, see the server's log.";
       note.hidden = false;
       return;
     }
@@ -118,13 +134,17 @@ class Scatter {
     const moved = data.layer !== this.servedLayer;
     this.servedLayer = data.layer;
     if (other && this.from) this.glide(this.from, data.layer);
-    else if (moved && !this.playing && data.layer !== this.heading()) this.glide(this.now.slice(), data.layer);
+    else if (moved && !this.playing && data.layer !== this.heading())
+      this.glide(this.now.slice(), data.layer);
     this.from = undefined;
   }
 
   take(points, about, before) {
     const comparable =
-      this.points && this.about === about && this.points.dimensions === points.dimensions && this.now.length === points.places[0].length;
+      this.points &&
+      this.about === about &&
+      this.points.dimensions === points.dimensions &&
+      this.now.length === points.places[0].length;
     this.stop();
     this.from = comparable ? this.now : undefined;
     if (this.about !== about) this.hidden.clear();
@@ -132,7 +152,7 @@ class Scatter {
     this.about = about;
     this.placeOf = new Map(Array.from(points.ids, (id, place) => [id, place]));
     this.members = this.data.classes.map(() => []);
-    points.ids.forEach((id, place) => this.members[about.labels[id]]?.push(place));
+    for (const [place, id] of points.ids.entries()) this.members[about.labels[id]]?.push(place);
     this.position = this.data.layer;
     this.now = comparable ? this.from.slice() : points.places[this.position].slice();
     this.view = `${before?.about === this.data.about ? "" : this.data.about}${points.dimensions}`;
@@ -190,7 +210,9 @@ class Scatter {
     let clock = Math.floor(this.position) * (MOVE_MS + HOLD_MS);
     const within = this.position % 1;
     // The way back through ease(): where in time the points would be at this place.
-    if (within) clock += HOLD_MS + MOVE_MS * (within < 0.5 ? Math.cbrt(within / 4) : 1 - Math.cbrt((1 - within) * 2) / 2);
+    if (within)
+      clock +=
+        HOLD_MS + MOVE_MS * (within < 0.5 ? Math.cbrt(within / 4) : 1 - Math.cbrt((1 - within) * 2) / 2);
     const still = stillPlease();
     let before = performance.now();
     const step = (time) => {
@@ -298,7 +320,9 @@ class Scatter {
   showPlaying() {
     const { play } = this.parts;
     play.querySelector("span").textContent = this.playing ? "Pause" : "Play";
-    play.querySelector("path").setAttribute("d", this.playing ? "M6 4h4v16H6zM14 4h4v16h-4z" : "M7 4v16l13-8z");
+    play
+      .querySelector("path")
+      .setAttribute("d", this.playing ? "M6 4h4v16H6zM14 4h4v16h-4z" : "M7 4v16l13-8z");
     this.root.dataset.playing = this.playing;
   }
 
@@ -315,7 +339,9 @@ class Scatter {
 
   axes(places, Kind = Float32Array) {
     const n = this.points.dimensions;
-    return ["x", "y", "z"].slice(0, n).map((_, axis) => Kind.from(places, (place) => (place < 0 ? NaN : this.now[place * n + axis])));
+    return ["x", "y", "z"]
+      .slice(0, n)
+      .map((_, axis) => Kind.from(places, (place) => (place < 0 ? NaN : this.now[place * n + axis])));
   }
 
   // Pairs of ends for the lines of one kind, with a gap after each.
@@ -333,7 +359,9 @@ class Scatter {
   rings() {
     const { marks, links } = this.data;
     const start = this.placeOf.get(this.picked());
-    const rings = links.filter((link) => this.placeOf.has(link.id) && start !== undefined && this.clicked === undefined);
+    const rings = links.filter(
+      (link) => this.placeOf.has(link.id) && start !== undefined && this.clicked === undefined,
+    );
     const places = rings.map((link) => this.placeOf.get(link.id));
     const colors = rings.map((link) => (link.same ? marks.same : marks.other).color);
     if (start !== undefined) {
@@ -467,7 +495,16 @@ class Scatter {
       gridcolor: faint,
       linecolor: faint,
     };
-    return { scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "cube", camera: CAMERA, dragmode: this.tool[3] } };
+    return {
+      scene: {
+        xaxis: axis,
+        yaxis: axis,
+        zaxis: axis,
+        aspectmode: "cube",
+        camera: CAMERA,
+        dragmode: this.tool[3],
+      },
+    };
   }
 
   // Shows the points where they are now, as fast as the chart can.
@@ -514,7 +551,8 @@ class Scatter {
         }
         if (trace.mode === "lines") lines[t.index] = { positions };
         // Circles take half the time to draw. Shapes that small can't be told while they move; they are back once it rests.
-        else if (trace.index < this.members.length && this.points.ids.length > MANY) points[t.index] = { positions, marker: null };
+        else if (trace.index < this.members.length && this.points.ids.length > MANY)
+          points[t.index] = { positions, marker: null };
         else points[t.index] = { positions };
       }
       scene.scatter2d.update(points);
@@ -546,7 +584,10 @@ class Scatter {
 
   drawDepth() {
     const { layers } = this.data;
-    const list = (of) => layers.map((layer) => `${layer.depth}: ${layer[of] === null ? "none" : layer[of].toFixed(2)}`).join(", ");
+    const list = (of) =>
+      layers
+        .map((layer) => `${layer.depth}: ${layer[of] === null ? "none" : layer[of].toFixed(2)}`)
+        .join(", ");
     this.said = undefined;
     this.chart.draw(
       layers,
@@ -587,7 +628,16 @@ class Scatter {
       const open = !flat && one.symbol_3d.endsWith("-open");
       const glyph = flat ? one.symbol : one.symbol_3d.replace("-open", "");
       const svg = shape("svg", { viewBox: "-7 -7 14 14", "aria-hidden": "true" }, button);
-      shape("path", { d: GLYPHS[glyph] ?? GLYPHS.circle, fill: open ? "none" : one.color, stroke: open ? one.color : "none", "stroke-width": 2 }, svg);
+      shape(
+        "path",
+        {
+          d: GLYPHS[glyph] ?? GLYPHS.circle,
+          fill: open ? "none" : one.color,
+          stroke: open ? one.color : "none",
+          "stroke-width": 2,
+        },
+        svg,
+      );
       button.append(`${one.name} ${this.members[i].length.toLocaleString("en")}`);
       button.setAttribute("aria-pressed", !this.hidden.has(one.name));
       button.onclick = () => this.toggle(one.name);
@@ -610,14 +660,17 @@ class Scatter {
   }
 
   only(name) {
-    this.hidden = new Set(name === null ? [] : this.data.classes.map((one) => one.name).filter((one) => one !== name));
+    this.hidden = new Set(
+      name === null ? [] : this.data.classes.map((one) => one.name).filter((one) => one !== name),
+    );
     this.showClasses();
   }
 
   showClasses() {
     const { legend, plot } = this.parts;
     for (const button of legend.children) {
-      if (button.dataset.name !== undefined) button.setAttribute("aria-pressed", !this.hidden.has(button.dataset.name));
+      if (button.dataset.name !== undefined)
+        button.setAttribute("aria-pressed", !this.hidden.has(button.dataset.name));
       else button.hidden = !this.hidden.size;
     }
     const visible = this.data.classes.map((one) => !this.hidden.has(one.name));
@@ -679,7 +732,12 @@ class Scatter {
 
   follow(event) {
     const box = this.parts.stage.getBoundingClientRect();
-    this.mouse = { x: event.clientX - box.left, y: event.clientY - box.top, width: box.width, height: box.height };
+    this.mouse = {
+      x: event.clientX - box.left,
+      y: event.clientY - box.top,
+      width: box.width,
+      height: box.height,
+    };
     if (!this.parts.card.hidden) this.placeCard();
   }
 
@@ -716,7 +774,8 @@ class Scatter {
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".playground-scatter");
-  const scatter = (root.scatter ??= new Scatter(root));
+  root.scatter ??= new Scatter(root);
+  const { scatter } = root;
   if (data.picked === scatter.clicked) scatter.clicked = undefined;
   scatter.update(data, setTriggerValue);
   return () => scatter.close();

@@ -59,4 +59,8 @@ const decodePoints = ({ ids, coordinates, layers, dimensions }) => {
   return { ids: unpack(ids, Uint32Array), places, dimensions, bounds: boundsOf(all, dimensions) };
 };
 
-const decodeAbout = ({ labels, titles, pictures }) => ({ labels: unpack(labels, Uint16Array), titles, pictures });
+const decodeAbout = ({ labels, titles, pictures }) => ({
+  labels: unpack(labels, Uint16Array),
+  titles,
+  pictures,
+});
