@@ -14,7 +14,7 @@ help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/run.stamp ## Start the dashboard on http://127.0.0.1:8501 (PORT=8600 HOST=0.0.0.0 change that)
-	@exec .venv/bin/python scripts/serve.py --host "$(HOST)" --port "$(PORT)"
+	@exec .venv/bin/python -m core run --host "$(HOST)" --port "$(PORT)"
 
 test: .venv/dev.stamp ## Run every check: lint, formatting, unit tests, tests in a real browser
 	@.venv/bin/python scripts/ensure_chromium.py || [ "$$CI" != true ]
@@ -47,7 +47,7 @@ clean: ## Remove the environment and caches
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp younger than the requirements means that nothing is left to install.
-.venv/run.stamp: requirements.txt requirements-extra.txt constraints.txt scripts/venv.sh
+.venv/run.stamp: pyproject.toml requirements.txt requirements-extra.txt constraints.txt scripts/venv.sh
 	@sh scripts/venv.sh
 	@touch $@
 

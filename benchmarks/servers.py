@@ -29,7 +29,7 @@ class Server:
 @contextmanager
 def pages() -> Iterator[Server]:
     """The dashboard, started as ``make run`` starts it."""
-    with _serving("scripts/serve.py") as server:
+    with _serving("-m", "core", "run") as server:
         yield server
 
 
@@ -43,7 +43,7 @@ def bare_streamlit(script: Path) -> Iterator[Server]:
 @contextmanager
 def api() -> Iterator[Server]:
     """The REST API alone."""
-    with _serving("-m", "core", "serve", "--api-only") as server:
+    with _serving("-m", "core", "run", "--api-only") as server:
         yield server
 
 

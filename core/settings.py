@@ -14,6 +14,15 @@ from core.errors import UserError
 _ROOT = Path(__file__).resolve().parent.parent
 
 
+def _data_folder() -> Path:
+    """Where data of the user goes: into the checkout, or the user's own folder where the project is installed as a package."""
+    if (_ROOT / "pyproject.toml").is_file():
+        return _ROOT
+    import platformdirs
+
+    return platformdirs.user_data_path("embedding-playground", appauthor=False)
+
+
 def _setting(name: str, default: Any, kind: type = int) -> Any:
     text = os.environ.get(f"PLAYGROUND_{name}")
     if not text:
@@ -83,7 +92,7 @@ MODELS_DIR: Path = _setting("MODELS_DIR", _ROOT / "precomputed" / "models", Path
 
 # Where collections lie: one folder each. Their catalogs are SQLite files there, or live in the PostgreSQL database of a
 # URL such as postgresql://user@host/name.
-COLLECTIONS_DIR: Path = _setting("COLLECTIONS_DIR", _ROOT / "collections", Path)
+COLLECTIONS_DIR: Path = _setting("COLLECTIONS_DIR", _data_folder() / "collections", Path)
 CATALOG_URL: str | None = _setting("CATALOG_URL", None, str)
 # The only folder of this machine that collections take images from; pages offer no folder when it is not set.
 IMAGE_ROOT: Path | None = _setting("IMAGE_ROOT", None, Path)
@@ -104,7 +113,7 @@ MAX_IMAGE_SIDE: int = _setting("MAX_IMAGE_SIDE", 65_500)
 MAX_IMAGE_RATIO: int = _setting("MAX_IMAGE_RATIO", 200)
 
 # A zip archive of pictures that is sent into a collection: files in it, bytes that come out of it, and how many times its own
-# size those may be. How large anything that is sent may be stands in .streamlit/config.toml (maxUploadSize).
+# size those may be. How large anything that is sent may be stands in dashboard/.streamlit/config.toml (maxUploadSize).
 MAX_ZIP_FILES: int = _setting("MAX_ZIP_FILES", 20_000)
 MAX_ZIP_BYTES: int = _setting("MAX_ZIP_BYTES", 2_000_000_000)
 MAX_ZIP_RATIO: int = _setting("MAX_ZIP_RATIO", 100)

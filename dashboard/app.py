@@ -4,7 +4,6 @@ Streamlit finds the ``app`` below and serves it with its own server; other ASGI 
 on, so the dashboard is read-only behind them unless ``PLAYGROUND_ACCESS=full``.
 """
 
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
@@ -12,9 +11,6 @@ import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import config
 from streamlit.runtime.scriptrunner import script_runner
-
-# Streamlit puts this file's folder on the path; our packages lie one above.
-sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from core import access, api, pictures, settings
 from core.search import shared

@@ -1,15 +1,12 @@
 """The pages and what they share; run by Streamlit for every page."""
 
-import sys
 from pathlib import Path
 
 import streamlit as st
 
-_HERE = Path(__file__).resolve().parent
-if str(_HERE.parent) not in sys.path:
-    sys.path.insert(0, str(_HERE.parent))
+from dashboard.components import read_only, style
 
-from dashboard.components import read_only, style  # noqa: E402
+_HERE = Path(__file__).resolve().parent
 
 _PAGES = (
     ("search", "Search", ":material/image_search:"),

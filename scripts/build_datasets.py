@@ -21,11 +21,9 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
+from core.datasets import Dataset, Item, describe, fingerprint
+
 ROOT = Path(__file__).resolve().parent.parent
-sys.path.insert(0, str(ROOT))
-
-from core.datasets import Dataset, Item, describe, fingerprint  # noqa: E402
-
 TABLES = Path(__file__).resolve().parent
 LICENSES = Path("/usr/share/common-licenses")
 

@@ -50,4 +50,7 @@ else
 fi
 # One of them comes as source; it is built with the pinned setuptools rather than the newest.
 install --no-deps --no-build-isolation -r requirements-extra.txt
+# The project itself, in place: the command `playground`, and imports from anywhere. A plain path instead of an import hook,
+# which would add 28 ms to every start of Python.
+install --no-deps --no-build-isolation --config-settings editable_mode=compat -e .
 rm "$mark"

@@ -70,7 +70,8 @@ def serving(log: Path, base: str = "", host: str = "127.0.0.1", **environment: s
     with log.open("wb") as out:
         # A session of its own, so that the server's children end with it.
         server = subprocess.Popen(
-            [sys.executable, str(ROOT / "scripts" / "serve.py"), "--host", host, "--port", str(port)],
+            [sys.executable, "-m", "core", "run", "--host", host, "--port", str(port)],
+            cwd=ROOT,
             stdout=out,
             stderr=subprocess.STDOUT,
             env={**inherited, **environment},

@@ -199,4 +199,4 @@ def test_serving_on_a_port_in_use_is_refused_in_a_sentence(capsys):
         taken.listen()
         port = taken.getsockname()[1]
         for more in ([], ["--api-only"]):
-            assert f"Port {port} is in use" in refused(capsys, "serve", "--port", port, *more)
+            assert f"Port {port} is in use" in refused(capsys, "run", "--port", port, *more)

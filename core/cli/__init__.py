@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from core.cli import channels, collection, datasets, grid, models, published, serve
+from core.cli import channels, collection, datasets, grid, models, published, run
 from core.errors import UserError
 
 
@@ -38,9 +38,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="python -m core", description="How should images become vectors for semantic search?"
+        prog="playground", description="How should images become vectors for semantic search?"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for part in (grid, published, datasets, models, channels, collection, serve):
+    for part in (grid, published, datasets, models, channels, collection, run):
         part.add(commands)
     return parser

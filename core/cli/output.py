@@ -4,7 +4,7 @@ import argparse
 import json
 import os
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,9 +32,17 @@ class _Parser(argparse.ArgumentParser):
             self._mixing = False
 
 
-def command(commands: Any, name: str, function: Callable, text: str) -> argparse.ArgumentParser:
+def command(
+    commands: Any,
+    name: str,
+    function: Callable[[argparse.Namespace], None],
+    text: str,
+    aliases: Sequence[str] = (),
+) -> argparse.ArgumentParser:
     """A command that calls ``function`` with the options."""
-    parser = commands.add_parser(name, help=text, description=text.capitalize() + ".")
+    parser: argparse.ArgumentParser = commands.add_parser(
+        name, aliases=aliases, help=text, description=text.capitalize() + "."
+    )
     parser.set_defaults(command=function)
     return parser
 

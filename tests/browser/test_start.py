@@ -26,9 +26,9 @@ def test_a_port_in_use_is_told_in_a_sentence():
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = str(taken.getsockname()[1])
-        command = [sys.executable, "scripts/serve.py", "--port", port]
+        command = [sys.executable, "-m", "core", "run", "--port", port]
         answer = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=30)
-    assert answer.returncode == 1
+    assert answer.returncode == 2
     assert port in answer.stderr
     assert "choose another, for example" in answer.stderr
     assert "Traceback" not in answer.stderr
