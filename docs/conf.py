@@ -4,6 +4,8 @@ import shutil
 import sys
 from pathlib import Path
 
+from sphinx.application import Sphinx
+
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
 # The pages of modules that no longer exist.
@@ -36,3 +38,23 @@ autodoc_default_options = {"ignore-module-all": True}
 autodoc_member_order = "bysource"
 autodoc_typehints = "signature"
 napoleon_google_docstring = False
+
+
+# Where pages of the documentation are that include a file from elsewhere in the repository.
+_INCLUDED = {
+    "../docs/": "",
+    "docs/": "",
+    "CHANGELOG.md": "changelog.md",
+    "CONTRIBUTING.md": "contributing.md",
+    "precomputed/README.md": "datasets.md",
+}
+
+
+def _relink(app: Sphinx, path: Path, parent: str, source: list[str]) -> None:
+    for start, replacement in _INCLUDED.items():
+        source[0] = source[0].replace(f"]({start}", f"]({replacement}")
+
+
+def setup(app: Sphinx) -> None:
+    """Let links of included files lead to pages."""
+    app.connect("include-read", _relink)

@@ -1,12 +1,25 @@
-"""The documentation builds, and what it says about commands, settings and files is so."""
+"""The documentation builds, and what it says about commands, settings, numbers and files is so."""
 
+import doctest
+import json
+import re
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
+from core import cli, settings
+
 ROOT = Path(__file__).resolve().parent.parent
+PAGES = sorted(
+    [
+        *(ROOT / "docs").glob("*.md"),
+        *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "precomputed/README.md")),
+    ]
+)
+every_page = pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(ROOT)))
 
 
 @pytest.mark.slow
@@ -16,3 +29,63 @@ def test_builds_without_a_warning(tmp_path: Path) -> None:
     built = subprocess.run([*command, ROOT / "docs", tmp_path], capture_output=True, text=True, check=False)
     assert built.returncode == 0, built.stderr
     assert (tmp_path / "api" / "core.metrics.html").is_file()
+
+
+@every_page
+def test_links_lead_to_files(page: Path) -> None:
+    for target in re.findall(r"\]\((?!https?:|#)([^)#]+)", page.read_text("utf-8")):
+        assert (page.parent / target).exists(), target
+
+
+@every_page
+def test_examples_run(page: Path) -> None:
+    assert doctest.testfile(str(page), module_relative=False).failed == 0
+
+
+@every_page
+def test_commands_parse(page: Path) -> None:
+    for words in re.findall(r"^ *\.venv/bin/playground (.*[a-zA-Z].*)$", page.read_text("utf-8"), re.M):
+        if not words.isupper():
+            cli._parser().parse_args(shlex.split(words, comments=True))
+
+
+@every_page
+def test_make_targets_exist(page: Path) -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    for target in re.findall(r"(?:^ +|`|PATH\S+ |\w=\S+ )make ([a-z-]+)", page.read_text("utf-8"), re.M):
+        assert f"\n{target}:" in makefile, target
+
+
+@every_page
+def test_settings_exist(page: Path) -> None:
+    for name in re.findall(r"PLAYGROUND_([A-Z_]*[A-Z])", page.read_text("utf-8")):
+        assert hasattr(settings, name), name
+
+
+def test_every_setting_is_documented_with_its_default() -> None:
+    text = (ROOT / "docs" / "settings.md").read_text("utf-8")
+    documented = dict(re.findall(r"^\| `([A-Z_]+)` \| (.+?) \|", text, re.M))
+    source = (ROOT / "core" / "settings.py").read_text("utf-8")
+    assert documented.keys() == set(re.findall(r"^ *([A-Z][A-Z_]+): ", source, re.M))
+    for name, default in documented.items():
+        match getattr(settings, name):
+            case None | ():
+                assert default == "none", name
+            case bool(value):
+                assert default == str(int(value)), name
+            case int(value):
+                assert default == f"{value:,}", name
+            case Path() as value:
+                assert default == f"`{value.relative_to(ROOT)}`", name
+            case tuple(value):
+                assert default == ",".join(map(str, value)), name
+
+
+def test_readme_counts_models_and_layers(capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["models", "list", "--json"]) == 0
+    models = json.loads(capsys.readouterr().out)
+    [(n_models, n_layers)] = re.findall(
+        r"(\d+) models with (\d+) layers each", (ROOT / "README.md").read_text("utf-8")
+    )
+    assert len(models) == int(n_models)
+    assert {len(model["layers"]) for model in models} == {int(n_layers)}
