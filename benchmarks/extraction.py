@@ -48,7 +48,9 @@ def jpeg(path: Path) -> bytes:
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
     scale = _LONGEST / max(picture.size)
-    picture = picture.resize((round(picture.width * scale), round(picture.height * scale)), Image.BICUBIC)
+    picture = picture.resize(
+        (round(picture.width * scale), round(picture.height * scale)), Image.Resampling.BICUBIC
+    )
     out = io.BytesIO()
     picture.save(out, "JPEG", quality=90)
     return out.getvalue()

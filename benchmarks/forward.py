@@ -1,5 +1,7 @@
 """The forward pass: ours against the same graph run by others, and batches of several sizes."""
 
+from functools import partial
+
 import numpy as np
 
 from benchmarks import networks
@@ -24,17 +26,16 @@ def _peers(name: str) -> list[Row]:
     batch = settings.BATCH_SIZE
     images = networks.pixels(name, batch)
     ours = extractor(name, batch)
-    peers = {
+    networks_or_none = {
         "Keras predict": networks.keras_predict(name, batch),
         "compiled TensorFlow": networks.compiled(name, batch),
         "OpenVINO": networks.openvino(name, batch),
     }
-    peers = {peer: network for peer, network in peers.items() if network}
+    peers = {peer: network for peer, network in networks_or_none.items() if network}
     vectors = {peer: network(images) for peer, network in peers.items()}
     own = next(iter(ours(images).values()))
     times = take_turns(
-        {"ours": lambda: ours(images)}
-        | {peer: lambda network=network: network(images) for peer, network in peers.items()},
+        {"ours": lambda: ours(images)} | {peer: partial(network, images) for peer, network in peers.items()},
         _ROUNDS,
     )
     rates = {who: sample.rate(batch) for who, sample in times.items()}

@@ -83,6 +83,6 @@ def _whole(name: str) -> "keras.Model":
     floats = keras.ops.cast(inputs, "float32")
     rule = zoo.PREPROCESSING[model.preprocessing]
     channels = keras.ops.flip(floats, axis=-1) if rule.reverse else floats
-    scaled = (channels - np.float32(rule.mean)) / np.float32(rule.scale)
+    scaled = (channels - np.array(rule.mean, np.float32)) / np.array(rule.scale, np.float32)
     last = keras.Model(graph.input, zoo.outputs(graph, model, [model.layers[-1].name])[0])
     return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(last(scaled)))

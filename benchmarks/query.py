@@ -5,6 +5,7 @@ import json
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from functools import partial
 
 import numpy as np
 
@@ -52,7 +53,7 @@ def rows() -> list[Row]:
     colds = []
     for _ in range(_COLD):
         with servers.api() as server:
-            colds.append(timed(lambda port=server.port: _ask(port, data)))
+            colds.append(timed(partial(_ask, server.port, data)))
     with servers.api() as server:
         query = lambda: _ask(server.port, data)  # noqa: E731
         times = take_turns(

@@ -1,5 +1,7 @@
 """Reading one experiment from disk."""
 
+from functools import partial
+
 from benchmarks.measure import Sample, timed
 from benchmarks.table import Row
 from core import settings
@@ -15,7 +17,7 @@ def rows() -> list[Row]:
         dataset = grid.dataset(name)
         for run in grid.runs(dataset)[0]:
             for summary in run.summaries[:: max(1, len(run.summaries) // 8)]:
-                times.append(timed(lambda dataset=dataset, summary=summary: _read(grid, dataset, summary)))
+                times.append(timed(partial(_read, grid, dataset, summary)))
     note = f"over {len(times)} experiments of all models, nothing kept open"
     return [Row.of("reading one experiment", Sample(tuple(times)).times(1000), "ms", goal=20, note=note)]
 

@@ -71,7 +71,7 @@ class Row:
 
 def render(rows: Sequence[Row], width: int = 110) -> str:
     """The table as text, notes below it."""
-    cells = [("what", "figure", "quartiles", "beside it", "ratio", "goal", "", "")]
+    cells: list[tuple[str, ...]] = [("what", "figure", "quartiles", "beside it", "ratio", "goal", "", "")]
     notes: dict[str, int] = {}
     part = ""
     for row in rows:

@@ -33,7 +33,6 @@ EMOJI_FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 EMOJI_PACKAGE = "fonts-noto-color-emoji"
 
 LONGEST_SIDE = 320
-WEBP = {"quality": 90, "method": 6}
 EMOJI_SIZE = 109  # the font holds its pictures in this one size
 
 _OBJECTS_NOTICE = """\
@@ -242,7 +241,7 @@ def write(plan: Plan, folder: Path) -> None:
         counts[picture.label] = counts.get(picture.label, 0) + 1
         slug = re.sub(r"[^a-z0-9]+", "-", picture.label.lower())
         file = images / f"{slug}-{counts[picture.label]:02}.webp"
-        picture.image.save(file, **WEBP)
+        picture.image.save(file, quality=90, method=6)
         files.append(file)
         items.append(
             Item(len(items), file.name, picture.label, picture.title, picture.source, picture.license)

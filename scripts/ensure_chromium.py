@@ -27,7 +27,7 @@ def find_chromium() -> str | None:
 
 
 def _candidates() -> Iterator[str]:
-    yield from (path for command in COMMANDS if (path := shutil.which(command)))
+    yield from filter(None, map(shutil.which, COMMANDS))
     yield from (app for app in MAC_APPS if Path(app).exists())
     # Asked last: it starts Playwright's driver.
     ask = "from playwright.sync_api import sync_playwright as s\nwith s() as p: print(p.chromium.executable_path)"
