@@ -1,6 +1,8 @@
 # Not taken from the environment: some shells and conda export HOST for purposes of their own.
 HOST = 127.0.0.1
 PORT ?= 8501
+# Two at a time, each file in one process: most tests wait for a browser, a process or the disk, and TensorFlow has threads of its own.
+PYTEST = .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 NPM = PATH="$(CURDIR)/.venv/bin:$$PATH" npm
 
 # An environment whose Python is gone is made anew.
@@ -8,10 +10,10 @@ ifneq ($(shell .venv/bin/python -c 'print("works")' 2>/dev/null),works)
 .PHONY: .venv/run.stamp
 endif
 
-.PHONY: help run test bench lint typecheck docs format clean
+.PHONY: help run test test-fast bench lint typecheck docs format clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/run.stamp ## Start the dashboard on http://127.0.0.1:8501 (PORT=8600 HOST=0.0.0.0 change that)
 	@exec .venv/bin/python -m core run --host "$(HOST)" --port "$(PORT)"
@@ -19,8 +21,10 @@ run: .venv/run.stamp ## Start the dashboard on http://127.0.0.1:8501 (PORT=8600 
 test: .venv/dev.stamp ## Run every check: lint, formatting, unit tests, tests in a real browser
 	@.venv/bin/python scripts/ensure_chromium.py || [ "$$CI" != true ]
 	@$(MAKE) --no-print-directory lint
-	@# Two at a time, each file in one process: most tests wait for a browser, a process or the disk, and TensorFlow has threads of its own.
-	.venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
+	$(PYTEST)
+
+test-fast: .venv/dev.stamp ## Run the tests that need no browser and take less than five seconds each
+	$(PYTEST) -m "not browser and not slow"
 
 bench: .venv/dev.stamp ## Measure speed and memory (BENCH="--only query --json" measures a part, for programs)
 	@.venv/bin/python -m benchmarks $(BENCH)

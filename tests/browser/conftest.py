@@ -34,11 +34,10 @@ IDLE = """
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Tests in a browser get a second try: on a busy machine a wait can be too short. What is broken fails twice."""
     here = Path(__file__).parent
     for item in items:
         if here in item.path.parents:
-            item.add_marker(pytest.mark.flaky(reruns=1))
+            item.add_marker(pytest.mark.browser)
 
 
 def wait_until_idle(page: Page, timeout: float = 60_000) -> None:
