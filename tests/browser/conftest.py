@@ -3,11 +3,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from scripts.ensure_chromium import HOW, find_chromium
 
 HEIGHT = 900
+# A busy machine answers late. What is true at once waits for nothing.
+expect.set_options(timeout=30_000)
 
 ARGUMENTS = [
     "--no-sandbox",  # Chromium refuses to run as root with it
