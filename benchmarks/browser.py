@@ -10,11 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks import pages, servers
+from benchmarks import servers
 from benchmarks.measure import LeftOut, Sample
 from benchmarks.table import Row
 from core import settings
 from core.experiments.store import Grid
+from dashboard import url
 from scripts.ensure_chromium import HOW, find_chromium
 
 if TYPE_CHECKING:
@@ -46,7 +47,7 @@ class Visit:
 def rows() -> list[Row]:
     """Seconds from entering the address with an empty cache, as a new visitor does."""
     with _browser() as browser, servers.pages() as server, ExitStack() as stack:
-        names = pages.names()
+        names = list(url.PATHS.values())
         started = time.perf_counter()
         _visit(browser, server, names[0])
         first = server.seconds + time.perf_counter() - started

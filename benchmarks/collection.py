@@ -12,11 +12,12 @@ from benchmarks import networks
 from benchmarks.extraction import decode, write_jpegs
 from benchmarks.measure import Sample, apart, take_turns, timed
 from benchmarks.table import Row
-from core import images, settings
+from core import settings
+from core.collections import Collection, ann_index, embedder
+from core.exact_index import prepared
+from core.imaging import decode as images
 from core.metrics import get_metric
-from core.models import zoo
-from core.search.collection import Collection, ann, embedder
-from core.search.index import prepared
+from core.models import registry
 
 MODEL, LAYER, DIMENSIONS = "efficientnet-lite0", "top_activation", 1280
 _ROUNDS = 5
@@ -37,7 +38,7 @@ def rows() -> list[Row]:
 def _adding(folder: Path) -> list[Row]:
     (folder / "photos").mkdir()
     files = write_jpegs(folder / "photos")
-    model, batch = zoo.get_model(MODEL), settings.BATCH_SIZE
+    model, batch = registry.get_model(MODEL), settings.BATCH_SIZE
     loaded = [images.resize(images.read(path), model.input_size, model.resample) for path in files]
     batches = [np.stack(loaded[i : i + batch]) for i in range(0, len(loaded), batch)]
     peer, network = networks.fastest(MODEL, batch)
@@ -124,7 +125,7 @@ def searching(folder: Path, count: int, kinds: tuple[str, ...]) -> list[Row]:
         queries = clustered(count, _QUERIES, 1)
         view = collection.snapshot()
         metric = get_metric("cosine")
-        truth, _ = ann.exact(view.stored, prepared(queries, metric), _K, metric)
+        truth, _ = ann_index.exact(view.stored, prepared(queries, metric), _K, metric)
         for kind in kinds:
             collection.optimize(index=kind)
             table += _search(collection, queries, truth, kind)
@@ -148,8 +149,8 @@ def _search(collection: Collection, queries: np.ndarray, truth: np.ndarray, kind
         _ROUNDS,
     )
     per_query = {who: sample.times(1000 / len(asked)) for who, sample in ours.items()}
-    recall = ann.recall(view.nearest(queries, _K)[0], truth)
-    theirs = ann.recall(np.concatenate([bare(query[None]) for query in queries]), truth)
+    recall = ann_index.recall(view.nearest(queries, _K)[0], truth)
+    theirs = ann_index.recall(np.concatenate([bare(query[None]) for query in queries]), truth)
     name = f"{kind}, {count:,} x {DIMENSIONS}"
     more = per_query["ours"].median - per_query["bare"].median
     return [
@@ -171,7 +172,7 @@ def _search(collection: Collection, queries: np.ndarray, truth: np.ndarray, kind
     ]
 
 
-def _bare(path: Path, known: ann.IndexFile, view: Any) -> Any:
+def _bare(path: Path, known: ann_index.IndexFile, view: Any) -> Any:
     """What FAISS alone does with the same index: queries (1, dimensions) to rows (1, k)."""
     import faiss
 
@@ -189,7 +190,9 @@ def _bare(path: Path, known: ann.IndexFile, view: Any) -> Any:
         for _, block in view.vectors.chunks(0, view.state.rows):
             full.add(prepared(block, get_metric("cosine")))
         index = faiss.IndexRefine(index, full)
-        parameters = faiss.IndexRefineSearchParameters(k_factor=ann.RERANK, base_index_params=parameters)
+        parameters = faiss.IndexRefineSearchParameters(
+            k_factor=ann_index.RERANK, base_index_params=parameters
+        )
 
     def search(query: np.ndarray) -> np.ndarray:
         query = query.copy()
@@ -210,7 +213,7 @@ def fill(collection: Collection, count: int) -> None:
     """Store clustered vectors, some at a time."""
     step = 20_000
     with collection.writing() as writer:
-        from core.search.collection.writer import New
+        from core.collections.writer import New
 
         for start in range(0, count, step):
             vectors = clustered(count, min(step, count - start), start + 2)

@@ -12,9 +12,10 @@ from benchmarks import networks
 from benchmarks.forward import extractor
 from benchmarks.measure import Apart, Sample, apart, median_ratio, take_turns
 from benchmarks.table import Row
-from core import images, settings
+from core import settings
 from core.experiments.store import Grid
-from core.models import zoo
+from core.imaging import decode as images
+from core.models import registry
 from core.models.extractor import Extractor
 
 # The second one: where the forward pass is all that counts.
@@ -57,7 +58,7 @@ def jpeg(path: Path) -> bytes:
 
 
 def _rates(name: str, files: list[Path]) -> list[Row]:
-    model, batch = zoo.get_model(name), settings.BATCH_SIZE
+    model, batch = registry.get_model(name), settings.BATCH_SIZE
     ours = extractor(name, batch)
     loaded = [images.resize(images.read(path), model.input_size, model.resample) for path in files]
     batches = [np.stack(loaded[i : i + batch]) for i in range(0, len(loaded), batch)]
@@ -107,7 +108,7 @@ def _rates(name: str, files: list[Path]) -> list[Row]:
     ]
 
 
-def decode(files: list[Path], model: zoo.Model) -> None:
+def decode(files: list[Path], model: registry.Model) -> None:
     resample = Image.Resampling[model.resample.upper()]
 
     def read(path: Path) -> np.ndarray:
@@ -162,7 +163,7 @@ def all_layers(name: str, folder: str) -> float:
     """Seconds that we take, without loading the model."""
     from benchmarks.measure import timed
 
-    model, graph = zoo.get_model(name), networks.load(name)
+    model, graph = registry.get_model(name), networks.load(name)
     files = sorted(Path(folder).glob("*.jpg"))
 
     def run() -> None:
@@ -179,7 +180,7 @@ def all_layers_naively(name: str, folder: str) -> float:
 
     from benchmarks.measure import timed
 
-    model, graph = zoo.get_model(name), networks.load(name)
+    model, graph = registry.get_model(name), networks.load(name)
     files = sorted(Path(folder).glob("*.jpg"))
 
     def run() -> None:
@@ -192,9 +193,9 @@ def all_layers_naively(name: str, folder: str) -> float:
                 for path in files
             ]
         )
-        pixels = zoo.preprocess(model, loaded)
+        pixels = registry.preprocess(model, loaded)
         for layer in model.layers:
-            cut = keras.Model(graph.input, zoo.outputs(graph, model, [layer.name]))
+            cut = keras.Model(graph.input, registry.outputs(graph, model, [layer.name]))
             vectors = cut.predict(pixels, verbose=0).mean(axis=(1, 2))
             assert len(vectors) == len(files)
 

@@ -8,7 +8,7 @@ from benchmarks import networks
 from benchmarks.measure import take_turns
 from benchmarks.table import Row
 from core import settings
-from core.models import zoo
+from core.models import registry
 from core.models.extractor import Extractor
 
 # EfficientNetB0 for orientation: elsewhere on two cores it did 20 images a second with Keras and 42 with OpenVINO.
@@ -93,7 +93,7 @@ def _batches(name: str) -> list[Row]:
 
 def extractor(name: str, batch: int) -> Extractor:
     """Ours: the last layer under avg pooling."""
-    model = zoo.get_model(name)
+    model = registry.get_model(name)
     return Extractor(model, networks.load(name), [model.layers[-1].name], ("avg",), batch)
 
 

@@ -8,7 +8,7 @@ from benchmarks import networks
 from benchmarks.measure import ROOT, Sample, apart, take_turns
 from benchmarks.table import Row
 from core import settings
-from core.models import zoo
+from core.models import registry
 from core.models.extractor import Extractor
 
 MODEL = "efficientnet-lite0"
@@ -22,7 +22,7 @@ def rows() -> list[Row]:
 
 
 def _passes() -> list[Row]:
-    model, graph, size = zoo.get_model(MODEL), networks.load(MODEL), settings.BATCH_SIZE
+    model, graph, size = registry.get_model(MODEL), networks.load(MODEL), settings.BATCH_SIZE
     pixels = networks.pixels(MODEL, size)
     layers = [layer.name for layer in model.layers]
     last = Extractor(model, graph, layers[-1:], ("avg",), size)
@@ -70,7 +70,7 @@ def _passes() -> list[Row]:
 
 def _grids() -> list[Row]:
     whole = apart(run_grid, MODEL, "imagenet", list(_POOLINGS), [])
-    layers = [layer.name for layer in zoo.get_model(MODEL).layers]
+    layers = [layer.name for layer in registry.get_model(MODEL).layers]
     parts = [apart(run_grid, MODEL, "imagenet", list(_POOLINGS), [layer]) for layer in layers]
     note = "core grid run on objects200 with avg, flatten and cosine, from start to files written"
     return [

@@ -37,7 +37,7 @@ def open_apart(folder: str) -> float:
     import faiss  # noqa: F401
 
     from benchmarks.measure import timed
-    from core.search.collection import Collection
+    from core.collections import Collection
 
     def run() -> None:
         with Collection.open("bench", Path(folder)) as opened:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.models import runtime, weights, zoo
+from core.models import registry, runtime, weights
 
 if TYPE_CHECKING:
     import keras
@@ -19,13 +19,13 @@ Network = Callable[[np.ndarray], np.ndarray]
 @cache
 def load(name: str) -> "keras.Model":
     """The graph of a model: with ImageNet weights where a package has them, else with random ones, as fast."""
-    model = zoo.get_model(name)
+    model = registry.get_model(name)
     return weights.load(model, "imagenet" if model.family == "package" else "untrained")[0]
 
 
 def pixels(name: str, batch: int) -> np.ndarray:
     """(batch, size, size, 3) uint8 noise."""
-    size = zoo.get_model(name).input_size
+    size = registry.get_model(name).input_size
     return np.random.default_rng(0).integers(0, 256, (batch, size, size, 3), np.uint8)
 
 
@@ -40,7 +40,7 @@ def compiled(name: str, batch: int) -> Network:
     import tensorflow as tf
 
     whole = _whole(name)
-    size = zoo.get_model(name).input_size
+    size = registry.get_model(name).input_size
 
     @tf.function(input_signature=[tf.TensorSpec((batch, size, size, 3), tf.uint8)], autograph=False)
     def forward(images: "tf.Tensor") -> "tf.Tensor":
@@ -55,7 +55,7 @@ def openvino(name: str, batch: int) -> Network | None:
         ov = runtime.import_openvino()
     except ImportError:
         return None
-    size = zoo.get_model(name).input_size
+    size = registry.get_model(name).input_size
     with tempfile.TemporaryDirectory() as folder:
         _whole(name).export(folder, verbose=False)
         core = ov.Core()
@@ -78,11 +78,11 @@ def _whole(name: str) -> "keras.Model":
     """Preprocessing, graph and pooling in one model, so that all runtimes do the same from pixels to vector."""
     import keras
 
-    model, graph = zoo.get_model(name), load(name)
+    model, graph = registry.get_model(name), load(name)
     inputs = keras.Input((model.input_size, model.input_size, 3), dtype="uint8")
     floats = keras.ops.cast(inputs, "float32")
-    rule = zoo.PREPROCESSING[model.preprocessing]
+    rule = registry.PREPROCESSING[model.preprocessing]
     channels = keras.ops.flip(floats, axis=-1) if rule.reverse else floats
     scaled = (channels - np.array(rule.mean, np.float32)) / np.array(rule.scale, np.float32)
-    last = keras.Model(graph.input, zoo.outputs(graph, model, [model.layers[-1].name])[0])
+    last = keras.Model(graph.input, registry.outputs(graph, model, [model.layers[-1].name])[0])
     return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(last(scaled)))

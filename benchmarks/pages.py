@@ -3,13 +3,13 @@
 Pages are those that ``dashboard/navigation.py`` lists.
 """
 
-import ast
 import json
 import subprocess
 import sys
 
 from benchmarks.measure import ROOT, Sample
 from benchmarks.table import Row
+from dashboard.url import PATHS
 
 _PROCESSES = 5
 # Imports only needed to compute something: a page of stored results has no use for them.
@@ -25,11 +25,13 @@ _CANDIDATES = ("layer", "model", "metric", "pooling")
 _SCRIPT = """
 import json, sys, time
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 import dashboard.app
+from dashboard.url import PATHS
 page, parts, heavy = sys.argv[1], sys.argv[2].split(","), sys.argv[3].split(",")
 test = AppTest.from_file("dashboard/navigation.py", default_timeout=60)
 if page != "search":
-    test.switch_page(f"views/{page}.py")
+    test._page_hash = calc_hash(PATHS[page])
 started = time.perf_counter()
 test.run()
 first = time.perf_counter() - started
@@ -50,19 +52,9 @@ print(json.dumps({"first": first, "changes": changes[1:], "key": key, "loaded": 
 """
 
 
-def names() -> list[str]:
-    """The pages by the names of their files; the file that lists them can only be run by Streamlit."""
-    tree = ast.parse((ROOT / "dashboard" / "navigation.py").read_text())
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and getattr(node.targets[0], "id", "") == "_PAGES":
-            listed = [name for name, *_ in ast.literal_eval(node.value)]
-            return [name for name in listed if (ROOT / "dashboard" / "views" / f"{name}.py").is_file()]
-    raise RuntimeError("dashboard/navigation.py no longer lists the pages as _PAGES.")
-
-
 def rows() -> list[Row]:
     """First run and change of every page, over fresh processes that take turns."""
-    found: dict[str, list[dict]] = {page: [] for page in names()}
+    found: dict[str, list[dict]] = {page: [] for page in PATHS}
     for _ in range(_PROCESSES):
         for page in found:
             found[page].append(_measure(page))

@@ -13,10 +13,11 @@ from benchmarks import networks, servers
 from benchmarks.extraction import jpeg
 from benchmarks.measure import Sample, resident, take_turns, timed
 from benchmarks.table import Row
-from core import images, settings
+from core import settings
+from core.exact_index import Index
 from core.experiments.store import Grid
-from core.models import zoo
-from core.search.index import Index
+from core.imaging import decode
+from core.models import registry
 
 _MODEL, _LAYER = "efficientnet-lite0", "block6_output"
 _FIELDS = {
@@ -43,9 +44,9 @@ def rows() -> list[Row]:
     grid = Grid(settings.GRID_DIR)
     dataset = grid.dataset("objects200")
     data = jpeg(dataset.path(_ITEM))
-    model = zoo.get_model(_MODEL)
+    model = registry.get_model(_MODEL)
     peer, network = networks.fastest(_MODEL, 1)
-    pixels = images.resize(images.decode(data), model.input_size, model.resample)[None]
+    pixels = decode.resize(decode.decode(data), model.input_size, model.resample)[None]
     vectors = grid.run(dataset, _MODEL, "imagenet").vectors(_LAYER)[1].astype(np.float32)
     ours, theirs = Index(vectors, "cosine"), faiss.IndexFlatIP(vectors.shape[1])
     theirs.add(vectors)
@@ -59,7 +60,7 @@ def rows() -> list[Row]:
         times = take_turns(
             {
                 "query": query,
-                "decode": lambda: images.resize(images.decode(data), model.input_size, model.resample),
+                "decode": lambda: decode.resize(decode.decode(data), model.input_size, model.resample),
                 "forward": lambda: network(pixels),
                 "faiss": lambda: theirs.search(vectors[:1], 10),
                 "search": lambda: ours.search(vectors[:1], 10),

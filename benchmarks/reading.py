@@ -5,7 +5,7 @@ from functools import partial
 from benchmarks.measure import Sample, timed
 from benchmarks.table import Row
 from core import settings
-from core.datasets import Dataset
+from core.data.datasets import Dataset
 from core.experiments.store import Grid, Summary
 
 

@@ -12,11 +12,11 @@ from starlette.middleware import Middleware
 from streamlit import config
 from streamlit.runtime.scriptrunner import script_runner
 
-from core import access, api, pictures, settings
-from core.search import shared
+from core import access, settings
+from core.search import shared_engine
+from core.server import api, media, plotly_js, projections
 from core.server.bodies import FORM_BYTES, Bodies, Limit
 from core.server.hosts import Guard
-from dashboard.components import layouts, plotly_js
 
 # Before every run of a page Streamlit clears Keras's session, as TensorFlow 1 needed. Now that only throws away
 # what the networks of all users were compiled to, and the next picture waits ten times as long for its vector.
@@ -55,9 +55,9 @@ _uploads = Limit(
 )
 app = st.App(
     Path(__file__).resolve().parent / "navigation.py",
-    routes=[route for part in (api, pictures, layouts, plotly_js) for route in part.routes(_base)],
+    routes=[route for part in (api, media, projections, plotly_js) for route in part.routes(_base)],
     middleware=[Middleware(Bodies, limits=[_uploads])],
-    lifespan=shared.lifespan,
+    lifespan=shared_engine.lifespan,
 )
 # Around all of it, the answers to errors included.
 app = Guard(app, _address)

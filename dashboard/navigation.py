@@ -4,7 +4,8 @@ from pathlib import Path
 
 import streamlit as st
 
-from dashboard.components import read_only, style
+from dashboard import url
+from dashboard.widgets import read_only_notice, style
 
 _HERE = Path(__file__).resolve().parent
 
@@ -12,8 +13,8 @@ _PAGES = (
     ("search", "Search", ":material/image_search:"),
     ("embeddings", "Embeddings", ":material/scatter_plot:"),
     ("compare", "Compare", ":material/compare:"),
-    ("live", "Your picture", ":material/add_photo_alternate:"),
-    ("images", "Your images", ":material/photo_library:"),
+    ("your_picture", "Your picture", ":material/add_photo_alternate:"),
+    ("your_images", "Your images", ":material/photo_library:"),
     ("models", "Models", ":material/network_node:"),
 )
 
@@ -27,12 +28,15 @@ style.apply()
 page = st.navigation(
     [
         st.Page(
-            _HERE / "views" / f"{name}.py", title=title, icon=icon, url_path=name, default=name == "search"
+            _HERE / "pages" / folder / "page.py",
+            title=title,
+            icon=icon,
+            url_path=url.PATHS[folder],
+            default=folder == "search",
         )
-        for name, title, icon in _PAGES
-        if (_HERE / "views" / f"{name}.py").is_file()
+        for folder, title, icon in _PAGES
     ],
     position="top",
 )
-read_only.notice()
+read_only_notice.notice()
 page.run()

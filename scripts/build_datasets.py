@@ -21,7 +21,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw, ImageFont
 
-from core.datasets import Dataset, Item, describe, fingerprint
+from core.data.datasets import Dataset, Item, describe, fingerprint
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = Path(__file__).resolve().parent

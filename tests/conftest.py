@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from core import access, settings
-from core.search import shared
+from core.search import shared_engine
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90
@@ -33,8 +33,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def _engine_of_the_settings() -> Iterator[None]:
     """An engine that was made while a test pointed the settings at another grid goes with that test."""
     yield
-    if shared.engine.cache_info().currsize and shared.engine().grid.folder != settings.GRID_DIR:
-        shared.engine.cache_clear()
+    if shared_engine.engine.cache_info().currsize and shared_engine.engine().grid.folder != settings.GRID_DIR:
+        shared_engine.engine.cache_clear()
 
 
 @pytest.fixture

@@ -16,7 +16,7 @@ from PIL import Image, ImageCms, features
 SIZE = (48, 32)
 # Made once with libheif, since what decodes HEIC here can't encode it: stored 64 x 48, left half red with a green corner at its
 # top, right half blue, to be turned clockwise. Both its own boxes and its EXIF say so, as those of a phone do.
-HEIC = (Path(__file__).parent / "data" / "turned.heic").read_bytes()
+HEIC = (Path(__file__).parent / "imaging" / "turned.heic").read_bytes()
 
 
 def encoded(image: Image.Image, kind: str, **options) -> bytes:

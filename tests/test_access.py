@@ -9,20 +9,21 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import access, api, cli, download, settings
-from core.channels import compute
+from core import access, cli, download, settings
+from core.collections import Collection, backup, catalog, collection_projection, export, labelled_dataset
+from core.collections import collection as collections
+from core.collections.image_sources import Entry
+from core.collections.uploads import Upload
 from core.errors import AccessError, UserError
-from core.experiments import grid
-from core.models import downloads, zoo
+from core.experiments import runner
+from core.features import compute
+from core.models import keras_weights, registry
 from core.progress import Silent
-from core.published import convert, fetch
-from core.search.collection import Collection, backup, catalog, export, labelled, layout
-from core.search.collection import collection as collections
-from core.search.collection.sources import Entry
-from core.search.collection.uploads import Upload
+from core.published import convert, repository
+from core.server import api
+from tests.collections import pixels
 from tests.conftest import ROOT
 from tests.experiments.synthetic import draw_dataset
-from tests.search.collection import pixels
 
 # What a collection can be asked to do; a new public name belongs to one of these.
 CHANGES: dict[str, Callable[[Collection, Path], object]] = {
@@ -74,17 +75,17 @@ READS: dict[str, Callable[[Collection, Path], object]] = {
 # What else changes something, given a folder that does not exist.
 OTHERS: dict[str, Callable[[Path], object]] = {
     "delete a collection": lambda folder: collections.delete("pets"),
-    "delete a collection with its experiments": lambda folder: labelled.delete("pets"),
+    "delete a collection with its experiments": lambda folder: labelled_dataset.delete("pets"),
     "restore a collection": lambda folder: backup.restore(folder, "more"),
-    "run a grid": lambda folder: grid.run(
-        [draw_dataset(folder.with_name("drawn"))], grid.Request(("squeezenet",)), folder, Silent()
+    "run a grid": lambda folder: runner.run(
+        [draw_dataset(folder.with_name("drawn"))], runner.Request(("squeezenet",)), folder, Silent()
     ),
     "import published results": lambda folder: convert.import_copy(ROOT / "tests", folder, Silent()),
-    "fetch published results": lambda folder: fetch.fetch(folder, Silent()),
-    "fetch weights": lambda folder: downloads.fetch("VGG16", Silent()),
+    "fetch published results": lambda folder: repository.fetch(folder, Silent()),
+    "fetch weights": lambda folder: keras_weights.fetch("VGG16", Silent()),
     "download": lambda folder: download.download("http://127.0.0.1:9/x", folder / "x", None, Silent()),
     "keep what is computed of channels": lambda folder: compute.compute(
-        zoo.get_model("squeezenet"), "imagenet", [], Silent()
+        registry.get_model("squeezenet"), "imagenet", [], Silent()
     ),
 }
 RIGHT_TO_WRITE = re.compile(r"\b(lock\.writing|building)\(")
@@ -149,8 +150,8 @@ def test_everything_else_that_changes_something_is_refused(pets, tmp_path, read_
 
 
 def test_projections_exports_backups_and_the_repair_of_an_index_go_on(pets, tmp_path, read_only):
-    layout.compute(pets, "pca", 2, Silent())
-    assert layout.read(pets, "pca", 2) is not None
+    collection_projection.compute(pets, "pca", 2, Silent())
+    assert collection_projection.read(pets, "pca", 2) is not None
     assert export.write(pets, tmp_path / "pets.parquet", Silent()) == 4
     assert backup.write(pets, tmp_path / "pets.backup").images == 4
     [index] = pets.folder.glob("index-*.faiss")

@@ -8,12 +8,12 @@ from pathlib import Path
 import pytest
 
 from core import disk, settings
+from core.collections import collection_projection, export
 from core.errors import DiskError
 from core.progress import Silent
-from core.search.collection import export, layout
+from tests.collections import pixels
+from tests.collections.pixels import draw
 from tests.experiments.synthetic import draw_dataset, random_run
-from tests.search.collection import pixels
-from tests.search.collection.pixels import draw
 
 
 @pytest.fixture
@@ -57,7 +57,7 @@ def test_a_collection_on_a_disk_that_fills_up_stays_whole_and_can_be_changed(sma
     with pytest.raises(DiskError):
         export.write(pets, small / "export.parquet", Silent())
     with pytest.raises(DiskError):
-        layout.compute(pets, "pca", 2, Silent())
+        collection_projection.compute(pets, "pca", 2, Silent())
     with pytest.raises(DiskError):
         pets.optimize()
     assert not list(small.glob("*.parquet")) and pets.info().images == 2 and pets.verify() == []

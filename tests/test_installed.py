@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from core.experiments.store import Configuration
-from dashboard.components import recipe
+from dashboard.pages.compare import code_snippets
 from tests.conftest import ROOT
 from tests.experiments.synthetic import draw_dataset
 
@@ -58,10 +58,10 @@ def run(installed: Path, tmp_path: Path):
 def test_the_code_of_a_page_indexes_and_searches_a_folder(run, installed, tmp_path):
     pictures = draw_dataset(tmp_path / "pictures", 2, 3)
     own = str(pictures.path(0))
-    program = recipe.python(CONFIGURATION, str(tmp_path / "pictures"), own, "by-program")
+    program = code_snippets.python(CONFIGURATION, str(tmp_path / "pictures"), own, "by-program")
     counted, nearest, *_ = run(sys.executable, "-c", program).splitlines()
     assert counted == "6 added, 0 left out" and nearest.endswith(own)
-    commands = recipe.commands(CONFIGURATION, str(tmp_path / "pictures"), own, "by-command")
+    commands = code_snippets.commands(CONFIGURATION, str(tmp_path / "pictures"), own, "by-command")
     assert own in run("sh", "-ec", commands)
     assert {path.name for path in tmp_path.glob("data/*/collections/by-*")} == {"by-program", "by-command"}
     assert not (installed / "collections").exists()

@@ -19,14 +19,14 @@ def add(commands: Any) -> None:
 
 def _describe(options: argparse.Namespace) -> None:
     from core import settings
-    from core.experiments import tables
-    from core.models import architecture, zoo
+    from core.experiments import parquet_tables
+    from core.models import architecture, registry
 
-    models = [zoo.get_model(name) for name in options.names or zoo.MODELS]
+    models = [registry.get_model(name) for name in options.names or registry.MODELS]
     output.start_tensorflow()
     for model in models:
-        made = architecture.describe(zoo.build_graph(model), model)
+        made = architecture.describe(registry.build_graph(model), model)
         folder = (options.out or settings.MODELS_DIR) / model.name
         folder.mkdir(parents=True, exist_ok=True)
-        tables.replace_file(folder / architecture.FILE, architecture.text(made).encode())
+        parquet_tables.replace_file(folder / architecture.FILE, architecture.text(made).encode())
         print(f"{model.name}: {len(made.layers)} layers", file=sys.stderr)

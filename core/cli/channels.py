@@ -39,12 +39,13 @@ def add(commands: Any) -> None:
 
 
 def _compute(options: argparse.Namespace) -> None:
-    from core import datasets, settings
-    from core.channels import compute
-    from core.models import zoo
+    from core import settings
+    from core.data import datasets
+    from core.features import compute
+    from core.models import registry
 
-    names = options.model or [name for name, model in zoo.MODELS.items() if model.family == "package"]
-    models = [zoo.get_model(name) for name in dict.fromkeys(names)]
+    names = options.model or [name for name, model in registry.MODELS.items() if model.family == "package"]
+    models = [registry.get_model(name) for name in dict.fromkeys(names)]
     chosen = [datasets.find(name) for name in dict.fromkeys(options.dataset or compute.DATASETS)]
     amounts = {name: value for name in ("n", "steps") if (value := getattr(options, name)) is not None}
     for name, value in amounts.items():
@@ -59,22 +60,22 @@ def _compute(options: argparse.Namespace) -> None:
 
 
 def _show(options: argparse.Namespace) -> None:
-    from core.channels import exciting, store
     from core.experiments.store import Grid
-    from core.models import zoo
+    from core.features import channel_files, top_activating
+    from core.models import registry
 
     grid = Grid(output.grid_folder(options))
     if options.dataset not in grid.dataset_names():
         raise UnknownNameError("dataset", options.dataset, grid.dataset_names())
-    if not 1 <= options.k <= store.MOST:
-        raise UserError(f"-k is {options.k}; it must be 1 to {store.MOST}.")
-    dataset, model = grid.dataset(options.dataset), zoo.get_model(options.model)
-    made = {one.channel: one for one in store.pictures(model.name, options.weights, options.layer)}
+    if not 1 <= options.k <= channel_files.MOST:
+        raise UserError(f"-k is {options.k}; it must be 1 to {channel_files.MOST}.")
+    dataset, model = grid.dataset(options.dataset), registry.get_model(options.model)
+    made = {one.channel: one for one in channel_files.pictures(model.name, options.weights, options.layer)}
     channels = list(dict.fromkeys(options.channel or made))
     rows = []
     with output.Bar() as bar:
         for channel in channels:
-            found = exciting.exciting(
+            found = top_activating.exciting(
                 dataset, model.name, options.weights, options.layer, channel, options.k, bar
             )
             rows += [

@@ -167,26 +167,26 @@ def _where(parser: argparse.ArgumentParser) -> None:
 
 
 def _open(options: argparse.Namespace) -> Any:
-    from core.search.collection import Collection
+    from core.collections import Collection
 
     return Collection.open(options.name, load=_load)
 
 
 def _load(about: Any) -> Any:
-    from core.search.collection import embedder
+    from core.collections import embedder
 
     output.start_tensorflow()
     return embedder.load(about)
 
 
 def _create(options: argparse.Namespace) -> None:
-    from core.search import best_configuration, shared
-    from core.search.collection import Collection
+    from core.collections import Collection
+    from core.search import default_configuration, shared_engine
 
     parts = {part: getattr(options, part) for part in ("model", "layer", "pooling", "metric")}
     chosen = None
     if options.model is None or options.layer is None:
-        chosen = best_configuration.choose(shared.engine(), weights=options.weights, **parts)
+        chosen = default_configuration.choose(shared_engine.engine(), weights=options.weights, **parts)
         parts = {part: getattr(chosen, part) for part in parts}
     with Collection.create(
         options.name, weights=options.weights, index=options.index, dtype=options.dtype, **parts
@@ -299,10 +299,10 @@ def _purge(options: argparse.Namespace) -> None:
 
 
 def _search(options: argparse.Namespace) -> None:
-    from core import images
+    from core.imaging import decode
 
     with _open(options) as opened:
-        pictures = [images.read(path) for path in options.images]
+        pictures = [decode.read(path) for path in options.images]
         answers = opened.search(pictures, options.k, options.where)
         _say(opened.notes(options.where))
     rows = [
@@ -378,7 +378,7 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _removed(opened: Any) -> list[dict[str, Any]]:
-    from core.search.collection import sources
+    from core.collections import image_sources as sources
 
     rows = [
         {
@@ -396,8 +396,8 @@ def _removed(opened: Any) -> list[dict[str, Any]]:
 
 
 def _list(options: argparse.Namespace) -> None:
-    from core.search.collection import Collection, names
-    from core.search.collection.collection import misnamed
+    from core.collections import Collection, names
+    from core.collections.collection import misnamed
 
     for name in misnamed():
         print(
@@ -445,7 +445,7 @@ def _optimize(options: argparse.Namespace) -> None:
 
 
 def _export(options: argparse.Namespace) -> None:
-    from core.search.collection import export
+    from core.collections import export
 
     with _open(options) as opened, output.Bar() as bar:
         count = export.write(opened, options.file, bar)
@@ -453,7 +453,7 @@ def _export(options: argparse.Namespace) -> None:
 
 
 def _backup(options: argparse.Namespace) -> None:
-    from core.search.collection import backup
+    from core.collections import backup
 
     with _open(options) as opened, output.Bar() as bar:
         made = backup.write(opened, options.file, bar)
@@ -468,7 +468,7 @@ def _backup(options: argparse.Namespace) -> None:
 
 
 def _restore(options: argparse.Namespace) -> None:
-    from core.search.collection import Collection, backup
+    from core.collections import Collection, backup
 
     with output.Bar() as bar:
         name = backup.restore(options.file, options.name, progress=bar)
@@ -477,7 +477,7 @@ def _restore(options: argparse.Namespace) -> None:
 
 
 def _tune(options: argparse.Namespace) -> None:
-    from core.search.collection import tune
+    from core.collections import index_tuning as tune
 
     limits = tune.Limits(options.min_recall, options.max_memory, options.max_latency)
     with _open(options) as opened:
@@ -516,10 +516,10 @@ def _tune(options: argparse.Namespace) -> None:
 
 
 def _duplicates(options: argparse.Namespace) -> None:
-    from core.search.collection import quality
+    from core.collections import curation
 
     with _open(options) as opened, output.Bar() as bar:
-        groups = quality.near_duplicates(opened, options.threshold, bar)
+        groups = curation.near_duplicates(opened, options.threshold, bar)
     rows = [
         {
             "group": number,
@@ -534,7 +534,7 @@ def _duplicates(options: argparse.Namespace) -> None:
 
 
 def _delete(options: argparse.Namespace) -> None:
-    from core.search.collection import labelled
+    from core.collections import labelled_dataset
 
     if not options.yes:
         if not sys.stdin.isatty():
@@ -543,5 +543,5 @@ def _delete(options: argparse.Namespace) -> None:
             count = opened.info().images
         if input(f"Delete {options.name!r} with {count:,} images' vectors? [y/N] ").strip().lower() != "y":
             raise UserError("Nothing was deleted.")
-    labelled.delete(options.name)
+    labelled_dataset.delete(options.name)
     print(f"Deleted {options.name!r}; the images' files stay.")

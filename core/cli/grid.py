@@ -63,11 +63,13 @@ def add(commands: Any) -> None:
 
 def _run(options: argparse.Namespace) -> None:
     from core import settings
-    from core.experiments import grid
-    from core.models import weights, zoo
+    from core.experiments import runner as grid
+    from core.models import registry, weights
 
     out = options.out or settings.GRID_DIR
-    models = options.model or [name for name, model in zoo.MODELS.items() if weights.availability(model)[0]]
+    models = options.model or [
+        name for name, model in registry.MODELS.items() if weights.availability(model)[0]
+    ]
     request = grid.Request(
         models=tuple(dict.fromkeys(models)),
         weights=options.weights,
@@ -101,14 +103,15 @@ def _datasets(asked: list[str], out: Path, rescan: bool) -> list[Any]:
 
 def _dataset(name: str, out: Path, rescan: bool) -> Any:
     """The dataset that an option names, or that is made of the collection that it names."""
-    from core import datasets, settings
-    from core.search.collection import Collection, labelled
+    from core import settings
+    from core.collections import Collection, labelled_dataset
+    from core.data import datasets
 
-    if not name.startswith(labelled.PREFIX):
+    if not name.startswith(labelled_dataset.PREFIX):
         say = functools.partial(print, file=sys.stderr)
         return datasets.find(name, out, settings.GRID_DIR, rescan=rescan, say=say)
-    with Collection.open(name.removeprefix(labelled.PREFIX)) as collection:
-        made = labelled.dataset(collection)
+    with Collection.open(name.removeprefix(labelled_dataset.PREFIX)) as collection:
+        made = labelled_dataset.dataset(collection)
     for sentence in made.left_out:
         print(sentence, file=sys.stderr)
     return made.dataset
@@ -150,7 +153,7 @@ def _list(options: argparse.Namespace) -> None:
 def _show(options: argparse.Namespace) -> None:
     import numpy as np
 
-    from core.experiments import evaluate
+    from core.evaluation import scoring
     from core.experiments.store import Grid
 
     grid = Grid(output.grid_folder(options))
@@ -163,17 +166,17 @@ def _show(options: argparse.Namespace) -> None:
     k = min(_DEFAULT_K, longest) if options.k is None else options.k
     if not 1 <= k <= longest:
         raise UserError(f"-k is {k}; this experiment holds 1 to {longest} neighbors per image.")
-    same = evaluate.same_label(neighbors.queries, neighbors.ids, dataset.labels)
-    relevant = evaluate.count_relevant(neighbors.queries, dataset.labels)
+    same = scoring.same_label(neighbors.queries, neighbors.ids, dataset.labels)
+    relevant = scoring.count_relevant(neighbors.queries, dataset.labels)
     values = {
-        f"score@{k}": evaluate.score(same, k),
-        "precision@1": evaluate.precision_at_k(same, 1),
-        f"precision@{k}": evaluate.precision_at_k(same, k),
-        f"AP@{k}": evaluate.average_precision_at_k(same, k, relevant),
-        f"recall@{k}": evaluate.recall_at_k(same, k, relevant),
+        f"score@{k}": scoring.score(same, k),
+        "precision@1": scoring.precision_at_k(same, 1),
+        f"precision@{k}": scoring.precision_at_k(same, k),
+        f"AP@{k}": scoring.average_precision_at_k(same, k, relevant),
+        f"recall@{k}": scoring.recall_at_k(same, k, relevant),
     }
     labels = np.asarray(dataset.labels)[neighbors.queries]
-    classes = {name: evaluate.per_class(column, labels) for name, column in values.items()}
+    classes = {name: scoring.per_class(column, labels) for name, column in values.items()}
     rows = [
         {"class": label, "queries": int((labels == label).sum())}
         | {name: round(classes[name][label], 4) for name in values}
@@ -182,8 +185,8 @@ def _show(options: argparse.Namespace) -> None:
     ]
     total: dict[str, Any] = {"class": "all", "queries": len(labels)}
     total |= {name: round(float(column.mean()), 4) for name, column in values.items()}
-    intervals = {name: [round(x, 4) for x in evaluate.bootstrap_interval(c)] for name, c in values.items()}
-    attainable = round(float(evaluate.attainable_score(relevant, k).mean()), 4)
+    intervals = {name: [round(x, 4) for x in scoring.bootstrap_interval(c)] for name, c in values.items()}
+    attainable = round(float(scoring.attainable_score(relevant, k).mean()), 4)
     if options.json:
         capped = {"attainable": {f"score@{k}": attainable}} if attainable < 100 else {}
         output.print_json({"classes": rows, "all": total, "interval_95": intervals, **capped})

@@ -28,10 +28,10 @@ def add(commands: Any) -> None:
 def _list(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
-    from core.models import weights, zoo
+    from core.models import registry, weights
 
     rows = []
-    for model in zoo.MODELS.values():
+    for model in registry.MODELS.values():
         available, sentence = weights.availability(model)
         file = weights.imagenet_file(model)
         row = {
@@ -55,35 +55,35 @@ def _list(options: argparse.Namespace) -> None:
 
 def _fetch(options: argparse.Namespace) -> None:
     from core.download import DownloadError
-    from core.models import downloads, weights, zoo
+    from core.models import keras_weights, registry, weights
 
     failures = []
     with output.Bar() as bar:
-        for name in options.name or zoo.APPLICATIONS:
-            model = zoo.MODELS.get(name)
+        for name in options.name or registry.APPLICATIONS:
+            model = registry.MODELS.get(name)
             if model is not None and model.family == "package":
                 here, sentence = weights.availability(model)
                 if not here:
                     raise UserError(sentence)
                 print(f"{model.name}: {sentence}")
                 continue
-            application = zoo.APPLICATIONS[model.name] if model else downloads.find(name)
-            there = downloads.is_whole(application)
+            application = registry.APPLICATIONS[model.name] if model else keras_weights.find(name)
+            there = keras_weights.is_whole(application)
             try:
-                path = downloads.fetch(application, bar)
+                path = keras_weights.fetch(application, bar)
             except DownloadError as error:
                 if error.unreachable:
                     raise UserError(f"{error} {_WITHOUT_NETWORK}") from None
                 failures.append(f"{application}: {error}")
                 continue
             verified = (
-                "hash as published" if downloads.FILES[application].known_hash else "no hash is published"
+                "hash as published" if keras_weights.FILES[application].known_hash else "no hash is published"
             )
             print(
                 f"{application}: {'already there' if there else 'downloaded'}, {path.stat().st_size / 1e6:.1f} MB, "
                 f"{verified}: {path}"
             )
-            if application not in zoo.APPLICATIONS.values():
+            if application not in registry.APPLICATIONS.values():
                 print(
                     f"{application} is not one of the models that are compared here; "
                     f"keras.applications.{application}(include_top=False) finds its weights.",

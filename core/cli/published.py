@@ -49,7 +49,7 @@ def _import(options: argparse.Namespace) -> None:
 def _fetch(options: argparse.Namespace) -> None:
     from core import settings
     from core.download import DownloadError
-    from core.published import fetch
+    from core.published import repository as fetch
 
     out = options.out or settings.GRID_DIR
     with output.Bar() as bar:

@@ -10,9 +10,10 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from core import access, ports
+from core import access
 from core.cli import output
 from core.errors import UserError
+from core.server import ports
 
 # The folder that holds core and dashboard.
 _ROOT = Path(__file__).resolve().parents[2]
@@ -71,8 +72,8 @@ def _run_api(host: str, port: int) -> None:
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
 
-    from core import api, pictures
-    from core.search import shared
+    from core.search import shared_engine
+    from core.server import api, media
     from core.server.bodies import Bodies
     from core.server.hosts import Guard
 
@@ -82,9 +83,9 @@ def _run_api(host: str, port: int) -> None:
         uvicorn.run(
             Guard(
                 Starlette(
-                    routes=[*api.routes(), *pictures.routes()],
+                    routes=[*api.routes(), *media.routes()],
                     middleware=[Middleware(Bodies)],
-                    lifespan=shared.lifespan,
+                    lifespan=shared_engine.lifespan,
                 ),
                 host,
             ),

@@ -15,9 +15,10 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from core import datasets, disk
+from core import disk
+from core.data import datasets
 from core.errors import DatasetError, GridError
-from core.experiments import tables
+from core.experiments import parquet_tables
 
 # Format 2 differs from 1 in that result lists may come without distances, and so without those of all pairs. Runs that have
 # them are written as format 1, which older versions read.
@@ -291,18 +292,18 @@ class StoredRun:
         ids = table["id"].to_numpy()
         return StoredLayout(ids=ids, coordinates=_matrix(table["coordinates"], len(ids)), **key, **facts)
 
-    def _tables(self, kind: str) -> tables.Tables:
+    def _tables(self, kind: str) -> parquet_tables.Tables:
         if kind not in self._opened:
             name = self.about.files.get(kind)
             if not name or Path(name).name != name:
                 raise GridError(
                     f"{self._label}/{_MANIFEST} names no {kind} file; run the grid again for this model."
                 )
-            self._opened[kind] = tables.Tables(self.folder / name)
+            self._opened[kind] = parquet_tables.Tables(self.folder / name)
         return self._opened[kind]
 
     @cached_property
-    def _opened(self) -> dict[str, tables.Tables]:
+    def _opened(self) -> dict[str, parquet_tables.Tables]:
         return {}
 
     def _key(self, layer: str, pooling: str, metric: str) -> dict[str, Any]:
@@ -358,7 +359,7 @@ def write_run(
     folder.mkdir(parents=True, exist_ok=True)
     tables_by_kind = {
         "neighbors": [
-            tables.Entry(
+            parquet_tables.Entry(
                 {"layer": e.layer, "pooling": e.pooling, "metric": e.metric},
                 pa.table(
                     {
@@ -372,7 +373,7 @@ def write_run(
             for e in contents.experiments
         ],
         "pairs": [
-            tables.Entry(
+            parquet_tables.Entry(
                 {"layer": e.layer, "pooling": e.pooling, "metric": e.metric},
                 pa.table({"distance": pa.array(e.pair_quantiles, pa.float32())}),
             )
@@ -380,14 +381,14 @@ def write_run(
             if known
         ],
         "vectors": [
-            tables.Entry(
+            parquet_tables.Entry(
                 {"layer": layer, "pooling": pooling},
                 pa.table({"id": pa.array(ids, pa.int32()), "vector": _lists(rows, pa.float16())}),
             )
             for (layer, pooling), (ids, rows) in contents.vectors.items()
         ],
         "projections": [
-            tables.Entry(
+            parquet_tables.Entry(
                 {
                     "layer": one.layer,
                     "pooling": one.pooling,
@@ -412,7 +413,9 @@ def write_run(
     files = {kind: _write_named(folder, kind, entries) for kind, entries in tables_by_kind.items() if entries}
     about = replace(about, files=files)
     manifest = {"format": _WITH_DISTANCES if known else FORMAT, **asdict(about)}
-    tables.replace_file(folder / _MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
+    parquet_tables.replace_file(
+        folder / _MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode()
+    )
     for path in folder.iterdir():
         if path.name != _MANIFEST and path.name not in files.values():
             path.unlink()
@@ -440,7 +443,9 @@ def write_dataset(grid_dir: Path, dataset: datasets.Dataset) -> Path:
         if there.fingerprint == dataset.fingerprint:
             return folder
     folder.mkdir(parents=True, exist_ok=True)
-    tables.replace_file(folder / "dataset.json", datasets.describe(dataset, str(dataset.images)).encode())
+    parquet_tables.replace_file(
+        folder / "dataset.json", datasets.describe(dataset, str(dataset.images)).encode()
+    )
     return folder
 
 
@@ -500,10 +505,10 @@ def _check_kinds(about: ModelRun) -> None:
         raise TypeError("a value is of another kind than its field")
 
 
-def _write_named(folder: Path, kind: str, entries: Sequence[tables.Entry]) -> str:
+def _write_named(folder: Path, kind: str, entries: Sequence[parquet_tables.Entry]) -> str:
     part = folder / f".{kind}.{uuid.uuid4().hex}.part"
-    tables.write(part, entries)
-    name = f"{kind}-{tables.content_hash(part)[:12]}.parquet"
+    parquet_tables.write(part, entries)
+    name = f"{kind}-{parquet_tables.content_hash(part)[:12]}.parquet"
     part.replace(folder / name)
     return name
 

@@ -16,7 +16,7 @@ import numpy as np
 
 from core import settings
 from core.errors import ModelDataError, UnknownNameError
-from core.models import zoo
+from core.models import registry
 
 if TYPE_CHECKING:
     import keras
@@ -154,7 +154,7 @@ def read(model: str, folder: Path | None = None) -> Architecture:
     UnknownNameError : there is no such model.
     ModelDataError : the file is missing, broken or of another format.
     """
-    path = (folder or settings.MODELS_DIR) / zoo.get_model(model).name / FILE
+    path = (folder or settings.MODELS_DIR) / registry.get_model(model).name / FILE
     again = f"make it again with: python -m core models describe {model}"
     try:
         data = json.loads(path.read_text("utf-8"))
@@ -209,7 +209,7 @@ def _layer(row: dict[str, Any]) -> Layer:
 # From Keras graphs
 
 
-def describe(graph: "keras.Model", model: zoo.Model) -> Architecture:
+def describe(graph: "keras.Model", model: registry.Model) -> Architecture:
     """The description of a graph; its weights don't matter.
 
     Parameters
@@ -357,9 +357,9 @@ def _inputs(layer: Any) -> Iterator[Any]:
             yield tensor._keras_history.operation
 
 
-def _depths(graph: "keras.Model", model: zoo.Model, names: dict[int, str]) -> dict[str, int]:
+def _depths(graph: "keras.Model", model: registry.Model, names: dict[int, str]) -> dict[str, int]:
     """The eight of the grid, by our names."""
-    points = zoo.outputs(graph, model, [layer.name for layer in model.layers])
+    points = registry.outputs(graph, model, [layer.name for layer in model.layers])
     return {names[id(point._keras_history.operation)]: depth for depth, point in enumerate(points, 1)}
 
 

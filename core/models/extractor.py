@@ -8,11 +8,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core import images, settings
-from core.ahead import in_threads
-from core.decoder import Reduction
+from core import settings
 from core.errors import ImageError, UnknownNameError
-from core.models import runtime, zoo
+from core.imaging import decode
+from core.imaging.decode_pool import Reduction
+from core.models import registry, runtime
+from core.threads import in_threads
 
 if TYPE_CHECKING:
     import keras
@@ -62,7 +63,7 @@ class Extractor:
 
     def __init__(
         self,
-        model: zoo.Model,
+        model: registry.Model,
         graph: "keras.Model",
         layers: Sequence[str],
         poolings: Sequence[str] = ("avg",),
@@ -79,12 +80,12 @@ class Extractor:
         self.layers = tuple(layers)
         self.poolings = tuple(poolings)
         self.batch_size = batch_size
-        cut = keras.Model(graph.input, zoo.outputs(graph, model, self.layers))
+        cut = keras.Model(graph.input, registry.outputs(graph, model, self.layers))
         size = model.input_size
 
         @tf.function(input_signature=[tf.TensorSpec((batch_size, size, size, 3), tf.uint8)], autograph=False)
         def forward(pixels: "tf.Tensor") -> list["tf.Tensor"]:
-            activations = cut(zoo.preprocess(model, tf.cast(pixels, tf.float32)), training=False)
+            activations = cut(registry.preprocess(model, tf.cast(pixels, tf.float32)), training=False)
             activations = activations if isinstance(activations, list | tuple) else [activations]
             return [_pool(activation, pooling) for activation in activations for pooling in self.poolings]
 
@@ -133,7 +134,7 @@ def read_batches(files: Sequence[Path], size: int, resample: str, batch_size: in
 
     Parameters
     ----------
-    size, resample : as for :func:`core.images.resize`.
+    size, resample : as for :func:`core.imaging.decode.resize`.
     """
     # At most two batches wait, so memory does not grow with the number of files.
     results = in_threads(
@@ -152,7 +153,7 @@ def read_batches(files: Sequence[Path], size: int, resample: str, batch_size: in
 
 def _read(path: Path, size: int, resample: str) -> np.ndarray | ImageError:
     try:
-        return images.resize(images.read(path, Reduction(size, resample)), size, resample)
+        return decode.resize(decode.read(path, Reduction(size, resample)), size, resample)
     except ImageError as error:
         return error
 

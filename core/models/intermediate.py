@@ -6,13 +6,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.errors import UnknownNameError, UserError
-from core.models import architecture, runtime, zoo
+from core.models import architecture, registry, runtime
 
 if TYPE_CHECKING:
     import keras
 
 
-def output(graph: "keras.Model", model: zoo.Model, layer: str) -> "keras.KerasTensor":
+def output(graph: "keras.Model", model: registry.Model, layer: str) -> "keras.KerasTensor":
     """What a layer gives: (batch, height, width, channels).
 
     Parameters
@@ -48,7 +48,7 @@ class Intermediate:
     UnknownNameError, UserError : as :func:`output`.
     """
 
-    def __init__(self, model: zoo.Model, graph: "keras.Model", layers: Sequence[str], batch_size: int):
+    def __init__(self, model: registry.Model, graph: "keras.Model", layers: Sequence[str], batch_size: int):
         import keras
         import tensorflow as tf
 
@@ -58,7 +58,7 @@ class Intermediate:
 
         @tf.function(input_signature=[tf.TensorSpec(self._shape, tf.uint8)], autograph=False)
         def forward(pixels: "tf.Tensor") -> list["tf.Tensor"]:
-            answers = cut(zoo.preprocess(model, tf.cast(pixels, tf.float32)), training=False)
+            answers = cut(registry.preprocess(model, tf.cast(pixels, tf.float32)), training=False)
             # A tensor of its own for each: a layer that only hands on what it gets would have that of another.
             return [tf.identity(a) for a in (answers if isinstance(answers, list | tuple) else [answers])]
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.models import zoo
-from core.models.zoo import Model
+from core.models import registry
+from core.models.registry import Model
 
 if TYPE_CHECKING:
     import keras
@@ -29,7 +29,7 @@ def difference(model: Model, graph: "keras.Model", saved: "keras.Model") -> str 
         given = " x ".join("any" if side is None else str(side) for side in shapes[0][1:])
         return f"its input is {given}, where pictures of {' x '.join(map(str, expected))} are given"
     pictures = _pictures(model.input_size)
-    preprocessed = np.asarray(zoo.preprocess(model, pictures), np.float32)
+    preprocessed = np.asarray(registry.preprocess(model, pictures), np.float32)
     ours = _ours(model, graph, preprocessed)
     for given in (preprocessed, pictures):
         seen = _activations(saved, given)
@@ -39,7 +39,7 @@ def difference(model: Model, graph: "keras.Model", saved: "keras.Model") -> str 
             return None
     first = ", ".join(_first_layers(saved)) or "no layer of its own"
     return (
-        f"its input goes through other steps ({first}) than {zoo.PREPROCESSING[model.preprocessing].description}, "
+        f"its input goes through other steps ({first}) than {registry.PREPROCESSING[model.preprocessing].description}, "
         "which is done here"
     )
 
@@ -55,7 +55,7 @@ def _pictures(size: int) -> np.ndarray:
 def _ours(model: Model, graph: "keras.Model", x: np.ndarray) -> list[np.ndarray]:
     import keras
 
-    features = zoo.outputs(graph, model, [layer.name for layer in model.layers])
+    features = registry.outputs(graph, model, [layer.name for layer in model.layers])
     return [np.asarray(feature) for feature in keras.Model(graph.input, features)(x)]
 
 

@@ -23,9 +23,9 @@ import numpy as np
 
 from core.download import DownloadError
 from core.errors import UnknownNameError, WeightsError
-from core.models import downloads, keras2, saved_input, zoo
-from core.models.graphs.checkpoint import read_arrays
-from core.models.zoo import Model
+from core.models import keras2, keras_weights, registry, saved_input
+from core.models.checkpoint import read_arrays
+from core.models.registry import Model
 from core.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def imagenet_file(model: Model) -> WeightsFile:
     """Where a model's ImageNet weights come from and lie; they need not be here."""
     published = None
     if model.family == "keras":
-        file = downloads.FILES[zoo.APPLICATIONS[model.name]]
+        file = keras_weights.FILES[registry.APPLICATIONS[model.name]]
         path, origin, published = _keras_file(model), file.url, file.known_hash
     else:
         try:
@@ -187,7 +187,7 @@ def _load_untrained(model: Model) -> "keras.Model":
 
     with _random_state_kept():
         keras.utils.set_random_seed(SEED)
-        return zoo.build_graph(model)
+        return registry.build_graph(model)
 
 
 @contextmanager
@@ -228,10 +228,10 @@ def _load_package(model: Model) -> "keras.Model":
         f"{path.name} of the package {model.package} {version} does not fit {model.title}; reinstall the package."
     )
     try:
-        arrays = zoo.translate(model, read_arrays(path))
+        arrays = registry.translate(model, read_arrays(path))
     except KeyError:
         raise misfit from None
-    graph = zoo.build_graph(model)
+    graph = registry.build_graph(model)
     if arrays.keys() != {layer.name for layer in graph.layers if layer.weights}:
         raise misfit
     try:
@@ -246,27 +246,27 @@ def _load_package(model: Model) -> "keras.Model":
 
 
 def _keras_file(model: Model) -> Path:
-    return downloads.path(zoo.APPLICATIONS[model.name])
+    return keras_weights.path(registry.APPLICATIONS[model.name])
 
 
 def _load_download(model: Model, progress: Progress) -> "keras.Model":
-    application = zoo.APPLICATIONS[model.name]
+    application = registry.APPLICATIONS[model.name]
     here, sentence = availability(model)
     if not here:
         progress.say(f"ImageNet weights of {model.title} are not here yet. {sentence}")
         try:
-            downloads.fetch(application, progress)
+            keras_weights.fetch(application, progress)
         except DownloadError as error:
             raise WeightsError(
                 f"The ImageNet weights of {model.title} could not be downloaded. {error} Connect to the internet once, "
                 f"put {_keras_file(model).name} into the folder models of Keras's cache, or choose untrained weights or a "
                 "file of your own."
             ) from error
-    elif not downloads.is_whole(application):
+    elif not keras_weights.is_whole(application):
         # Keras would download it again, on behalf of whoever asks.
         raise _damaged(model, "its hash is not the published one")
     try:
-        return zoo.build_application(model, weights="imagenet")
+        return registry.build_application(model, weights="imagenet")
     except Exception as error:  # h5py and Keras raise what they like of a file that is not as it should be
         raise _damaged(model, " ".join(str(error).split()).rstrip(".")) from error
 
@@ -328,7 +328,7 @@ def _load_weights_file(model: Model, path: Path) -> "keras.Model":
         scaled = "layers/rescaling_1" in file
         legacy = keras2.kind(file)
         names = list(file["layers"]) if "layers" in file else []
-        graph = zoo.build_graph(model)
+        graph = registry.build_graph(model)
         try:
             reason = keras2.input_difference(file, graph, model.input_size) if legacy else None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
@@ -350,7 +350,7 @@ def _load_weights_file(model: Model, path: Path) -> "keras.Model":
     if not fill(graph, path):
         if model.family != "keras":
             raise misfit
-        whole = zoo.build_application(model, classifier=True)
+        whole = registry.build_application(model, classifier=True)
         if not fill(whole, path):
             raise misfit
         _copy(whole.weights, graph)
@@ -368,7 +368,7 @@ def _own_input_layers(names: list[str], graph: "keras.Model") -> str | None:
 
 
 def _other_input(model: Model, path: Path, reason: str) -> WeightsError:
-    steps = zoo.PREPROCESSING[model.preprocessing].description
+    steps = registry.PREPROCESSING[model.preprocessing].description
     return WeightsError(
         f"{path.name} would give other vectors than the model it was saved from: {reason}. Models are accepted that take "
         f"RGB pictures of {model.input_size} x {model.input_size} from 0 to 255 and do just that with them ({steps}), "
@@ -404,7 +404,7 @@ def _load_keras_file(model: Model, path: Path) -> "keras.Model":
             f"{path.name} needs Python code of its own, such as a Lambda layer, and none is run; save the weights "
             "alone with model.save_weights('name.weights.h5')."
         ) from error
-    graph = zoo.build_graph(model)
+    graph = registry.build_graph(model)
     shapes = [weight.shape for weight in graph.weights]
     given = [weight.shape for weight in saved.weights]
     # Layers for the input may have weights of their own, which come first.

@@ -8,11 +8,12 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from core import images, settings
+from core import settings
 from core.errors import DatasetError
+from core.imaging import decode
 
 _CHUNK = 1 << 16
-_WANTED = {".json", *images.SUFFIXES}
+_WANTED = {".json", *decode.SUFFIXES}
 # Others are unpacked by Python's library without a limit on what comes out of a few bytes.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _LONGEST = 200  # bytes of a path in it

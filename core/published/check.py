@@ -6,13 +6,14 @@ from pathlib import Path
 
 import numpy as np
 
-from core import datasets
-from core.datasets import Dataset
+from core.data import datasets
+from core.data.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError
-from core.experiments import grid, rankings
+from core.evaluation import rankings
+from core.experiments import runner
 from core.experiments.store import Grid, StoredRun
 from core.metrics import METRICS
-from core.models import extractor, weights, zoo
+from core.models import extractor, registry, weights
 from core.progress import Progress
 from core.published import names
 
@@ -66,14 +67,14 @@ def check(
     """
     runs, sentences = _published(folder, wanted)
     for model in models:
-        zoo.get_model(model)
+        registry.get_model(model)
     found: list[Agreement] = []
-    for model in zoo.APPLICATIONS:
+    for model in registry.APPLICATIONS:
         of_model = [(dataset, run) for dataset, run in runs if run.about.model == model]
         if of_model and (not models or model in models):
             try:
                 found += _check_model(
-                    zoo.get_model(model), of_model, layers, weights_name, progress, sentences
+                    registry.get_model(model), of_model, layers, weights_name, progress, sentences
                 )
             except UserError as error:
                 sentences.append(f"{model} could not be checked: {error}")
@@ -102,7 +103,7 @@ def _published(folder: Path, wanted: Sequence[str]) -> tuple[list[tuple[Dataset,
 
 
 def _check_model(
-    model: zoo.Model,
+    model: registry.Model,
     runs: Sequence[tuple[Dataset, StoredRun]],
     layers: Sequence[str],
     weights_name: str,
@@ -130,7 +131,7 @@ def _check_model(
     found: list[Agreement] = []
     for dataset, run in runs:
         progress.stage(f"{model.name} on {dataset.name}, features", len(dataset))
-        features = grid.extract(network, dataset, progress)
+        features = runner.extract(network, dataset, progress)
         progress.stage(f"{model.name} on {dataset.name}, neighbors", len(chosen))
         for layer in chosen:
             found += _check_layer(run, features, layer, dataset, sentences)
@@ -141,14 +142,14 @@ def _check_model(
 
 
 def _check_layer(
-    run: StoredRun, features: grid.Features, layer: str, dataset: Dataset, sentences: list[str]
+    run: StoredRun, features: runner.Features, layer: str, dataset: Dataset, sentences: list[str]
 ) -> list[Agreement]:
     there = {summary.metric for summary in run.summaries if summary.layer == layer}
     metrics = [metric for metric in METRICS if metric in there]
     if not metrics:
         return []
     top = min(K, len(features.ids) - 1)
-    computed, _ = grid.compare(features, layer, names.POOLING, metrics, top, dataset.labels)
+    computed, _ = runner.compare(features, layer, names.POOLING, metrics, top, dataset.labels)
     found = []
     for ours in computed:
         try:

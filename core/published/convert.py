@@ -12,15 +12,17 @@ from pathlib import Path
 
 import numpy as np
 
-from core import access, datasets, images, lock
-from core.datasets import Dataset, Item
+from core import access, lock
+from core.data import datasets
+from core.data.datasets import Dataset, Item
 from core.errors import DatasetError, ImageError, ModelDataError, UnknownNameError, UserError
-from core.experiments import grid, store, tables
+from core.experiments import parquet_tables, runner, store
+from core.imaging import decode
 from core.metrics import METRICS
-from core.models import architecture, zoo
+from core.models import architecture, registry
 from core.progress import Progress
 from core.published import archive, names
-from core.published.layout import Broken, Copy, find, read_layout, read_neighbors
+from core.published.reader import Broken, Copy, find, read_layout, read_neighbors
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -84,10 +86,10 @@ def _import_dataset(copy: Copy, out: Path, progress: Progress, origin: str, sent
     progress.stage(f"{copy.name}, experiments", len(models))
     n = 0
     for model in models:
-        if model not in zoo.APPLICATIONS:
+        if model not in registry.APPLICATIONS:
             sentences.append(f"{copy.name}: the model {model[:80]!r} is not one of the nine and left out.")
         else:
-            n += _import_model(copy, zoo.get_model(model), dataset, folder, origin, sentences)
+            n += _import_model(copy, registry.get_model(model), dataset, folder, origin, sentences)
         progress.step()
     return n
 
@@ -104,7 +106,7 @@ def _write_dataset(copy: Copy, out: Path, origin: str, sentences: list[str]) -> 
         try:
             if path is None:
                 raise ImageError(f"{number}.jpg: there is no such picture")
-            images.read(path)
+            decode.read(path)
         except ImageError as error:
             sentences.append(f"{copy.name}: a picture is left out, {error}.")
             path = None
@@ -142,8 +144,8 @@ def _write_dataset(copy: Copy, out: Path, origin: str, sentences: list[str]) -> 
     dataset.images.mkdir(parents=True, exist_ok=True)
     for item, path in zip(dataset.items, pictures, strict=True):
         if path is not None:
-            tables.replace_file(dataset.images / item.file, path.read_bytes())
-    tables.replace_file(folder / "dataset.json", datasets.describe(dataset, kept).encode())
+            parquet_tables.replace_file(dataset.images / item.file, path.read_bytes())
+    parquet_tables.replace_file(folder / "dataset.json", datasets.describe(dataset, kept).encode())
     for old in folder.glob("images-*"):
         if old.name != kept:
             for file in old.iterdir():
@@ -156,7 +158,7 @@ def _write_dataset(copy: Copy, out: Path, origin: str, sentences: list[str]) -> 
 
 
 def _import_model(
-    copy: Copy, model: zoo.Model, dataset: Dataset, folder: Path, origin: str, sentences: list[str]
+    copy: Copy, model: registry.Model, dataset: Dataset, folder: Path, origin: str, sentences: list[str]
 ) -> int:
     """Number of experiments, written if there are any."""
     labels = dataset.labels
@@ -221,7 +223,7 @@ def _import_model(
     return len(found)
 
 
-def _layer(model: zoo.Model, published: str) -> store.LayerRun:
+def _layer(model: registry.Model, published: str) -> store.LayerRun:
     """A layer by its published name; those beyond the eight have depth 0. Raises UnknownNameError."""
     name = names.ours(model.name, published)
     eight = {layer.name: depth for depth, layer in enumerate(model.layers, 1)}
@@ -237,7 +239,7 @@ def _layer(model: zoo.Model, published: str) -> store.LayerRun:
     return store.LayerRun(name, 0, described.shape, described.parameters)
 
 
-def _numbered(model: zoo.Model, layers: Sequence[store.LayerRun]) -> list[store.LayerRun]:
+def _numbered(model: registry.Model, layers: Sequence[store.LayerRun]) -> list[store.LayerRun]:
     """The layers by depth: those of the eight, then the others in the order of the network."""
     eight = sorted((layer for layer in layers if layer.depth), key=lambda layer: layer.depth)
     others = [layer for layer in layers if not layer.depth]
@@ -254,7 +256,7 @@ def _numbered(model: zoo.Model, layers: Sequence[store.LayerRun]) -> list[store.
 def _computed(
     layer: store.LayerRun, metric: str, neighbors: store.Neighbors, labels: Sequence[str]
 ) -> store.Computed:
-    facts = {"dimensions": int(np.prod(layer.shape)), **grid.summarize(neighbors, labels)}
+    facts = {"dimensions": int(np.prod(layer.shape)), **runner.summarize(neighbors, labels)}
     return store.Computed(layer.name, names.POOLING, metric, facts, neighbors, None)
 
 

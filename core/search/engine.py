@@ -12,22 +12,23 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from core import images, settings
+from core import settings
 from core.cache import Shared
-from core.datasets import Dataset
+from core.data.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError, WeightsError
+from core.exact_index import Index
 from core.experiments.store import Configuration, Grid, Summary
-from core.models import extractor, weights, zoo
+from core.imaging import decode
+from core.models import extractor, registry, weights
 from core.models.intermediate import Intermediate
 from core.published.names import WEIGHTS as PUBLISHED
-from core.search.index import Index
 
 if TYPE_CHECKING:
     import keras
 
-    from core.search.collection import Collection
-    from core.search.collection.embedder import ModelEmbedder
-    from core.search.collection.state import About
+    from core.collections import Collection
+    from core.collections.embedder import ModelEmbedder
+    from core.collections.state import About
 
 
 @dataclass(frozen=True)
@@ -91,7 +92,7 @@ class Engine:
         network = self.network(configuration)
         started = time.perf_counter()
         with self._passes:
-            pixels = images.resize(image, network.model.input_size, network.model.resample)[None]
+            pixels = decode.resize(image, network.model.input_size, network.model.resample)[None]
             vector = network(pixels)[configuration.layer, configuration.pooling][0]
         return Features(vector, (time.perf_counter() - started) * 1000)
 
@@ -111,15 +112,15 @@ class Engine:
         UnknownNameError : there is none of that name.
         CollectionError : it can't be read.
         """
-        from core.search import collection
+        from core import collections
 
-        known = collection.names()
+        known = collections.names()
         if name not in known:
             raise UnknownNameError("collection", name, known)
         # One that was deleted and made anew is another one.
         made = (settings.COLLECTIONS_DIR / name / "collection.json").stat().st_mtime_ns
         return self._collections.get(
-            (name, made), lambda: collection.Collection.open(name, load=self._embedder)
+            (name, made), lambda: collections.Collection.open(name, load=self._embedder)
         )
 
     def close(self) -> None:
@@ -128,7 +129,7 @@ class Engine:
             opened.close()
 
     def _embedder(self, about: "About") -> "ModelEmbedder":
-        from core.search.collection import embedder
+        from core.collections import embedder
 
         embedder.check(about)
         if about.weights not in (weights.IMAGENET, weights.UNTRAINED):
@@ -142,7 +143,7 @@ class Engine:
         Any layer of the network that has height and width, as ``core.models.architecture`` names them; UserError of others.
         """
         model, slug, layer = configuration.model, configuration.weights, configuration.layer
-        defined, graph = zoo.get_model(model), self.graph(model, slug)
+        defined, graph = registry.get_model(model), self.graph(model, slug)
 
         def make() -> Intermediate:
             made = Intermediate(defined, graph, [layer], 1)
@@ -151,17 +152,17 @@ class Engine:
 
         network = self._networks.get((model, slug, layer), make)
         with self._passes:
-            pixels = images.resize(image, defined.input_size, defined.resample)[None]
+            pixels = decode.resize(image, defined.input_size, defined.resample)[None]
             return network(pixels)[0][0]
 
     def graph(self, model: str, slug: str) -> "keras.Model":
         """The network of a model, loaded at the first call; raises UnknownNameError, WeightsError."""
-        defined = zoo.get_model(model)
+        defined = registry.get_model(model)
         return self._graphs.get((model, slug), lambda: weights.load(defined, _loadable(defined, slug))[0])
 
     def network(self, configuration: Configuration | Summary) -> extractor.Extractor:
         """The compiled model of a configuration for one picture at a time; loaded at the first call."""
-        model = zoo.get_model(configuration.model)
+        model = registry.get_model(configuration.model)
         model.layer(configuration.layer)
         key = (configuration.model, configuration.weights)
         part = (*key, configuration.layer, configuration.pooling)
@@ -207,7 +208,7 @@ class Engine:
     def _extract(
         self, dataset: Dataset, configuration: Configuration | Summary
     ) -> tuple[np.ndarray, np.ndarray]:
-        model = zoo.get_model(configuration.model)
+        model = registry.get_model(configuration.model)
         size = (
             4
             * len(dataset)
@@ -235,7 +236,7 @@ def as_configuration(configuration: Configuration | Summary) -> Configuration:
     return configuration.configuration if isinstance(configuration, Summary) else configuration
 
 
-def _loadable(model: zoo.Model, slug: str) -> str:
+def _loadable(model: registry.Model, slug: str) -> str:
     """The weights as ``core.models.weights`` names them, if they can be loaded without a download."""
     if slug not in (weights.IMAGENET, weights.UNTRAINED):
         raise UnknownNameError("weights", slug, (weights.IMAGENET, weights.UNTRAINED))
@@ -246,8 +247,8 @@ def _loadable(model: zoo.Model, slug: str) -> str:
 
 
 def _weights_here(model: str, slug: str) -> bool:
-    if model not in zoo.MODELS:
+    if model not in registry.MODELS:
         return False
     return slug == weights.UNTRAINED or (
-        slug == weights.IMAGENET and weights.availability(zoo.MODELS[model])[0]
+        slug == weights.IMAGENET and weights.availability(registry.MODELS[model])[0]
     )

@@ -9,15 +9,15 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from core import images
-from core.datasets import Dataset
-from core.decoder import Box
+from core.data.datasets import Dataset
 from core.errors import ConditionError, UnknownFieldError, UserError
 from core.experiments.store import Configuration, Summary
+from core.imaging import decode
+from core.imaging.decode_pool import Box
 from core.search.engine import Engine, as_configuration
 
 if TYPE_CHECKING:
-    from core.search.collection import Collection, Hit
+    from core.collections import Collection, Hit
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def answer(
     if k < 1:
         raise UserError(f"k is {k}; it must be at least 1.")
     if box is not None:
-        image = images.crop(image, box)
+        image = decode.crop(image, box)
     index = engine.index(dataset, configuration)
     features = engine.embed(image, configuration)
     started = time.perf_counter()
@@ -107,7 +107,7 @@ def answer_from_collection(
     ConditionError : a condition can't be used.
     UserError : the region, ``k`` or the collection's model can't be used; a sentence says why.
     """
-    from core.search.collection import embedder, filters
+    from core.collections import embedder, filters
 
     for condition in where:
         if filters.parse(condition).field == "path":
@@ -115,7 +115,7 @@ def answer_from_collection(
                 f"The filter {condition!r} asks for a path, which only the command line may; use label or one of the metadata."
             )
     if box is not None:
-        image = images.crop(image, box)
+        image = decode.crop(image, box)
     network = collection.embedder
     started = time.perf_counter()
     vector = embedder.embed(network, [image])[0]

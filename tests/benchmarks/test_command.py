@@ -75,9 +75,3 @@ def test_a_part_that_fails_or_can_not_be_measured_costs_no_other(monkeypatch, ca
 def test_every_part_is_a_module_with_rows():
     for part in command.PARTS:
         assert callable(importlib.import_module(f"benchmarks.{part}").rows)
-
-
-def test_every_page_of_the_dashboard_is_measured():
-    assert pages.names()[0] == "search"
-    views = {path.stem for path in (ROOT / "dashboard" / "views").glob("*.py")}
-    assert {"search", "embeddings", "compare", "live"} <= set(pages.names()) <= views

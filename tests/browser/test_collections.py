@@ -6,10 +6,10 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Page, expect
 
-from core.search.collection import Collection
+from core.collections import Collection
 from tests.browser.conftest import wait_until_idle
 from tests.browser.test_embeddings import POINT, neighbors, settle
-from tests.browser.test_live import path_of, results, upload
+from tests.browser.test_your_picture import path_of, results, upload
 from tests.conftest import ROOT
 
 PICTURES = ROOT / "precomputed" / "objects200" / "images"

@@ -7,7 +7,7 @@ from urllib.parse import parse_qs, urlsplit
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core import datasets
+from core.data import datasets
 from tests import conftest
 from tests.browser.conftest import wait_until_idle
 from tests.dashboard.conftest import DATASET, MODELS, write_run

@@ -7,8 +7,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core import datasets, settings
-from core.experiments import evaluate, store
+from core import settings
+from core.data import datasets
+from core.evaluation import scoring
+from core.experiments import store
 from tests import conftest
 from tests.browser.conftest import wait_until_idle
 
@@ -267,9 +269,9 @@ def many_points(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     rng, ids = np.random.default_rng(0), np.arange(MANY)
     layers = tuple(store.LayerRun(f"stage{d}", d, (7, 7, 8), 1000 * d) for d in range(1, 9))
     near = (ids[:, None] + 1 + np.arange(10)) % MANY
-    same = evaluate.same_label(ids, near, labels)
+    same = scoring.same_label(ids, near, labels)
     facts = {"dimensions": 8, "precision_1": 0.0} | {
-        f"score_{k}": float(evaluate.score(same, 10).mean()) for k in (10, 15)
+        f"score_{k}": float(scoring.score(same, 10).mean()) for k in (10, 15)
     }
     experiments = [
         store.Computed(

@@ -8,7 +8,7 @@ import pytest
 from playwright.sync_api import Locator, Page, expect
 
 from core.models import architecture
-from core.search import shared
+from core.search import shared_engine
 from tests.browser.conftest import wait_until_idle
 
 MODEL = "model=squeezenet&weights=imagenet&layer=fire4_concat&dataset=objects200"
@@ -73,7 +73,7 @@ def test_a_channel_is_chosen_by_its_picture_and_framed_in_the_data(page: Page):
 
 def test_an_upload_goes_through_the_network_and_a_map_leads_to_its_channel(page: Page):
     go(page, f"{MODEL}&part=picture")
-    path = shared.engine().grid.dataset("objects200").path(3)
+    path = shared_engine.engine().grid.dataset("objects200").path(3)
     page.locator("input[type=file]").set_input_files(path)
     maps = tiles(page, "the strongest first")
     expect(maps).to_have_count(24, timeout=FIRST)

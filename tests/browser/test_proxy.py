@@ -14,8 +14,8 @@ from playwright.sync_api import Browser, Page, Response, expect
 
 from tests import servers
 from tests.browser.conftest import HEIGHT, wait_until_idle
+from tests.collections import pixels
 from tests.conftest import ROOT, free_port, serving
-from tests.search.collection import pixels
 
 # Debian has it where not everybody's PATH looks.
 NGINX = shutil.which("nginx", path="/usr/sbin:/usr/local/sbin:/usr/bin:/usr/local/bin:/opt/homebrew/bin")

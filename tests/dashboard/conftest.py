@@ -12,15 +12,19 @@ import numpy as np
 import pytest
 import streamlit as st
 from streamlit.testing.v1 import AppTest
+from streamlit.util import calc_hash
 
-from core import datasets, settings
-from core.experiments import evaluate, store
+from core import settings
+from core.collections import Collection
+from core.data import datasets
+from core.evaluation import scoring
+from core.experiments import store
 from core.metrics import pairwise
-from core.search import shared
-from core.search.collection import Collection
+from core.search import shared_engine
+from dashboard import url
+from tests.collections.pixels import draw
 from tests.conftest import ROOT
 from tests.experiments.synthetic import draw_dataset
-from tests.search.collection.pixels import draw
 
 DATASET = "drawings"
 # What each model has: how well its vectors follow the classes, its layers, its poolings.
@@ -70,11 +74,11 @@ def write_run(
                 pairs = distances[np.triu_indices(n, 1)]
                 np.fill_diagonal(distances, -1.0)
                 ids = np.argsort(distances, axis=1, kind="stable")[:, 1 : top + 1]
-                same = evaluate.same_label(np.arange(n), ids, dataset.labels)
+                same = scoring.same_label(np.arange(n), ids, dataset.labels)
                 facts = {
                     "dimensions": 6,
-                    "score_10": float(evaluate.score(same, 10).mean()),
-                    "score_15": float(evaluate.score(same, 15).mean()),
+                    "score_10": float(scoring.score(same, 10).mean()),
+                    "score_15": float(scoring.score(same, 15).mean()),
                     "precision_1": float(same[:, 0].mean()),
                 }
                 found = store.Neighbors(
@@ -136,7 +140,7 @@ def photos(tmp_path: Path) -> Path:
 def pets(collections_dir: Path, photos: Path) -> Collection:
     """A real collection of the photos, searched by a real network."""
     made = Collection.create(
-        "pets", model="squeezenet", layer="conv1_activation", load=shared.engine()._embedder
+        "pets", model="squeezenet", layer="conv1_activation", load=shared_engine.engine()._embedder
     )
     made.add([str(photos)])
     return made
@@ -148,12 +152,19 @@ def _empty_caches() -> None:
     st.cache_data.clear()
 
 
+def app(folder: str) -> AppTest:
+    """The app on a page, not run yet. Before its first run AppTest knows pages by the names of their files, which are all the same."""
+    test = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
+    test._page_hash = calc_hash(url.PATHS[folder])
+    return test
+
+
 @pytest.fixture
 def open_page() -> Callable[..., AppTest]:
     """Run a page, such as ``open_page("search", k=7)``, with that address."""
 
     def run(name: str, **address: str | list[str]) -> AppTest:
-        page = AppTest.from_file(str(ROOT / "dashboard" / "views" / f"{name}.py"), default_timeout=30)
+        page = AppTest.from_file(str(ROOT / "dashboard" / "pages" / name / "page.py"), default_timeout=30)
         for key, value in address.items():
             page.query_params[key] = value if isinstance(value, list) else str(value)
         return page.run()

@@ -9,15 +9,23 @@ import sys
 import numpy as np
 import pytest
 
-from core import cli, datasets
-from core.experiments import compare, evaluate
-from core.experiments.grid import Request
+from core import cli
+from core.collections import Collection
+from core.data import datasets
+from core.evaluation import comparison as compare
+from core.evaluation import scoring
+from core.experiments.runner import Request
 from core.experiments.store import Configuration, Grid
 from core.metrics import METRICS, pairwise
-from core.models import zoo
-from core.search.collection import Collection
-from dashboard.components import comparison, data, recipe
-from dashboard.views import compare_cost, compare_pair, compare_scene
+from core.models import registry
+from dashboard import grid_cache
+from dashboard.pages.compare import (
+    code_snippets,
+    comparison_context,
+    configuration_pair,
+    cost_tradeoff,
+    experiment_table,
+)
 from tests.conftest import ROOT
 from tests.dashboard.conftest import DATASET, gallery_of, write_run
 from tests.experiments.synthetic import draw_dataset
@@ -70,7 +78,7 @@ def test_every_section_is_sensible_with_one_model_or_without_trained_ones(
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_is_sensible_with_a_single_experiment(own_grid_dir, open_page, section, monkeypatch):
     only(own_grid_dir, "plain.imagenet")
-    monkeypatch.setattr(data.StoredRun, "summaries", property(lambda run: _first_summary(run)))
+    monkeypatch.setattr(grid_cache.StoredRun, "summaries", property(lambda run: _first_summary(run)))
     page = open_page("compare", section=section)
     assert not page.exception
     assert not page.error
@@ -88,7 +96,7 @@ def _first_summary(run):
         "pooling": "avg",
         "metric": "cosine",
     }
-    return [data.Summary(**place, **facts)]
+    return [grid_cache.Summary(**place, **facts)]
 
 
 def test_a_dataset_without_experiments_says_how_to_compute_some(grid_dir, open_page):
@@ -118,13 +126,13 @@ def test_untrained_controls_are_compared_only_on_request(grid_dir, open_page):
 
 
 def test_the_leaderboard_has_the_scores_of_the_command_line(grid_dir):
-    grid = data.load(DATASET)
-    table = comparison.load(grid, 10, untrained=False)
+    grid = grid_cache.load(DATASET)
+    table = experiment_table.load(grid, 10, untrained=False)
     for place, one in enumerate(table.experiments):
         assert table.means[place] == pytest.approx(one.score_10)
         assert table.precision_1[place] == pytest.approx(one.precision_1)
     low, high = table.intervals
-    assert (low[3], high[3]) == pytest.approx(evaluate.bootstrap_interval(table.scores[3]))
+    assert (low[3], high[3]) == pytest.approx(scoring.bootstrap_interval(table.scores[3]))
 
 
 def test_a_limit_leaves_dearer_configurations_out_of_the_leaderboard(grid_dir, open_page):
@@ -143,7 +151,7 @@ def test_what_is_said_of_cost_follows_from_the_numbers(grid_dir):
     scene = _scene()
     table = scene.table
     for kind, cost in table.costs.items():
-        said = compare_cost.verdict(scene, kind)
+        said = cost_tradeoff.verdict(scene, kind)
         best, cheap = compare.cheapest_within(table.means, cost, 1.0)
         if cost[cheap] < cost[table.best]:
             assert scene.name(table.experiments[cheap]) in said.replace("\\", "")
@@ -153,10 +161,10 @@ def test_what_is_said_of_cost_follows_from_the_numbers(grid_dir):
         assert best is not None
 
 
-def _scene() -> compare_scene.Scene:
-    grid = data.load(DATASET)
-    address = compare_scene.Address({})
-    return compare_scene.make_scene(address, grid)
+def _scene() -> comparison_context.Scene:
+    grid = grid_cache.load(DATASET)
+    address = comparison_context.Address({})
+    return comparison_context.make_scene(address, grid)
 
 
 @pytest.mark.parametrize(
@@ -164,7 +172,7 @@ def _scene() -> compare_scene.Scene:
     [(0.5, "about half"), (0.26, "about a quarter of"), (0.29, "29% of"), (0.0001, "less than 0.001 of")],
 )
 def test_ratios_are_told_in_words_only_where_they_fit(share, said):
-    assert compare_scene.ratio(share) == said
+    assert comparison_context.ratio(share) == said
 
 
 @pytest.mark.parametrize(
@@ -176,7 +184,7 @@ def test_ratios_are_told_in_words_only_where_they_fit(share, said):
     ],
 )
 def test_a_difference_is_called_certain_only_when_its_interval_leaves_zero_out(gap, said):
-    assert said in compare_pair.difference(gap)
+    assert said in configuration_pair.difference(gap)
 
 
 def test_shares_of_the_variance_add_up(grid_dir, open_page):
@@ -285,15 +293,17 @@ def test_a_damaged_experiment_costs_a_sentence_and_nothing_else(own_grid_dir, op
 
 
 def test_experiments_with_shorter_lists_are_left_out_with_a_sentence(own_grid_dir, monkeypatch):
-    grid = data.load(DATASET)
+    grid = grid_cache.load(DATASET)
     found = grid.runs["plain", "imagenet"]
     full = found.neighbors
     monkeypatch.setattr(
         found,
         "neighbors",
-        lambda *key: data.Neighbors(full(*key).queries, full(*key).ids[:, :5], full(*key).distances[:, :5]),
+        lambda *key: grid_cache.Neighbors(
+            full(*key).queries, full(*key).ids[:, :5], full(*key).distances[:, :5]
+        ),
     )
-    table = comparison.load(grid, 10, untrained=False)
+    table = experiment_table.load(grid, 10, untrained=False)
     assert len(table.experiments) == 12
     assert "6 experiments hold fewer than 10 neighbors" in table.notices[0]
 
@@ -313,7 +323,7 @@ def test_opening_the_page_imports_nothing_heavy(grid_dir):
 import sys
 from streamlit.testing.v1 import AppTest
 for section in sys.argv[1:]:
-    page = AppTest.from_file("dashboard/views/compare.py", default_timeout=60)
+    page = AppTest.from_file("dashboard/pages/compare/page.py", default_timeout=60)
     page.query_params["section"] = section
     assert not page.run().exception
 print(sorted({"tensorflow", "keras", "umap", "sklearn", "scipy", "faiss", "torch"} & set(sys.modules)))
@@ -333,14 +343,18 @@ print(sorted({"tensorflow", "keras", "umap", "sklearn", "scipy", "faiss", "torch
 
 
 def configuration(metric: str, weights: str = "untrained") -> Configuration:
-    return Configuration("squeezenet", weights, zoo.get_model("squeezenet").layers[-1].name, "avg", metric)
+    return Configuration(
+        "squeezenet", weights, registry.get_model("squeezenet").layers[-1].name, "avg", metric
+    )
 
 
 def test_the_python_shown_makes_a_collection_and_searches_it_under_every_metric(tmp_path, monkeypatch):
     pictures = draw_dataset(tmp_path / "pictures", 2, 3)
     (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")
     programs = {
-        name: recipe.python(configuration(name), str(tmp_path / "pictures"), str(pictures.path(0)), name)
+        name: code_snippets.python(
+            configuration(name), str(tmp_path / "pictures"), str(pictures.path(0)), name
+        )
         for name in METRICS
     }
     (tmp_path / "programs.json").write_text(json.dumps(programs))
@@ -381,7 +395,7 @@ pathlib.Path("answers.json").write_text(json.dumps(answers))
 @pytest.mark.parametrize("weights", ["imagenet", "untrained"])
 def test_the_commands_shown_are_ones_the_command_line_takes(weights, collections_dir):
     parts = configuration("euclidean", weights)
-    shown = recipe.measuring(parts, folder="my pictures")
+    shown = code_snippets.measuring(parts, folder="my pictures")
     arguments = shlex.split(shown.replace("\\\n", ""))
     assert arguments[:3] == ["python", "-m", "core"]
     options = cli._parser().parse_args(arguments[3:])
@@ -394,7 +408,7 @@ def test_the_commands_shown_are_ones_the_command_line_takes(weights, collections
         tuple(options.metric),
     ).check()
     create, add, search = (
-        recipe.commands(parts, "my pictures", "my picture.jpg").replace("\\\n", "").split("\n")
+        code_snippets.commands(parts, "my pictures", "my picture.jpg").replace("\\\n", "").split("\n")
     )
     assert cli.main(shlex.split(create)[3:]) == 0
     with Collection.open("pictures") as made:
@@ -410,9 +424,9 @@ def test_the_commands_shown_are_ones_the_command_line_takes(weights, collections
 
 def test_own_weights_are_named_by_a_path_to_fill_in(grid_dir):
     own = configuration("cosine", "file-0123abcd")
-    assert recipe.WEIGHTS_FILE in recipe.python(own)
-    assert recipe.WEIGHTS_FILE in recipe.commands(own)
-    assert recipe.WEIGHTS_FILE in recipe.measuring(own)
+    assert code_snippets.WEIGHTS_FILE in code_snippets.python(own)
+    assert code_snippets.WEIGHTS_FILE in code_snippets.commands(own)
+    assert code_snippets.WEIGHTS_FILE in code_snippets.measuring(own)
 
 
 def test_the_page_shows_the_code_of_the_chosen_configuration(own_grid_dir, open_page):
@@ -421,9 +435,9 @@ def test_the_page_shows_the_code_of_the_chosen_configuration(own_grid_dir, open_
     page = open_page("compare", section="use", model="squeezenet", metric="euclidean")
     chosen = Configuration("squeezenet", "imagenet", "fire9_concat", "avg", "euclidean")
     assert [part.value for part in page.code] == [
-        recipe.commands(chosen),
-        recipe.python(chosen).strip(),
-        recipe.measuring(chosen),
+        code_snippets.commands(chosen),
+        code_snippets.python(chosen).strip(),
+        code_snippets.measuring(chosen),
     ]
 
 

@@ -1,6 +1,6 @@
 import pytest
 
-from dashboard.components import explain, palette
+from dashboard.widgets import glossary, palette
 
 BACKGROUNDS = {False: "#ffffff", True: "#12171e"}
 
@@ -42,22 +42,22 @@ def test_marks_differ_in_sign_words_line_and_color(dark):
     ("share", "text"), [(0, "0%"), (0.0001, "0.1%"), (0.005, "0.5%"), (0.5, "50%"), (0.97, "97%"), (0.9999, "99.9%"), (1, "100%")]
 )  # fmt: skip
 def test_percentages_are_0_and_100_only_when_they_are(share, text):
-    assert explain.percent(share) == text
+    assert glossary.percent(share) == text
 
 
 @pytest.mark.parametrize(
     ("number", "text"), [(0, "0"), (0.2141, "0.214"), (12.3456, "12.3"), (123.4, "123"), (1234.5, "1,234"), (1e-9, "1.00e-09")]
 )  # fmt: skip
 def test_distances_have_three_digits_that_count(number, text):
-    assert explain.distance(number) == text
+    assert glossary.distance(number) == text
 
 
 @pytest.mark.parametrize(
     ("number", "text"), [(12, "12"), (1500, "1.5 k"), (999_999, "1.0 M"), (4_652_008, "4.7 M"), (138_357_544, "138 M")]
 )  # fmt: skip
 def test_large_numbers_are_short(number, text):
-    assert explain.count(number) == text
+    assert glossary.count(number) == text
 
 
 def test_sizes_have_a_unit():
-    assert [explain.size(n) for n in (512, 5120, 5_120_000)] == ["512 bytes", "5.12 kB", "5.12 MB"]
+    assert [glossary.size(n) for n in (512, 5120, 5_120_000)] == ["512 bytes", "5.12 kB", "5.12 MB"]

@@ -10,9 +10,9 @@ import pytest
 from starlette.applications import Starlette
 
 from core import jobs, settings
+from core.collections import collection_projection
 from core.progress import Silent
-from core.search.collection import layout
-from dashboard.components import layouts
+from core.server import projections
 from tests.conftest import ROOT
 from tests.dashboard.conftest import gallery_of, http_get
 from tests.dashboard.test_compare_page import words
@@ -40,7 +40,7 @@ def test_it_is_computed_when_asked_for_and_there_at_the_next_visit(pets, open_pa
     assert "known where every picture has a label" in words(page)
     assert "PCA: 2 components hold" in words(page)
 
-    app = Starlette(routes=layouts.routes())
+    app = Starlette(routes=projections.routes())
     status, headers, body = http_get(app, shown["points"])
     points = json.loads(body)
     assert status == 200 and "immutable" in headers["cache-control"]
@@ -59,7 +59,7 @@ def test_it_is_computed_when_asked_for_and_there_at_the_next_visit(pets, open_pa
 
 
 def test_a_chosen_picture_stands_beside_what_is_nearest_to_it(pets, open_page):
-    layout.compute(pets, "pca", 2, Silent())
+    collection_projection.compute(pets, "pca", 2, Silent())
     image = next(image for image in pets.images() if image.label == "cat")
     page = open_page("embeddings", **ADDRESS, image=image.id)
     assert not page.exception
@@ -67,7 +67,7 @@ def test_a_chosen_picture_stands_beside_what_is_nearest_to_it(pets, open_page):
     assert [tile["id"] for tile in gallery_of(page, 1)["tiles"]] == [
         hit.id for hit in pets.nearest_to(image.id, 5)
     ]
-    assert chart(page)["picked"] == layout.read(pets, "pca", 2).ids.index(image.id)
+    assert chart(page)["picked"] == collection_projection.read(pets, "pca", 2).ids.index(image.id)
     assert len(chart(page)["links"]) == 4
     page = open_page("embeddings", **ADDRESS, image=99999)
     assert not page.exception and "no picture of that number" in page.warning[0].value
@@ -75,7 +75,7 @@ def test_a_chosen_picture_stands_beside_what_is_nearest_to_it(pets, open_page):
 
 def test_a_sample_is_said_to_be_one(pets, open_page, monkeypatch):
     monkeypatch.setattr(settings, "MAX_LAYOUT_IMAGES", 4)
-    layout.compute(pets, "pca", 2, Silent())
+    collection_projection.compute(pets, "pca", 2, Silent())
     assert "These are 4 of 5 different pictures" in words(open_page("embeddings", **ADDRESS))
 
 
@@ -83,26 +83,26 @@ def test_a_sample_is_said_to_be_one(pets, open_page, monkeypatch):
     "path", ["pets/pca/4", "pets/tsne/2", "none/pca/2", "..%2fx/pca/2", "pets/pca/2/x", "pets/..%2f/2"]
 )
 def test_only_layouts_that_are_there_are_served(pets, path):
-    assert http_get(Starlette(routes=layouts.routes()), f"/layouts/of/{path}")[0] == 404
+    assert http_get(Starlette(routes=projections.routes()), f"/layouts/of/{path}")[0] == 404
 
 
 def test_of_more_labels_than_colors_the_rare_ones_go_together(pets, monkeypatch):
-    monkeypatch.setattr(layouts, "MOST_CLASSES", 1)
-    layout.compute(pets, "pca", 2, Silent())
-    classes, shown = layouts.classes_of(layout.read(pets, "pca", 2))
+    monkeypatch.setattr(projections, "MOST_CLASSES", 1)
+    collection_projection.compute(pets, "pca", 2, Silent())
+    classes, shown = projections.classes_of(collection_projection.read(pets, "pca", 2))
     assert classes == ("cat", "other labels", "no label")
     assert sorted(shown) == ["cat", "cat", "no label", "other labels", "other labels"]
 
 
 def test_what_is_computed_is_shown_without_tensorflow_and_umap(pets):
-    layout.compute(pets, "pca", 2, Silent())
+    collection_projection.compute(pets, "pca", 2, Silent())
     code = (
         "import sys\n"
         "from pathlib import Path\n"
         "from core import settings\n"
         f"settings.COLLECTIONS_DIR = Path({str(settings.COLLECTIONS_DIR)!r})\n"
         "from streamlit.testing.v1 import AppTest\n"
-        "page = AppTest.from_file('dashboard/views/embeddings.py', default_timeout=60)\n"
+        "page = AppTest.from_file('dashboard/pages/embeddings/page.py', default_timeout=60)\n"
         "page.query_params.update({'collection': 'pets', 'method': 'pca', 'image': '1'})\n"
         "page.run()\n"
         "assert not page.exception and not page.info\n"
@@ -113,7 +113,7 @@ def test_what_is_computed_is_shown_without_tensorflow_and_umap(pets):
 
 
 def test_files_that_went_away_cost_a_sentence(pets, open_page):
-    layout.compute(pets, "pca", 2, Silent())
+    collection_projection.compute(pets, "pca", 2, Silent())
     (pets.folder / pets.state.vector_file).unlink()
     (pets.folder / pets.state.index.file).unlink()
     page = open_page("embeddings", **ADDRESS, image=1)

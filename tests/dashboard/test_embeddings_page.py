@@ -12,10 +12,11 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 
-from core import datasets
+from core.data import datasets
 from core.experiments import store
 from core.experiments.store import Grid, StoredLayout
-from dashboard.components import layouts, plotly_js, scatter
+from core.server import plotly_js, projections
+from dashboard.frontend.scatter import scatter
 from tests.conftest import ROOT
 from tests.dashboard.conftest import DATASET, gallery_of, http_get
 
@@ -193,12 +194,12 @@ def test_layouts_that_fit_neither_each_other_nor_the_dataset_are_refused(own_gri
 
 
 def served(url: str) -> tuple[int, dict[str, str], bytes]:
-    app = Starlette(routes=[*layouts.routes(), *plotly_js.routes()])
+    app = Starlette(routes=[*projections.routes(), *plotly_js.routes()])
     return http_get(app, url)
 
 
 def test_points_are_served_in_steps_too_small_to_see_and_kept_by_the_browser(placed):
-    status, headers, body = served(layouts.source(placed, "avg", "umap", 2))
+    status, headers, body = served(projections.source(placed, "avg", "umap", 2))
     assert status == 200
     assert "immutable" in headers["cache-control"]
     points = json.loads(body)
@@ -209,13 +210,13 @@ def test_points_are_served_in_steps_too_small_to_see_and_kept_by_the_browser(pla
 
 
 def test_an_address_of_other_contents_is_not_kept(placed):
-    source = layouts.source(placed, "avg", "umap", 2).split("?")[0]
+    source = projections.source(placed, "avg", "umap", 2).split("?")[0]
     assert served(f"{source}?v=older")[1]["cache-control"] == "no-cache"
 
 
 def test_titles_and_classes_of_the_pictures_are_served(placed):
     dataset = datasets.load(placed.folder.parent)
-    about = json.loads(served(layouts.pictures_source(dataset))[2])
+    about = json.loads(served(projections.pictures_source(dataset))[2])
     labels = [dataset.classes[place] for place in numbers(about["labels"], "<u2")]
     assert labels == dataset.labels
     assert about["titles"] == [item.title for item in dataset.items]
@@ -252,7 +253,7 @@ def test_what_the_browser_says_is_enclosed_is_checked(said):
 
 
 def test_enclosed_ids_arrive_sorted_and_once():
-    packed = layouts.packed(np.array([7, 2, 7]), "u4")
+    packed = projections.packed(np.array([7, 2, 7]), "u4")
     assert scatter._unpacked(packed, 10).tolist() == [2, 7]
 
 
@@ -260,7 +261,7 @@ def test_opening_the_page_imports_nothing_heavy(placed):
     script = (
         "import sys\n"
         "from streamlit.testing.v1 import AppTest\n"
-        f"page = AppTest.from_file({str(ROOT / 'dashboard' / 'views' / 'embeddings.py')!r}, default_timeout=60).run()\n"
+        f"page = AppTest.from_file({str(ROOT / 'dashboard' / 'pages' / 'embeddings' / 'page.py')!r}, default_timeout=60).run()\n"
         "assert not page.exception, page.exception\n"
         "assert page.get('bidi_component')\n"
         "print([name for name in ('tensorflow', 'keras', 'umap', 'sklearn', 'scipy', 'faiss') if name in sys.modules])\n"

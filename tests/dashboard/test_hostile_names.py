@@ -10,15 +10,16 @@ import pytest
 from google.protobuf.message import Message
 from streamlit.testing.v1 import AppTest
 
-from core import datasets, jobs, settings
+from core import jobs, settings
+from core.collections import Collection, collection_projection, embedder
+from core.data import datasets
 from core.errors import UserError
 from core.jobs import Job
-from core.search.collection import Collection, embedder, layout
-from dashboard.components import collection_jobs
+from dashboard.pages.your_images import collection_jobs
+from tests.collections import pixels
 from tests.dashboard.conftest import write_run
 from tests.dashboard.test_compare_page import SECTIONS
 from tests.experiments.synthetic import draw_dataset
-from tests.search.collection import pixels
 
 # Without a slash, so that it can be the name of a file.
 NAME = "[k](www.evil.example) :red[r] $x$ <b>h<b> **bold** a@evil.example"
@@ -124,7 +125,7 @@ def _hostile(hostile_grid: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "GRID_DIR", hostile_grid)
 
 
-@pytest.mark.parametrize("page", ["search", "embeddings", "live"])
+@pytest.mark.parametrize("page", ["search", "embeddings", "your_picture"])
 def test_names_of_a_dataset_are_text(open_page, page):
     assert active(open_page(page, dataset="drawings")) == []
 
@@ -153,7 +154,7 @@ def quoted(text: str) -> str:
 
 @pytest.mark.parametrize("part", ["pictures", "duplicates", "outliers", "labels", "manage"])
 def test_names_of_a_collection_are_text(open_page, hostile_pets, part):
-    page = open_page("images", collection="pets", part=part)
+    page = open_page("your_images", collection="pets", part=part)
     for _ in range(20):
         if not any(one.running for one in collection_jobs.jobs._jobs.values()):
             break
@@ -161,9 +162,9 @@ def test_names_of_a_collection_are_text(open_page, hostile_pets, part):
     assert active(page.run()) == []
 
 
-@pytest.mark.parametrize("page", ["live", "embeddings"])
+@pytest.mark.parametrize("page", ["your_picture", "embeddings"])
 def test_names_of_a_collection_are_text_on_other_pages(open_page, hostile_pets, page):
-    layout.compute(hostile_pets, "pca", 2, Job("layout"))
+    collection_projection.compute(hostile_pets, "pca", 2, Job("layout"))
     assert active(open_page(page, collection="pets", method="pca", where=f"label={LABEL}", image="1")) == []
 
 
@@ -173,16 +174,16 @@ def test_what_jobs_say_is_text(open_page, hostile_pets):
 
     collection_jobs.change("pets", f"Adding {LABEL}", fail)
     collection_jobs.jobs.get(collection_jobs._key("pets")).wait(10)
-    assert active(open_page("images", collection="pets")) == []
+    assert active(open_page("your_images", collection="pets")) == []
 
 
 def test_folders_of_the_server_are_text(open_page, hostile_pets, tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "IMAGE_ROOT", tmp_path)
-    page = open_page("images", collection="pets", part="add", way="server", folder=f"photos {NAME}")
+    page = open_page("your_images", collection="pets", part="add", way="server", folder=f"photos {NAME}")
     assert active(page) == []
 
 
-@pytest.mark.parametrize("page", ["search", "embeddings", "compare", "live", "images", "models"])
+@pytest.mark.parametrize("page", ["search", "embeddings", "compare", "your_picture", "your_images", "models"])
 def test_what_an_address_says_is_text(open_page, collections_dir, page):
     parts = (
         "dataset",

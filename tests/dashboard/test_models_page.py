@@ -9,12 +9,15 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from core import datasets, images, jobs, settings
-from core.channels import activations, store
+from core import jobs, settings
+from core.data import datasets
 from core.errors import WeightsError
-from core.models import architecture, weights, zoo
-from dashboard.components import data, intake
-from dashboard.views import models_architecture
+from core.features import activations, channel_files
+from core.imaging import decode
+from core.models import architecture, registry, weights
+from dashboard import grid_cache
+from dashboard.pages.models import architecture_section
+from dashboard.widgets import image_input
 from tests.conftest import ROOT
 from tests.dashboard.conftest import DATASET, gallery_of, write_run
 
@@ -37,11 +40,11 @@ def test_opens_on_the_architecture_of_a_model_with_trained_weights(grid_dir, ope
     assert len(page.dataframe[0].value) == len(architecture.read("efficientnet-lite0").layers)
 
 
-@pytest.mark.parametrize("name", zoo.MODELS)
+@pytest.mark.parametrize("name", registry.MODELS)
 def test_every_model_has_its_architecture(name, grid_dir, open_page):
     page = open_page("models", model=name)
     assert not page.exception and not page.error and not page.warning
-    assert page.query_params["layer"] == zoo.get_model(name).layers[5].name
+    assert page.query_params["layer"] == registry.get_model(name).layers[5].name
     assert f"{len(architecture.read(name).layers):,} of" in told(page)
 
 
@@ -60,7 +63,7 @@ def test_another_model_keeps_the_depth_of_the_layer(grid_dir, open_page):
     page = open_page("models", model="vgg16", layer="block3_conv1", channel=5)
     page.toggle(key="inspect-untrained").set_value(True).run()
     page.selectbox(key="pick-inspect-model").set_value(("resnet50", weights.UNTRAINED)).run()
-    assert page.query_params["layer"] == zoo.get_model("resnet50").layers[2].name
+    assert page.query_params["layer"] == registry.get_model("resnet50").layers[2].name
     assert "channel" not in page.query_params
     assert not page.warning
 
@@ -102,18 +105,20 @@ def test_the_table_lists_what_is_looked_for(grid_dir, open_page):
     assert set(page.dataframe[0].value["layer"].str[:6]) == {"block3"}
     assert "of 132 layers" in told(page)
     page = open_page("models", model="xception", eight=1)
-    assert list(page.dataframe[0].value["layer"]) == [one.name for one in zoo.get_model("xception").layers]
+    assert list(page.dataframe[0].value["layer"]) == [
+        one.name for one in registry.get_model("xception").layers
+    ]
     assert not page.exception
 
 
 def test_what_is_downloaded_says_what_the_layers_are():
     made = architecture.read("inceptionv3")
-    rows = pd.read_csv(io.BytesIO(models_architecture.frame(made).to_csv(index=False).encode()))
+    rows = pd.read_csv(io.BytesIO(architecture_section.frame(made).to_csv(index=False).encode()))
     assert list(rows["layer"]) == [layer.name for layer in made.layers]
     assert list(rows["parameters"]) == [layer.parameters for layer in made.layers]
     assert list(rows["flops"]) == [2 * layer.multiply_adds for layer in made.layers]
     assert rows["depth"].notna().sum() == 8
-    read = json.loads(models_architecture.as_json(made))
+    read = json.loads(architecture_section.as_json(made))
     assert [layer["name"] for layer in read["layers"]] == list(rows["layer"])
 
 
@@ -128,7 +133,7 @@ def test_what_is_downloaded_says_what_the_layers_are():
 )
 def test_a_layer_is_told_in_words(model, layer, words):
     made = architecture.read(model)
-    assert words in models_architecture.sentence(made, made.layer(layer))
+    assert words in architecture_section.sentence(made, made.layer(layer))
 
 
 @pytest.mark.parametrize("part", ["channels", "picture"])
@@ -150,7 +155,7 @@ def test_a_damaged_description_costs_its_model_a_sentence(grid_dir, open_page, m
     assert "models describe" in page.error[0].value
     page.selectbox(key="pick-inspect-model").set_value(("vgg16", weights.UNTRAINED)).run()
     assert not page.exception and not page.error
-    assert data.architecture("vgg16").layer("block1_conv1").depth == 1
+    assert grid_cache.architecture("vgg16").layer("block1_conv1").depth == 1
 
 
 def test_the_page_works_without_any_dataset(open_page, monkeypatch, tmp_path):
@@ -167,16 +172,16 @@ def shipped(grid_dir, tmp_path, monkeypatch):
     shutil.copy(settings.MODELS_DIR / SMALL / architecture.FILE, folder)
     monkeypatch.setattr(settings, "MODELS_DIR", tmp_path / "models")
     layer, dataset = "fire4_concat", datasets.load(grid_dir / DATASET)
-    file = images.thumbnail(Image.new("RGB", (32, 32), (200, 30, 30)), 32)
-    made = [store.ChannelPicture(channel, file, 7.5) for channel in (40, 3)]
-    store.write_pictures(SMALL, "imagenet", layer, made, {})
-    values = np.zeros((256, store.MOST), np.float32)
+    file = decode.thumbnail(Image.new("RGB", (32, 32), (200, 30, 30)), 32)
+    made = [channel_files.ChannelPicture(channel, file, 7.5) for channel in (40, 3)]
+    channel_files.write_pictures(SMALL, "imagenet", layer, made, {})
+    values = np.zeros((256, channel_files.MOST), np.float32)
     values[3, :2] = (8.0, 4.0)
-    items = np.tile(np.arange(store.MOST), (256, 1))
-    boxes = np.zeros((256, store.MOST, 4), np.float32)
+    items = np.tile(np.arange(channel_files.MOST), (256, 1))
+    boxes = np.zeros((256, channel_files.MOST, 4), np.float32)
     boxes[3, 0] = (0.2, 0.4, 0.6, 1.0)
-    found = store.Found(items, values, boxes, np.ones(256, np.float32))
-    store.write_found(SMALL, "imagenet", dataset, {layer: found}, {})
+    found = channel_files.Found(items, values, boxes, np.ones(256, np.float32))
+    channel_files.write_found(SMALL, "imagenet", dataset, {layer: found}, {})
     return layer
 
 
@@ -211,8 +216,8 @@ def test_a_channel_without_a_shipped_picture_offers_to_make_one(shipped, open_pa
 def test_shipped_pictures_need_no_weights_here_but_making_some_does(shipped, open_page, monkeypatch):
     whole = architecture.read(SMALL)
     last = whole.grid_layers[-1].name
-    made = [store.ChannelPicture(5, images.thumbnail(Image.new("RGB", (8, 8)), 8), 1.0)]
-    store.write_pictures(SMALL, "imagenet", last, made, {})
+    made = [channel_files.ChannelPicture(5, decode.thumbnail(Image.new("RGB", (8, 8)), 8), 1.0)]
+    channel_files.write_pictures(SMALL, "imagenet", last, made, {})
     monkeypatch.setattr(weights, "availability", lambda model: (False, "Install the package of the weights."))
     page = open_page("models", model=SMALL, layer=last, part="channels", channel=6, dataset=DATASET)
     assert page.query_params["weights"] == "imagenet"
@@ -232,7 +237,7 @@ def test_the_search_page_shows_a_glimpse_where_pictures_ship(shipped, own_grid_d
 
 
 def test_what_is_not_stored_is_computed_in_the_background(grid_dir, open_page):
-    model, layer = zoo.get_model(SMALL), "fire2_squeeze1x1"
+    model, layer = registry.get_model(SMALL), "fire2_squeeze1x1"
     here, sentence = weights.availability(model)
     if not here:
         pytest.skip(sentence)
@@ -243,12 +248,12 @@ def test_what_is_not_stored_is_computed_in_the_background(grid_dir, open_page):
     assert jobs.get(("exciting", dataset.fingerprint, SMALL, "imagenet", layer)).wait(60)
     tiles = gallery_of(page.run(), 0)["tiles"]
     peaks = [
-        activations.activation(images.read(dataset.path(item.id)), SMALL, "imagenet", layer)[:, :, 2].max()
+        activations.activation(decode.read(dataset.path(item.id)), SMALL, "imagenet", layer)[:, :, 2].max()
         for item in dataset.items
     ]
     assert tiles[0]["id"] == int(np.argmax(peaks))
     assert float(tiles[0]["lines"][0].split()[1].replace(",", "")) == pytest.approx(max(peaks), rel=0.01)
-    assert len(tiles) == min(store.MOST, sum(peak > 0 for peak in peaks))
+    assert len(tiles) == min(channel_files.MOST, sum(peak > 0 for peak in peaks))
 
 
 def test_a_network_that_can_not_be_loaded_is_told_once_and_tried_again_on_demand(
@@ -264,7 +269,7 @@ def test_a_network_that_can_not_be_loaded_is_told_once_and_tried_again_on_demand
     page = open_page("models", model=SMALL, layer="fire4_concat", part="picture", dataset=DATASET)
     key = ("activations", SMALL, page.query_params["weights"], "fire4_concat")
     jobs.forget(key)
-    picture = intake.Picture("key", "red", Image.new("RGB", (20, 10), (200, 0, 0)), 1.0)
+    picture = image_input.Picture("key", "red", Image.new("RGB", (20, 10), (200, 0, 0)), 1.0)
     page.session_state["live-pictures"] = {"key": picture}
     page.session_state["live-current"] = "key"
     page.run()
@@ -283,7 +288,7 @@ def test_no_part_of_the_page_imports_tensorflow_before_something_is_computed():
         "import sys\n"
         "from streamlit.testing.v1 import AppTest\n"
         "for part in ('architecture', 'channels', 'picture'):\n"
-        "    page = AppTest.from_file('dashboard/views/models.py', default_timeout=60)\n"
+        "    page = AppTest.from_file('dashboard/pages/models/page.py', default_timeout=60)\n"
         "    page.query_params['part'] = part\n"
         "    assert not page.run().exception\n"
         "print(sorted({'tensorflow', 'keras', 'umap', 'faiss', 'sklearn', 'scipy', 'torch'} & set(sys.modules)))"

@@ -6,18 +6,19 @@ import pytest
 from PIL import Image
 from starlette.applications import Starlette
 
-from core import pictures
-from dashboard.components import data, gallery
+from core.server import media
+from dashboard import grid_cache
+from dashboard.frontend.gallery import gallery
 from tests.dashboard.conftest import DATASET, http_get
 
 
 @pytest.fixture
 def app() -> Starlette:
-    return Starlette(routes=pictures.routes())
+    return Starlette(routes=media.routes())
 
 
 def test_a_picture_is_a_small_webp_that_may_be_kept_for_good(grid_dir, app):
-    url = gallery.source(data.load(DATASET).dataset, 3)
+    url = gallery.source(grid_cache.load(DATASET).dataset, 3)
     status, headers, body = http_get(app, url)
     assert status == 200
     assert headers["content-type"] == "image/webp"
@@ -83,14 +84,12 @@ def test_a_file_outside_the_dataset_is_refused(own_grid_dir, app):
 
 def test_decoding_does_not_hold_up_the_server(grid_dir, app, monkeypatch):
     threads = []
-    monkeypatch.setattr(
-        pictures, "_webp", lambda *_: threads.append(threading.current_thread()) or b"picture"
-    )
+    monkeypatch.setattr(media, "_webp", lambda *_: threads.append(threading.current_thread()) or b"picture")
     assert http_get(app, f"/pictures/{DATASET}/0")[0] == 200
     assert threads[0] is not threading.main_thread()
 
 
 def test_pictures_lie_below_the_base_path_of_the_server(grid_dir):
-    app = Starlette(routes=pictures.routes("/some/where/"))
+    app = Starlette(routes=media.routes("/some/where/"))
     assert http_get(app, f"/some/where/pictures/{DATASET}/0")[0] == 200
     assert http_get(app, f"/pictures/{DATASET}/0")[0] == 404

@@ -8,7 +8,7 @@ import pytest
 from core import settings
 from core.progress import Silent
 from core.published import convert
-from dashboard.components import explain
+from dashboard.widgets import glossary
 from tests.dashboard.conftest import gallery_of
 from tests.published import copies
 
@@ -49,7 +49,7 @@ def words(page) -> str:
 def test_search_shows_the_published_neighbors_without_distances(open_page, made):
     page = open_page("search", **SHOWN, metric="cosine", query=4)
     assert not page.exception and not page.error and not page.warning
-    assert explain.CAVEATS["published"] in words(page)
+    assert glossary.CAVEATS["published"] in words(page)
     path = made.parent / "similarity/shapes18/densenet121/cosine/conv5_block16_concat.json"
     listed = json.loads(path.read_text())["4"][1:]
     tiles = gallery_of(page, 1)["tiles"]
@@ -68,7 +68,7 @@ def test_search_says_which_pictures_a_layer_leaves_out(open_page):
 def test_embeddings_show_the_layout_and_do_not_judge_it(open_page):
     page = open_page("embeddings", **SHOWN, query=4)
     assert not page.exception and not page.error
-    assert explain.UNJUDGED in words(page) and explain.TRUSTWORTHINESS not in words(page)
+    assert glossary.UNJUDGED in words(page) and glossary.TRUSTWORTHINESS not in words(page)
     assert "distance " not in json.dumps(gallery_of(page, 1))
 
 
@@ -77,7 +77,7 @@ def test_embeddings_lead_back_to_the_layout_that_was_published(open_page, addres
     page = open_page("embeddings", **SHOWN, **address)
     assert "nothing but UMAP in two dimensions was published" in words(page)
     next(button for button in page.button if button.label == "Show UMAP in 2-D").click().run()
-    assert explain.UNJUDGED in words(page)
+    assert glossary.UNJUDGED in words(page)
 
 
 @pytest.mark.parametrize("section", SECTIONS)
@@ -103,6 +103,6 @@ def test_the_code_uses_the_weights_that_keras_offers(open_page):
 
 
 def test_a_picture_of_ones_own_has_no_vectors_to_be_compared_with(open_page):
-    page = open_page("live", dataset="shapes18")
+    page = open_page("your_picture", dataset="shapes18")
     assert not page.exception
     assert "published results alone" in words(page)

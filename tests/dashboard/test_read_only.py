@@ -7,11 +7,11 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from core import jobs, settings
-from core.search.collection import Collection, embedder
-from dashboard.components import collection_grid, collection_jobs
-from tests.conftest import ROOT
-from tests.dashboard.test_images_page import button, looked
-from tests.search.collection import pixels
+from core.collections import Collection, embedder
+from dashboard.pages.your_images import collection_jobs, grid_section
+from tests.collections import pixels
+from tests.dashboard.conftest import app
+from tests.dashboard.test_your_images_page import button, looked
 
 # Buttons that change nothing a user keeps; any other one must be disabled.
 HARMLESS = {
@@ -26,7 +26,7 @@ HARMLESS = {
     "Look at this folder",
     "Back to the top",
 }
-PAGES = ("search", "embeddings", "compare", "live", "images", "models")
+PAGES = ("search", "embeddings", "compare", "your_picture", "your_images", "models")
 PARTS = ("pictures", "add", "duplicates", "outliers", "labels", "failures", "removed", "grid", "manage")
 
 
@@ -34,7 +34,7 @@ PARTS = ("pictures", "add", "duplicates", "outliers", "labels", "failures", "rem
 def _pixels(collections_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(embedder, "load", pixels.load)
     monkeypatch.setattr(collection_jobs, "jobs", jobs.Jobs())
-    monkeypatch.setattr(collection_grid, "jobs", jobs.Jobs())
+    monkeypatch.setattr(grid_section, "jobs", jobs.Jobs())
 
 
 @pytest.fixture
@@ -46,9 +46,8 @@ def pets(photos) -> Collection:
     return made
 
 
-def navigation(page: str = "images", **address: str) -> AppTest:
-    test = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
-    test.switch_page(f"views/{page}.py")
+def navigation(page: str = "your_images", **address: str) -> AppTest:
+    test = app(page)
     for key, value in address.items():
         test.query_params[key] = value
     return test.run()
@@ -103,13 +102,14 @@ def test_collections_are_neither_made_nor_deleted(pets, collections_dir, read_on
 
 def test_a_picture_is_not_removed(pets, read_only):
     script = (
-        "from core.search.collection import Collection\n"
-        "from dashboard.components import collected, state\n"
-        "from dashboard.views import images_pictures\n"
-        "from dashboard.views.images_scene import Scene\n"
-        "collection, overview = collected.load('pets')\n"
-        "images_pictures.pick(1)\n"
-        "images_pictures.details(Scene(state.read(), 'pets', collection, overview))\n"
+        "from core.collections import Collection\n"
+        "from dashboard import url\n"
+        "from dashboard.widgets import collection_view\n"
+        "from dashboard.pages.your_images import browse_images\n"
+        "from dashboard.pages.your_images.collection_context import Scene\n"
+        "collection, overview = collection_view.load('pets')\n"
+        "browse_images.pick(1)\n"
+        "browse_images.details(Scene(url.read(), 'pets', collection, overview))\n"
     )
     page = AppTest.from_string(script, default_timeout=60).run()
     assert [one.label for one in page.button] == ["Remove it from the collection"] and not enabled(page)
@@ -129,6 +129,6 @@ def test_jobs_are_refused(pets, read_only):
     job = collection_jobs.jobs.get(collection_jobs._key("pets"))
     assert job.wait(60) and job.state == "failed" and "read-only" in job.error
     job = collection_jobs.jobs.start(
-        "grid", "The grid", lambda job: collection_grid._run("pets", ("squeezenet",), ("avg",), job)
+        "grid", "The grid", lambda job: grid_section._run("pets", ("squeezenet",), ("avg",), job)
     )
     assert job.wait(60) and job.state == "failed" and "read-only" in job.error

@@ -5,10 +5,10 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from core import datasets
+from core.data import datasets
 from core.experiments import store
-from core.experiments.columns import ColumnBlocks
-from core.experiments.grid import Features, compare
+from core.experiments.column_file import ColumnBlocks
+from core.experiments.runner import Features, compare
 
 
 def draw_dataset(folder: Path, classes: int = 3, per_class: int = 4) -> datasets.Dataset:

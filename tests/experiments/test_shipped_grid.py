@@ -6,15 +6,16 @@ import numpy as np
 import pytest
 
 from core import settings
-from core.experiments import evaluate, grid, store
+from core.evaluation import scoring
+from core.experiments import runner, store
 from core.metrics import METRICS
-from core.models import extractor, weights, zoo
+from core.models import extractor, registry, weights
 
 DATASETS = ("objects200", "emoji200")
 SHIPPED = store.Grid(settings.GRID_DIR)
 EXPECTED = {
     (model.name, "imagenet" if model.family == "package" else "untrained", layer.name, pooling, metric)
-    for model in zoo.MODELS.values()
+    for model in registry.MODELS.values()
     for layer in model.layers
     for pooling, metric in (
         itertools.product(("avg", "flatten"), METRICS)
@@ -53,8 +54,8 @@ def test_every_file_reads_and_agrees_with_its_summary(name):
             assert neighbors.ids.shape == (200, 20)
             assert (np.diff(neighbors.distances, axis=1) >= 0).all()
             assert not (neighbors.ids == neighbors.queries[:, None]).any()
-            same = evaluate.same_label(neighbors.queries, neighbors.ids, dataset.labels)
-            assert experiment.facts["score_10"] == pytest.approx(evaluate.score(same, 10).mean())
+            same = scoring.same_label(neighbors.queries, neighbors.ids, dataset.labels)
+            assert experiment.facts["score_10"] == pytest.approx(scoring.score(same, 10).mean())
             assert (np.diff(experiment.pair_quantiles) >= 0).all()
         poolings = {e.pooling for e in contents.experiments}
         assert {(one.method, one.dimensions, one.pooling) for one in contents.layouts} == set(
@@ -70,7 +71,7 @@ def test_every_layer_says_what_it_costs(name):
         assert len(run.about.layers) == 8
         for layer in run.about.layers:
             assert layer.ms_per_image > 0
-            defined = zoo.get_model(run.about.model).layer(layer.name)
+            defined = registry.get_model(run.about.model).layer(layer.name)
             assert (layer.shape, layer.parameters) == (defined.shape, defined.parameters)
 
 
@@ -82,11 +83,11 @@ def test_everything_together_is_small():
 @pytest.mark.parametrize("name", DATASETS)
 def test_recomputed_from_the_images_the_neighbors_are_the_same(name):
     dataset = SHIPPED.dataset(name)
-    model = zoo.get_model("efficientnet-lite0")
+    model = registry.get_model("efficientnet-lite0")
     layer = "block6_output"
     network = extractor.Extractor(model, weights.load(model, "imagenet")[0], [layer], ("avg",))
-    features = grid.extract(network, dataset, Silent())
-    [fresh], _ = grid.compare(features, layer, "avg", ["cosine"], 20, dataset.labels)
+    features = runner.extract(network, dataset, Silent())
+    [fresh], _ = runner.compare(features, layer, "avg", ["cosine"], 20, dataset.labels)
     shipped = SHIPPED.run(dataset, model.name, "imagenet").neighbors(layer, "avg", "cosine")
     np.testing.assert_allclose(fresh.neighbors.distances, shipped.distances, rtol=1e-3, atol=1e-5)
     # Another processor may round otherwise, which swaps neighbors at equal distance and nothing else.

@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import datasets
+from core.data import datasets
 from core.errors import DatasetError, GridError
 from core.experiments import store
 from tests.experiments.synthetic import draw_dataset, random_run
@@ -159,7 +159,7 @@ def test_a_dataset_of_the_same_name_from_another_folder_is_refused(tmp_path, run
 WRITER = """
 import sys
 from pathlib import Path
-from core import datasets
+from core.data import datasets
 from tests.experiments.synthetic import random_run
 grid, dataset = Path(sys.argv[1]), datasets.scan(Path(sys.argv[2]))
 seed = 0
@@ -176,7 +176,7 @@ def test_killed_at_any_moment_the_grid_on_disk_is_whole(tmp_path, run, dataset):
         writer = subprocess.Popen(
             [sys.executable, "-c", WRITER, tmp_path / "grid", tmp_path / "shapes"],
             stdout=subprocess.PIPE,
-            env={**os.environ, "PYTHONPATH": str(Path(datasets.__file__).parents[1])},
+            env={**os.environ, "PYTHONPATH": str(Path(datasets.__file__).parents[2])},
         )
         assert writer.stdout.readline() == b"ready\n"
         time.sleep(rng.uniform(0.05, 0.3))

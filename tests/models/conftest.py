@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from core.models import zoo
+from core.models import registry
 
 
 @pytest.fixture
@@ -68,7 +68,7 @@ def graphs():
 
     def build(name):
         if name not in built:
-            built[name] = zoo.build_graph(zoo.get_model(name))
+            built[name] = registry.build_graph(registry.get_model(name))
         return built[name]
 
     return build

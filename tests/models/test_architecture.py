@@ -9,14 +9,14 @@ import pytest
 
 from core import settings
 from core.errors import ModelDataError, UnknownNameError
-from core.models import architecture, zoo
+from core.models import architecture, registry
 
 GIGA = 1e9
 
 
-@pytest.mark.parametrize("name", zoo.MODELS)
+@pytest.mark.parametrize("name", registry.MODELS)
 def test_what_ships_agrees_with_the_table_of_models(name):
-    model, shipped = zoo.get_model(name), architecture.read(name)
+    model, shipped = registry.get_model(name), architecture.read(name)
     assert [(one.name, one.shape, one.parameters) for one in shipped.grid_layers] == [
         (one.name, one.shape, one.parameters) for one in model.layers
     ]
@@ -27,7 +27,7 @@ def test_what_ships_agrees_with_the_table_of_models(name):
 
 @pytest.mark.parametrize("name", ["squeezenet", "mobilenet", "efficientnetb0", "inceptionv3", "xception"])
 def test_what_ships_is_what_the_graph_is(name, graphs):
-    made = architecture.describe(graphs(name), zoo.get_model(name))
+    made = architecture.describe(graphs(name), registry.get_model(name))
     assert made == architecture.read(name)
     path = settings.MODELS_DIR / name / architecture.FILE
     assert path.read_text("utf-8") == architecture.text(made)
@@ -35,7 +35,7 @@ def test_what_ships_is_what_the_graph_is(name, graphs):
 
 def test_all_that_ships_is_small():
     files = list(settings.MODELS_DIR.glob(f"*/{architecture.FILE}"))
-    assert len(files) == len(zoo.MODELS)
+    assert len(files) == len(registry.MODELS)
     assert sum(file.stat().st_size for file in files) < 600_000
 
 
@@ -53,17 +53,17 @@ def test_parameters_are_those_that_keras_counts_of_the_model_cut_there(name, gra
 
 
 def test_names_do_not_depend_on_what_was_built_before(graphs):
-    first, second = graphs("xception"), zoo.build_graph(zoo.get_model("xception"))
+    first, second = graphs("xception"), registry.build_graph(registry.get_model("xception"))
     assert [layer.name for layer in first.layers] != [layer.name for layer in second.layers]
     assert list(architecture.layers_by_name(first)) == list(architecture.layers_by_name(second))
 
 
 @pytest.mark.parametrize("name", ["xception", "inceptionv3"])
 def test_counted_layers_have_the_names_of_the_grid(name, graphs):
-    graph, model = graphs(name), zoo.get_model(name)
+    graph, model = graphs(name), registry.get_model(name)
     named = architecture.layers_by_name(graph)
     names = [layer.name for layer in model.layers]
-    for found, point in zip(names, zoo.outputs(graph, model, names), strict=True):
+    for found, point in zip(names, registry.outputs(graph, model, names), strict=True):
         assert named[found].output is point
 
 

@@ -4,9 +4,9 @@ from PIL import Image
 from scipy.stats import pmean
 
 from core.errors import UnknownNameError
-from core.models import extractor, weights, zoo
+from core.models import extractor, registry, weights
 
-MODEL = zoo.get_model("mobilenet")
+MODEL = registry.get_model("mobilenet")
 LAYERS = ("conv1", "conv_dw_6", "conv_pw_13")
 
 
@@ -36,7 +36,7 @@ def test_one_pass_gives_every_layer_under_every_pooling(vectors):
 def test_one_pass_gives_what_keras_gives_layer_by_layer(graph, pixels, vectors):
     import keras
 
-    prepared = zoo.preprocess(MODEL, pixels.astype(np.float32))
+    prepared = registry.preprocess(MODEL, pixels.astype(np.float32))
     for layer in LAYERS:
         cut = keras.Model(graph.input, graph.get_layer(layer).output)
         activation = np.asarray(cut(prepared))

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.models import weights, zoo
+from core.models import registry, weights
 from tests.reference import PUBLISHED
 
 DATASET = PUBLISHED / "datasets" / "iconic200"
@@ -44,7 +44,7 @@ def mean_score(vectors: np.ndarray, labels: np.ndarray) -> float:
 
 @pytest.mark.parametrize("name", EXPECTED)
 def test_scores_are_those_of_the_original(name, labels):
-    model = zoo.get_model(name)
+    model = registry.get_model(name)
     installed, sentence = weights.availability(model)
     if not installed:
         pytest.skip(sentence)
@@ -54,7 +54,7 @@ def test_scores_are_those_of_the_original(name, labels):
             size = (model.input_size, model.input_size)
             image[:] = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
     graph, _ = weights.load(model, "imagenet")
-    maps = graph.predict(zoo.preprocess(model, images), batch_size=25, verbose=0)
+    maps = graph.predict(registry.preprocess(model, images), batch_size=25, verbose=0)
     vectors = {"avg": maps.mean(axis=(1, 2)), "flatten": maps.reshape(len(maps), -1)}
     scores = {pooling: mean_score(vectors[pooling], labels) for pooling in EXPECTED[name]}
     assert scores == pytest.approx(EXPECTED[name], abs=TOLERANCE)

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from core import settings
-from core.models import extractor, runtime, weights, zoo
+from core.models import extractor, registry, runtime, weights
 from tests.conftest import ROOT
 
 needs_openvino = pytest.mark.skipif(
@@ -27,7 +27,7 @@ def cosine_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 
 def extracted(monkeypatch, name: str, kind: str, openvino: bool) -> dict[tuple[str, str], np.ndarray]:
     monkeypatch.setattr(settings, "OPENVINO", openvino)
-    model = zoo.get_model(name)
+    model = registry.get_model(name)
     graph, _ = weights.load(model, kind)
     layers = [layer.name for layer in model.layers]
     network = extractor.Extractor(model, graph, layers, tuple(extractor.POOLINGS), batch_size=2)
@@ -50,7 +50,7 @@ def test_both_runtimes_give_the_same_vectors(monkeypatch, name, kind):
 
 @pytest.fixture(scope="module")
 def network():
-    model = zoo.get_model("squeezenet")
+    model = registry.get_model("squeezenet")
     graph, _ = weights.load(model, "untrained")
     return extractor.Extractor(
         model, graph, [model.layers[-1].name, model.layers[0].name], ("max",), batch_size=1

@@ -5,14 +5,14 @@ import json
 import numpy as np
 import pytest
 
-from core import images
 from core.errors import WeightsError
-from core.models import extractor, weights, zoo
+from core.imaging import decode
+from core.models import extractor, registry, weights
 from tests.conftest import ROOT
 
 # Trained, so that its features say something; it wants (value - 127) / 128.
-MODEL = zoo.get_model("efficientnet-lite0")
-MOBILENET = zoo.get_model("mobilenet")
+MODEL = registry.get_model("efficientnet-lite0")
+MOBILENET = registry.get_model("mobilenet")
 LAST = MODEL.layers[-1].name
 SIZE = MODEL.input_size
 
@@ -26,7 +26,7 @@ def base():
 def pictures():
     """(2, size, size, 3) uint8: photographs."""
     files = sorted((ROOT / "precomputed" / "objects200" / "images").glob("*.webp"))[:40:20]
-    return np.stack([images.resize(images.read(file), SIZE, MODEL.resample) for file in files])
+    return np.stack([decode.resize(decode.read(file), SIZE, MODEL.resample) for file in files])
 
 
 def plain(base, x):
@@ -86,7 +86,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 def test_an_accepted_model_gives_its_own_vectors(make, base, pictures, tmp_path):
     theirs = saved(make, base, tmp_path / "mine.keras")
     given = pictures.astype(np.float32)
-    own = np.asarray(theirs(zoo.preprocess(MODEL, given) if make is plain else given, training=False))
+    own = np.asarray(theirs(registry.preprocess(MODEL, given) if make is plain else given, training=False))
     graph, _ = weights.load(MODEL, tmp_path / "mine.keras")
     network = extractor.Extractor(MODEL, graph, [LAST], ["avg"], 2)
     assert cosine(network(pictures)[LAST, "avg"], own) > 0.9999
@@ -233,7 +233,7 @@ def test_a_file_of_keras_2_is_loaded(name, config, mobilenet, tmp_path):
 
 
 def test_a_file_of_keras_2_with_a_classifier_is_loaded(tmp_path):
-    whole = zoo.build_application(MOBILENET, classifier=True)
+    whole = registry.build_application(MOBILENET, classifier=True)
     graph, _ = weights.load(MOBILENET, keras2_file(tmp_path / "mine.h5", whole, described("Conv2D", "Dense")))
     for value, expected in zip(graph.get_weights(), whole.get_weights(), strict=False):
         np.testing.assert_array_equal(value, expected)
@@ -259,7 +259,7 @@ def test_a_model_of_keras_2_with_input_of_its_own_is_refused(config, named, mobi
     [(None, "weights saved by Keras 2"), (described("Conv2D"), "a whole model saved by Keras 2")],
 )
 def test_a_file_of_keras_2_that_does_not_fit_is_named_for_what_it_is(config, named, tmp_path):
-    small = zoo.build_graph(zoo.get_model("squeezenet"))
+    small = registry.build_graph(registry.get_model("squeezenet"))
     with pytest.raises(WeightsError, match=rf"{named} \(HDF5\)\) do not fit MobileNet"):
         weights.load(MOBILENET, keras2_file(tmp_path / "mine.h5", small, config))
 

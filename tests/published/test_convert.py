@@ -10,11 +10,13 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import pdist
 
-from core import cli, datasets
+from core import cli
+from core.data import datasets
 from core.errors import DatasetError, GridError, UserError
-from core.experiments import evaluate, store
+from core.evaluation import scoring
+from core.experiments import store
 from core.experiments.store import Grid
-from core.models import zoo
+from core.models import registry
 from core.progress import Silent
 from core.published import convert, names
 from core.search.engine import Engine
@@ -181,25 +183,27 @@ def real(tmp_path_factory) -> Path:
 
 
 @needs_published
-@pytest.mark.parametrize("model", zoo.APPLICATIONS)
+@pytest.mark.parametrize("model", registry.APPLICATIONS)
 def test_scores_follow_exactly_from_the_neighbors(real, model):
     run, labels = run_of(real, model, "iconic200"), Grid(real).dataset("iconic200").labels
-    ours = {layer.name for layer in zoo.get_model(model).layers}
-    assert [layer.name for layer in run.about.layers[:8]] == [x.name for x in zoo.get_model(model).layers]
+    ours = {layer.name for layer in registry.get_model(model).layers}
+    assert [layer.name for layer in run.about.layers[:8]] == [
+        x.name for x in registry.get_model(model).layers
+    ]
     for metric in ("cosine", "euclidean"):
         published = json.loads((PUBLISHED / "scores" / "iconic200" / model / f"{metric}.json").read_text())
         assert {names.ours(model, name) for name in published} == ours
         for name, scores in published.items():
             found = run.neighbors(names.ours(model, name), "flatten", metric)
-            same = evaluate.same_label(found.queries, found.ids, labels)
-            np.testing.assert_allclose(evaluate.score(same, 15), scores, rtol=0, atol=1e-9)
+            same = scoring.same_label(found.queries, found.ids, labels)
+            np.testing.assert_allclose(scoring.score(same, 15), scores, rtol=0, atol=1e-9)
 
 
 @needs_published
 def test_what_was_published_beside_the_eight_is_kept(real):
     beyond = {
         (model, layer.name, layer.depth)
-        for model in zoo.APPLICATIONS
+        for model in registry.APPLICATIONS
         for layer in run_of(real, model, "iconic200").about.layers
         if layer.depth > 8
     }

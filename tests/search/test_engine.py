@@ -4,13 +4,14 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from core import images, settings
+from core import settings
 from core.errors import UnknownNameError, UserError
+from core.exact_index import Index
 from core.experiments.store import Configuration, Grid
+from core.imaging import decode
 from core.metrics import METRICS, pairwise
 from core.models import weights
 from core.search.engine import Engine
-from core.search.index import Index
 
 LAYER = "block6_output"
 CONFIGURATION = Configuration("efficientnet-lite0", "imagenet", LAYER, "avg", "cosine")
@@ -62,12 +63,12 @@ def test_vectors_that_are_not_stored_are_computed(engine, dataset):
     configuration = Configuration("squeezenet", "imagenet", "fire9_concat", "max", "euclidean")
     ids, index = engine.index(dataset, configuration)
     assert ids.tolist() == list(range(200)) and index.dimensions == 512
-    vector = engine.embed(images.read(dataset.path(9)), configuration).vector
+    vector = engine.embed(decode.read(dataset.path(9)), configuration).vector
     assert engine.nearest((ids, index), vector, 1)[0].tolist() == [9]
 
 
 def test_the_activation_is_what_is_pooled(engine, dataset):
-    picture = images.read(dataset.path(5))
+    picture = decode.read(dataset.path(5))
     activation = engine.activation(picture, CONFIGURATION)
     assert activation.shape == (7, 7, 192)
     pooled = engine.embed(picture, CONFIGURATION).vector
@@ -88,7 +89,7 @@ def test_searchable_lists_trained_ones_first_by_score(engine, dataset):
 
 
 def test_unknown_names_are_refused(engine, dataset):
-    picture = images.read(dataset.path(0))
+    picture = decode.read(dataset.path(0))
     for change in (
         {"model": "alexnet"},
         {"layer": "conv99"},
@@ -102,7 +103,7 @@ def test_unknown_names_are_refused(engine, dataset):
 def test_the_first_picture_does_not_wait_for_the_graph_to_be_optimized(dataset):
     engine = Engine(Grid(settings.GRID_DIR))
     engine.network(CONFIGURATION)
-    picture = images.read(dataset.path(3))
+    picture = decode.read(dataset.path(3))
     times = [engine.embed(picture, CONFIGURATION).milliseconds for _ in range(9)]
     # Without a warm-up it takes ten times as long and more.
     assert times[0] < 5 * np.median(times[1:])
@@ -113,7 +114,7 @@ def test_threads_that_ask_at_once_load_the_model_once(monkeypatch, dataset):
     load = weights.load
     monkeypatch.setattr(weights, "load", lambda *a, **k: loads.append(a) or load(*a, **k))
     engine = Engine(Grid(settings.GRID_DIR))
-    picture = images.read(dataset.path(3))
+    picture = decode.read(dataset.path(3))
     vectors = []
     threads = [
         threading.Thread(target=lambda: vectors.append(engine.embed(picture, CONFIGURATION).vector))
@@ -128,5 +129,5 @@ def test_threads_that_ask_at_once_load_the_model_once(monkeypatch, dataset):
 
 
 def _nearest(engine, dataset, query, k):
-    vector = engine.embed(images.read(dataset.path(query)), CONFIGURATION).vector
+    vector = engine.embed(decode.read(dataset.path(query)), CONFIGURATION).vector
     return engine.nearest(engine.index(dataset, CONFIGURATION), vector, k)

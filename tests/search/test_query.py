@@ -2,18 +2,18 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import images
 from core.errors import UserError
 from core.experiments.store import Configuration
-from core.search import query, shared
+from core.imaging import decode
+from core.search import query, shared_engine
 
 CONFIGURATION = Configuration("efficientnet-lite0", "imagenet", "block6_output", "avg", "cosine")
 
 
 def test_an_answer_names_results_votes_and_times():
-    engine = shared.engine()
+    engine = shared_engine.engine()
     dataset = engine.grid.dataset("objects200")
-    found = query.answer(engine, dataset, CONFIGURATION, images.read(dataset.path(12)), 10)
+    found = query.answer(engine, dataset, CONFIGURATION, decode.read(dataset.path(12)), 10)
     assert found.ids[0] == 12 and len(found.ids) == 10
     assert (np.diff(found.distances) >= 0).all()
     assert sum(vote.count for vote in found.votes) == 10
@@ -22,9 +22,9 @@ def test_an_answer_names_results_votes_and_times():
 
 
 def test_a_region_is_searched_as_if_it_were_the_picture():
-    engine = shared.engine()
+    engine = shared_engine.engine()
     dataset = engine.grid.dataset("objects200")
-    picture = images.read(dataset.path(30))
+    picture = decode.read(dataset.path(30))
     half = picture.crop((0, 0, picture.width // 2, picture.height))
     by_box = query.answer(
         engine, dataset, CONFIGURATION, picture, 5, (0, 0, (picture.width // 2) / picture.width, 1)
@@ -34,12 +34,12 @@ def test_a_region_is_searched_as_if_it_were_the_picture():
 
 def test_the_whole_picture_as_region_changes_nothing():
     picture = Image.new("RGB", (10, 20))
-    assert images.crop(picture, (0, 0, 1, 1)) is picture
+    assert decode.crop(picture, (0, 0, 1, 1)) is picture
 
 
 def test_a_region_has_at_least_one_pixel():
-    assert images.crop(Image.new("RGB", (10, 10)), (0.999, 0.999, 1, 1)).size == (1, 1)
-    assert images.crop(Image.new("RGB", (10, 10)), (0.5, 0.5, 0.5001, 0.5001)).size == (1, 1)
+    assert decode.crop(Image.new("RGB", (10, 10)), (0.999, 0.999, 1, 1)).size == (1, 1)
+    assert decode.crop(Image.new("RGB", (10, 10)), (0.5, 0.5, 0.5001, 0.5001)).size == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_region_has_at_least_one_pixel():
 )
 def test_an_impossible_region_is_refused(box):
     with pytest.raises(UserError, match="shares from 0 to 1"):
-        images.crop(Image.new("RGB", (10, 10)), box)
+        decode.crop(Image.new("RGB", (10, 10)), box)
 
 
 def test_votes_go_to_the_nearer_label_when_equal():
@@ -59,6 +59,6 @@ def test_votes_go_to_the_nearer_label_when_equal():
 
 
 def test_k_below_one_is_refused():
-    engine = shared.engine()
+    engine = shared_engine.engine()
     with pytest.raises(UserError, match="k is 0"):
         query.answer(engine, engine.grid.dataset("objects200"), CONFIGURATION, Image.new("RGB", (9, 9)), 0)

@@ -1,0 +1,194 @@
+"""What an add would store, with the labels: looked at before anything is stored, and without a model."""
+
+import os
+from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from core.collections import image_lists, uploads
+from core.collections.folder_labels import NO_LABELS, FolderLabels, decide, place_below
+from core.collections.image_sources import Entry, Source, is_url
+from core.collections.uploads import Upload
+from core.data.folder_walker import LeftOut, Problem
+from core.imaging import servable_files
+
+# Of the folders of a level, and of the problems, so many are named.
+MOST_NAMED = 20
+# Folders deeper than this are not offered as labels.
+_MOST_LEVELS = 8
+
+
+@dataclass(frozen=True)
+class Label:
+    """A label with the number of its pictures and the place of one of them."""
+
+    name: str
+    pictures: int
+    example: str
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What an add would store.
+
+    labels : by name; unlabelled : pictures without one; left_out : hidden and system files and folders; failed : what can't be looked
+    into, problems : some of that; level : of the folders that are the labels, 1 for the outermost, 0 where no labels are wanted, None where
+    none was found or several; around : the remembered folder whose level decides instead, where the new one lies in it; levels : some
+    names of the folders of each level, the outermost first; conflicting : pictures to which rows of a list give different labels.
+    """
+
+    labels: tuple[Label, ...]
+    unlabelled: int
+    left_out: int
+    failed: int
+    problems: tuple[Problem, ...]
+    level: int | None
+    around: str | None
+    levels: tuple[tuple[str, ...], ...]
+    conflicting: int = 0
+
+    @property
+    def pictures(self) -> int:
+        """All of them."""
+        return self.unlabelled + sum(label.pictures for label in self.labels)
+
+    def rule(self) -> str:
+        """A sentence that says which folders the labels are."""
+        if self.around is not None:
+            return f"The labels are those of the folder {Path(self.around).name!r}, which was added before."
+        if self.level == NO_LABELS:
+            return "No labels are taken from folders."
+        if self.level is not None:
+            return f"The labels are the folders at level {self.level}."
+        if self.labels:
+            return (
+                "The labels come from different places."
+                if self.levels
+                else "The labels are those of the list."
+            )
+        return "No folders were found that name labels."
+
+    def to_json(self) -> dict:
+        """As plain data."""
+        return asdict(self)
+
+
+@dataclass(frozen=True)
+class _Found:
+    """A picture: where it lies as it is shown, its folders from the root on, its label, and whether rows of a list disagree about that."""
+
+    shown: str
+    folders: tuple[str, ...]
+    label: str | None
+    conflict: bool = False
+
+
+def of_sources(known: Sequence[dict], new: Sequence[Source]) -> Preview:
+    """What adding some sources beside the remembered ones would store.
+
+    Parameters
+    ----------
+    known : the remembered sources, as the catalog has them; they are not changed.
+
+    Raises
+    ------
+    SourceError : a source is gone or can't be read.
+    """
+    records = [dict(record) for record in known]
+    found: list[Iterable[_Found | LeftOut | Problem]] = []
+    levels, around = set(), set()
+    for source in new:
+        record = next(
+            (one for one in records if (one["kind"], one["path"]) == (source.kind, source.path)), None
+        )
+        if record is None:
+            records.append(record := {})
+            record.update(source.to_json())
+        else:
+            record.update(source.over(record).to_json())
+        decide(records, source.path)
+        labels = FolderLabels(map(Source.from_json, records))
+        levels.add(record["label_level"])
+        around.add(labels.root(source.path) if record["label_level"] is None else None)
+        found.append(_of_source(Source.from_json(record), labels))
+    return _counted((one for some in found for one in some), _only(levels), _only(around))
+
+
+def of_uploads(sent: Sequence[Upload], label_level: int | None = None) -> Preview:
+    """What adding what was sent would store; parameters and errors as those of :func:`uploads.look`."""
+    pictures, others = uploads.look(sent, label_level)
+    levels = {picture.level for picture in pictures}
+    return _counted(
+        [*(_Found(picture.place, picture.parents, picture.label) for picture in pictures), *others],
+        _only(levels),
+        None,
+    )
+
+
+def _only(values: set[Any]) -> Any:
+    return next(iter(values)) if len(values) == 1 else None
+
+
+def _of_source(source: Source, labels: FolderLabels) -> Iterable[_Found | LeftOut | Problem]:
+    if source.kind == "list":
+        yield from _of_list(source)
+        return
+    above = Path(source.path).parent
+    for entry in source.entries(labels):
+        if not isinstance(entry, Entry):
+            yield entry
+        elif source.kind == "folder":
+            place = place_below(source.path, str(Path(entry.path).parent))
+            yield _Found(os.path.relpath(entry.path, above), place, entry.label)
+        else:
+            yield _Found(entry.path, (), entry.label)
+
+
+def _of_list(source: Source) -> Iterable[_Found | Problem]:
+    """The pictures of a list, each once, with what all of its rows say of it."""
+    found: dict[str, set[str]] = {}
+    for row in image_lists.read(Path(source.path), source.path_column):
+        if row.problem is None and row.path is not None:
+            found.setdefault(row.path, set()).update([row.label] if row.label is not None else [])
+        else:
+            yield Problem(f"{source.path}, row {row.number}", row.problem or "")
+    for path, labels in found.items():
+        if is_url(path) or servable_files.present(Path(path)):
+            yield _Found(path, (), next(iter(labels)) if len(labels) == 1 else None, len(labels) > 1)
+        else:
+            yield Problem(path, "file not found")
+
+
+def _counted(found: Iterable[_Found | LeftOut | Problem], level: int | None, around: str | None) -> Preview:
+    counts: dict[str, list] = {}
+    unlabelled = left_out = failed = conflicting = 0
+    problems: list[Problem] = []
+    levels: list[dict[str, None]] = []
+    for one in found:
+        if isinstance(one, LeftOut):
+            left_out += 1
+        elif isinstance(one, Problem):
+            failed += 1
+            problems += [one] if failed <= MOST_NAMED else []
+        else:
+            for depth, name in enumerate(one.folders[:_MOST_LEVELS]):
+                levels += [{}] if depth == len(levels) else []
+                if len(levels[depth]) < MOST_NAMED:
+                    levels[depth].setdefault(name)
+            conflicting += one.conflict
+            if one.label is None:
+                unlabelled += 1
+            else:
+                counts.setdefault(one.label, [0, one.shown])[0] += 1
+    return Preview(
+        labels=tuple(Label(name, count, shown) for name, (count, shown) in sorted(counts.items())),
+        unlabelled=unlabelled,
+        left_out=left_out,
+        failed=failed,
+        problems=tuple(problems),
+        level=level,
+        around=around,
+        levels=tuple(map(tuple, levels)),
+        conflicting=conflicting,
+    )

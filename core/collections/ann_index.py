@@ -1,0 +1,538 @@
+"""The FAISS side of a collection: indexes of several kinds in files, built in bounded memory where the kind allows it.
+
+A file is written once and never changed. Its rows are the first rows of the vector file.
+"""
+
+import hashlib
+import math
+import os
+import secrets
+import struct
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from core.collections.vector_file import VectorFile
+from core.errors import CollectionError
+from core.exact_index import as_distances, as_float32, prepared
+from core.metrics import Metric, get_metric
+
+KINDS = {
+    "auto": "exact below 50,000 images, above a tuned approximate index",
+    "flat": "exact: every vector is looked at",
+    "hnsw": "a graph of near neighbors: fast, takes the most memory",
+    "ivf": "vectors in groups, the nearest groups are looked at",
+    "ivfpq": "groups of compressed vectors, the best compared again in full: the least memory",
+}
+EXACT_BELOW = 50_000
+# What an approximate index is tuned to find of the ten true neighbors.
+RECALL_GOAL = 0.95
+# Where it finds fewer whatever the effort, so much less than the most is enough.
+_RECALL_SPARED = 0.01
+# Of a compressed index, so many times k are compared again with the stored vectors.
+RERANK = 10
+
+# For each unit of efSearch a graph compares about so many vectors.
+_VISITED = 20
+_TRAINING_BYTES = 256_000_000
+# Of this size the steps from stored numbers to distances stay in the processor's cache: four times as fast as 64 MB.
+_BLOCK_BYTES = 4_000_000
+_TRAINING_PER_GROUP = 64
+_TUNING_QUERIES = 100
+# Files up to this are checked as a whole when opened, larger ones at places spread over them.
+_CHECKED_WHOLE = 64_000_000
+_SAMPLES, _SAMPLE_BYTES = 64, 65_536
+# FAISS computes these in compressed vectors only under two metrics; under others some combinations end the process.
+_ANY_METRIC = ("IndexFlat", "IndexFlatL2", "IndexFlatIP", "IndexHNSWFlat", "IndexIVFFlat")
+_COMPRESSED = (
+    "IndexScalarQuantizer",
+    "IndexHNSWSQ",
+    "IndexIVFPQ",
+    "IndexIVFPQFastScan",
+    "IndexIVFScalarQuantizer",
+)
+
+
+class DamagedIndexError(CollectionError):
+    """An index file that is not as it was written."""
+
+
+@dataclass(frozen=True)
+class IndexFile:
+    """What the catalog keeps of an index file.
+
+    file : its name; factory : FAISS's description of its kind; rows : how many it holds;
+    trained_rows : how many there were when it was trained; size, sha256, sample : size and checksums, of the whole and of places in it;
+    effort : ``nprobe`` or ``efSearch``, 0 where there is no such thing.
+    """
+
+    file: str
+    factory: str
+    rows: int
+    trained_rows: int
+    size: int
+    sha256: str
+    sample: str
+    effort: int
+
+    @cached_property
+    def compressed(self) -> bool:
+        """Whether its distances are approximate, so that the best are to be compared again."""
+        return any(part.startswith(("PQ", "SQ")) for part in self.factory.split(","))
+
+
+def factory(kind: str, rows: int, dimensions: int, metric: Metric) -> str:
+    """FAISS's description of the index that a kind means for so many rows; a description is returned as it is."""
+    groups = max(1, min(round(math.sqrt(rows)), rows // 39))
+    if kind == "auto":
+        kind = "flat" if rows < EXACT_BELOW else "ivfpq"
+    if kind == "ivfpq" and metric.name in ("manhattan", "chebyshev"):
+        kind = "ivf"
+    if kind == "ivfpq" and rows < 10_000:
+        # Too few to train 256 centroids per part on.
+        kind = "ivf"
+    # Parts of fewer than four numbers gain nothing and are slow to train.
+    parts = max(m for m in range(1, min(64, max(1, dimensions // 4)) + 1) if dimensions % m == 0)
+    return {
+        "flat": "Flat",
+        "hnsw": "HNSW32",
+        "ivf": f"IVF{groups},Flat",
+        # "np": without FAISS's polysemous training, which takes minutes and serves a search not used here.
+        "ivfpq": f"IVF{groups},PQ{parts}np",
+    }.get(kind, kind)
+
+
+def check(kind: str, dimensions: int, metric: Metric) -> None:
+    """Refuse a kind of index that can't be made or searched here.
+
+    Raises
+    ------
+    CollectionError : with a sentence that says what can be had instead.
+    """
+    if kind in KINDS:
+        return
+    import faiss
+
+    try:
+        index = faiss.index_factory(dimensions, kind, getattr(faiss, metric.faiss_metric))
+    except (RuntimeError, TypeError):
+        raise CollectionError(
+            f"FAISS makes no index of {kind!r} for vectors of {dimensions} numbers; "
+            f"choose {', '.join(KINDS)} or another factory string."
+        ) from None
+    name = type(_core(index)).__name__
+    if name not in _ANY_METRIC + _COMPRESSED:
+        raise CollectionError(
+            f"An index of {kind!r} can't be searched with filters; choose {', '.join(KINDS)} "
+            "or a factory string of Flat, SQ, HNSW or IVF."
+        )
+    if metric.name in ("manhattan", "chebyshev") and (
+        name not in _ANY_METRIC or isinstance(faiss.downcast_index(index), faiss.IndexPreTransform)
+    ):
+        raise CollectionError(
+            f"An index of {kind!r} knows the metrics cosine and euclidean, not {metric.name}; choose flat, hnsw or ivf."
+        )
+
+
+def build(
+    folder: Path,
+    vectors: VectorFile,
+    rows: int,
+    metric: Metric,
+    kind: str,
+    step: Callable[[int], None] = lambda n: None,
+) -> IndexFile:
+    """Make an index of the first rows and put it into a new file; ``step`` is told of rows added.
+
+    Raises
+    ------
+    CollectionError : it can't be trained on these vectors.
+    OSError : the disk is full or refuses.
+    """
+    description = factory(kind, rows, vectors.dimensions, metric)
+    path = _new(folder)
+    try:
+        if description == "Flat":
+            _write_flat(path, vectors, rows, metric, step)
+            effort = 0
+        else:
+            index = _trained(description, vectors, rows, metric)
+            _add(index, vectors, 0, rows, metric, step)
+            effort = _tuned_effort(index, description, vectors, rows, metric)
+            _write(index, path)
+        return _described(path, description, rows, rows, effort)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def extend(
+    folder: Path,
+    old: IndexFile,
+    vectors: VectorFile,
+    rows: int,
+    metric: Metric,
+    step: Callable[[int], None] = lambda n: None,
+) -> IndexFile:
+    """An index with further rows, trained as before, in a new file; raises as :func:`build`."""
+    if old.factory == "Flat":
+        return build(folder, vectors, rows, metric, "Flat", step)
+    import faiss
+
+    path = _new(folder)
+    try:
+        inspect(folder / old.file, old, whole=True)
+        index = faiss.read_index(str(folder / old.file))
+        _add(index, vectors, old.rows, rows, metric, step)
+        _write(index, path)
+        return _described(path, old.factory, rows, old.trained_rows, old.effort)
+    except BaseException:
+        path.unlink(missing_ok=True)
+        raise
+
+
+def inspect(path: Path, known: IndexFile, whole: bool) -> None:
+    """Compare a file with its checksums, the whole of it or places spread over it.
+
+    Raises
+    ------
+    DamagedIndexError : it is not the file that was written.
+    FileNotFoundError : there is none.
+    """
+    size = path.stat().st_size
+    whole = whole or size <= _CHECKED_WHOLE
+    intact = size == known.size and (
+        _sha256(path) == known.sha256 if whole else _sample(path) == known.sample
+    )
+    if not intact:
+        raise DamagedIndexError(f"The index file {path.name} is damaged.")
+
+
+class Ann:
+    """An index file opened for searching, mapped into memory.
+
+    Raises
+    ------
+    DamagedIndexError : its checksum is wrong.
+    FileNotFoundError : a writer has replaced it.
+    """
+
+    def __init__(self, folder: Path, known: IndexFile, metric: str):
+        import faiss
+
+        path = folder / known.file
+        inspect(path, known, whole=False)
+        self.known, self.metric = known, get_metric(metric)
+        try:
+            self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
+        except RuntimeError:
+            raise DamagedIndexError(f"The index file {path.name} can't be read.") from None
+        if self._index.ntotal != known.rows:
+            raise DamagedIndexError(f"The index file {path.name} has another number of rows.")
+        _set_effort(self._index, known.effort)
+
+    def search(
+        self, queries: np.ndarray, k: int, mask: np.ndarray | None, effort: int | None = None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Rows and distances (n_queries, k), -1 where nothing more was found; as FAISS ranks them.
+
+        Parameters
+        ----------
+        queries : prepared for the metric.
+        mask : (rows,) bool, which rows may be found; None for all.
+        effort : ``nprobe`` or ``efSearch``; what the index was tuned to when not given.
+        """
+        if mask is None and effort is None:
+            found, rows = self._index.search(queries, k)
+        else:
+            found, rows = search(self._index, queries, k, mask, effort or self.known.effort)
+        return rows, as_distances(found, self.metric)
+
+    @cached_property
+    def efforts(self) -> list[int]:
+        """The values of ``effort`` worth trying, ascending; [0] where there is no such thing."""
+        return efforts(self._index)
+
+    @cached_property
+    def is_graph(self) -> bool:
+        """Whether it is of the kind HNSW."""
+        import faiss
+
+        return isinstance(_core(self._index), faiss.IndexHNSW)
+
+    def effort_at(self, depth: int, k: int, effort: int) -> int:
+        """The effort that finds ``depth`` neighbors as surely as ``effort`` finds k of them, as measured on clustered vectors."""
+        if self.is_graph:
+            return max(effort, 2 * depth)
+        return min(self.efforts[-1], math.ceil(effort * math.sqrt(max(1, depth / k))))
+
+    def compared(self, effort: int) -> float:
+        """How many rows could be compared one after the other in the time that a search with this effort takes."""
+        if self.is_graph:
+            return _VISITED * effort
+        return effort / self.efforts[-1] * self.known.rows
+
+
+def search(
+    index: Any, queries: np.ndarray, k: int, mask: np.ndarray | None, effort: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """FAISS's search with a selector and an effort; what FAISS calls distances, and rows."""
+    import faiss
+
+    selector = None
+    if mask is not None:
+        bits = np.packbits(mask, bitorder="little")
+        selector = faiss.IDSelectorBitmap(bits)
+    if selector is None and not effort:
+        return index.search(queries, k)
+    return index.search(queries, k, params=_parameters(index, selector, effort))
+
+
+def exact(
+    vectors: np.ndarray, queries: np.ndarray, k: int, metric: Metric, rows: np.ndarray | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Rows and distances (n_queries, at most k) among some rows of stored vectors (n, dimensions), or all.
+
+    Parameters
+    ----------
+    queries : prepared for the metric.
+    """
+    import faiss
+
+    best_rows = np.empty((len(queries), 0), np.int64)
+    best = np.empty((len(queries), 0), np.float32)
+    sign = -1.0 if metric.normalized else 1.0
+    total = len(vectors) if rows is None else len(rows)
+    height = max(1, _BLOCK_BYTES // (4 * vectors.shape[1]))
+    for start in range(0, total, height):
+        stop = min(start + height, total)
+        part = np.arange(start, stop) if rows is None else rows[start:stop]
+        block = prepared(vectors[start:stop] if rows is None else vectors[part], metric)
+        found, places = faiss.knn(
+            queries, block, min(k, len(part)), metric=getattr(faiss, metric.faiss_metric)
+        )
+        best_rows = np.concatenate([best_rows, part[places]], axis=1)
+        best = np.concatenate([best, found], axis=1)
+        order = np.argsort(sign * best, axis=1, kind="stable")[:, :k]
+        best_rows, best = np.take_along_axis(best_rows, order, 1), np.take_along_axis(best, order, 1)
+    return best_rows, as_distances(best, metric)
+
+
+def rerank(
+    vectors: np.ndarray, queries: np.ndarray, rows: np.ndarray, k: int, metric: Metric
+) -> tuple[np.ndarray, np.ndarray]:
+    """The k best of some rows (n_queries, m) per query by the stored vectors; -1 stays -1 with distance infinity.
+
+    For cosine and euclidean, which are the metrics of compressed indexes. Plain NumPy: for so few vectors
+    calling FAISS takes longer than computing.
+    """
+    best_rows = np.full((len(queries), k), -1, np.int64)
+    best = np.full((len(queries), k), np.inf, np.float32)
+    for place, query in enumerate(queries):
+        candidates = rows[place][rows[place] >= 0]
+        block = as_float32(vectors[candidates])
+        if metric.normalized:
+            lengths = np.sqrt(np.vecdot(block, block))
+            distances = as_distances((block @ query) / np.where(lengths > 0, lengths, 1), metric)
+        else:
+            block -= query
+            distances = np.sqrt(np.vecdot(block, block))
+        order = np.lexsort((candidates, distances))[:k]
+        best_rows[place, : len(order)], best[place, : len(order)] = candidates[order], distances[order]
+    return best_rows, best
+
+
+def recall(found: np.ndarray, truth: np.ndarray) -> float:
+    """The share of the true neighbors (n_queries, k) that are among those found (n_queries, any)."""
+    return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, truth, strict=True)]))
+
+
+def efforts(index: Any) -> list[int]:
+    """The values of ``nprobe`` or ``efSearch`` worth trying, ascending; [0] where there is no such thing."""
+    import faiss
+
+    core = _core(index)
+    if isinstance(core, faiss.IndexIVF):
+        return [*(2**i for i in range(20) if 2**i < core.nlist), core.nlist]
+    if isinstance(core, faiss.IndexHNSW):
+        return [16, 32, 64, 128, 256, 512]
+    return [0]
+
+
+def sample_rows(rows: int, most: int) -> np.ndarray:
+    """At most so many of the rows, spread at random but always the same, ascending."""
+    if rows <= most:
+        return np.arange(rows)
+    return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+
+
+def _core(index: Any) -> Any:
+    import faiss
+
+    index = faiss.downcast_index(index)
+    return _core(index.index) if isinstance(index, faiss.IndexPreTransform) else index
+
+
+def _set_effort(index: Any, effort: int) -> None:
+    """What a search without parameters uses: making those takes as long as a fast search."""
+    import faiss
+
+    core = _core(index)
+    if isinstance(core, faiss.IndexIVF):
+        core.nprobe = effort
+    elif isinstance(core, faiss.IndexHNSW):
+        core.hnsw.efSearch = effort
+
+
+def _parameters(index: Any, selector: Any, effort: int) -> Any:
+    import faiss
+
+    index = faiss.downcast_index(index)
+    if isinstance(index, faiss.IndexPreTransform):
+        return faiss.SearchParametersPreTransform(index_params=_parameters(index.index, selector, effort))
+    if isinstance(index, faiss.IndexHNSW):
+        return faiss.SearchParametersHNSW(sel=selector, efSearch=effort)
+    if isinstance(index, faiss.IndexIVF):
+        return faiss.SearchParametersIVF(sel=selector, nprobe=effort)
+    return faiss.SearchParameters(sel=selector)
+
+
+def _trained(description: str, vectors: VectorFile, rows: int, metric: Metric) -> Any:
+    import faiss
+
+    index = faiss.index_factory(vectors.dimensions, description, getattr(faiss, metric.faiss_metric))
+    if isinstance(_core(index), faiss.IndexHNSW):
+        _core(index).hnsw.efConstruction = 80
+    if not index.is_trained:
+        core = _core(index)
+        groups = core.nlist if isinstance(core, faiss.IndexIVF) else 1
+        most = min(
+            max(_TRAINING_PER_GROUP * groups, 20_000), max(1, _TRAINING_BYTES // (4 * vectors.dimensions))
+        )
+        sample = prepared(vectors.map(rows)[sample_rows(rows, most)], metric)
+        for quantizer in (getattr(core, "cp", None), getattr(getattr(core, "pq", None), "cp", None)):
+            if quantizer is not None:
+                # Its warnings of small samples go to the terminal whoever reads it.
+                quantizer.min_points_per_centroid = 1
+        try:
+            index.train(sample)
+        except RuntimeError as error:
+            raise CollectionError(
+                f"An index of {description!r} can't be trained on {len(sample)} vectors; "
+                f"choose a smaller one or flat. FAISS says: {_said(error)}"
+            ) from None
+    return index
+
+
+def _add(
+    index: Any, vectors: VectorFile, start: int, stop: int, metric: Metric, step: Callable[[int], None]
+) -> None:
+    for _, block in vectors.chunks(start, stop):
+        index.add(prepared(block, metric))
+        step(len(block))
+
+
+def _tuned_effort(index: Any, description: str, vectors: VectorFile, rows: int, metric: Metric) -> int:
+    """The smallest effort that finds enough of the true neighbors of some of the rows, or almost as many as any effort does."""
+    candidates = efforts(index)
+    queries = sample_rows(rows, _TUNING_QUERIES)
+    k = min(10, rows - 1)
+    if candidates == [0] or k < 1:
+        return candidates[-1]
+    stored = vectors.map(rows)
+    prepared_queries = prepared(stored[queries], metric)
+    truth = without_self(exact(stored, prepared_queries, k + 1, metric)[0], queries, k)
+    compressed = "PQ" in description or "SQ" in description
+    recalls: list[float] = []
+    for effort in candidates:
+        found = search(index, prepared_queries, (k + 1) * (RERANK if compressed else 1), None, effort)[1]
+        if compressed:
+            found = rerank(stored, prepared_queries, found, k + 1, metric)[0]
+        recalls.append(recall(without_self(found, queries, k), truth))
+        if recalls[-1] >= RECALL_GOAL:
+            return effort
+    # What compression hides from it no effort finds.
+    enough = max(recalls) - _RECALL_SPARED
+    return next(effort for effort, found in zip(candidates, recalls, strict=True) if found >= enough)
+
+
+def without_self(found: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
+    """(n, k) of the rows found (n, k + 1) for queries that are rows themselves, without those."""
+    # A stable sort brings the query itself, where it was found, to the end.
+    order = np.argsort(found == queries[:, None], axis=1, kind="stable")
+    return np.take_along_axis(found, order, 1)[:, :k]
+
+
+def _write_flat(
+    path: Path, vectors: VectorFile, rows: int, metric: Metric, step: Callable[[int], None]
+) -> None:
+    """An exact index as FAISS would write it, without ever having it in memory.
+
+    FAISS writes the vectors last, so an empty index with its two counts put right is the beginning of the file; that this is so is
+    checked by reading the file back.
+    """
+    import faiss
+
+    empty = faiss.IndexFlat(vectors.dimensions, getattr(faiss, metric.faiss_metric))
+    head = bytearray(faiss.serialize_index(empty).tobytes())
+    # Four letters, the dimensions in 4 bytes, the number of rows in 8; the number of numbers in the last 8.
+    struct.pack_into("<q", head, 8, rows)
+    struct.pack_into("<Q", head, len(head) - 8, rows * vectors.dimensions)
+    with path.open("wb") as file:
+        file.write(head)
+        for _, block in vectors.chunks(0, rows):
+            file.write(prepared(block, metric).tobytes())
+            step(len(block))
+        file.flush()
+        os.fsync(file.fileno())
+    written = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
+    if written.ntotal != rows or not np.array_equal(
+        written.reconstruct(rows - 1), prepared(vectors.map(rows)[-1:], metric)[0]
+    ):
+        raise CollectionError(
+            "This version of FAISS has another file format; choose an index other than flat."
+        )
+
+
+def _write(index: Any, path: Path) -> None:
+    import faiss
+
+    try:
+        faiss.write_index(index, str(path))
+    except RuntimeError as error:
+        raise OSError(None, f"the index could not be written ({_said(error)})") from None
+    with path.open("rb") as file:
+        os.fsync(file.fileno())
+
+
+def _said(error: RuntimeError) -> str:
+    """The part of FAISS's message that is not its source code."""
+    return str(error).strip().splitlines()[-1].rsplit(": ", 1)[-1][:200]
+
+
+def _described(path: Path, description: str, rows: int, trained_rows: int, effort: int) -> IndexFile:
+    return IndexFile(
+        path.name, description, rows, trained_rows, path.stat().st_size, _sha256(path), _sample(path), effort
+    )
+
+
+def _new(folder: Path) -> Path:
+    return folder / f"index-{secrets.token_hex(6)}.faiss"
+
+
+def _sha256(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _sample(path: Path) -> str:
+    size, digest = path.stat().st_size, hashlib.sha256()
+    with path.open("rb") as file:
+        for place in np.linspace(0, max(0, size - _SAMPLE_BYTES), _SAMPLES).astype(int):
+            file.seek(place)
+            digest.update(file.read(_SAMPLE_BYTES))
+    return digest.hexdigest()

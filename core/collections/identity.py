@@ -1,0 +1,191 @@
+"""Which folder is which collection: a copied folder becomes a collection of its own, and a schema of PostgreSQL serves one folder.
+
+Folder and schema name each other: the folder by the identifier in its description, the schema by the fact ``folder``.
+"""
+
+import hashlib
+import logging
+import os
+import platform
+import uuid
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from core import access
+from core.collections import catalog
+from core.collections.catalog import Catalog
+from core.collections.state import DESCRIPTION, About, State, read_about, write_about
+from core.collections.vector_file import VectorFile
+from core.errors import CollectionError, ForeignCatalogError
+
+_FACT = "folder"
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where the folder of a collection is.
+
+    path : absolute, links resolved; inode : its number in the file system, which a renamed folder keeps and a copy does not; host : the
+    name of the machine.
+    """
+
+    path: str
+    inode: int
+    host: str
+
+    @classmethod
+    def of(cls, folder: Path, becomes: Path | None = None) -> "Place":
+        """The place of a folder; ``becomes`` is where it is about to be renamed to."""
+        return cls(os.path.realpath(becomes or folder), folder.stat().st_ino, platform.node())
+
+
+def read(folder: Path) -> About:
+    """The description of the collection in a folder; one that was copied is given a name and identifier of its own.
+
+    A folder whose catalog is in PostgreSQL keeps what is written in it; see :func:`claim`.
+
+    Raises
+    ------
+    CollectionError : as :func:`core.collections.state.read_about`.
+    """
+    about = read_about(folder)
+    if about.catalog != "sqlite" or not (about.name != folder.name or _rivals(folder, about)):
+        return about
+    own = replace(about, name=folder.name, uuid=uuid.uuid4().hex)
+    try:
+        if not access.is_read_only():
+            write_about(folder, own)
+            return own
+    except OSError as error:
+        _log.debug("The identity of the copied folder %r can't be written: %s", folder.name, error)
+    # The same at every opening, though it can't be written down.
+    derived = hashlib.sha256(f"{about.uuid}\0{os.path.realpath(folder)}".encode()).hexdigest()
+    return replace(own, uuid=derived[:32])
+
+
+def facts(place: Place) -> dict[str, Any]:
+    """What a schema holds that names its folder."""
+    return {_FACT: asdict(place)}
+
+
+def record(connection: catalog.sa.Connection, place: Place) -> None:
+    """Let a schema name its folder."""
+    catalog.set_fact(connection, _FACT, asdict(place))
+
+
+def forget(connection: catalog.sa.Connection) -> None:
+    """Let a catalog name no folder."""
+    connection.execute(catalog.sa.delete(catalog.facts).where(catalog.facts.c.name == _FACT))
+
+
+def owns(folder: Path, catalog_: Catalog) -> bool:
+    """Whether a schema names this very folder, or what it was about to be renamed to."""
+    with catalog_.reading() as connection:
+        known = catalog.get_fact(connection, _FACT)
+    here = Place.of(folder)
+    beside = known is not None and Path(known["path"]).parent == Path(here.path).parent
+    return beside and (known["inode"], known["host"]) == (here.inode, here.host)
+
+
+def claim(folder: Path, about: About, catalog_: Catalog) -> About:
+    """Make sure that folder and schema belong together; a folder that was renamed or moved is followed.
+
+    Returns
+    -------
+    about : with the name of the folder.
+
+    Raises
+    ------
+    ForeignCatalogError : the schema belongs to another folder, of which this one is a copy, or may be.
+    """
+    here = Place.of(folder)
+    with catalog_.reading() as connection:
+        known = catalog.get_fact(connection, _FACT)
+        state = catalog.get_fact(connection, "state")
+    if known is None:
+        # A version wrote it that did not record the folder.
+        if rivals := _rivals(folder, about):
+            raise ForeignCatalogError(
+                f"The folders {folder.name!r} and {rivals[0].name!r} name the same catalog in PostgreSQL, which serves one folder. Move "
+                "the copy away and open the original; `collection backup` and `collection restore` make a second collection."
+            )
+    elif known["path"] != here.path:
+        _check_moved(folder, about, Place(**known), here, State.from_json(state))
+    if known != asdict(here) and not access.is_read_only():
+        with catalog_.writing() as connection:
+            if catalog.get_fact(connection, _FACT) != known:
+                raise ForeignCatalogError(
+                    f"Another process opened the catalog of {folder.name!r} just now; try again."
+                )
+            record(connection, here)
+    if about.name != folder.name:
+        about = replace(about, name=folder.name)
+        if not access.is_read_only():
+            with catalog.storing():
+                write_about(folder, about)
+    return about
+
+
+def check(folder: Path, place: Place, about: About, catalog_: Catalog) -> None:
+    """Make sure, before anything is written, that a folder is still the one that was opened and its schema still names it.
+
+    Raises
+    ------
+    CollectionError : it was moved or replaced meanwhile; ForeignCatalogError : the schema belongs to another folder.
+    """
+    if not (folder / DESCRIPTION).is_file() or Place.of(folder) != place:
+        raise CollectionError(
+            f"The folder of the collection {about.name!r} was moved or replaced since it was opened; open it again."
+        )
+    if about.catalog == "postgresql":
+        with catalog_.reading() as connection:
+            known = catalog.get_fact(connection, _FACT)
+        if known is None or known["path"] != place.path:
+            raise _is_copy(folder, Path(known["path"]) if known else None)
+
+
+def _check_moved(folder: Path, about: About, known: Place, here: Place, state: State) -> None:
+    """Raise ForeignCatalogError unless the folder is the one that the schema names, moved."""
+    before = Path(known.path)
+    try:
+        original = read_about(before).uuid == about.uuid
+    except CollectionError:
+        original = False
+    if original:
+        raise _is_copy(folder, before)
+    vectors = VectorFile(folder / state.vector_file, about.dimensions, about.dtype)
+    whole = vectors.rows() >= state.rows and (state.index is None or (folder / state.index.file).is_file())
+    if known.host != here.host or not whole:
+        _log.warning("The catalog of %s names %s on %s.", folder, known.path, known.host)
+        raise ForeignCatalogError(
+            f"The catalog of {folder.name!r} belongs to a folder of another place or state; put this folder back to where it was, or "
+            "use `collection backup` there and `collection restore` here."
+        )
+
+
+def _rivals(folder: Path, about: About) -> list[Path]:
+    """Other collections beside it with the same identifier that are described under their own names."""
+    found = []
+    for path in sorted(folder.parent.glob(f"*/{DESCRIPTION}")):
+        if path.parent.name == folder.name or path.parent.name.startswith("."):
+            continue
+        try:
+            other = read_about(path.parent)
+        except CollectionError:
+            continue
+        if other.uuid == about.uuid and other.name == path.parent.name:
+            found.append(path.parent)
+    return found
+
+
+def _is_copy(folder: Path, original: Path | None) -> ForeignCatalogError:
+    name = original.name if original is not None else "NAME"
+    other = (
+        f"the collection {name!r}" if name not in (folder.name, "NAME") else "a collection in another folder"
+    )
+    return ForeignCatalogError(
+        f"The folder {folder.name!r} is a copy of {other}, and a catalog in PostgreSQL serves one folder. Use `collection backup "
+        f"{name} FILE` and `collection restore FILE --as {folder.name}` for a second one; this folder can be removed by hand."
+    )

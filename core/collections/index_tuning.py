@@ -1,0 +1,162 @@
+"""Which index to use, measured on the collection's own vectors."""
+
+import statistics
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.collections import ann_index
+from core.collections.collection import Collection
+from core.collections.snapshot import View
+from core.errors import CollectionError
+from core.exact_index import prepared
+from core.metrics import get_metric, pairwise
+from core.progress import Progress
+
+CANDIDATES = ("flat", "hnsw", "ivf", "ivfpq")
+_QUERIES = 200
+_K = 10
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """A kind of index, built and measured.
+
+    effort : ``nprobe`` or ``efSearch`` as tuned when built, 0 where there is none; recall : share of the 10 true neighbors found, exact search being
+    1; median_ms, p95_ms : of one query at a time; filtered_recall, filtered_ms : recall and median latency under a condition that leaves the half of the
+    vectors farthest from one of them; label_precision : the share of the labelled images among the 10 found that have the query's label, None
+    without labels; build_seconds : training, adding and tuning; bytes_per_vector, megabytes : of the index file.
+    """
+
+    kind: str
+    factory: str
+    effort: int
+    recall: float
+    median_ms: float
+    p95_ms: float
+    filtered_recall: float
+    filtered_ms: float
+    label_precision: float | None
+    build_seconds: float
+    bytes_per_vector: float
+    megabytes: float
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What a user can accept: recall at least, megabytes of the index and median milliseconds at most."""
+
+    min_recall: float = ann_index.RECALL_GOAL
+    max_megabytes: float | None = None
+    max_milliseconds: float | None = None
+
+    def allow(self, candidate: Candidate) -> bool:
+        """Whether a candidate keeps all of them."""
+        return (
+            candidate.recall >= self.min_recall
+            and (self.max_megabytes is None or candidate.megabytes <= self.max_megabytes)
+            and (self.max_milliseconds is None or candidate.median_ms <= self.max_milliseconds)
+        )
+
+
+def measure(collection: Collection, kinds: Sequence[str], progress: Progress) -> list[Candidate]:
+    """Build each kind of index beside the one in use, measure it, and remove it.
+
+    The queries are stored vectors spread over the collection; each one's own row does not count as found. Latencies are taken in turns, so that all kinds meet the
+    machine's moods alike.
+
+    Raises
+    ------
+    CollectionError : there are too few vectors, a kind can't be had, or another writer is at work.
+    """
+    kinds = list(dict.fromkeys(kinds))
+    with collection.writing() as writer:
+        state, metric = writer.state, get_metric(writer.state.metric)
+        if state.rows <= _K + 1:
+            raise CollectionError(
+                f"The collection has {state.rows} vectors; there is nothing to tune below {_K + 2}."
+            )
+        for kind in kinds:
+            ann_index.check(kind, collection.about.dimensions, metric)
+        vectors = writer.vectors
+        rows = ann_index.sample_rows(state.rows, _QUERIES)
+        stored = vectors.map(state.rows)
+        queries = np.asarray(stored[rows], np.float32)
+        progress.stage("exact neighbors", 1)
+        exact, _ = ann_index.exact(stored, prepared(queries, metric), _K + 1, metric)
+        truth = ann_index.without_self(exact, rows, _K)
+        # The half of the vectors that is farthest from one of them: what most queries have around them does not count.
+        far = np.concatenate(
+            [pairwise(metric.name, queries[:1], block)[0] for _, block in vectors.chunks(0, state.rows)]
+        )
+        allowed = np.sort(np.argsort(far, kind="stable")[state.rows // 2 :])
+        exact, _ = ann_index.exact(stored, prepared(queries, metric), _K + 1, metric, allowed)
+        filtered_truth = ann_index.without_self(exact, rows, _K)
+        # Of several labels of the same content, the oldest.
+        labels = {row: next(iter(several)) for row, several in collection.labels_by_row().items()}
+        progress.step()
+        built: list[tuple[str, ann_index.IndexFile, float, View]] = []
+        try:
+            for kind in kinds:
+                progress.stage(f"building {kind}", state.rows)
+                started = time.perf_counter()
+                known = ann_index.build(writer.folder, vectors, state.rows, metric, kind, progress.step)
+                seconds = time.perf_counter() - started
+                view = View(
+                    state, vectors, np.empty(0, np.int64), ann_index.Ann(writer.folder, known, metric.name)
+                )
+                built.append((kind, known, seconds, view))
+            found = [
+                [
+                    ann_index.without_self(view.nearest(queries, _K + 1, rows_allowed)[0], rows, _K)
+                    for rows_allowed in (None, allowed)
+                ]
+                for *_, view in built
+            ]
+            progress.stage("latency", len(queries))
+            times: list[tuple[list[float], list[float]]] = [([], []) for _ in built]
+            for query in queries:
+                for (*_, view), both in zip(built, times, strict=True):
+                    for rows_allowed, taken in zip((None, allowed), both, strict=True):
+                        started = time.perf_counter()
+                        view.nearest(query[None], _K, rows_allowed)
+                        taken.append((time.perf_counter() - started) * 1000)
+                progress.step()
+        finally:
+            # The catalog names none of them.
+            writer.sweep()
+    return [
+        Candidate(
+            kind=kind,
+            factory=known.factory,
+            effort=known.effort,
+            recall=ann_index.recall(rows_found, truth),
+            median_ms=statistics.median(taken),
+            p95_ms=float(np.percentile(taken, 95)),
+            filtered_recall=ann_index.recall(filtered_found, filtered_truth),
+            filtered_ms=statistics.median(filtered_taken),
+            label_precision=_label_precision(rows, rows_found, labels),
+            build_seconds=seconds,
+            bytes_per_vector=known.size / known.rows,
+            megabytes=known.size / 1e6,
+        )
+        for (kind, known, seconds, _), (rows_found, filtered_found), (taken, filtered_taken) in zip(
+            built, found, times, strict=True
+        )
+    ]
+
+
+def _label_precision(queries: np.ndarray, found: np.ndarray, labels: dict[int, str]) -> float | None:
+    shares = []
+    for query, neighbors in zip(queries.tolist(), found.tolist(), strict=True):
+        labelled = [labels[row] for row in neighbors if row in labels]
+        if query in labels and labelled:
+            shares.append(labelled.count(labels[query]) / len(labelled))
+    return statistics.mean(shares) if shares else None
+
+
+def choose(candidates: Sequence[Candidate], limits: Limits) -> Candidate | None:
+    """The fastest that keeps the limits, by the median latency; None when none does."""
+    return min(filter(limits.allow, candidates), key=lambda candidate: candidate.median_ms, default=None)

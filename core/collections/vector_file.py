@@ -1,0 +1,114 @@
+"""The vectors of a collection: rows of numbers in one file, appended and never changed in place.
+
+How many rows count is for the catalog to say; what lies beyond them is the rest of a write that did not end.
+"""
+
+import os
+import zlib
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+
+from core.errors import CollectionError
+from core.exact_index import as_float32
+
+DTYPES = ("float16", "float32")
+# Rows that are read at a time stay below this many bytes.
+_CHUNK_BYTES = 8_000_000
+
+
+def fits(vectors: np.ndarray, dtype: str) -> np.ndarray:
+    """(n,) bool: which of some vectors (n, dimensions) are finite in the type they would be stored in."""
+    with np.errstate(over="ignore"):
+        return np.isfinite(vectors.astype(dtype)).all(axis=1)
+
+
+class VectorFile:
+    """A matrix in a file.
+
+    Parameters
+    ----------
+    path : made when missing.
+    dimensions : numbers per row.
+    dtype : of :data:`DTYPES`.
+    """
+
+    def __init__(self, path: Path, dimensions: int, dtype: str):
+        self.path, self.dimensions = path, dimensions
+        self.dtype = np.dtype(dtype).newbyteorder("<")
+        self.row_bytes = dimensions * self.dtype.itemsize
+
+    def write(self, start: int, vectors: np.ndarray) -> int:
+        """Put rows (n, dimensions) behind the first ``start`` ones, to stay; returns their checksum.
+
+        What lies behind ``start`` already, and what a failed write leaves, is cut off.
+
+        Raises
+        ------
+        OSError : the disk is full or refuses; the file has ``start`` rows again.
+        """
+        data = np.ascontiguousarray(vectors, self.dtype).tobytes()
+        descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
+        try:
+            os.ftruncate(descriptor, start * self.row_bytes)
+            try:
+                view, place = memoryview(data), start * self.row_bytes
+                while view:
+                    written = os.pwrite(descriptor, view, place)
+                    view, place = view[written:], place + written
+                os.fsync(descriptor)
+            except OSError:
+                os.ftruncate(descriptor, start * self.row_bytes)
+                raise
+        finally:
+            os.close(descriptor)
+        return zlib.crc32(data)
+
+    def rows(self) -> int:
+        """Whole rows that are in the file, whether they count or not."""
+        return self.path.stat().st_size // self.row_bytes if self.path.exists() else 0
+
+    def require(self, count: int) -> None:
+        """Raises CollectionError unless the file has so many rows."""
+        if self.rows() < count:
+            raise CollectionError(
+                f"The file of vectors is shorter than the catalog says ({self.rows():,} of {count:,} rows); "
+                "restore the collection's folder from a copy."
+            )
+
+    def map(self, count: int) -> np.ndarray:
+        """The first ``count`` rows, read from the disk as they are used."""
+        if count == 0:
+            return np.empty((0, self.dimensions), self.dtype)
+        mapped = np.memmap(self.path, self.dtype, "r", shape=(count, self.dimensions))
+        # An array like any other: the class of mapped ones takes time at every use.
+        return mapped.view(np.ndarray)
+
+    def checksum(self, start: int, stop: int) -> int:
+        """CRC-32 of the bytes of rows ``start`` to ``stop``, as :meth:`write` gave it."""
+        checksum = 0
+        with self.path.open("rb") as file:
+            file.seek(start * self.row_bytes)
+            left = (stop - start) * self.row_bytes
+            while left:
+                data = file.read(min(left, _CHUNK_BYTES))
+                if not data:
+                    return -1
+                checksum, left = zlib.crc32(data, checksum), left - len(data)
+        return checksum
+
+    def chunks(self, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
+        """Rows ``start`` to ``stop`` in parts of bounded size: first row and (n, dimensions) float32.
+
+        Read and not mapped: what is mapped counts as the process's memory until something else needs it.
+        """
+        height = max(1, _CHUNK_BYTES // (4 * self.dimensions))
+        if start == stop:
+            return
+        with self.path.open("rb") as file:
+            file.seek(start * self.row_bytes)
+            for first in range(start, stop, height):
+                n = min(height, stop - first)
+                rows = np.fromfile(file, self.dtype, n * self.dimensions).reshape(n, self.dimensions)
+                yield first, as_float32(rows)

@@ -1,0 +1,1 @@
+"""Scores of neighbors and comparisons of experiments."""

@@ -1,0 +1,321 @@
+"""Many experiments of one dataset side by side: scores, what they cost, and what can be told apart.
+
+Scores are 0..100, one per query (:func:`core.evaluation.scoring.score`). A matrix of scores has
+a row for each experiment and a column for each query, the same queries for all.
+"""
+
+from collections import Counter
+from collections.abc import Hashable, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import combinations, product
+
+import numpy as np
+
+from core.evaluation import scoring
+from core.experiments.store import Neighbors
+
+BYTES_PER_NUMBER = 4  # float32
+# One number per query and resample is drawn: large datasets take fewer resamples, not more memory.
+_DRAWS = 4_000_000
+MOST_RESAMPLES, FEWEST_RESAMPLES = 2000, 200
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Result lists of several experiments over the queries that all of them have.
+
+    queries : (n_queries,) ids, ascending; ids : (n_experiments, n_queries, top) of the smallest integer
+    type that holds them, nearest first, -1 behind the end of a shorter list; lengths : (n_experiments,)
+    of the lists.
+    """
+
+    queries: np.ndarray
+    ids: np.ndarray
+    lengths: np.ndarray
+
+
+def stack(experiments: Sequence[Neighbors]) -> Lists:
+    """Bring experiments to common queries and one array.
+
+    Raises
+    ------
+    ValueError : no experiments.
+    """
+    if not experiments:
+        raise ValueError("There is nothing to stack.")
+    queries = experiments[0].queries
+    for one in experiments[1:]:
+        if not np.array_equal(one.queries, queries):
+            queries = np.intersect1d(queries, one.queries)
+    queries = np.sort(queries)
+    lengths = np.array([one.ids.shape[1] for one in experiments])
+    highest = max((int(one.ids.max()) for one in experiments if one.ids.size), default=0)
+    kind = np.int16 if highest <= np.iinfo(np.int16).max else np.int32
+    ids = np.full((len(experiments), len(queries), lengths.max()), -1, kind)
+    for place, one in enumerate(experiments):
+        order = np.argsort(one.queries, kind="stable")
+        rows = order[np.searchsorted(one.queries, queries, sorter=order)]
+        ids[place, :, : lengths[place]] = one.ids[rows]
+    return Lists(queries, ids, lengths)
+
+
+def same_label(queries: np.ndarray, ids: np.ndarray, labels: Sequence[str]) -> np.ndarray:
+    """Whether each neighbor shares its query's label.
+
+    Parameters
+    ----------
+    queries : (n_queries,) ids; ids : (n_experiments, n_queries, top); labels : by id.
+
+    Returns
+    -------
+    same : (n_experiments, n_queries, top) bool; False behind the end of a list.
+    """
+    codes = np.unique(np.asarray(labels), return_inverse=True)[1]
+    return (codes[ids] == codes[queries][:, None]) & (ids >= 0)
+
+
+def scores(same: np.ndarray, k: int) -> np.ndarray:
+    """:func:`core.evaluation.scoring.score` of every list: (n_experiments, n_queries), 0..100."""
+    return scoring.score(same.reshape(-1, same.shape[-1]), k).reshape(same.shape[:2])
+
+
+def average_precision(same: np.ndarray, k: int, n_relevant: np.ndarray) -> np.ndarray:
+    """:func:`core.evaluation.scoring.average_precision_at_k` of every list: (n_experiments, n_queries), 0..1.
+
+    Parameters
+    ----------
+    n_relevant : (n_queries,) how many other images share each query's label.
+    """
+    flat = same.reshape(-1, same.shape[-1])
+    return scoring.average_precision_at_k(flat, k, np.tile(n_relevant, len(same))).reshape(same.shape[:2])
+
+
+def resample_means(values: np.ndarray, resamples: int | None = None, seed: int = 0) -> np.ndarray:
+    """Means over queries drawn with replacement, the same draws for every experiment (Efron, 1979).
+
+    Parameters
+    ----------
+    values : (n_experiments, n_queries).
+    resamples : how often to draw; by default 2000, fewer for more than 2000 queries.
+
+    Returns
+    -------
+    means : (resamples, n_experiments). Same draws, so differences between columns are paired.
+    """
+    values = np.asarray(values, np.float64)
+    n = values.shape[1]
+    if resamples is None:
+        resamples = n_resamples(n)
+    picks = np.random.default_rng(seed).integers(0, n, (resamples, n))
+    # How often each query was drawn: one matrix product serves all experiments.
+    flat = (picks + np.arange(resamples)[:, None] * n).ravel()
+    counts = np.bincount(flat, minlength=resamples * n).reshape(resamples, n)
+    return counts.astype(np.float64) @ values.T / n
+
+
+def n_resamples(n_queries: int) -> int:
+    """How many resamples are drawn of so many queries."""
+    return max(FEWEST_RESAMPLES, min(MOST_RESAMPLES, _DRAWS // max(1, n_queries)))
+
+
+def interval(means: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:
+    """Percentile interval of resampled means (resamples, ...): low and high, each (...)."""
+    tail = (1.0 - level) / 2.0
+    low, high = np.quantile(means, [tail, 1.0 - tail], axis=0)
+    return low, high
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of ``a - b`` over paired queries with its interval, in the unit of the values."""
+
+    mean: float
+    low: float
+    high: float
+
+    @property
+    def certain(self) -> bool:
+        """Whether the interval leaves zero out: more than chance at the interval's level."""
+        return self.low > 0.0 or self.high < 0.0
+
+
+def paired_bootstrap(a: np.ndarray, b: np.ndarray, level: float = 0.95, seed: int = 0) -> Difference:
+    """Difference of two means over the same queries: percentile bootstrap of the pairs (Efron and Tibshirani, 1993).
+
+    Parameters
+    ----------
+    a, b : (n_queries,) values of the same queries.
+
+    Raises
+    ------
+    ValueError : different or no queries.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.shape != b.shape or a.ndim != 1 or not len(a):
+        raise ValueError(f"Expected two rows of the same queries, got shapes {a.shape} and {b.shape}.")
+    gaps = (a - b)[None]
+    low, high = interval(resample_means(gaps, seed=seed), level)
+    return Difference(float(gaps.mean()), float(low[0]), float(high[0]))
+
+
+def indistinguishable(means: np.ndarray, best: int, level: float = 0.95) -> np.ndarray:
+    """Which experiments can't be told from one of them: the interval of the paired difference holds zero.
+
+    Parameters
+    ----------
+    means : (resamples, n_experiments) of :func:`resample_means`.
+    best : place of the one they are held against; it is told from itself neither.
+
+    Returns
+    -------
+    alike : (n_experiments,) bool. Every pair is tested at ``level`` by itself.
+    """
+    low, high = interval(means[:, [best]] - means, level)
+    return (low <= 0.0) & (high >= 0.0)
+
+
+def pareto_front(quality: np.ndarray, cost: np.ndarray) -> np.ndarray:
+    """Experiments that none other beats: no other is as good and as cheap, and better in one of the two.
+
+    Parameters
+    ----------
+    quality : (n,) more is better; cost : (n,) less is better. One that is not finite is never on the front.
+
+    Returns
+    -------
+    places : from cheap to dear; of equals all.
+    """
+    quality, cost = np.asarray(quality, np.float64), np.asarray(cost, np.float64)
+    finite = np.flatnonzero(np.isfinite(quality) & np.isfinite(cost))
+    order = finite[np.lexsort((-quality[finite], cost[finite]))]
+    front: list[int] = []
+    for place in order:
+        # Sorted by cost: it is beaten unless it is better than the last on the front, or its equal.
+        equal = front and (quality[place], cost[place]) == (quality[front[-1]], cost[front[-1]])
+        if not front or equal or quality[place] > quality[front[-1]]:
+            front.append(place)
+    return np.array(front, np.int64)
+
+
+def cheapest_within(quality: np.ndarray, cost: np.ndarray, margin: float) -> tuple[int, int] | None:
+    """The best experiment, and the cheapest among those at most ``margin`` below it.
+
+    Ties go to the cheaper for the best, and to the better for the cheapest. Those whose quality or
+    cost is not finite are passed over; None when all are.
+    """
+    quality, cost = np.asarray(quality, np.float64), np.asarray(cost, np.float64)
+    finite = np.flatnonzero(np.isfinite(quality) & np.isfinite(cost))
+    if not len(finite):
+        return None
+    best = min(finite, key=lambda i: (-quality[i], cost[i]))
+    near = [i for i in finite if quality[i] >= quality[best] - margin]
+    return int(best), int(min(near, key=lambda i: (cost[i], -quality[i])))
+
+
+@dataclass(frozen=True)
+class Variation:
+    """Where the variation of values over a full factorial design comes from, as shares 0..1 of all of it.
+
+    main : by factor, eta squared; pairs : by two factors, what they do together beyond both alone;
+    rest : of three and more factors together. All shares add up to 1, but for values that do not
+    vary: then all are 0. levels : of each factor, in the design.
+    """
+
+    main: Mapping[str, float]
+    pairs: Mapping[tuple[str, str], float]
+    rest: float
+    levels: Mapping[str, tuple[Hashable, ...]]
+
+    @property
+    def interactions(self) -> float:
+        """All that no factor does alone."""
+        return sum(self.pairs.values()) + self.rest
+
+
+def balanced_part(rows: Sequence[tuple[Hashable, ...]]) -> np.ndarray:
+    """A large part of the experiments in which every combination of levels occurs: a full factorial design.
+
+    The first factor's levels (the models) are kept or left out as a whole. For each of them its own
+    levels of the other factors are thinned until all combinations exist; all levels of the first
+    factor that have those join. The largest part so found wins.
+
+    Parameters
+    ----------
+    rows : the level of each factor, by experiment; no two alike.
+
+    Returns
+    -------
+    places : ascending; empty for no rows.
+    """
+    cells: dict[Hashable, set[tuple[Hashable, ...]]] = {}
+    for first, *others in rows:
+        cells.setdefault(first, set()).add(tuple(others))
+    best: set[tuple[Hashable, ...]] = set()
+    for own in cells.values():
+        full = _thinned(own)
+        part = {(first, *cell) for first, has in cells.items() if full <= has for cell in full}
+        if len(part) > len(best):
+            best = part
+    return np.array([place for place, row in enumerate(rows) if tuple(row) in best], np.int64)
+
+
+def _thinned(cells: set[tuple[Hashable, ...]]) -> set[tuple[Hashable, ...]]:
+    """Leave out the level that fewest cells have, relative to a full design, until the design is full."""
+    while True:
+        levels = [set(column) for column in zip(*cells, strict=True)]
+        size = int(np.prod([len(one) for one in levels]))
+        if size == len(cells):
+            return cells
+        counts = [Counter(column) for column in zip(*cells, strict=True)]
+        _, factor, level = min(
+            (count[level] * len(levels[factor]), factor, str(level))
+            for factor, count in enumerate(counts)
+            if len(levels[factor]) > 1
+            for level in count
+        )
+        cells = {cell for cell in cells if str(cell[factor]) != level}
+
+
+def variation(values: np.ndarray, factors: Mapping[str, Sequence[Hashable]]) -> Variation:
+    """Shares of the variance that each factor explains alone, and each two beyond that.
+
+    A factor's share is its eta squared, ``SS_factor / SS_total`` with ``SS_factor`` the sum over
+    experiments of ``(mean of its level - grand mean)**2`` (analysis of variance; Fisher, 1925). In a
+    full factorial design with one value per cell these sums add up.
+
+    Parameters
+    ----------
+    values : (n,) one per cell; factors : the level of each cell, by the factor's name.
+
+    Raises
+    ------
+    ValueError : the cells are not a full factorial design (:func:`balanced_part` finds one).
+    """
+    values = np.asarray(values, np.float64)
+    columns = {name: list(column) for name, column in factors.items()}
+    levels = {name: tuple(dict.fromkeys(column)) for name, column in columns.items()}
+    cells = set(zip(*columns.values(), strict=True))
+    if not len(values) or len(cells) != len(values) or len(set(product(*levels.values()))) != len(values):
+        raise ValueError("The experiments are not a full factorial design.")
+    grand = values.mean()
+    total = float(((values - grand) ** 2).sum())
+
+    def explained(*names: str) -> float:
+        keys = list(zip(*(columns[name] for name in names), strict=True))
+        codes = {key: code for code, key in enumerate(dict.fromkeys(keys))}
+        at = np.array([codes[key] for key in keys])
+        means = np.bincount(at, values) / np.bincount(at)
+        return float(((means[at] - grand) ** 2).sum())
+
+    if total <= 1e-12 * len(values):
+        nothing = dict.fromkeys(combinations(columns, 2), 0.0)
+        return Variation(dict.fromkeys(columns, 0.0), nothing, 0.0, levels)
+    alone = {name: explained(name) for name in columns}
+    both = {(a, b): max(0.0, explained(a, b) - alone[a] - alone[b]) for a, b in combinations(columns, 2)}
+    rest = max(0.0, total - sum(alone.values()) - sum(both.values()))
+    return Variation(
+        {name: part / total for name, part in alone.items()},
+        {pair: part / total for pair, part in both.items()},
+        rest / total,
+        levels,
+    )

@@ -1,0 +1,83 @@
+"""What a layer costs: the time of a forward pass to it, on this machine."""
+
+import os
+import platform
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core import settings
+from core.models import extractor, registry, runtime
+
+if TYPE_CHECKING:
+    import keras
+
+_ROUNDS = 5
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Milliseconds per image to each layer, avg pooling included, and the conditions they were measured under."""
+
+    ms_per_image: dict[str, float]
+    conditions: dict[str, Any]
+
+
+def measure(
+    model: registry.Model,
+    graph: "keras.Model",
+    layers: Sequence[str],
+    step: Callable[[], None] = lambda: None,
+) -> Cost:
+    """Time a forward pass to each layer over noise already in memory.
+
+    The fastest of a few rounds after a warm-up, since whatever else the machine does only adds; the
+    layers take turns within a round, so that a slow moment does not fall on one of them alone. TensorFlow runs
+    them whatever else is installed, so that costs can be compared with those measured elsewhere.
+
+    Parameters
+    ----------
+    step : called after each layer's warm-up.
+    """
+    import tensorflow as tf
+
+    size = settings.BATCH_SIZE
+    pixels = np.random.default_rng(0).integers(
+        0, 256, (size, model.input_size, model.input_size, 3), np.uint8
+    )
+    networks = {}
+    for layer in layers:
+        networks[layer] = extractor.Extractor(model, graph, [layer], ("avg",), size, runtime.with_tensorflow)
+        networks[layer](pixels)
+        step()
+    times: dict[str, list[float]] = {layer: [] for layer in layers}
+    for _ in range(_ROUNDS):
+        for layer, network in networks.items():
+            started = time.perf_counter()
+            network(pixels)
+            times[layer].append((time.perf_counter() - started) * 1000 / size)
+    return Cost(
+        ms_per_image={layer: round(min(values), 3) for layer, values in times.items()},
+        conditions={
+            "batch_size": size,
+            "processor": _processor(),
+            "cores": os.cpu_count(),
+            "tensorflow": tf.__version__,
+            "date": datetime.now(UTC).date().isoformat(),
+        },
+    )
+
+
+def _processor() -> str:
+    try:
+        for line in Path("/proc/cpuinfo").read_text().splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    except OSError:
+        pass
+    return platform.processor() or platform.machine()

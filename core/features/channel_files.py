@@ -1,0 +1,283 @@
+"""What ships of the channels of a layer: pictures that excite them, and what excites them in the datasets.
+
+One folder per model below ``settings.MODELS_DIR``, in it two files of tables per weights, a table per layer. Reading imports
+no TensorFlow; what is damaged reads as not there, since all of it can be computed again.
+"""
+
+import hashlib
+import logging
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cached_property, lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from core import settings
+from core.data.datasets import Dataset
+from core.errors import GridError, ModelDataError
+from core.models import registry
+
+if TYPE_CHECKING:
+    import pyarrow as pa
+
+    from core.experiments.parquet_tables import Entry, Tables
+
+MOST = 9
+"""As many pictures of a dataset are kept for each channel."""
+
+PICTURES, EXCITING = "channels", "exciting"
+_SLUGS = ("imagenet", "untrained")
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class ChannelPicture:
+    """A picture made to excite a channel.
+
+    Parameters
+    ----------
+    channel : from 0.
+    webp : the picture's file.
+    activation : the highest activation of the channel on the picture, at the size it was made.
+    """
+
+    channel: int
+    webp: bytes
+    activation: float
+
+    @cached_property
+    def version(self) -> str:
+        """Changes with the picture: hex digits for the end of its address."""
+        return hashlib.sha256(self.webp).hexdigest()[:16]
+
+
+@dataclass(frozen=True)
+class Exciting:
+    """A picture of a dataset that excites a channel.
+
+    Parameters
+    ----------
+    item : id of the picture in its dataset.
+    value : the highest activation of the channel on it, above zero.
+    box : left, top, right, bottom of the region that did it, as shares (0 to 1) of the picture's width and height.
+    """
+
+    item: int
+    value: float
+    box: tuple[float, float, float, float]
+
+
+@dataclass(frozen=True)
+class Found:
+    """What excites the channels of a layer in a dataset.
+
+    items : (n_channels, MOST) ids, highest activation first.
+    values : (n_channels, MOST) float32, zero where there are fewer pictures with an activation above zero.
+    boxes : (n_channels, MOST, 4) float32, as in :class:`Exciting`.
+    spread : (n_channels,) float32, standard deviation of the highest activation over all pictures.
+    """
+
+    items: np.ndarray
+    values: np.ndarray
+    boxes: np.ndarray
+    spread: np.ndarray
+
+    def of(self, channel: int) -> list[Exciting]:
+        """Of one channel, highest first."""
+        rows = zip(self.items[channel], self.values[channel], self.boxes[channel], strict=True)
+        return [
+            Exciting(int(item), float(value), tuple(float(edge) for edge in box))
+            for item, value, box in rows
+            if value > 0
+        ]
+
+
+def pictures(model: str, weights: str, layer: str) -> list[ChannelPicture]:
+    """The pictures that ship for a layer, the channel with the largest spread first; empty when there are none."""
+    rows = _read(model, weights, PICTURES, {"layer": layer}, ["channel", "webp", "activation"])
+    if rows is None:
+        return []
+    return [
+        ChannelPicture(channel, webp, activation)
+        for channel, webp, activation in zip(
+            *(rows[name].to_pylist() for name in rows.column_names), strict=True
+        )
+    ]
+
+
+def exciting(
+    dataset: Dataset, model: str, weights: str, layer: str, channel: int, n: int = MOST
+) -> list[Exciting] | None:
+    """What excites a channel most in a dataset, highest first; None when that is not stored for this dataset and layer."""
+    found = found_in(dataset, model, weights, layer)
+    if found is None or not 0 <= channel < len(found.items):
+        return None
+    return found.of(channel)[:n]
+
+
+def found_in(dataset: Dataset, model: str, weights: str, layer: str) -> Found | None:
+    """What excites all channels of a layer in a dataset; None when that is not stored for the pictures it has now."""
+    key = {"dataset": dataset.name, "layer": layer}
+    facts = _facts(model, weights, EXCITING, key)
+    if facts is None or facts.get("dataset_fingerprint") != dataset.fingerprint:
+        return None
+    rows = _read(model, weights, EXCITING, key, ["items", "shares", "boxes", "peak", "spread"])
+    if rows is None:
+        return None
+    n = len(rows)
+    items, shares, boxes = (_matrix(rows[name]).reshape(n, MOST, -1) for name in ("items", "shares", "boxes"))
+    peak = rows["peak"].to_numpy()
+    if items.max(initial=0) >= len(dataset):
+        return None
+    return Found(
+        items=items[..., 0].astype(np.int64),
+        values=shares[..., 0].astype(np.float32) * peak[:, None],
+        boxes=boxes.astype(np.float32) / 255,
+        spread=rows["spread"].to_numpy(),
+    )
+
+
+def stored(model: str, weights: str, kind: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
+    """Key and facts of every table of a kind, :data:`PICTURES` or :data:`EXCITING`; empty when there are none."""
+    tables = _tables(model, weights, kind)
+    return tables.entries if tables else []
+
+
+def write_pictures(
+    model: str, weights: str, layer: str, made: Sequence[ChannelPicture], facts: dict[str, Any]
+) -> None:
+    """Keep the pictures of a layer, in place of those that are there.
+
+    The file of the model is replaced as a whole: killed at any moment, the old one is there or the new one.
+
+    Raises
+    ------
+    ModelDataError : it can't be written.
+    """
+    import pyarrow as pa
+
+    from core.experiments import parquet_tables as tables
+
+    rows = pa.table(
+        {
+            "channel": pa.array([one.channel for one in made], pa.int32()),
+            "webp": pa.array([one.webp for one in made], pa.binary()),
+            "activation": pa.array([one.activation for one in made], pa.float32()),
+        }
+    )
+    _put(model, weights, PICTURES, [tables.Entry({"layer": layer}, rows, facts)])
+
+
+def write_found(
+    model: str, weights: str, dataset: Dataset, by_layer: dict[str, Found], facts: dict[str, Any]
+) -> None:
+    """Keep what excites the channels of some layers in a dataset; replaces and raises as :func:`write_pictures`."""
+    import pyarrow as pa
+
+    from core.experiments import parquet_tables as tables
+
+    facts = {**facts, "dataset_fingerprint": dataset.fingerprint}
+    entries = []
+    for layer, found in by_layer.items():
+        peak = found.values.max(axis=1)
+        # As shares of the highest, half precision holds values of any size.
+        shares = found.values / np.where(peak > 0, peak, 1)[:, None]
+        columns = {
+            "items": _lists(found.items, pa.int32()),
+            "shares": _lists(shares, pa.float16()),
+            "boxes": _lists(np.round(found.boxes * 255).reshape(len(peak), -1), pa.uint8()),
+            "peak": pa.array(peak, pa.float32()),
+            "spread": pa.array(found.spread, pa.float32()),
+        }
+        entries.append(tables.Entry({"dataset": dataset.name, "layer": layer}, pa.table(columns), facts))
+    _put(model, weights, EXCITING, entries)
+
+
+def _put(model: str, weights: str, kind: str, entries: "list[Entry]") -> None:
+    """Tables into a file, beside those it has; the caller holds the right to write to the model's folder."""
+    from core.experiments import parquet_tables as tables
+
+    path = _path(model, weights, kind)
+    new = [entry.key for entry in entries]
+    there = _tables(model, weights, kind)
+    for key, facts in stored(model, weights, kind):
+        if key not in new:
+            try:
+                rows = there.read(key, entries[0].rows.column_names)
+            except GridError as error:
+                _log.warning("%s It is left out.", error)
+            else:
+                entries.append(tables.Entry(key, rows.cast(entries[0].rows.schema), facts))
+    # The same results in the same file, in whatever order they were made.
+    depths = [layer.name for layer in registry.get_model(model).layers]
+    entries.sort(key=lambda entry: (entry.key.get("dataset", ""), depths.index(entry.key["layer"])))
+    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        for killed in path.parent.glob(f".{path.name}.*.part"):
+            killed.unlink()
+        tables.write(part, entries)
+        part.replace(path)
+    except OSError as error:
+        raise ModelDataError(
+            f"{model}/{path.name} can't be written ({error.strerror or error}); make room, or choose another folder with "
+            "PLAYGROUND_MODELS_DIR."
+        ) from None
+    finally:
+        part.unlink(missing_ok=True)
+
+
+def _path(model: str, weights: str, kind: str) -> Path:
+    return settings.MODELS_DIR / model / f"{kind}.{weights}.parquet"
+
+
+def _tables(model: str, weights: str, kind: str) -> "Tables | None":
+    # Names that may come from an address: only known ones lead to a file.
+    if model not in registry.MODELS or weights not in _SLUGS:
+        return None
+    path = _path(model, weights, kind)
+    try:
+        status = path.stat()
+    except OSError:
+        return None
+    return _open(path, status.st_mtime_ns, status.st_size)
+
+
+@lru_cache(maxsize=32)
+def _open(path: Path, changed: int, size: int) -> "Tables | None":
+    from core.experiments.parquet_tables import Tables
+
+    try:
+        return Tables(path)
+    except GridError as error:
+        _log.warning("%s", error)
+        return None
+
+
+def _facts(model: str, weights: str, kind: str, key: dict[str, Any]) -> dict[str, Any] | None:
+    return next((facts for one, facts in stored(model, weights, kind) if one == key), None)
+
+
+def _read(model: str, weights: str, kind: str, key: dict[str, Any], columns: list[str]) -> "pa.Table | None":
+    tables = _tables(model, weights, kind)
+    if tables is None or _facts(model, weights, kind, key) is None:
+        return None
+    try:
+        return tables.read(key, columns)
+    except GridError as error:
+        _log.warning("%s", error)
+        return None
+
+
+def _lists(rows: np.ndarray, kind: "pa.DataType") -> "pa.Array":
+    import pyarrow as pa
+
+    flat = pa.array(np.ascontiguousarray(rows).astype(kind.to_pandas_dtype()).ravel(), kind)
+    return pa.ListArray.from_arrays(pa.array(np.arange(0, rows.size + 1, rows.shape[1]), pa.int32()), flat)
+
+
+def _matrix(column: "pa.ChunkedArray") -> np.ndarray:
+    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False)

@@ -1,0 +1,170 @@
+"""What excites a channel in a dataset: the pictures with the highest activation, and the region that did it."""
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from core import settings
+from core.cache import Shared
+from core.data.datasets import Dataset
+from core.errors import UserError
+from core.features import channel_files
+from core.features.channel_files import MOST, Exciting
+from core.models import extractor, registry
+from core.models.intermediate import Intermediate
+from core.progress import Progress, Silent
+from core.search import shared_engine
+
+if TYPE_CHECKING:
+    import keras
+
+# Maps are upsampled to at least this many positions a side before a region is cut out of them.
+_FINE = 56
+_kept = Shared(settings.LIVE_INDEXES)
+
+
+def exciting(
+    dataset: Dataset,
+    model: str,
+    weights: str,
+    layer: str,
+    channel: int,
+    n: int = MOST,
+    progress: Progress | None = None,
+) -> list[Exciting]:
+    """The pictures of a dataset that excite a channel most, highest first; only those with an activation above zero.
+
+    Stored results are read; others are computed for all channels of the layer in one pass over the dataset, and kept
+    in memory.
+
+    Parameters
+    ----------
+    weights : ``"imagenet"`` or ``"untrained"``.
+    layer : any with height and width, as ``core.models.architecture`` names them.
+    n : at most :data:`MOST`.
+    progress : told of every picture; whatever it raises ends the computation.
+
+    Raises
+    ------
+    UnknownNameError, WeightsError : there is no such model or layer, or its weights are not on this machine.
+    UserError : the layer has no height and width, or no such channel.
+    """
+    stored = channel_files.exciting(dataset, model, weights, layer, channel, n)
+    if stored is not None:
+        return stored
+
+    def make() -> channel_files.Found:
+        graph = shared_engine.engine().graph(model, weights)
+        return find(dataset, registry.get_model(model), graph, [layer], progress or Silent())[layer]
+
+    found = _kept.get((dataset.fingerprint, model, weights, layer), make)
+    if not 0 <= channel < len(found.items):
+        raise UserError(f"{layer} of {model} has the channels 0 to {len(found.items) - 1}, not {channel}.")
+    return found.of(channel)[:n]
+
+
+def find(
+    dataset: Dataset, model: registry.Model, graph: "keras.Model", layers: Sequence[str], progress: Progress
+) -> dict[str, channel_files.Found]:
+    """What excites the channels of some layers, in one pass over a dataset.
+
+    Of each channel the maps of its :data:`MOST` pictures are held meanwhile, however many pictures there are. Those that
+    can't be read are left out.
+
+    Returns
+    -------
+    by layer : what was found.
+    """
+    network = Intermediate(model, graph, layers, settings.BATCH_SIZE)
+    best = {layer: _Best() for layer in layers}
+    progress.stage(f"what excites {model.name} in {dataset.name}", len(dataset))
+    files = [dataset.path(item.id) for item in dataset.items]
+    for batch in extractor.read_batches(files, model.input_size, model.resample, settings.BATCH_SIZE):
+        if len(batch.places):
+            for layer, answers in zip(layers, network(batch.pixels), strict=True):
+                for place, answer in zip(batch.places, answers, strict=True):
+                    best[layer].add(int(place), answer)
+        progress.step(len(batch.places) + len(batch.failures))
+    if not best[layers[0]].seen:
+        raise UserError(f"None of the pictures of {dataset.name!r} can be read.")
+    progress.stage("regions", len(layers))
+    found = {}
+    for layer in layers:
+        found[layer] = best.pop(layer).found()
+        progress.step()
+    return found
+
+
+class _Best:
+    """The pictures with the highest peaks of each channel so far, with their maps."""
+
+    def __init__(self) -> None:
+        self.seen: list[np.ndarray] = []
+
+    def add(self, item: int, answer: np.ndarray) -> None:
+        """Another picture; ``answer`` is (height, width, channels)."""
+        height, width, n_channels = answer.shape
+        if not self.seen:
+            self.values = np.zeros((n_channels, MOST), np.float32)
+            self.items = np.zeros((n_channels, MOST), np.int64)
+            # Shares of their peak, so that half precision holds them.
+            self.maps = np.zeros((n_channels, MOST, height, width), np.float16)
+        peaks = answer.max(axis=(0, 1))
+        self.seen.append(peaks)
+        last = self.values.argmin(axis=1)
+        # Of equal peaks the first stays.
+        risen = np.flatnonzero(peaks > self.values[np.arange(n_channels), last])
+        self.values[risen, last[risen]] = peaks[risen]
+        self.items[risen, last[risen]] = item
+        self.maps[risen, last[risen]] = (answer[..., risen] / peaks[risen]).transpose(2, 0, 1)
+
+    def found(self) -> channel_files.Found:
+        boxes = np.zeros((*self.values.shape, 4), np.float32)
+        n_channels, _, height, width = self.maps.shape
+        fine_rows, fine_columns = _interpolation(height), _interpolation(width)
+        for channel in range(n_channels):
+            places = np.flatnonzero(self.values[channel])
+            fine = fine_rows @ self.maps[channel, places].astype(np.float32) @ fine_columns.T
+            for place, coarse, whole in zip(places, self.maps[channel, places], fine, strict=True):
+                boxes[channel, place] = _region(coarse, whole)
+        order = np.lexsort((self.items, -self.values))
+        values, items = (np.take_along_axis(a, order, axis=1) for a in (self.values, self.items))
+        boxes = np.take_along_axis(boxes, order[..., None], axis=1)
+        return channel_files.Found(items, values, boxes, np.std(self.seen, axis=0))
+
+
+def _interpolation(n: int) -> np.ndarray:
+    """(factor * n, n) float32: the bilinear upsampling of n positions by an odd factor, to at least :data:`_FINE`.
+
+    The factor is odd, so that the middle of each position falls on one of the fine ones, and the peak stays.
+    """
+    factor = max(1, -(-_FINE // n)) | 1
+    # Middles of the fine positions, in coarse positions; beyond the outermost middles, those go on.
+    at = np.clip((np.arange(n * factor) + 0.5) / factor - 0.5, 0, n - 1)
+    return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(n))).astype(np.float32)
+
+
+def _region(coarse: np.ndarray, fine: np.ndarray) -> tuple[float, float, float, float]:
+    """Left, top, right, bottom of the connected area around the peak where a map is at least half of it.
+
+    After Zhou et al. 2015, "Object Detectors Emerge in Deep Scene CNNs". At least the peak's own position.
+
+    Parameters
+    ----------
+    coarse, fine : the map with a peak of 1, as it is and upsampled.
+    """
+    from scipy import ndimage
+
+    height, width = coarse.shape
+    row, column = np.unravel_index(coarse.argmax(), coarse.shape)
+    high, wide = fine.shape[0] // height, fine.shape[1] // width
+    areas, _ = ndimage.label(fine >= 0.5 - 1e-3)
+    mine = areas[row * high + high // 2, column * wide + wide // 2]
+    rows, columns = ndimage.find_objects(areas, max_label=mine)[mine - 1]
+    return (
+        min(columns.start / fine.shape[1], column / width),
+        min(rows.start / fine.shape[0], row / height),
+        max(columns.stop / fine.shape[1], (column + 1) / width),
+        max(rows.stop / fine.shape[0], (row + 1) / height),
+    )

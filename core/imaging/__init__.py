@@ -1,0 +1,1 @@
+"""Images from outside: decoded in processes of their own, downloaded, checked."""

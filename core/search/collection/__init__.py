@@ -1,5 +1,0 @@
-"""A user's own images: vectors in a file, a FAISS index, a SQL catalog, and the promise that they agree."""
-
-from core.search.collection.collection import Collection, Hit, Info, delete, names
-
-__all__ = ["Collection", "Hit", "Info", "delete", "names"]

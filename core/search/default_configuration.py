@@ -1,0 +1,134 @@
+"""Which configuration a collection gets where its maker leaves that open: the best of the experiments that are here."""
+
+from dataclasses import dataclass, replace
+
+from core import settings
+from core.errors import CollectionError, UserError, WeightsError
+from core.experiments.store import Summary
+from core.models import registry
+from core.models import weights as weights_
+from core.search.engine import Engine
+
+# The datasets that ship: every model was computed on all of them, so their scores can be compared.
+_SHIPPED = ("objects200", "emoji200")
+
+
+@dataclass(frozen=True)
+class Choice:
+    """A configuration, and in a sentence why it was chosen."""
+
+    model: str
+    layer: str
+    pooling: str
+    metric: str
+    why: str
+
+
+def choose(
+    engine: Engine,
+    *,
+    model: str | None = None,
+    weights: str = weights_.IMAGENET,
+    layer: str | None = None,
+    pooling: str | None = None,
+    metric: str | None = None,
+) -> Choice:
+    """The best configuration that has the parts that are given and works on this machine without a download.
+
+    Judged by the mean score at k = 10 on the shipped datasets, or on all others where none of those are here, among vectors of
+    at most ``MAX_CHOSEN_DIMENSIONS`` numbers. Weights from a file are judged by what the ImageNet weights of the model score. Without
+    such an experiment it is the layer before the last, average pooling and cosine distance. Loads no model.
+
+    Raises
+    ------
+    UnknownNameError : there is no such model, or the model has no such layer.
+    WeightsError : no model was named, and none has weights on this machine.
+    CollectionError : the model must be named.
+    """
+    if model is not None:
+        defined = registry.get_model(model)
+        if layer is not None:
+            defined.layer(layer)
+    trained = weights != weights_.UNTRAINED
+    if weights not in (weights_.IMAGENET, weights_.UNTRAINED) and model is None:
+        raise CollectionError("Name the model that the file of weights belongs to (--model).")
+    wanted = {"model": model, "layer": layer, "pooling": pooling, "metric": metric}
+    given = {part: value for part, value in wanted.items() if value is not None}
+    slug = weights_.IMAGENET if trained else weights_.UNTRAINED
+    named = {part: given[part] for part in ("model", "layer") if part in given}
+    for names in (
+        [name for name in engine.grid.dataset_names() if name in _SHIPPED],
+        engine.grid.dataset_names(),
+    ):
+        if best := _best(engine, names, slug, given):
+            why = best.why
+        elif best := _best(engine, names, slug, named):
+            why = f"{best.why} Judged with {best.pooling} pooling and {best.metric} distance, since there are no other experiments."
+        else:
+            continue
+        if weights not in (weights_.IMAGENET, weights_.UNTRAINED):
+            why += " Judged with its ImageNet weights."
+        return replace(best, pooling=pooling or best.pooling, metric=metric or best.metric, why=why)
+    usual = _without_experiments(model, trained, layer)
+    return Choice(
+        model=usual.name,
+        layer=layer or usual.layers[-2].name,
+        pooling=pooling or "avg",
+        metric=metric or "cosine",
+        why="There are no experiments here to choose by, so what was not asked for is the default: "
+        "the layer before the last, average pooling and cosine distance.",
+    )
+
+
+def _best(engine: Engine, names: list[str], slug: str, given: dict[str, str]) -> Choice | None:
+    """The best configuration by its mean score on as many of these datasets as any has been computed on."""
+    scores: dict[tuple[str, str, str, str], list[Summary]] = {}
+    for name in names:
+        try:
+            found = engine.searchable(engine.dataset(name))
+        except UserError:
+            # A dataset that can't be read has nothing to say.
+            continue
+        for one in found:
+            fits = one.weights == slug and one.dimensions <= settings.MAX_CHOSEN_DIMENSIONS
+            if fits and all(getattr(one, part) == value for part, value in given.items()):
+                scores.setdefault((one.model, one.layer, one.pooling, one.metric), []).append(one)
+    if not scores:
+        return None
+    most = max(map(len, scores.values()))
+    # Of equals the one with the shorter vectors.
+    best = max(
+        (experiments for experiments in scores.values() if len(experiments) == most),
+        key=lambda experiments: (_mean(experiments), -experiments[0].dimensions),
+    )
+    chosen = best[0]
+    on = " and ".join(sorted(one.dataset for one in best))
+    untrained = "untrained " if slug == weights_.UNTRAINED else ""
+    parts = f" with {', '.join(given.values())}" if given else ""
+    return Choice(
+        chosen.model,
+        chosen.layer,
+        chosen.pooling,
+        chosen.metric,
+        f"Of the {untrained}configurations{parts} that work on this machine without a download, this is the best on {on}: "
+        f"{'a mean score of ' if most > 1 else ''}{_mean(best):.1f} of 100 at k = 10.",
+    )
+
+
+def _mean(experiments: list[Summary]) -> float:
+    return sum(one.score_10 for one in experiments) / len(experiments)
+
+
+def _without_experiments(model: str | None, trained: bool, layer: str | None) -> registry.Model:
+    """The model asked for, or the first of those that work here and have the layer."""
+    if model is not None:
+        return registry.get_model(model)
+    here = [one for one in registry.MODELS.values() if not trained or weights_.availability(one)[0]]
+    if not here:
+        raise WeightsError(
+            "No model has weights on this machine; `python -m core models list` says what can be had and how."
+        )
+    fitting = [one for one in here if layer is None or layer in {each.name for each in one.layers}]
+    if not fitting:
+        raise CollectionError(f"No model with weights here has a layer {layer!r}; name its model as well.")
+    return fitting[0]

@@ -1,0 +1,142 @@
+"""The pictures of datasets, collections and channels, over HTTP: small, cached, and only those that one of them lists.
+
+Pages name a picture as ``/pictures/<dataset>/<id>?v=<fingerprint>``, ``/collections/<collection>/<id>?v=<hash>``, or
+``/channels/<model>/<weights>/<layer>/<channel>.webp?v=<version>``. The fingerprint changes with the dataset, hash and
+version with the picture, so a browser may keep what it got for good.
+"""
+
+import threading
+from functools import lru_cache
+from pathlib import Path
+from urllib.parse import quote
+
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from core import settings
+from core.data import datasets, folder_walker
+from core.data.datasets import Dataset
+from core.errors import UserError
+from core.features import channel_files
+from core.imaging import decode, servable_files
+from core.imaging.decode_pool import Reduction
+from core.search import shared_engine
+
+LONGEST = 320
+_FOREVER = "public, max-age=31536000, immutable"
+_SMALL = 64_000
+# Decoding a large picture takes memory: only so many at a time, whatever many are asked for.
+_decoding = threading.BoundedSemaphore(settings.DECODE_THREADS)
+
+
+def routes(base_path: str = "") -> list[Route]:
+    """The routes to mount, below the server's base path."""
+    base = base_path.strip("/")
+    prefix = f"/{base}" if base else ""
+    return [
+        Route(f"{prefix}/pictures/{{dataset}}/{{item}}", picture, methods=["GET"]),
+        Route(f"{prefix}/collections/{{collection}}/{{image}}", collected, methods=["GET"]),
+        Route(f"{prefix}/channels/{{model}}/{{weights}}/{{layer}}/{{channel}}.webp", made, methods=["GET"]),
+    ]
+
+
+def collection_address(collection: str, image_id: int, content: str | None) -> str:
+    """Where the picture of a stored image is served, below the server's base path."""
+    return f"collections/{quote(collection, safe='')}/{image_id}?v={(content or '')[:12]}"
+
+
+def picture(request: Request) -> Response:
+    """A picture as a small WebP; a sentence with status 404 when there is none.
+
+    Starlette runs this in a thread, since it is no coroutine: reading and decoding never hold up the
+    server.
+    """
+    try:
+        dataset = _dataset(request.path_params["dataset"])
+        item = request.path_params["item"]
+        if not (item.isascii() and item.isdigit() and len(item) <= 9 and int(item) < len(dataset)):
+            return _missing(f"The dataset has no picture of that number; it has 0 to {len(dataset) - 1}.")
+        path = dataset.path(int(item))
+        stat = path.stat()
+        if what := folder_walker.special(stat.st_mode):
+            return _missing(f"The file of this picture is {what} now.")
+        data = _webp(path, stat.st_mtime_ns, stat.st_size)
+    except UserError as error:
+        return _missing(str(error))
+    except OSError:
+        return _missing("The file of this picture is missing; restore the dataset's folder of images.")
+    return _answer(data, request, dataset.fingerprint)
+
+
+def collected(request: Request) -> Response:
+    """A picture of a collection as a small WebP; a sentence with status 404 when there is none."""
+    try:
+        collection = shared_engine.engine().collection(request.path_params["collection"])
+        number = request.path_params["image"]
+        image = None
+        if number.isascii() and number.isdigit() and len(number) <= 9:
+            image = collection.image(int(number))
+        if image is None or image.hash is None:
+            return _missing("The collection has no picture of that number here.")
+        path = collection.file(image.path)
+        stat = path.stat()
+        data = _webp(path, stat.st_mtime_ns, stat.st_size)
+    except UserError as error:
+        return _missing(str(error))
+    except OSError:
+        return _missing("The file of this picture can't be read.")
+    return _answer(data, request, image.hash)
+
+
+def made(request: Request) -> Response:
+    """The picture that was made to excite a channel, as it ships; a sentence with status 404 when there is none."""
+    model, weights, layer, channel = (
+        request.path_params[name] for name in ("model", "weights", "layer", "channel")
+    )
+    for picture in channel_files.pictures(model, weights, layer):
+        if str(picture.channel) == channel:
+            return _answer(picture.webp, request, picture.version)
+    return _missing("There is no picture of that channel here.")
+
+
+def _answer(data: bytes, request: Request, version: str) -> Response:
+    asked = request.query_params.get("v", "")
+    current = len(asked) >= 8 and version.startswith(asked)
+    return Response(
+        data,
+        media_type="image/webp",
+        headers={
+            "Cache-Control": _FOREVER if current else "no-cache",
+            "X-Content-Type-Options": "nosniff",
+        },
+    )
+
+
+def _dataset(name: str) -> Dataset:
+    # The name is looked for among those that exist and never used as a path.
+    for known in datasets.names():
+        if known == name:
+            description = settings.GRID_DIR / known / "dataset.json"
+            return _read(settings.GRID_DIR / known, description.stat().st_mtime_ns)
+    raise UserError("There is no dataset of that name here.")
+
+
+@lru_cache(maxsize=32)
+def _read(folder: Path, changed: int) -> Dataset:
+    return datasets.load(folder)
+
+
+@lru_cache(maxsize=1024)
+def _webp(path: Path, changed: int, size: int) -> bytes:
+    # A stranger's bytes are decoded, whatever they look like.
+    if size <= _SMALL and not servable_files.uploaded(path):
+        data = path.read_bytes()
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            return data
+    with _decoding:
+        return decode.thumbnail(decode.read(path, Reduction(LONGEST)), LONGEST)
+
+
+def _missing(sentence: str) -> Response:
+    return PlainTextResponse(sentence, status_code=404, headers={"Cache-Control": "no-store"})

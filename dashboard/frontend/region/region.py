@@ -1,0 +1,43 @@
+"""A picture with a frame around the region that is searched, to be changed with mouse or keyboard."""
+
+import base64
+from collections.abc import Callable
+from pathlib import Path
+
+import streamlit as st
+from PIL import Image
+
+from core.imaging import decode
+from core.imaging.decode_pool import Box
+
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+_HERE = Path(__file__).parent
+_LONGEST = 640
+_component = st.components.v2.component(
+    "playground_region",
+    html='<div class="region"></div>',
+    css=(_HERE / "region.css").read_text("utf-8"),
+    js=(_HERE / "region.js").read_text("utf-8"),
+)
+
+
+def show(image: Image.Image, alt: str, box: Box, on_change: Callable[[Box], None], key: str) -> None:
+    """Show the picture with the frame; ``on_change`` is called with the frame that the reader draws."""
+
+    def changed() -> None:
+        # It comes from the browser: anything may stand there.
+        drawn = st.session_state[key].get("box")
+        if not (isinstance(drawn, list) and len(drawn) == 4 and all(type(x) in (int, float) for x in drawn)):
+            return
+        left, top, right, bottom = drawn
+        if 0 <= left < right <= 1 and 0 <= top < bottom <= 1:
+            on_change((left, top, right, bottom))
+
+    _component(
+        key=key, data={"src": data_url(image, _LONGEST), "alt": alt, "box": list(box)}, on_box_change=changed
+    )
+
+
+def data_url(image: Image.Image, longest: int) -> str:
+    """A small copy of a picture that a page can hold in itself."""
+    return "data:image/webp;base64," + base64.b64encode(decode.thumbnail(image, longest)).decode()

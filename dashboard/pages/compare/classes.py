@@ -1,0 +1,299 @@
+"""Class by class and picture by picture: where a configuration is good, and what it mixes up."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.errors import GridError
+from core.evaluation import rankings
+from core.experiments.store import Summary
+from dashboard import grid_cache, url
+from dashboard.frontend.gallery import gallery
+from dashboard.grid_cache import Evaluation
+from dashboard.pages.compare.comparison_context import Scene
+from dashboard.widgets import glossary, palette, pickers, plotly_charts
+
+_VIEWS = {"models": "Best of each model", "layers": "Layers of one model"}
+_MOST_CLASSES = 40
+_MOST_BARS = 400
+
+
+def show(scene: Scene) -> None:
+    """Classes by configurations, then one configuration: what it mixes up, and every picture's score."""
+    labels = scene.grid.dataset.classes
+    codes = {label: code for code, label in enumerate(labels)}
+    by_id = np.array([codes[label] for label in scene.grid.dataset.labels])
+    _classes(scene, by_id)
+    st.header("One configuration")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        pickers.configuration(scene.grid, scene.chosen, scene.untrained)
+    try:
+        found = grid_cache.evaluation(scene.grid, scene.chosen.configuration, scene.k)
+    except GridError as error:
+        st.error(f"This experiment can't be shown: {url.plain(str(error))}", icon=":material/error:")
+        return
+    _confusion(scene, found, by_id)
+    _bars(scene, found, by_id)
+
+
+def _classes(scene: Scene, by_id: np.ndarray) -> None:
+    table, classes = scene.table, scene.grid.dataset.classes
+    names = [plotly_charts.words(one) for one in classes]
+    view = scene.address.choice("view", list(_VIEWS), "models")
+    scene.shown["view"] = view if view != "models" else None
+    st.header("Classes")
+    st.session_state["view"] = view
+    st.segmented_control(
+        "Columns",
+        list(_VIEWS),
+        format_func=_VIEWS.__getitem__,
+        key="view",
+        required=True,
+        on_change=lambda: url.change(view=st.session_state["view"]),
+    )
+    places = _best_of_models(scene) if view == "models" else _layers(scene)
+    if not places:
+        st.info("The model below is not among those compared.", icon=":material/info:")
+        return
+    heads = [
+        scene.model_title(table.experiments[p])
+        if view == "models"
+        else glossary.depth(table.experiments[p].depth)
+        for p in places
+    ]
+    means = rankings.class_means(table.scores[places], by_id[table.queries], len(classes)).T
+    there = np.flatnonzero(np.isfinite(means).all(axis=1))
+    hardest = there[np.argsort(means[there].mean(axis=1), kind="stable")]
+    shown = hardest[:_MOST_CLASSES]
+    # In the dataset's own order, unless there are too many: then the hardest come first.
+    shown = np.sort(shown) if len(there) <= _MOST_CLASSES else shown
+    values = means[shown]
+    figure = plotly_charts.heat_map(
+        values,
+        [names[c] for c in shown],
+        [plotly_charts.wrapped(head, 16) for head in heads],
+        [[f"{value:.0f}" for value in row] for row in values],
+        [
+            [
+                f"<b>{names[c]}</b><br>{plotly_charts.words(scene.name(table.experiments[p]))}<br>mean score {means[c, i]:.1f}"
+                for i, p in enumerate(places)
+            ]
+            for c in shown
+        ],
+        [[[int(p), int(c)] for p in places] for c in shown],
+        "mean score",
+        across=""
+        if view == "models"
+        else f"layer of {plotly_charts.words(scene.model_title(table.experiments[places[0]]))}",
+        low=0.0,
+        high=100.0,
+    )
+    worst = int(hardest[0])
+
+    def numbers() -> pd.DataFrame:
+        return pd.DataFrame(
+            {"class": [classes[c] for c in shown]}
+            | {scene.name(table.experiments[p]): values[:, i] for i, p in enumerate(places)}
+        )
+
+    clicked = plotly_charts.show(
+        figure,
+        f"classes-{view}",
+        "Mean score of the pictures of each class (row) "
+        + (
+            "under the best configuration of each model (column)"
+            if view == "models"
+            else "at each layer (column)"
+        )
+        + (f", the {_MOST_CLASSES} hardest of {len(there)} classes" if len(there) > _MOST_CLASSES else "")
+        + f". The hardest class is {classes[worst]} with {means[worst].mean():.0f} on average. "
+        "Click a cell to open the class's hardest picture with that configuration.",
+        numbers,
+        {scene.name(table.experiments[p]): st.column_config.NumberColumn(format="%.1f") for p in places},
+    )
+    if view == "models":
+        st.caption(
+            "The best configuration of each model: "
+            + "; ".join(url.plain(scene.name(table.experiments[p])) for p in places)
+            + "."
+        )
+    if clicked:
+        place, code = int(clicked[0]), int(clicked[1])
+        members = np.flatnonzero(by_id[table.queries] == code)
+        lowest = members[np.argmin(table.scores[place, members])]
+        scene.open(table.experiments[place], int(table.queries[lowest]))
+
+
+def _best_of_models(scene: Scene) -> list[int]:
+    """The best experiment of each model, best model first."""
+    table = scene.table
+    found: dict[tuple[str, str], int] = {}
+    for place in np.lexsort((table.costs["size"], -table.means)):
+        one = table.experiments[place]
+        found.setdefault((one.model, one.weights), int(place))
+    return list(found.values())
+
+
+def _layers(scene: Scene) -> list[int]:
+    """The layers of the chosen model under its pooling and metric, by depth."""
+
+    def fits(one: Summary) -> bool:
+        return all(
+            getattr(one, part) == getattr(scene.chosen, part)
+            for part in ("model", "weights", "pooling", "metric")
+        )
+
+    table = scene.table
+    places = [place for place, one in enumerate(table.experiments) if fits(one)]
+    return sorted(places, key=lambda place: table.experiments[place].depth)
+
+
+def _confusion(scene: Scene, found: Evaluation, by_id: np.ndarray) -> None:
+    classes = scene.grid.dataset.classes
+    names = [plotly_charts.words(one) for one in classes]
+    shares, counts = rankings.confusion(found.queries, found.ids[:, : found.k], by_id, len(classes))
+    there = np.flatnonzero(counts)
+    wrong = shares.copy()
+    np.fill_diagonal(wrong, 0.0)
+    pairs = [
+        (int(i), int(j))
+        for i, j in zip(*np.unravel_index(np.argsort(-wrong, axis=None), wrong.shape), strict=True)
+    ]
+    pairs = [(i, j) for i, j in pairs[:8] if wrong[i, j] > 0]
+    st.subheader("Which classes are mistaken for which?")
+    if pairs:
+        i, j = pairs[0]
+        sentence = f"Most often {classes[j]} stand among the neighbors of {classes[i]}, as {glossary.percent(wrong[i, j])} of them."
+    else:
+        sentence = "No neighbor is of another class."
+
+    def numbers() -> pd.DataFrame:
+        return pd.DataFrame(
+            [
+                {"searched": classes[i], "found": classes[j], "share": shares[i, j]}
+                for i in there
+                for j in range(len(classes))
+                if shares[i, j] > 0
+            ]
+        ).sort_values("share", ascending=False)
+
+    look = {"share": st.column_config.NumberColumn("share of neighbors", format="percent")}
+    if len(there) > _MOST_CLASSES:
+        st.markdown(url.plain(sentence))
+        st.dataframe(numbers().query("searched != found").head(50), hide_index=True, column_config=look)
+        return
+    columns = np.flatnonzero((counts > 0) | (shares.sum(axis=0) > 0))
+    figure = plotly_charts.heat_map(
+        100 * shares[np.ix_(there, columns)],
+        [names[i] for i in there],
+        [plotly_charts.wrapped(classes[j]) for j in columns],
+        [[_short(shares[i, j]) for j in columns] for i in there],
+        [
+            [
+                f"searched: <b>{names[i]}</b><br>found: <b>{names[j]}</b><br>{glossary.percent(shares[i, j])} of the neighbors"
+                for j in columns
+            ]
+            for i in there
+        ],
+        [[[int(i), int(j)] for j in columns] for i in there],
+        "% of neighbors",
+        across="class that is found",
+        down="class that is searched for",
+        low=0.0,
+        high=100.0,
+    )
+    clicked = plotly_charts.show(
+        figure,
+        "confusion",
+        f"Among the {found.k} nearest neighbors of the pictures of each class (row), the share of each class (column) in "
+        f"percent; each row adds up to 100. {sentence} Click a cell to open the picture with the most such neighbors.",
+        numbers,
+        look,
+    )
+    if clicked:
+        i, j = int(clicked[0]), int(clicked[1])
+        members = np.flatnonzero(by_id[found.queries] == i)
+        most = members[np.argmax((by_id[found.ids[members, : found.k]] == j).sum(axis=1))]
+        scene.open(scene.chosen, int(found.queries[most]))
+
+
+def _short(share: float) -> str:
+    return "" if share == 0 else "<1" if share < 0.01 else f"{100 * share:.0f}"
+
+
+def _bars(scene: Scene, found: Evaluation, by_id: np.ndarray) -> None:
+    import plotly.graph_objects as go
+
+    dataset, classes = scene.grid.dataset, scene.grid.dataset.classes
+    st.subheader("The score of every picture")
+    rows = np.lexsort((-found.scores, by_id[found.queries]))
+    if len(rows) > _MOST_BARS:
+        lowest = np.argsort(found.scores, kind="stable")[:_MOST_BARS]
+        rows = rows[np.isin(rows, lowest)]
+        st.caption(f"The {_MOST_BARS} lowest of {len(found.scores):,}.")
+    styles = palette.class_styles(classes)
+    figure = go.Figure()
+    x = np.arange(len(rows))
+    of = by_id[found.queries[rows]]
+    # Bars begin below zero, so that a score of 0 can be seen and clicked.
+    foot = 3.0
+    figure.add_bar(
+        x=x,
+        y=found.scores[rows] + foot,
+        base=-foot,
+        width=1.0,
+        marker={"color": [styles[classes[c]].color for c in of], "line": {"width": 0}},
+        customdata=found.queries[rows].tolist(),
+        hovertext=[
+            f"<b>{plotly_charts.words(gallery.alt(dataset.items[int(found.queries[r])]))}</b><br>score {found.scores[r]:.0f}<br>click to open it"
+            for r in rows
+        ],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    present = np.unique(of)
+    between = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": {"width": 1, "color": "#8c8c8c"}}
+    edges = [float(x[of == code][0]) - 0.5 for code in present[1:]]
+    figure.update_layout(
+        height=330,
+        shapes=[{**between, "x0": edge, "x1": edge} for edge in edges],
+        margin={"l": 0, "r": 0, "t": 8, "b": 0},
+        bargap=0,
+        xaxis={
+            "tickvals": [float(x[of == code].mean()) for code in present],
+            "ticktext": [plotly_charts.words(classes[code]) for code in present],
+            "showgrid": False,
+            "zeroline": False,
+            "fixedrange": True,
+            "automargin": True,
+        },
+        yaxis={
+            "title": {"text": f"score at k = {found.k}"},
+            "range": [-foot, 101],
+            "tickvals": [0, 25, 50, 75, 100],
+            "zeroline": False,
+            "fixedrange": True,
+        },
+        showlegend=False,
+    )
+
+    def numbers() -> pd.DataFrame:
+        ids = found.queries[rows]
+        return pd.DataFrame(
+            {
+                "picture": [dataset.items[int(i)].title or dataset.items[int(i)].file for i in ids],
+                "class": [dataset.labels[int(i)] for i in ids],
+                "score": found.scores[rows],
+            }
+        )
+
+    nothing = int((found.scores == 0).sum())
+    clicked = plotly_charts.show(
+        figure,
+        "bars",
+        f"The score of {len(rows):,} pictures under {scene.name(scene.chosen)}, by class and from high to low; the mean is "
+        f"{found.mean:.1f}, {nothing} have 0. Click a bar to open its picture.",
+        numbers,
+        {"score": st.column_config.NumberColumn(format="%.1f")},
+    )
+    if clicked is not None:
+        scene.open(scene.chosen, int(clicked))

@@ -1,0 +1,89 @@
+"""The code that indexes a folder of the reader's own under a configuration, in Python and on the command line."""
+
+import json
+import shlex
+
+from core.experiments.store import Configuration
+
+NAME = "pictures"
+FOLDER = "path/to/your/pictures"
+PICTURE = "path/to/a/picture.jpg"
+WEIGHTS_FILE = "path/to/your.weights.h5"
+
+_PYTHON = """\
+from pathlib import Path
+
+from core.collections import Collection
+from core.imaging import decode
+
+# Make the collection, once, and take in a folder; adding it again takes in what is new.
+with Collection.create(
+    {name},
+{configuration}) as pictures:
+    report = pictures.add([{folder}])
+    print(report.added, "added,", report.failed, "left out")
+
+# Later, or in another program: open it and search it.
+with Collection.open({name}) as pictures:
+    query = decode.read(Path({picture}))
+    for hit in pictures.search([query], k=10)[0]:
+        print(f"{{hit.distance:.4f}}  {{hit.path}}")
+"""
+
+
+def python(
+    configuration: Configuration, folder: str = FOLDER, picture: str = PICTURE, name: str = NAME
+) -> str:
+    """A program that makes a collection of a folder and searches it with a picture."""
+    lines = (f"    {part}={_quoted(value)},\n" for part, value in _parts(configuration))
+    return _PYTHON.format(
+        name=_quoted(name), configuration="".join(lines), folder=_quoted(folder), picture=_quoted(picture)
+    )
+
+
+def commands(
+    configuration: Configuration, folder: str = FOLDER, picture: str = PICTURE, name: str = NAME
+) -> str:
+    """The same on the command line."""
+    collection = "python -m core collection"
+    return "\n".join(
+        [
+            _command(f"{collection} create {shlex.quote(name)}", _parts(configuration)),
+            f"{collection} add {shlex.quote(name)} {shlex.quote(folder)}",
+            f"{collection} search {shlex.quote(name)} {shlex.quote(picture)}",
+        ]
+    )
+
+
+def measuring(configuration: Configuration, folder: str = FOLDER) -> str:
+    """The command that computes this experiment on a folder of class-named folders."""
+    return _command("python -m core grid run", [("dataset", folder), *_parts(configuration)])
+
+
+def _parts(configuration: Configuration) -> list[tuple[str, str]]:
+    """The configuration, without weights where they are the usual ones."""
+    weights = _weights(configuration)
+    return [
+        ("model", configuration.model),
+        *([("weights", weights)] if weights != "imagenet" else []),
+        ("layer", configuration.layer),
+        ("pooling", configuration.pooling),
+        ("metric", configuration.metric),
+    ]
+
+
+def _command(beginning: str, options: list[tuple[str, str]]) -> str:
+    return " \\\n    ".join([beginning, *(f"--{option} {shlex.quote(value)}" for option, value in options)])
+
+
+def _quoted(text: str) -> str:
+    """A Python string; JSON's are, and have the double quotes that the rest of the program has."""
+    return json.dumps(text)
+
+
+def _weights(configuration: Configuration) -> str:
+    # The published results were computed with the weights that Keras downloads.
+    if configuration.weights == "published":
+        return "imagenet"
+    # Experiments know own weights by a hash; where the file lies, only the reader knows.
+    return WEIGHTS_FILE if configuration.weights.startswith("file-") else configuration.weights

@@ -1,0 +1,210 @@
+"""Two configurations side by side: on one picture, and over all of them."""
+
+import numpy as np
+import streamlit as st
+
+from core.errors import GridError
+from core.evaluation import comparison, rankings
+from core.experiments.store import Summary
+from dashboard import grid_cache, url
+from dashboard.frontend.gallery import gallery
+from dashboard.grid_cache import Evaluation
+from dashboard.pages.compare.comparison_context import Scene, plan_search
+from dashboard.widgets import glossary, palette, pickers
+
+_MOST_DIFFERENT = 6
+_RBO = (
+    "Rank-biased overlap compares two ranked lists and weighs the first places most: 0 when they share nothing, 1 when "
+    f"they are the same. This is RBO_EXT of Webber, Moffat and Zobel (2010) with p = {rankings.RBO_P:g}."
+)
+
+
+def show(scene: Scene) -> None:
+    """Pickers, the verdict over the dataset, one picture under both, where they differ most."""
+    st.header("Two configurations side by side")
+    others = [one for one in scene.grid.summaries if one.configuration != scene.chosen.configuration]
+    if not others:
+        st.info("There is only one experiment on this dataset; comparing takes two.", icon=":material/info:")
+        return
+    second = scene.address.configuration(scene.grid.summaries, suffix="2", default=_rival(scene, others))
+    scene.shown |= {part + "2": getattr(second, part) for part in url.PARTS}
+    for letter, one, suffix in (("A", scene.chosen, ""), ("B", second, "2")):
+        with st.container(horizontal=True, vertical_alignment="bottom"):
+            st.markdown(f"### {letter}", width=28)
+            pickers.configuration(scene.grid, one, scene.untrained, suffix)
+    st.button(
+        "Swap A and B", icon=":material/swap_vert:", key="swap", on_click=lambda: _swap(scene.chosen, second)
+    )
+    try:
+        k = min(scene.k, scene.grid.run(second).about.top)
+        a = grid_cache.evaluation(scene.grid, scene.chosen.configuration, k)
+        b = grid_cache.evaluation(scene.grid, second.configuration, k)
+    except GridError as error:
+        st.error(
+            f"This pair can't be compared: {url.plain(str(error))} Choose another above.",
+            icon=":material/error:",
+        )
+        return
+    queries, rows_a, rows_b = np.intersect1d(a.queries, b.queries, return_indices=True)
+    if not len(queries):
+        st.info("These two have no pictures in common.", icon=":material/info:")
+        return
+    if second.configuration == scene.chosen.configuration:
+        st.info("A and B are the same configuration; change one of them.", icon=":material/info:")
+    gaps = a.scores[rows_a] - b.scores[rows_b]
+    overlap = rankings.rank_biased_overlap(a.ids[rows_a, : a.k], b.ids[rows_b, : b.k])
+    both = rankings.shared(a.ids[rows_a, : a.k], b.ids[rows_b, : b.k])
+    _over_all(a.scores[rows_a], b.scores[rows_b], overlap, both, a.k)
+    place = int(np.searchsorted(queries, scene.query))
+    if place < len(queries) and queries[place] == scene.query:
+        _one_picture(
+            scene, second, a, b, rows_a[place], rows_b[place], float(overlap[place]), int(both[place])
+        )
+    else:
+        st.warning("This picture was left out of one of the experiments. Choose another below.")
+    _most_different(scene, queries, gaps, a.scores[rows_a], b.scores[rows_b])
+
+
+def _rival(scene: Scene, others: list[Summary]) -> Summary:
+    """What to compare with when the address does not say: the best of another model, or else the best other."""
+    trained = [one for one in others if one.weights != url.UNTRAINED] or others
+    another = [
+        one for one in trained if (one.model, one.weights) != (scene.chosen.model, scene.chosen.weights)
+    ]
+    return max(another or trained, key=lambda one: one.score_10)
+
+
+def _swap(a: Summary, b: Summary) -> None:
+    url.change(
+        **{part: getattr(b, part) for part in url.PARTS},
+        **{part + "2": getattr(a, part) for part in url.PARTS},
+    )
+
+
+def _over_all(a: np.ndarray, b: np.ndarray, overlap: np.ndarray, both: np.ndarray, k: int) -> None:
+    gap = comparison.paired_bootstrap(a, b)
+    better, worse = int((a > b + 1e-9).sum()), int((b > a + 1e-9).sum())
+    st.subheader(f"Over all {len(a):,} pictures")
+    with st.container(horizontal=True, gap="medium"):
+        st.metric("A scores", f"{a.mean():.1f}", width="content")
+        st.metric("B scores", f"{b.mean():.1f}", width="content")
+        st.metric(
+            "A − B",
+            f"{gap.mean:+.1f}",
+            width="content",
+            help="The mean over all pictures of the difference on the same picture.",
+        )
+        st.metric("Neighbors shared", f"{both.mean():.1f} of {k}", width="content")
+        st.metric("Rank-biased overlap", f"{overlap.mean():.2f}", help=_RBO, width="content")
+    st.markdown(
+        f"{difference(gap)} A scores higher on {better:,} of the pictures, B on {worse:,}; on {len(a) - better - worse:,} they score the same.",
+        help="Paired bootstrap: the pictures are drawn again and again, both scores of a picture together, and 95 of 100 "
+        "mean differences lie in the interval. One comparison is tested here; who tries many pairs finds some by luck.",
+    )
+
+
+def difference(gap: comparison.Difference) -> str:
+    """A paired difference in a sentence."""
+    span = f"95% interval of the difference {gap.low:+.1f} to {gap.high:+.1f}"
+    if not gap.certain:
+        return f"**No difference can be told** from chance ({span}, which includes 0; paired bootstrap)."
+    winner = "A" if gap.mean > 0 else "B"
+    return (
+        f"**{winner} is better by {abs(gap.mean):.1f} points, more than chance** ({span}; paired bootstrap)."
+    )
+
+
+def _one_picture(
+    scene: Scene,
+    second: Summary,
+    a: Evaluation,
+    b: Evaluation,
+    row_a: int,
+    row_b: int,
+    overlap: float,
+    both: int,
+) -> None:
+    dataset, item = scene.grid.dataset, scene.grid.dataset.items[scene.query]
+    st.subheader("On one picture")
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        with st.container(width=150):
+            gallery.show(
+                [gallery.tile(dataset, scene.query, title=item.title or item.label, lines=(item.label,))],
+                key="pair-query",
+                on_pick=lambda picked: plan_search(scene, scene.chosen, picked),
+                size=110,
+                columns=1,
+                label="The picture that is searched for",
+            )
+        with st.container(width="stretch"):
+            st.markdown(
+                f"The lists share **{both} of {a.k}** pictures; their rank-biased overlap is **{overlap:.2f}**. "
+                f"A scores **{a.scores[row_a]:.0f}**, B scores **{b.scores[row_b]:.0f}** of 100.",
+                help=_RBO,
+            )
+            yes, no = palette.mark(True), palette.mark(False)
+            st.caption(
+                f"{yes.sign} {yes.words}  ·  {no.sign} {no.words}  ·  Click a neighbor to search for it here; click the "
+                "picture on the left to open it on the Search page."
+            )
+    ids_a, ids_b = a.ids[row_a, : a.k], b.ids[row_b, : b.k]
+    left, right = st.columns(2, gap="medium")
+    with left:
+        _list(scene, "A", scene.chosen, ids_a, a.same[row_a], ids_b, "B")
+    with right:
+        _list(scene, "B", second, ids_b, b.same[row_b], ids_a, "A")
+
+
+def _list(
+    scene: Scene, letter: str, one: Summary, ids: np.ndarray, same: np.ndarray, others: np.ndarray, other: str
+) -> None:
+    st.markdown(f"**{letter}**  {url.plain(scene.name(one))}")
+    there = {int(item): rank for rank, item in enumerate(others, 1)}
+    gallery.show(
+        [
+            gallery.tile(
+                scene.grid.dataset,
+                int(item),
+                rank=rank,
+                mark=palette.mark(bool(same[rank - 1])),
+                lines=(f"{other}: place {there[int(item)]}" if int(item) in there else f"only in {letter}",),
+            )
+            for rank, item in enumerate(ids, 1)
+        ],
+        key=f"pair-{letter}",
+        on_pick=lambda picked: url.change(query=picked),
+        size=88,
+        columns=5,
+        label=f"The nearest pictures under {letter}, nearest first",
+    )
+
+
+def _most_different(
+    scene: Scene, queries: np.ndarray, gaps: np.ndarray, a: np.ndarray, b: np.ndarray
+) -> None:
+    st.subheader("Where they differ most")
+    left, right = st.columns(2, gap="medium")
+    for place, sign, words, key in ((left, 1, "A is better", "a"), (right, -1, "B is better", "b")):
+        order = np.argsort(-sign * gaps, kind="stable")[:_MOST_DIFFERENT]
+        order = order[sign * gaps[order] > 1e-9]
+        with place:
+            st.markdown(f"**{words}**")
+            if not len(order):
+                st.caption("On no picture.")
+                continue
+            gallery.show(
+                [
+                    scene.tile(
+                        int(queries[i]),
+                        lines=(f"A {a[i]:.0f}, B {b[i]:.0f}",),
+                        selected=int(queries[i]) == scene.query,
+                    )
+                    for i in order
+                ],
+                key=f"differ-{key}",
+                on_pick=lambda picked: url.change(query=picked),
+                size=88,
+                columns=6,
+                label=f"Pictures on which {words}, largest difference first",
+            )
+    st.caption("Click a picture to see both lists for it above.", help=glossary.SCORE)

@@ -1,0 +1,253 @@
+"""Quality against cost: what a better score costs, and where it is a bargain."""
+
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.evaluation import comparison
+from dashboard import url
+from dashboard.pages.compare.comparison_context import Scene, ratio
+from dashboard.pages.compare.experiment_table import COSTS
+from dashboard.widgets import glossary, palette, plotly_charts
+
+_MARGIN = 1.0
+
+
+@dataclass(frozen=True)
+class Cost:
+    """A cost in words. noun : after "at half the"; axis : of a chart; column : how a table shows it."""
+
+    title: str
+    noun: str
+    axis: str
+    column: Any
+
+
+_KINDS = {
+    "time": Cost(
+        "Time",
+        "time",
+        "milliseconds per picture, up to the layer",
+        st.column_config.NumberColumn("ms per picture", format="%.2f"),
+    ),
+    "parameters": Cost(
+        "Parameters",
+        "parameters",
+        "parameters up to the layer",
+        st.column_config.NumberColumn("parameters", format="compact"),
+    ),
+    "size": Cost(
+        "Vector size",
+        "size",
+        "bytes per vector",
+        st.column_config.NumberColumn("bytes per vector", format="localized"),
+    ),
+}
+
+
+def amount(kind: str, value: float) -> str:
+    """A cost with its unit."""
+    if kind == "time":
+        return f"{value:.3g} ms per picture"
+    return (
+        f"{glossary.count(value)} parameters"
+        if kind == "parameters"
+        else f"{glossary.size(int(value))} per vector"
+    )
+
+
+def verdict(scene: Scene, kind: str) -> str:
+    """What little less quality saves, in a sentence of Markdown that is true by computation."""
+    table, cost = scene.table, scene.table.costs[kind]
+    best = table.best
+    found = comparison.cheapest_within(table.means, cost, _MARGIN)
+    if found is None or not np.isfinite(cost[best]):
+        return f"The {_KINDS[kind].noun} of the best was not measured."
+    cheap = found[1]
+    if cost[cheap] < cost[best] and table.means[cheap] >= table.means[best] - _MARGIN:
+        return (
+            f"Within {_MARGIN:g} point of it at {ratio(cost[cheap] / cost[best])} the {_KINDS[kind].noun}: "
+            f"**{url.plain(scene.name(table.experiments[cheap]))}** with {table.means[cheap]:.1f} ({_instead(kind, cost[cheap], cost[best])})."
+        )
+    nothing = (
+        f"Nothing within {_MARGIN:g} point of it costs less {_KINDS[kind].noun} than its "
+        f"{url.plain(amount(kind, cost[best]))}."
+    )
+    cheaper = np.flatnonzero(cost < cost[best])
+    if not len(cheaper):
+        return nothing
+    next_best = min(cheaper, key=lambda place: (-table.means[place], cost[place]))
+    return (
+        f"{nothing} The best that does is **{url.plain(scene.name(table.experiments[next_best]))}**: "
+        f"{table.means[best] - table.means[next_best]:.1f} points lower at {ratio(cost[next_best] / cost[best])} the "
+        f"{_KINDS[kind].noun} ({_instead(kind, cost[next_best], cost[best])})."
+    )
+
+
+def _instead(kind: str, less: float, more: float) -> str:
+    """Two costs, the unit once where both have the same: "9 instead of 10.5 ms per picture"."""
+    (little, unit), (much, other) = (amount(kind, value).split(" ", 1) for value in (less, more))
+    return url.plain(f"{little} {'' if unit == other else unit + ' '}instead of {much} {other}")
+
+
+def show(scene: Scene) -> None:
+    """Scatter chart with the front, the front as a list, and a sentence."""
+    table = scene.table
+    known = [kind for kind in COSTS if np.isfinite(table.costs[kind]).any()]
+    kind = scene.address.choice("cost", known, known[0], "kind of cost")
+    scene.shown["cost"] = kind if kind != known[0] else None
+    st.header("What does a better score cost?")
+    st.markdown(
+        "Each mark is a configuration. On the **Pareto front** nothing else is both as good and as cheap: whatever you "
+        "choose, choose from the front. Distances cost the same, so their marks stand above each other.",
+        help=glossary.COST,
+    )
+    st.session_state["cost"] = kind
+    st.segmented_control(
+        "Cost",
+        known,
+        format_func=lambda one: _KINDS[one].title,
+        key="cost",
+        required=True,
+        on_change=lambda: url.change(cost=st.session_state["cost"]),
+    )
+    best = table.best
+    st.markdown(
+        f"Best overall: **{url.plain(scene.name(table.experiments[best]))}** with {table.means[best]:.1f} of 100. "
+        + verdict(scene, kind)
+    )
+    cost = table.costs[kind]
+    unknown = int((~np.isfinite(cost)).sum())
+    if unknown:
+        st.caption(f"{unknown} experiments lack this measurement and are left out.")
+    front = comparison.pareto_front(table.means, cost)
+    _chart(scene, kind, front)
+    _listed(scene, kind, front)
+
+
+def _chart(scene: Scene, kind: str, front: np.ndarray) -> None:
+    import plotly.graph_objects as go
+
+    table, cost = scene.table, scene.table.costs[kind]
+    titles = [scene.model_title(one) for one in table.experiments]
+    styles = palette.class_styles(tuple(sorted(set(titles))))
+    ink = plotly_charts.ink()
+    figure = go.Figure()
+    # Drawn first, so that the marks lie above it.
+    figure.add_scatter(
+        x=cost[front],
+        y=table.means[front],
+        mode="lines",
+        line={"color": ink, "width": 2, "shape": "hv"},
+        name="Pareto front",
+        hoverinfo="skip",
+    )
+    for title, style in styles.items():
+        places = [p for p, one in enumerate(titles) if one == title and np.isfinite(cost[p])]
+        figure.add_scatter(
+            x=cost[places],
+            y=table.means[places],
+            mode="markers",
+            name=plotly_charts.words(title),
+            marker={"color": style.color, "symbol": style.symbol, "size": 8, "opacity": 0.6},
+            customdata=places,
+            hovertext=[_hover(scene, kind, p) for p in places],
+            hovertemplate="%{hovertext}<extra></extra>",
+        )
+    groups = _numbered(front, cost, table.means)
+    marked = [places[0] for places in groups.values()]
+    figure.add_scatter(
+        x=cost[marked],
+        y=table.means[marked],
+        mode="markers+text",
+        marker={"color": "rgba(0,0,0,0)", "size": 17, "line": {"color": ink, "width": 2}},
+        text=list(groups),
+        textposition="top center",
+        textfont={"size": 14, "color": ink},
+        cliponaxis=False,
+        showlegend=False,
+        customdata=marked,
+        hovertext=["<br><br>".join(_hover(scene, kind, p) for p in places) for places in groups.values()],
+        hovertemplate="%{hovertext}<extra></extra>",
+    )
+    ticks = _ticks(float(np.nanmin(cost)), float(np.nanmax(cost)))
+    figure.update_layout(
+        height=460,
+        margin={"l": 0, "r": 0, "t": 16, "b": 0},
+        xaxis={
+            "type": "log" if cost[front].min() > 0 else "linear",
+            "title": {"text": _KINDS[kind].axis},
+            "fixedrange": True,
+            **ticks,
+        },
+        yaxis={"title": {"text": f"mean score at k = {table.k}"}, "fixedrange": True, "zeroline": False},
+        legend={"orientation": "h", "y": -0.2, "x": 0, "yanchor": "top"},
+    )
+    clicked = plotly_charts.show(
+        figure,
+        f"cost-{kind}",
+        f"Mean score over {_KINDS[kind].axis} (logarithmic) for {np.isfinite(cost).sum()} configurations. The front has "
+        f"{len(front)}, from {table.means[front[0]]:.0f} points at {amount(kind, cost[front[0]])} to "
+        f"{table.means[front[-1]]:.0f} at {amount(kind, cost[front[-1]])}. Click a mark to look at its results.",
+    )
+    if clicked is not None:
+        scene.open(table.experiments[int(clicked)])
+
+
+def _numbered(front: np.ndarray, cost: np.ndarray, means: np.ndarray) -> dict[str, list[int]]:
+    """The front's places under their numbers in the list; those at one point of the chart together."""
+    points: dict[tuple[float, float], list[int]] = {}
+    for number, place in enumerate(front.tolist(), 1):
+        points.setdefault((cost[place], means[place]), []).append(number)
+    return {", ".join(map(str, numbers)): [int(front[n - 1]) for n in numbers] for numbers in points.values()}
+
+
+def _ticks(low: float, high: float) -> dict[str, Any]:
+    """Ticks of a logarithmic axis at 1, 2 and 5 of each power of ten, or only at the powers when there are many."""
+    if low <= 0:
+        return {}
+    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
+    steps = (1, 2, 5) if len(powers) <= 4 else (1,)
+    values = [step * 10.0**power for power in powers for step in steps]
+    return {"tickvals": values, "ticktext": [glossary.count(v) if v >= 1000 else f"{v:g}" for v in values]}
+
+
+def _hover(scene: Scene, kind: str, place: int) -> str:
+    table, one = scene.table, scene.table.experiments[place]
+    return (
+        f"<b>{plotly_charts.words(scene.model_title(one))}</b><br>{plotly_charts.words(scene.name(one, model=False))}<br>"
+        f"score {table.means[place]:.1f}<br>{amount(kind, table.costs[kind][place])}"
+    )
+
+
+def _listed(scene: Scene, kind: str, front: np.ndarray) -> None:
+    table = scene.table
+    low, high = table.intervals
+    st.subheader("The Pareto front, from cheap to good")
+    st.dataframe(
+        pd.DataFrame(
+            [
+                {
+                    "number": number,
+                    "configuration": scene.name(table.experiments[p]),
+                    "score": table.means[p],
+                    "low": low[p],
+                    "high": high[p],
+                    "cost": table.costs[kind][p],
+                }
+                for number, p in enumerate(front.tolist(), 1)
+            ]
+        ),
+        hide_index=True,
+        height="content" if len(front) <= 20 else 500,
+        column_config={
+            "number": st.column_config.NumberColumn("", width=40),
+            "score": st.column_config.NumberColumn("mean score", format="%.1f"),
+            "low": st.column_config.NumberColumn("95% from", format="%.1f"),
+            "high": st.column_config.NumberColumn("to", format="%.1f"),
+            "cost": _KINDS[kind].column,
+        },
+    )

@@ -1,0 +1,190 @@
+"""All experiments of a dataset at one k, ready to be held against each other; read and computed once."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import streamlit as st
+
+from core.errors import GridError
+from core.evaluation import comparison, rankings, scoring
+from core.experiments.store import Configuration, Neighbors, Summary
+from dashboard import url
+from dashboard.grid_cache import DatasetGrid
+
+COSTS = ("time", "parameters", "size")
+# Only the pictures that all experiments have are compared; one with fewer than this share of them is left out instead.
+_ENOUGH = 0.5
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Experiments side by side: row i of every array belongs to ``experiments[i]``.
+
+    queries : (n,) ids of the pictures that all experiments have; ids, same : (experiments, n, k);
+    scores : (experiments, n) 0..100; costs : by name of :data:`COSTS`, (experiments,): milliseconds
+    per picture, parameters up to the layer, bytes per vector, not a number where unknown.
+    notices : a sentence for each thing that is left out.
+    """
+
+    k: int
+    experiments: tuple[Summary, ...]
+    queries: np.ndarray
+    ids: np.ndarray
+    same: np.ndarray
+    scores: np.ndarray
+    costs: Mapping[str, np.ndarray]
+    labels: tuple[str, ...]
+    notices: tuple[str, ...]
+
+    @cached_property
+    def means(self) -> np.ndarray:
+        """(experiments,) mean score."""
+        return self.scores.mean(axis=1)
+
+    @cached_property
+    def best(self) -> int:
+        """Place of the highest mean; of equals the smallest vector."""
+        return int(np.lexsort((self.costs["size"], -self.means))[0])
+
+    @cached_property
+    def _resampled(self) -> np.ndarray:
+        return comparison.resample_means(self.scores)
+
+    @cached_property
+    def intervals(self) -> tuple[np.ndarray, np.ndarray]:
+        """(experiments,) low and high end of the 95% interval of the mean."""
+        return comparison.interval(self._resampled)
+
+    @cached_property
+    def like_best(self) -> np.ndarray:
+        """(experiments,) bool: can't be told from the best."""
+        return comparison.indistinguishable(self._resampled, self.best)
+
+    @cached_property
+    def precision_1(self) -> np.ndarray:
+        """(experiments,) share of queries whose nearest neighbor is good."""
+        return self.same[:, :, 0].mean(axis=1)
+
+    @cached_property
+    def average_precision(self) -> np.ndarray:
+        """(experiments,) mean average precision at k, 0..1."""
+        relevant = scoring.count_relevant(self.queries, self.labels)
+        return comparison.average_precision(self.same, self.k, relevant).mean(axis=1)
+
+    @cached_property
+    def attainable(self) -> float:
+        """The highest mean score that an experiment can have: below 100 where classes are smaller than k + 1."""
+        relevant = scoring.count_relevant(self.queries, self.labels)
+        return float(scoring.attainable_score(relevant, self.k).mean())
+
+    @cached_property
+    def hubness(self) -> np.ndarray:
+        """(experiments,) skewness of how often each picture is found."""
+        counts = rankings.k_occurrence(self.ids, len(self.labels))
+        return rankings.skewness(counts[:, self.queries])
+
+    def place(self, configuration: Configuration) -> int | None:
+        """The row of a configuration; None when it is not among those compared."""
+        return self._places.get(configuration)
+
+    @cached_property
+    def _places(self) -> dict[Configuration, int]:
+        return {one.configuration: place for place, one in enumerate(self.experiments)}
+
+
+def load(grid: DatasetGrid, k: int, untrained: bool) -> Comparison | None:
+    """The experiments of a dataset with lists of at least k; None when none can be read.
+
+    Parameters
+    ----------
+    untrained : with the untrained controls. A dataset that has nothing else shows them anyway.
+    """
+    trained = any(weights != url.UNTRAINED for _, weights in grid.runs)
+    return _compare(grid.key, k, untrained or not trained, grid)
+
+
+@st.cache_resource(show_spinner=False, max_entries=8)
+def _compare(key: str, k: int, untrained: bool, _grid: DatasetGrid) -> Comparison | None:
+    stacked = _stacked(key, untrained, _grid)
+    if stacked is None:
+        return None
+    summaries, lists, notices = stacked
+    enough = np.flatnonzero(lists.lengths >= k)
+    if not len(enough) or not len(lists.queries):
+        return None
+    if len(enough) < len(summaries):
+        short = len(summaries) - len(enough)
+        notices = (
+            *notices,
+            f"{short} experiments hold fewer than {k} neighbors and are left out; a smaller k shows them.",
+        )
+    summaries = tuple(summaries[place] for place in enough)
+    ids = lists.ids[enough, :, :k]
+    same = comparison.same_label(lists.queries, ids, _grid.dataset.labels)
+    layers = [_grid.run(one).about.layer(one.layer) for one in summaries]
+    table = Comparison(
+        k=k,
+        experiments=summaries,
+        queries=lists.queries,
+        ids=ids,
+        same=same,
+        scores=comparison.scores(same, k),
+        costs={
+            "time": np.array([np.nan if one.ms_per_image is None else one.ms_per_image for one in layers]),
+            "parameters": np.array([float(one.parameters) for one in layers]),
+            "size": np.array([float(comparison.BYTES_PER_NUMBER * one.dimensions) for one in summaries]),
+        },
+        labels=tuple(_grid.dataset.labels),
+        notices=notices,
+    )
+    for array in (ids, same, table.scores, *table.costs.values()):
+        array.flags.writeable = False
+    return table
+
+
+@st.cache_resource(show_spinner=False, max_entries=4)
+def _stacked(
+    key: str, untrained: bool, _grid: DatasetGrid
+) -> tuple[tuple[Summary, ...], comparison.Lists, tuple[str, ...]] | None:
+    """The result lists of all experiments, whatever k, and a sentence for each thing that is missing."""
+    read, notices = [], []
+    for run in _grid.runs:
+        if untrained or run[1] != url.UNTRAINED:
+            found, failed = _read(key, run, _grid)
+            read += found
+            notices += failed
+    if not read:
+        return None
+    most = max(len(found.queries) for _, found in read)
+    notices += dict.fromkeys(
+        f"{one.model}.{one.weights}/{one.layer} has only {len(found.queries)} of {most} pictures and is not compared."
+        for one, found in read
+        if len(found.queries) < _ENOUGH * most
+    )
+    read = [(one, found) for one, found in read if len(found.queries) >= _ENOUGH * most]
+    lists = comparison.stack([found for _, found in read])
+    missing = max(len(found.queries) for _, found in read) - len(lists.queries)
+    if missing:
+        notices.append(
+            f"{missing} pictures are missing from some experiments; only the other {len(lists.queries)} are compared."
+        )
+    return tuple(summary for summary, _ in read), lists, tuple(notices)
+
+
+@st.cache_resource(show_spinner=False, max_entries=64)
+def _read(
+    key: str, run: tuple[str, str], _grid: DatasetGrid
+) -> tuple[list[tuple[Summary, Neighbors]], list[str]]:
+    """The result lists of a model, and a sentence for each experiment that can't be read."""
+    stored, found, failed = _grid.runs[run], [], []
+    for one in stored.summaries:
+        try:
+            lists = stored.neighbors(one.layer, one.pooling, one.metric)
+        except GridError as error:
+            failed.append(str(error))
+        else:
+            # Distances take as much room as all the rest and nothing here asks for them.
+            found.append((one, Neighbors(lists.queries, lists.ids, np.empty((0, 0), np.float32))))
+    return found, failed

@@ -1,0 +1,191 @@
+"""The leaderboard: every configuration in numbers, to sort, to narrow down, to take away."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.experiments.store import Summary
+from dashboard import url
+from dashboard.pages.compare.comparison_context import Scene, change_to, plan_search
+from dashboard.pages.compare.experiment_table import Comparison
+from dashboard.widgets import glossary
+
+_PARTS = {"weights": "Weights", "model": "Model", "pooling": "Pooling", "metric": "Distance"}
+_KEYS = (*(f"only-{part}" for part in _PARTS), "most-size", "most-time", "most-parameters")
+_LIMITS = {
+    "size": ("Largest vector", lambda value: glossary.size(int(value))),
+    "time": ("Longest time", lambda value: f"{value:.3g} ms"),
+    "parameters": ("Most parameters", glossary.count),
+}
+
+
+def keep_filters() -> None:
+    """Streamlit forgets widgets that a run does not draw; these are remembered while other sections are shown."""
+    for key in _KEYS:
+        if key in st.session_state:
+            st.session_state[key] = st.session_state[key]
+
+
+def show(scene: Scene) -> None:
+    """Filters, table, and what to do with a row."""
+    table = scene.table
+    st.header("All configurations")
+    chosen = _filter(scene)
+    places = np.flatnonzero(chosen)
+    places = places[np.lexsort((table.costs["size"][places], -table.means[places]))]
+    numbers = frame(scene, places)
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{len(places):,}** of {len(table.experiments):,} configurations")
+        st.download_button(
+            "Download the table (CSV)",
+            lambda: numbers.to_csv(index=False).encode(),
+            file_name=f"{scene.grid.dataset.name}-k{table.k}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            disabled=not len(places),
+        )
+    if not len(places):
+        st.info("No configuration meets all of this. Allow more above.", icon=":material/filter_alt_off:")
+        return
+    one_kind = len({one.weights for one in table.experiments}) == 1
+    # The depth goes with the layer's name here: it says where the layer stands and sorts the same.
+    shown = numbers.assign(
+        layer=[f"{glossary.depth(d)} {name}" for d, name in zip(numbers.depth, numbers.layer, strict=True)],
+        **{name: 100 * numbers[name] for name in ("precision@1", f"AP@{table.k}")},
+    )
+    event = st.dataframe(
+        shown.drop(columns=["dataset", "depth", *(["weights"] if one_kind else [])]),
+        hide_index=True,
+        height=min(560, 38 + 35 * len(numbers)),
+        column_config=_columns(table.k),
+        on_select="rerun",
+        selection_mode="single-row",
+        key=f"leaderboard-{hash(tuple(places.tolist()))}",
+    )
+    rows = [row for row in event.selection.rows if row < len(places)]
+    if rows:
+        _act(scene, table.experiments[places[rows[0]]])
+    else:
+        st.caption(
+            "Click a column's name to sort by it, and the box at the start of a row for what can be done with it."
+        )
+    with st.expander("What the columns mean"):
+        st.markdown(
+            f"- **score@{table.k}**: {glossary.SCORE}\n"
+            f"- **95% from, to**: {glossary.INTERVAL}\n"
+            "- **P@1**: precision at 1, how often the nearest picture is of the same class.\n"
+            f"- **AP@{table.k}**: average precision, the mean of the precision at each neighbor of the same class: high when "
+            "those come first.\n"
+            "- **bytes**: of one vector, 4 for each number.\n"
+            "- **params**, **ms**: parameters of the model up to the layer, and time for one picture on the machine that computed the experiments.\n"
+            "- **hubness**: skewness of how often each picture is found. Near 0 all are found about equally often; "
+            "high where a few pictures crowd into very many results."
+        )
+
+
+def frame(scene: Scene, places: np.ndarray) -> pd.DataFrame:
+    """The numbers of some experiments, best first, as they are shown and downloaded."""
+    table: Comparison = scene.table
+    some = [table.experiments[p] for p in places]
+    low, high = table.intervals
+    return pd.DataFrame(
+        {
+            "rank": np.arange(1, len(places) + 1),
+            "dataset": [one.dataset for one in some],
+            "model": [one.model for one in some],
+            "weights": [one.weights for one in some],
+            "depth": [one.depth for one in some],
+            "layer": [one.layer for one in some],
+            "pooling": [one.pooling for one in some],
+            "metric": [one.metric for one in some],
+            f"score@{table.k}": table.means[places].round(4),
+            "low_95": low[places].round(4),
+            "high_95": high[places].round(4),
+            "precision@1": table.precision_1[places].round(4),
+            f"AP@{table.k}": table.average_precision[places].round(4),
+            "bytes_per_vector": table.costs["size"][places].astype(np.int64),
+            "parameters": table.costs["parameters"][places].astype(np.int64),
+            "ms_per_image": table.costs["time"][places],
+            "hubness": table.hubness[places].round(4),
+        }
+    )
+
+
+def _columns(k: int) -> dict[str, object]:
+    number = st.column_config.NumberColumn
+    text = st.column_config.TextColumn
+    return {
+        "rank": number("", width=45),
+        "model": text("model", width=135),
+        "weights": text("weights", width=90),
+        "layer": text("layer", width=135),
+        "pooling": text("pooling", width=75),
+        "metric": text("distance", width=95),
+        f"score@{k}": st.column_config.ProgressColumn(
+            f"score@{k}", format="%.1f", min_value=0, max_value=100, width=120
+        ),
+        "low_95": number("95% from", format="%.1f", width=80),
+        "high_95": number("to", format="%.1f", width=60),
+        "precision@1": number("P@1", format="%.1f%%", width=70),
+        f"AP@{k}": number(f"AP@{k}", format="%.1f%%", width=75),
+        "bytes_per_vector": number("bytes", format="localized", width=90),
+        "parameters": number("params", format="compact", width=70),
+        "ms_per_image": number("ms", format="%.1f", width=60),
+        "hubness": number("hubness", format="%.2f", width=80),
+    }
+
+
+def _filter(scene: Scene) -> np.ndarray:
+    """Draw the filters; returns which experiments pass."""
+    table = scene.table
+    passing = np.ones(len(table.experiments), bool)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        for part, label in _PARTS.items():
+            options = sorted({getattr(one, part) for one in table.experiments})
+            key = f"only-{part}"
+            if len(options) < 2:
+                continue
+            # Another dataset may lack what was chosen.
+            st.session_state[key] = [one for one in st.session_state.get(key, []) if one in options]
+            wanted = st.multiselect(label, options, key=key, placeholder="All", width=180)
+            if wanted:
+                passing &= np.array([getattr(one, part) in wanted for one in table.experiments])
+        for kind, (label, text) in _LIMITS.items():
+            passing &= _limit(kind, label, text, table.costs[kind])
+    return passing
+
+
+def _limit(kind: str, label: str, text: object, cost: np.ndarray) -> np.ndarray:
+    known = np.unique(cost[np.isfinite(cost)])
+    if len(known) < 2:
+        return np.ones(len(cost), bool)
+    key = f"most-{kind}"
+    # Streamlit takes None for a choice that is yet to be made.
+    options = [0.0, *known.tolist()]
+    if st.session_state.get(key) not in options:
+        st.session_state[key] = 0.0
+    most = st.selectbox(
+        label, options, format_func=lambda value: text(value) if value else "Any", key=key, width=130
+    )
+    return cost <= most if most else np.ones(len(cost), bool)
+
+
+def _act(scene: Scene, one: Summary) -> None:
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.markdown(f"**{url.plain(scene.name(one))}**")
+        st.button(
+            "Look at its results",
+            icon=":material/image_search:",
+            key="row-open",
+            on_click=lambda: plan_search(scene, one),
+        )
+        st.button(
+            "Compare with another",
+            icon=":material/compare_arrows:",
+            key="row-compare",
+            on_click=lambda: change_to(one, section="pair"),
+        )
+        st.button(
+            "Use it", icon=":material/code:", key="row-use", on_click=lambda: change_to(one, section="use")
+        )

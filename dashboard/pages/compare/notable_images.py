@@ -1,0 +1,170 @@
+"""Pictures that tell something: the hardest, those that divide the configurations, and hubs."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.errors import GridError
+from core.evaluation import rankings
+from dashboard import grid_cache, url
+from dashboard.frontend.gallery import gallery
+from dashboard.pages.compare.comparison_context import Scene, plan_search
+from dashboard.widgets import pickers, plotly_charts
+
+_SHOWN = 10
+_HUBNESS = (
+    "k-occurrence is in how many result lists a picture stands; its mean is k. Its skewness is the usual measure of hubness "
+    "(Radovanović, Nanopoulos and Ivanović, 2010): near 0 all pictures are found about equally often, above 1 a few stand "
+    "in very many lists."
+)
+
+
+def show(scene: Scene) -> None:
+    """Three galleries."""
+    _hardest(scene)
+    if len(scene.table.experiments) > 1:
+        _dividing(scene)
+    _hubs(scene)
+
+
+def _hardest(scene: Scene) -> None:
+    table = scene.table
+    means = table.scores.mean(axis=0)
+    best = table.scores.max(axis=0)
+    order = np.argsort(means, kind="stable")[:_SHOWN]
+    nobody = int((best[order] == 0).sum())
+    st.header("The hardest pictures")
+    st.markdown(
+        f"Lowest mean score over all {len(table.experiments)} configurations. Look for odd pictures, and for labels that one "
+        "could argue about."
+        + (f" Of these, {nobody} find no neighbor of their class under any configuration." if nobody else "")
+    )
+    _gallery(
+        scene,
+        "hardest",
+        "Pictures with the lowest mean score, lowest first",
+        [(int(table.queries[i]), (f"mean score {means[i]:.0f}", f"at best {best[i]:.0f}")) for i in order],
+    )
+
+
+def _dividing(scene: Scene) -> None:
+    table = scene.table
+    spread = rankings.disagreement(table.scores)
+    order = np.argsort(-spread, kind="stable")[:_SHOWN]
+    low, high = table.scores.min(axis=0), table.scores.max(axis=0)
+    st.header("Pictures on which configurations disagree")
+    st.markdown(
+        "Largest standard deviation of the score over configurations: here the choice of a configuration shows."
+    )
+    _gallery(
+        scene,
+        "dividing",
+        "Pictures on which configurations disagree most, the most first",
+        [
+            (int(table.queries[i]), (f"from {low[i]:.0f} to {high[i]:.0f}", f"deviation {spread[i]:.0f}"))
+            for i in order
+        ],
+    )
+
+
+def _hubs(scene: Scene) -> None:
+    table, chosen = scene.table, scene.chosen
+    st.header("Hubs: pictures that turn up everywhere")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        pickers.configuration(scene.grid, chosen, scene.untrained)
+    try:
+        found = grid_cache.evaluation(scene.grid, chosen.configuration, scene.k)
+    except GridError as error:
+        st.error(f"Its hubs can't be shown: {url.plain(str(error))}", icon=":material/error:")
+        return
+    counts = rankings.k_occurrence(found.ids[None, :, : found.k], len(scene.grid.dataset))[0]
+    mine = counts[found.queries]
+    skew = float(rankings.skewness(mine))
+    others = table.hubness
+    never = int((mine == 0).sum())
+    # A picture can't stand in more lists than there are other pictures.
+    often = mine >= 2 * found.k
+    st.markdown(
+        f"A picture's fair share is {found.k} result lists, as many as it has neighbors itself. Under this configuration "
+        f"**{int(often.sum())}** of {len(mine):,} pictures stand in at least twice as many, {never} in none; the skewness is "
+        f"**{skew:.2f}** (over all configurations {others.min():.2f} to {others.max():.2f}, median {np.median(others):.2f}).",
+        help=_HUBNESS,
+    )
+    order = np.argsort(-counts, kind="stable")[:_SHOWN]
+    _gallery(
+        scene,
+        "hubs",
+        "Pictures that stand in the most result lists, the most first",
+        [
+            (int(i), (f"in {counts[i]} lists", f"{counts[i] / found.k:.1f} × its share"))
+            for i in order
+            if counts[i]
+        ],
+    )
+    _hubness(scene)
+
+
+def _hubness(scene: Scene) -> None:
+    table, chosen = scene.table, scene.chosen
+    places = [
+        place
+        for place, one in enumerate(table.experiments)
+        if (one.pooling, one.metric) == (chosen.pooling, chosen.metric)
+    ]
+    if len(places) < 2:
+        return
+    titles = [scene.model_title(table.experiments[p]) for p in places]
+    models = list(dict.fromkeys(titles))
+    depths = sorted({table.experiments[p].depth for p in places})
+    values = np.full((len(models), len(depths)), np.nan)
+    texts, hover, clicks = ([["" for _ in depths] for _ in models] for _ in range(3))
+    for place, title in zip(places, titles, strict=True):
+        r, c = models.index(title), depths.index(table.experiments[place].depth)
+        values[r, c] = table.hubness[place]
+        texts[r][c] = f"{table.hubness[place]:.1f}"
+        hover[r][c] = (
+            f"<b>{plotly_charts.words(title)}</b><br>{plotly_charts.words(scene.name(table.experiments[place], model=False))}"
+            f"<br>skewness {values[r, c]:.2f}"
+        )
+        clicks[r][c] = place
+    figure = plotly_charts.heat_map(
+        values,
+        [plotly_charts.words(title) for title in models],
+        [str(depth) for depth in depths],
+        texts,
+        hover,
+        clicks,
+        "skewness",
+        across="layer, from the first (1) to the last",
+        low=min(0.0, float(np.nanmin(values))),
+    )
+
+    def numbers() -> pd.DataFrame:
+        return pd.DataFrame(
+            {
+                "configuration": [scene.name(table.experiments[p]) for p in places],
+                "skewness": table.hubness[places],
+            }
+        )
+
+    clicked = plotly_charts.show(
+        figure,
+        "hubness",
+        f"Skewness of the k-occurrence of each model (row) and layer (column) with {chosen.pooling} pooling and "
+        f"{chosen.metric} distance, from {np.nanmin(values):.1f} to {np.nanmax(values):.1f}; the higher, the more hubs. "
+        "Click a cell to look at its results. The leaderboard has the numbers of all configurations.",
+        numbers,
+        {"skewness": st.column_config.NumberColumn(format="%.2f")},
+    )
+    if clicked is not None:
+        scene.open(table.experiments[int(clicked)])
+
+
+def _gallery(scene: Scene, key: str, label: str, tiles: list[tuple[int, tuple[str, ...]]]) -> None:
+    gallery.show(
+        [scene.tile(item, lines=lines) for item, lines in tiles],
+        key=key,
+        on_pick=lambda picked: plan_search(scene, scene.chosen, picked),
+        size=112,
+        label=label,
+    )

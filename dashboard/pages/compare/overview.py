@@ -1,0 +1,138 @@
+"""The overview: the best configuration in a sentence, and every model and layer in one picture."""
+
+import numpy as np
+import pandas as pd
+import streamlit as st
+
+from core.models import registry
+from dashboard import url
+from dashboard.pages.compare import cost_tradeoff
+from dashboard.pages.compare.comparison_context import Scene, change_to, plan_search
+from dashboard.widgets import glossary, pickers, plotly_charts
+
+
+def show(scene: Scene) -> None:
+    """Verdict and heat map."""
+    _verdict(scene)
+    st.header("Models and layers")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        pickers.pooling(scene.grid, scene.chosen)
+        pickers.metric(scene.grid, scene.chosen)
+    _models_by_layers(scene)
+
+
+def _verdict(scene: Scene) -> None:
+    table = scene.table
+    best = table.experiments[table.best]
+    low, high = table.intervals
+    n = len(table.experiments)
+    with st.container(border=True):
+        st.markdown(
+            f"**Best overall: {url.plain(scene.name(best))}** with a mean score of "
+            f"**{table.means[table.best]:.1f}** of 100 at k = {table.k} "
+            f"(95% interval {low[table.best]:.1f} to {high[table.best]:.1f}).",
+            help=f"{glossary.SCORE}\n\n{glossary.INTERVAL}",
+        )
+        if n == 1:
+            st.markdown("It is the only experiment here; compute more to compare it with.")
+        else:
+            _rivals(int(table.like_best.sum()) - 1, n - 1)
+            kind = "time" if np.isfinite(table.costs["time"][table.best]) else "parameters"
+            st.markdown(cost_tradeoff.verdict(scene, kind))
+        with st.container(horizontal=True):
+            st.button(
+                "Look at its results",
+                icon=":material/image_search:",
+                key="best-open",
+                on_click=lambda: plan_search(scene, best),
+            )
+            st.button(
+                "Use it on my own pictures",
+                icon=":material/code:",
+                key="best-use",
+                on_click=lambda: change_to(best, section="use"),
+            )
+
+
+def _rivals(alike: int, others: int) -> None:
+    if alike == 0:
+        text = f"All {others} others score lower by more than chance would explain."
+    elif alike == others:
+        text = "None of the others can be told from it with these pictures: let cost decide."
+    else:
+        text = f"{alike} of the other {others} can't be told from it with these pictures: among them, let cost decide."
+    st.markdown(
+        text,
+        help="The same pictures are searched with both configurations, so their scores are compared in pairs (paired "
+        "bootstrap). Where the 95% interval of the difference holds zero, the difference may be chance. The best "
+        "of many is also a little lucky: expect a slightly lower score on new pictures.",
+    )
+
+
+def _models_by_layers(scene: Scene) -> None:
+    table, chosen = scene.table, scene.chosen
+    cells = {
+        ((one.model, one.weights), one.depth): place
+        for place, one in enumerate(table.experiments)
+        if (one.pooling, one.metric) == (chosen.pooling, chosen.metric)
+    }
+    if not cells:
+        st.info(
+            f"No experiment that is compared here has the pooling {chosen.pooling} and the metric {chosen.metric}.",
+            icon=":material/info:",
+        )
+        return
+    peak = {model: max(table.means[p] for (m, _), p in cells.items() if m == model) for model, _ in cells}
+    models = sorted(peak, key=lambda model: (model[1] == url.UNTRAINED, -peak[model]))
+    depths = sorted({depth for _, depth in cells})
+    values = np.full((len(models), len(depths)), np.nan)
+    texts = [["" for _ in depths] for _ in models]
+    hover = [["" for _ in depths] for _ in models]
+    data = [[None for _ in depths] for _ in models]
+    top = max(cells.values(), key=lambda place: table.means[place])
+    low, high = table.intervals
+    for (model, depth), place in cells.items():
+        r, c = models.index(model), depths.index(depth)
+        one = table.experiments[place]
+        values[r, c] = table.means[place]
+        texts[r][c] = f"{table.means[place]:.0f}" + (" ★" if place == top else "")
+        hover[r][c] = (
+            f"<b>{plotly_charts.words(scene.model_title(one))}</b><br>layer {glossary.depth(one.depth)}: {plotly_charts.words(one.layer)}"
+            f"<br>score {table.means[place]:.1f} "
+            f"({low[place]:.1f} to {high[place]:.1f})<br>click to look at its results"
+        )
+        data[r][c] = place
+    best = table.experiments[top]
+    named = {model: scene.model_title(table.experiments[p]) for (model, _), p in cells.items()}
+    figure = plotly_charts.heat_map(
+        values,
+        [plotly_charts.words(named[model]) for model in models],
+        [glossary.depth(depth) for depth in depths],
+        texts,
+        hover,
+        data,
+        "mean score",
+        across="layer, from the first (1) to the last"
+        + (" and those beside them (+)" if depths[-1] > registry.N_LAYERS else ""),
+    )
+
+    def numbers() -> pd.DataFrame:
+        return pd.DataFrame(
+            [
+                {"model": named[model]}
+                | {f"layer {glossary.depth(depth)}": values[r, c] for c, depth in enumerate(depths)}
+                for r, model in enumerate(models)
+            ]
+        )
+
+    clicked = plotly_charts.show(
+        figure,
+        "heat-map",
+        f"Mean score at k = {table.k} of each model (row) and layer (column) with {chosen.pooling} pooling and "
+        f"{chosen.metric} distance, from {np.nanmin(values):.0f} to {np.nanmax(values):.0f}. "
+        f"The best is {scene.name(best)} (★). Click a cell to look at its results.",
+        numbers,
+        {f"layer {glossary.depth(depth)}": st.column_config.NumberColumn(format="%.1f") for depth in depths},
+    )
+    if clicked is not None:
+        scene.open(table.experiments[int(clicked)])

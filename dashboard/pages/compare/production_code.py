@@ -1,0 +1,86 @@
+"""How to use a configuration on one's own pictures."""
+
+import streamlit as st
+
+from core.evaluation.comparison import BYTES_PER_NUMBER
+from core.models import registry
+from dashboard import url
+from dashboard.pages.compare import code_snippets
+from dashboard.pages.compare.comparison_context import Scene, plan_search
+from dashboard.widgets import glossary, pickers
+
+_LARGE = 10_000
+
+
+def show(scene: Scene) -> None:
+    """The configuration, what it costs, and the code."""
+    chosen = scene.chosen
+    st.header("Use this configuration")
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        pickers.configuration(scene.grid, chosen, scene.untrained)
+    about = scene.grid.run(chosen).about
+    layer = about.layer(chosen.layer)
+    size = BYTES_PER_NUMBER * chosen.dimensions
+    place = scene.table.place(chosen.configuration)
+    if place is not None:
+        low, high = scene.table.intervals
+        st.markdown(
+            f"On {url.quoted(scene.grid.dataset.title)} it scores **{scene.table.means[place]:.1f}** of 100 at k = {scene.k} "
+            f"(95% interval {low[place]:.1f} to {high[place]:.1f}). Your pictures differ: check it on some of yours with the "
+            "command below.",
+            help=f"{glossary.SCORE}\n\n{glossary.INTERVAL}",
+        )
+    time = (
+        ""
+        if layer.ms_per_image is None
+        else f", about {layer.ms_per_image:.3g} ms for each on the machine that ran the experiments"
+    )
+    st.markdown(
+        f"A vector takes {url.plain(glossary.size(size))}, so an index of {_LARGE:,} pictures takes "
+        f"{url.plain(glossary.size(_LARGE * size))} of memory and disk{time}."
+    )
+    st.button(
+        "See what it finds",
+        icon=":material/image_search:",
+        key="use-open",
+        on_click=lambda: plan_search(scene, chosen),
+    )
+    if chosen.weights == url.UNTRAINED:
+        st.info(glossary.UNTRAINED, icon=":material/science:")
+    if chosen.weights.startswith("file-"):
+        st.info(
+            f"This experiment used weights of your own ({url.quoted(chosen.weights)}): put the path of their file into the code.",
+            icon=":material/info:",
+        )
+    if chosen.weights == glossary.PUBLISHED:
+        st.info(
+            f"{glossary.CAVEATS[glossary.PUBLISHED]} The code below uses the ImageNet weights that Keras offers, with which they "
+            f"should agree: `python -m core models fetch {chosen.model}` downloads them.",
+            icon=":material/info:",
+        )
+    if layer.depth > registry.N_LAYERS:
+        st.warning(
+            f"The layer {url.quoted(layer.name)} was published beside the {registry.N_LAYERS} that are computed here, so there is no "
+            "code for it.",
+            icon=":material/warning:",
+        )
+        return
+    if chosen.model not in registry.MODELS:
+        st.warning(
+            f"This version does not know the model {url.quoted(chosen.model)}, so there is no code for it.",
+            icon=":material/warning:",
+        )
+        return
+    st.subheader("Index your own folder and search it")
+    st.markdown(
+        "Run this in the project's folder. It makes a collection under this configuration, takes in all pictures below your folder, and "
+        "searches it with a picture. The collection then stands on the pages *Your picture* and *Embeddings* too."
+    )
+    st.code(code_snippets.commands(chosen.configuration), language="bash")
+    st.markdown("The same in Python:")
+    st.code(code_snippets.python(chosen.configuration), language="python")
+    st.subheader("Measure it on your own labelled pictures")
+    st.markdown(
+        "The pictures stand in folders named after their classes. The experiment then appears here, as a dataset of its own."
+    )
+    st.code(code_snippets.measuring(chosen.configuration), language="bash")

@@ -1,0 +1,40 @@
+"""What a layer sees, at a glance: a few of the pictures that were made to excite its channels."""
+
+import streamlit as st
+
+from core.experiments.store import Summary
+from dashboard import grid_cache, url
+from dashboard.frontend.gallery import gallery
+
+_MOST = 6
+_SIZE = 44
+
+
+def show(chosen: Summary) -> None:
+    """A strip of pictures with the way to the models page, for a horizontal container; nothing where none ship."""
+    shipped = grid_cache.channel_pictures(chosen.model, chosen.weights, chosen.layer)[:_MOST]
+    if not shipped:
+        return
+    with st.container(
+        horizontal=True, vertical_alignment="center", gap="xsmall", width="content", key="glimpse"
+    ):
+        with st.container(width=len(shipped) * (_SIZE + 8)):
+            gallery.show(
+                [
+                    gallery.Tile(
+                        one.channel,
+                        gallery.channel_source(chosen.model, chosen.weights, chosen.layer, one),
+                        f"Made to excite channel {one.channel}",
+                    )
+                    for one in shipped
+                ],
+                key="glimpse-pictures",
+                size=_SIZE,
+                label=f"What channels of the layer {chosen.layer} look for",
+            )
+        if st.button("What it looks for", icon=":material/network_node:", type="tertiary"):
+            params = url.query_params(chosen, part="channels")
+            st.switch_page(
+                "pages/models/page.py",
+                query_params={key: params[key] for key in ("dataset", "model", "weights", "layer", "part")},
+            )

@@ -1,0 +1,287 @@
+"""The search page: one picture, what is nearest to it, and how far that can be trusted."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import streamlit as st
+
+from core.data.datasets import Dataset
+from core.errors import GridError
+from core.evaluation import scoring
+from core.experiments.store import Summary
+from dashboard import grid_cache, url
+from dashboard.frontend.gallery import gallery
+from dashboard.grid_cache import DatasetGrid, Evaluation
+from dashboard.pages.search import channel_preview
+from dashboard.url import Address
+from dashboard.widgets import glossary, page_frame, pager, palette, pickers, svg_charts
+
+_PER_PAGE = 48
+_ORDERS = ("class", "shuffled")
+_MAX_SHUFFLE = 9999
+_SIDE, _WIDE = 245, 330
+
+
+def show() -> None:
+    """The page from top to bottom."""
+    st.title("Search")
+    st.markdown(
+        "Choose a picture and see which others a network takes for similar; then change how it looks at them."
+    )
+    page_frame.page(_search, _pictures)
+
+
+def _search(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
+    dataset = grid.dataset
+    chosen = address.configuration(grid.summaries)
+    about = grid.run(chosen).about
+    most = min(pickers.MAX_NEIGHBORS, about.top)
+    k = page_frame.number_of_neighbors(address, most)
+    query = address.number("query", 0, len(dataset) - 1, 0, "picture number")
+    untrained = address.choice("untrained", ("1", "0"), "0") == "1"
+
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
+        pickers.dataset(names, dataset.name)
+        pickers.configuration(grid, chosen, untrained)
+        pickers.neighbors(k, most)
+    with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
+        _cost(grid, chosen)
+        channel_preview.show(chosen)
+        pickers.untrained(grid, untrained)
+    if chosen.weights in glossary.CAVEATS:
+        st.info(glossary.CAVEATS[chosen.weights], icon=":material/science:")
+    notices = st.container()
+    _results(grid, chosen, query, k)
+    browsing = _browse(address, dataset, query)
+    page_frame.tell(notices, address.notices, grid.notices)
+    url.write(url.query_params(chosen, k=k, query=query) | {"untrained": 1 if untrained else None} | browsing)
+
+
+def _results(grid: DatasetGrid, chosen: Summary, query: int, k: int) -> None:
+    """The query with its neighbors and their score."""
+    found, trouble = None, ""
+    try:
+        found = grid_cache.evaluation(grid, chosen.configuration, k)
+    except GridError as error:
+        trouble = str(error)
+    row = found.row(query) if found else None
+    outer = st.container(horizontal=True, gap="medium", key="search")
+    with outer.container(horizontal=True, width=_SIDE, key="search-query"):
+        with st.container(width=_SIDE):
+            _query(grid.dataset, query)
+        if found and row is not None:
+            with st.container(width=_SIDE):
+                _standing(found, row)
+    with outer.container(key="search-results"):
+        st.header(f"The {found.k if found else k} nearest")
+        if found is None:
+            st.error(
+                f"This experiment can't be shown: {url.plain(trouble)} All others still work; choose another above.",
+                icon=":material/error:",
+            )
+        elif row is None:
+            st.warning("This picture was left out of the experiment. Choose another.")
+        else:
+            _neighbors(grid, chosen, found, row)
+
+
+def _query(dataset: Dataset, query: int) -> None:
+    item = dataset.items[query]
+    st.header("Your picture")
+    gallery.show(
+        [gallery.tile(dataset, query, title=item.title or item.label, lines=(f"class: {item.label}",))],
+        key="query",
+        size=160,
+        columns=1,
+        label="The picture that is searched for",
+    )
+
+
+def _standing(found: Evaluation, row: int) -> None:
+    score = found.scores[row]
+    st.metric(f"Score of this search at k = {found.k}", f"{score:.0f} of 100", help=glossary.SCORE)
+    sentence = _place(*found.standing(row))
+    svg_charts.strip(
+        found.scores,
+        score,
+        found.mean,
+        (found.low, found.high),
+        f"Scores of all {len(found.scores)} pictures from 0 to 100; this one has {score:.0f}, the mean is {found.mean:.0f}. {sentence}",
+    )
+    st.markdown(sentence)
+    st.caption(
+        f"Over all {len(found.scores):,} pictures this configuration scores {found.mean:.1f} on average "
+        f"(95% interval {found.low:.1f} to {found.high:.1f}).",
+        help=glossary.INTERVAL,
+    )
+    if (most := float(found.attainable.mean())) < 100:
+        own = found.attainable[row]
+        here = f" This search can have at most {own:.0f}." if own < 100 else ""
+        st.caption(glossary.attainable(most, found.k) + here)
+
+
+def _place(lower: float, equal: float) -> str:
+    """How a score compares with those of the other pictures."""
+    if equal == 1.0:
+        return "All pictures score the same."
+    if lower == 0.0:
+        return (
+            f"No other picture scores lower{f'; {glossary.percent(equal)} score the same' if equal else ''}."
+        )
+    also = f"; {glossary.percent(equal)} score the same" if equal else ""
+    return f"Better than {glossary.percent(lower)} of the other pictures{also}."
+
+
+def _neighbors(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) -> None:
+    lines = _distances(grid, chosen, found, row)
+    tiles = [
+        gallery.tile(
+            grid.dataset,
+            int(found.ids[row, place]),
+            rank=place + 1,
+            mark=palette.mark(bool(found.same[row, place])),
+            lines=lines[place],
+        )
+        for place in range(found.k)
+    ]
+    gallery.show(
+        tiles,
+        key="results",
+        on_pick=lambda item: url.change(query=item),
+        size=172,
+        columns=5,
+        label=f"The {found.k} nearest pictures, nearest first",
+        announce=f"Nearest to {gallery.alt(grid.dataset.items[int(found.queries[row])])}: "
+        f"{int(found.same[row, : found.k].sum())} of {found.k} are of its class.",
+    )
+    yes, no = palette.mark(True), palette.mark(False)
+    st.caption(
+        f"{yes.sign} {yes.words} as your picture  ·  {no.sign} {no.words}  ·  Click a picture to search for it.",
+        help=glossary.DISTANCE if found.distances is not None else glossary.NO_DISTANCES,
+    )
+
+
+def _distances(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) -> list[tuple[str, ...]]:
+    """What is said of the distance of each neighbor; nothing where no distances are known."""
+    if found.distances is None:
+        return [()] * found.k
+    try:
+        quantiles = grid_cache.pair_quantiles(grid, chosen.configuration)
+    except GridError as error:
+        quantiles = None
+        st.warning(url.plain(str(error)), icon=":material/warning:")
+    told = []
+    for distance in map(float, found.distances[row, : found.k]):
+        good, of = found.agreement_near(distance)
+        lines = [f"distance {glossary.distance(distance)}"]
+        if quantiles is not None:
+            lines.append(
+                f"closer than {glossary.percent(scoring.share_farther(distance, quantiles))} of pairs"
+            )
+        told.append((*lines, f"same class in {good} of {of}"))
+    return told
+
+
+def _browse(address: Address, dataset: Dataset, query: int) -> dict[str, object]:
+    """All pictures to choose from; what the address is to say about them."""
+    order = address.choice("order", _ORDERS, "class")
+    shuffle = address.number("shuffle", 1, _MAX_SHUFFLE, 1)
+    label = address.choice("class", ("", *dataset.classes), "", shown="all classes")
+    ids = _ordered(dataset, order, shuffle, label)
+    pages = max(1, -(-len(ids) // _PER_PAGE))
+    page = address.number("page", 1, pages, 1)
+
+    st.header("Choose another picture")
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.session_state["browse-class"] = label
+        st.selectbox(
+            "Class",
+            ("", *dataset.classes),
+            format_func=lambda name: name or f"All {len(dataset.classes)} classes",
+            key="browse-class",
+            on_change=lambda: url.change(page=None, **{"class": st.session_state["browse-class"] or None}),
+            label_visibility="collapsed",
+            width=220,
+        )
+        st.session_state["browse-order"] = order
+        st.segmented_control(
+            "Order",
+            _ORDERS,
+            format_func={"class": "By class", "shuffled": "Shuffled"}.__getitem__,
+            key="browse-order",
+            required=True,
+            label_visibility="collapsed",
+            on_change=lambda: _order(st.session_state["browse-order"], shuffle),
+        )
+        if order == "shuffled":
+            st.button(
+                "Shuffle again",
+                icon=":material/shuffle:",
+                on_click=lambda: url.change(shuffle=shuffle % _MAX_SHUFFLE + 1, page=None),
+            )
+        if pages > 1:
+            pager.show(pages, page, "page")
+    shown = ids[(page - 1) * _PER_PAGE : page * _PER_PAGE]
+    gallery.show(
+        [
+            gallery.tile(
+                dataset,
+                item,
+                title=dataset.items[item].title or dataset.items[item].label,
+                selected=item == query,
+            )
+            for item in map(int, shown)
+        ],
+        key="browse",
+        on_pick=lambda item: url.change(query=item),
+        size=88,
+        label=f"Pictures of {dataset.title}, page {page} of {pages}",
+        to_top=True,
+    )
+    return {
+        "order": order if order != "class" else None,
+        "shuffle": shuffle if order == "shuffled" else None,
+        "class": label or None,
+        "page": page if page > 1 else None,
+    }
+
+
+def _order(order: str | None, shuffle: int) -> None:
+    shuffled = order == "shuffled"
+    url.change(order="shuffled" if shuffled else None, shuffle=shuffle if shuffled else None, page=None)
+
+
+def _ordered(dataset: Dataset, order: str, shuffle: int, label: str) -> np.ndarray:
+    places = {name: place for place, name in enumerate(dataset.classes)}
+    codes = np.array([places[name] for name in dataset.labels])
+    if order == "shuffled":
+        ids = np.random.default_rng(shuffle).permutation(len(dataset))
+    else:
+        ids = np.argsort(codes, kind="stable")
+    return ids[codes[ids] == places[label]] if label else ids
+
+
+def _cost(grid: DatasetGrid, chosen: Summary) -> None:
+    about = grid.run(chosen).about
+    layer = about.layer(chosen.layer)
+    parts = [
+        glossary.layer_of(layer.depth, about.layers),
+        f"{glossary.count(layer.parameters)} of the model's {glossary.count(about.parameters)} parameters",
+        f"{chosen.dimensions:,} numbers per vector ({glossary.size(4 * chosen.dimensions)})",
+    ]
+    if layer.ms_per_image is not None:
+        parts.append(f"{layer.ms_per_image:.3g} ms per picture")
+    st.caption("  ·  ".join(parts), help=glossary.COST, width="stretch")
+
+
+def _pictures(grid: DatasetGrid) -> None:
+    st.header("The pictures")
+    gallery.show(
+        [gallery.tile(grid.dataset, item) for item in range(min(_PER_PAGE, len(grid.dataset)))],
+        key="browse",
+        size=88,
+        label="Pictures of the dataset",
+    )
+
+
+show()

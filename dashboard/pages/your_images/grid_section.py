@@ -1,0 +1,151 @@
+"""Running the grid on the labelled images of a collection, and the way to its results."""
+
+import tempfile
+
+import streamlit as st
+
+from core import access, jobs, settings
+from core.collections import labelled_dataset
+from core.errors import UserError
+from core.jobs import Job
+from core.models import extractor, registry, weights
+from core.search import shared_engine
+from dashboard import grid_cache, url
+from dashboard.grid_cache import DatasetGrid
+from dashboard.widgets import collection_view, glossary, job_progress, pickers, read_only_notice
+
+# The number of neighbors that experiments are ranked by, where there are so many.
+_K = 10
+_PAGES = (
+    ("search", "Search", ":material/image_search:"),
+    ("embeddings", "Embeddings", ":material/scatter_plot:"),
+    ("compare", "Compare", ":material/compare:"),
+)
+
+
+def show(name: str) -> None:
+    """What can be computed of a collection, what is being, and where what was computed is to be seen."""
+    try:
+        collection, overview = collection_view.load(name)
+        made = collection_view.dataset_of(collection)
+    except UserError as error:
+        st.info(url.plain(str(error)), icon=":material/label_off:")
+        return
+    st.markdown(
+        f"{len(made.dataset):,} labelled pictures in {len(made.dataset.classes):,} classes can be run through models, layers "
+        "and distances, to see which tells your classes apart. " + url.plain(" ".join(made.left_out))
+    )
+    job = jobs.get(_key(name))
+    if job is not None:
+        job_progress.watch(job)
+    there = _there(name)
+    changed = there is not None and there.dataset.fingerprint != made.dataset.fingerprint
+    if there is not None and there.runs and not changed:
+        _results(there)
+    if job is not None and job.running:
+        return
+    if changed:
+        st.warning(
+            "The collection has changed since the grid was run on it: its pages still show what it was. Run it again to see "
+            "what it is.",
+            icon=":material/update:",
+        )
+        if there is not None and there.runs:
+            _links(there.dataset.name)
+    if not access.is_read_only() and not _writable():
+        st.info(
+            "The folder of the grid can't be written to, so nothing can be computed from here; "
+            "set PLAYGROUND\\_GRID\\_DIR to one that can.",
+            icon=":material/lock:",
+        )
+        return
+    _form(name, overview.about.model, there, changed)
+
+
+def _form(name: str, model: str, there: DatasetGrid | None, changed: bool) -> None:
+    here = [one for one, definition in registry.MODELS.items() if weights.availability(definition)[0]]
+    usual = [model] if model in here else here[:1]
+    if changed and there is not None:
+        usual = [one for one in dict.fromkeys(key[0] for key in there.runs) if one in here] or usual
+    with st.form(f"grid-form-{name}", border=False):
+        chosen = st.multiselect(
+            "Models",
+            here,
+            default=usual,
+            format_func=lambda one: registry.MODELS[one].title,
+            help=glossary.MODEL,
+            key=f"grid-models-{name}",
+        )
+        poolings = st.multiselect(
+            "Poolings",
+            extractor.POOLINGS,
+            default=["avg"],
+            help=glossary.POOLING,
+            key=f"grid-poolings-{name}",
+        )
+        pressed = st.form_submit_button(
+            "Run the grid", icon=":material/grid_on:", **read_only_notice.changing()
+        )
+    if not pressed:
+        return
+    if not chosen or not poolings:
+        st.warning("Choose at least one model and one pooling.", icon=":material/warning:")
+        return
+    with job_progress.limited():
+        jobs.start(
+            _key(name), f"The grid on {name}", lambda job: _run(name, tuple(chosen), tuple(poolings), job)
+        )
+    st.rerun()
+
+
+def _run(name: str, models: tuple[str, ...], poolings: tuple[str, ...], job: Job) -> None:
+    from core.experiments import runner as grid
+
+    job.stage("Starting TensorFlow", 0)
+    dataset = labelled_dataset.dataset(shared_engine.engine().collection(name)).dataset
+    grid.run([dataset], grid.Request(models, poolings=poolings), settings.GRID_DIR, job)
+
+
+def _results(grid: DatasetGrid) -> None:
+    titles = ", ".join(pickers.model_name(run.about) for run in grid.runs.values())
+    best = url.closest(grid.summaries, {})
+    # The score of an experiment on few pictures is that of as many neighbors as there are.
+    found = grid_cache.evaluation(grid, best, _K)
+    st.markdown(
+        f"Computed: {url.plain(titles)}. The best tells the classes apart with **{best.score_10:.1f}** of 100 at k = {found.k}: "
+        f"{url.plain(grid.run(best).about.title)}, {url.plain(best.layer)}, {best.pooling}, {best.metric}.",
+        help=glossary.SCORE,
+    )
+    if (most := float(found.attainable.mean())) < 100:
+        st.caption(glossary.attainable(most, found.k))
+    _links(grid.dataset.name)
+
+
+def _links(dataset: str) -> None:
+    with st.container(horizontal=True):
+        for page, title, icon in _PAGES:
+            if st.button(title, icon=icon, key=f"grid-open-{page}-{dataset}"):
+                st.switch_page(f"pages/{page}/page.py", query_params={"dataset": dataset})
+
+
+def _there(name: str) -> DatasetGrid | None:
+    """What stands in the grid of this collection."""
+    if labelled_dataset.name(name) not in grid_cache.dataset_names():
+        return None
+    try:
+        return grid_cache.load(labelled_dataset.name(name))
+    except UserError:
+        return None
+
+
+def _writable() -> bool:
+    try:
+        settings.GRID_DIR.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=settings.GRID_DIR):
+            return True
+    except OSError:
+        return False
+
+
+def _key(name: str) -> tuple[str, str, str]:
+    return "collection-grid", str(settings.GRID_DIR), name

@@ -1,0 +1,223 @@
+"""The page of collections: making them of a reader's own images, and looking after them."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import streamlit as st
+
+from core.errors import UserError
+from core.models import registry
+from dashboard import url
+from dashboard.pages.your_images import (
+    add_images,
+    browse_images,
+    collection_jobs,
+    create_collection,
+    curation_galleries,
+    grid_section,
+    manage,
+    removed_images,
+)
+from dashboard.pages.your_images.collection_context import OWN, Scene
+from dashboard.url import Address
+from dashboard.widgets import collection_view, glossary, read_only_notice
+from dashboard.widgets.collection_view import Overview
+
+# In the address: all collections are listed, whichever the session last showed.
+_ALL = "all"
+
+
+@dataclass(frozen=True)
+class _Part:
+    title: str
+    show: Callable[[Scene], None]
+
+
+_PARTS = {
+    "pictures": _Part("Pictures", browse_images.show),
+    "add": _Part("Add", add_images.show),
+    "duplicates": _Part("Near-duplicates", curation_galleries.duplicates),
+    "outliers": _Part("Outliers", curation_galleries.outliers),
+    "labels": _Part("Label errors", curation_galleries.label_errors),
+    "failures": _Part("Unreadable", manage.failures),
+    "removed": _Part("Removed", removed_images.show),
+    "grid": _Part("Compare models", lambda scene: grid_section.show(scene.name)),
+    "manage": _Part("Manage", manage.show),
+}
+
+
+def show() -> None:
+    """The page from top to bottom."""
+    st.title("Your images")
+    st.markdown(
+        "Collections of your own pictures: indexed, searchable, and checked for what looks wrong in them."
+    )
+    address = url.read()
+    try:
+        names = collection_view.names()
+    except UserError as error:
+        st.error(url.plain(str(error)), icon=":material/error:")
+        return
+    notices = st.container()
+    chosen = ""
+    if address.asked.get("view") != _ALL:
+        chosen = address.choice(url.COLLECTION, names, "", shown="all of them")
+    if chosen:
+        _one(address, names, chosen)
+    else:
+        _list(names)
+        create_collection.show(first=not names)
+        url.write({"view": _ALL if names else None, url.COLLECTION: None})
+    for sentence in address.notices:
+        notices.warning(sentence, icon=":material/warning:")
+
+
+def _list(names: list[str]) -> None:
+    if not names:
+        st.info(
+            "There is no collection yet. A collection is a set of your pictures, turned into vectors by one model and kept with an "
+            "index, so that they can be searched with a picture; create one below and put pictures in.",
+            icon=":material/photo_library:",
+        )
+        return
+    st.header("Collections")
+    for name in names:
+        with st.container(border=True, horizontal=True, vertical_alignment="center"):
+            try:
+                _, overview = collection_view.load(name)
+            except UserError as error:
+                with st.container(gap="xsmall", width="stretch"):
+                    st.markdown(f"**{name}**")
+                    st.error(url.plain(str(error)), icon=":material/error:")
+                st.button(
+                    "Delete",
+                    icon=":material/delete:",
+                    key=f"images-delete-{name}",
+                    on_click=manage.ask,
+                    args=(name,),
+                    **read_only_notice.changing(),
+                )
+                continue
+            with st.container(gap=None, width="stretch"):
+                st.markdown(f"**{name}**")
+                st.caption(_facts(overview))
+                if job := collection_jobs.changing(name):
+                    st.caption(
+                        f":material/progress_activity: {url.plain(job.title)}: "
+                        f"{'waiting' if job.waiting else f'{job.fraction:.0%}'}"
+                    )
+            st.button("Open", key=f"images-open-{name}", on_click=_open, args=(name,))
+    manage.confirm()
+
+
+def _one(address: Address, names: list[str], name: str) -> None:
+    _switch(names, name)
+    try:
+        collection, overview = collection_view.load(name)
+    except UserError as error:
+        st.error(url.plain(str(error)), icon=":material/error:")
+        st.button(
+            "Delete this collection",
+            icon=":material/delete:",
+            on_click=manage.ask,
+            args=(name,),
+            **read_only_notice.changing(),
+        )
+        manage.confirm()
+        url.write({url.COLLECTION: name, "view": None})
+        return
+    st.caption(_facts(overview))
+    _links(name, overview)
+    scene = Scene(address, name, collection, overview)
+    busy = collection_jobs.changing(name) is not None
+    first = "pictures" if overview.images or busy else "add"
+    part = address.choice("part", list(_PARTS), first, shown=f"{_PARTS[first].title}")
+    collection_jobs.watch(name)
+    st.session_state["images-part"] = part
+    st.segmented_control(
+        "Part",
+        list(_PARTS),
+        format_func=lambda one: _title(one, overview),
+        key="images-part",
+        required=True,
+        label_visibility="collapsed",
+        on_change=lambda: _go(part=st.session_state["images-part"]),
+    )
+    try:
+        _PARTS[part].show(scene)
+    except UserError as error:
+        # Its storage went away after it was opened.
+        st.error(url.plain(str(error)), icon=":material/error:")
+    manage.confirm()
+    whose = {url.COLLECTION: name, "view": None, "part": part}
+    url.write(whose | dict.fromkeys(OWN) | scene.shown)
+
+
+def _switch(names: list[str], name: str) -> None:
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        st.session_state["images-collection"] = name
+        st.selectbox(
+            "Collection",
+            names,
+            key="images-collection",
+            width=300,
+            on_change=lambda: _open(st.session_state["images-collection"]),
+        )
+        st.button(
+            "All collections",
+            icon=":material/list:",
+            on_click=lambda: _go(view=_ALL, part=None, **{url.COLLECTION: None}),
+        )
+
+
+def _open(name: str) -> None:
+    _go(view=None, part=None, **{url.COLLECTION: name})
+
+
+def _go(**values: str | None) -> None:
+    """Another view, without what the address says of this one."""
+    url.change(**dict.fromkeys(OWN), **values)
+
+
+def _links(name: str, overview: Overview) -> None:
+    """Where else a collection can be seen."""
+    if not overview.images:
+        return
+    with st.container(horizontal=True):
+        for page, title, icon in (
+            ("your_picture", "Search it with a picture", ":material/image_search:"),
+            ("embeddings", "See it as a map", ":material/scatter_plot:"),
+        ):
+            if st.button(title, icon=icon, key=f"images-to-{page}"):
+                st.switch_page(f"pages/{page}/page.py", query_params=url.collection_params(name))
+
+
+def _title(part: str, overview: Overview) -> str:
+    count = {"failures": overview.info.failures, "removed": overview.info.removed}.get(part, 0)
+    return _PARTS[part].title + (f" ({count:,})" if count else "")
+
+
+def _facts(overview: Overview) -> str:
+    about, info = overview.about, overview.info
+    model = registry.MODELS[about.model].title if about.model in registry.MODELS else about.model
+    weights = (
+        ""
+        if about.weights == "imagenet"
+        else " (untrained)"
+        if about.weights == url.UNTRAINED
+        else " (own weights)"
+    )
+    parts = [
+        f"{info.images:,} picture{'s' if info.images != 1 else ''}",
+        f"{model}{weights}, {about.layer}, {about.pooling}, {overview.metric}",
+    ]
+    if info.labels:
+        parts.append(f"{len(info.labels):,} label{'s' if len(info.labels) != 1 else ''}")
+    if info.failures:
+        parts.append(f"{info.failures:,} unreadable")
+    if size := info.vector_bytes + info.index_bytes:
+        parts.append(glossary.size(size))
+    return url.plain(" · ".join(parts))
+
+
+show()

@@ -1,0 +1,120 @@
+"""Why a result was found: it and the query, colored by what made them similar."""
+
+import base64
+import io
+from collections.abc import Callable, Hashable, Sequence
+from dataclasses import dataclass
+from html import escape
+from pathlib import Path
+
+import numpy as np
+import streamlit as st
+from PIL import Image
+
+from core.errors import UserError
+from core.experiments.store import Configuration
+from core.imaging import decode
+from core.search import shared_engine, similarity_map
+from dashboard import url
+from dashboard.widgets import heatmap
+
+_REMEMBERED = "live-activations"
+_MOST = 12
+_SIDE = 320
+
+
+@dataclass(frozen=True)
+class Result:
+    """A result to be explained.
+
+    key : tells it from all others; title, alt : its name, and what is to be seen; path : says where its file is, or raises a UserError.
+    """
+
+    key: Hashable
+    title: str
+    alt: str
+    path: Callable[[], Path]
+
+
+@st.fragment
+def show(results: Sequence[Result], chosen: Configuration, image: Image.Image, key: str) -> None:
+    """Choose a result and see the regions that count.
+
+    Parameters
+    ----------
+    results : nearest first.
+    image : what was searched with; ``key`` tells it from other queries.
+    """
+    if not similarity_map.applies(chosen.pooling, chosen.metric):
+        st.info(
+            f"The similarity can be taken apart into regions for avg and max pooling with the cosine distance, "
+            f"not for {chosen.pooling} with {chosen.metric}.",
+            icon=":material/info:",
+        )
+        return
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        # Keyed by the results: a picker that outlived them would go on showing one of the old.
+        place = st.selectbox(
+            "Result",
+            range(len(results)),
+            format_func=lambda place: f"{place + 1} · {results[place].title}",
+            key=f"live-reason-{hash(tuple(result.key for result in results))}",
+            width=300,
+        )
+        opacity = st.slider("Strength of the colors", 0.0, 1.0, 0.55, 0.05, key="live-opacity", width=260)
+    engine, result = shared_engine.engine(), results[place]
+    try:
+        other = decode.read(result.path())
+        mine = _remembered((key, chosen), lambda: engine.activation(image, chosen))
+        its = _remembered((result.key, chosen), lambda: engine.activation(other, chosen))
+        shares = similarity_map.regions(mine, its, chosen.pooling)
+    except UserError as error:
+        st.error(url.plain(str(error)), icon=":material/error:")
+        return
+    captions = ("Your picture", f"Result {place + 1}: {result.alt}")
+    figures = "".join(
+        _figure(heatmap.overlay(picture, share, opacity), caption, _strongest(share))
+        for picture, share, caption in zip((image, other), shares, captions, strict=True)
+    )
+    st.html(
+        f'<div style="display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start">{figures}</div>{heatmap.legend()}'
+    )
+    st.caption(
+        f"Their similarity, {float(shares[0].sum()):.3f}, is the sum of what all regions of a picture add to it. "
+        "Yellow regions add most, blue ones least; each picture has its own scale.",
+        help="The dot product of the two pooled vectors is taken apart over the positions of the layer's output: "
+        "Stylianou, Souvenir and Pless, Visualizing Deep Similarity Networks, 2019.",
+    )
+
+
+def _remembered(key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
+    """An activation of this session, computed once: a moved slider asks for the same ones again."""
+    kept: dict[Hashable, np.ndarray] = st.session_state.setdefault(_REMEMBERED, {})
+    if key not in kept:
+        kept[key] = make()
+        while len(kept) > _MOST:
+            del kept[next(iter(kept))]
+    return kept[key]
+
+
+def _strongest(share: np.ndarray) -> str:
+    """Where the region that counts most lies, in words."""
+    row, column = np.unravel_index(int(share.argmax()), share.shape)
+    down = ("top", "middle", "bottom")[min(2, 3 * int(row) // share.shape[0])]
+    across = ("left", "center", "right")[min(2, 3 * int(column) // share.shape[1])]
+    return f"{down} {across}"
+
+
+def _figure(picture: Image.Image, caption: str, strongest: str) -> str:
+    out = io.BytesIO()
+    picture.save(out, "WEBP", quality=88)
+    source = "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()
+    alt = f"{caption}, colored by what counts; most at the {strongest}"
+    # Small pictures are shown larger: both are to be looked at side by side.
+    width = round(picture.width * _SIDE / max(picture.size))
+    return (
+        f'<figure style="margin:0;width:{_SIDE}px;max-width:100%">'
+        f'<img src="{source}" alt="{escape(alt, quote=True)}" '
+        f'style="display:block;width:{width}px;max-width:100%;height:auto;border-radius:.375rem">'
+        f'<figcaption style="font-size:.875rem;padding:.4rem 0">{escape(caption)}</figcaption></figure>'
+    )

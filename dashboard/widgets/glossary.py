@@ -1,0 +1,146 @@
+"""What a newcomer has to know, in a sentence or two, in one place for all pages."""
+
+from collections.abc import Sequence
+
+from core.experiments.store import LayerRun
+from core.metrics import METRICS
+from core.models import registry
+from core.published.names import WEIGHTS as PUBLISHED
+
+DATASET = (
+    "A set of labelled pictures. Every experiment runs on all of them, so that models can be compared. A collection of your "
+    "own images has one configuration, chosen when it was made."
+)
+MODEL = (
+    "A convolutional network that turns a picture into numbers. *ImageNet* weights were trained on a million "
+    "photos; *untrained* ones are random: a control that shows what the training is worth."
+)
+LAYER = (
+    "A network sees in steps. Early layers notice edges and colors, late ones notice parts and whole things. "
+    "The model is cut at the layer you choose, and what comes out there describes the picture."
+)
+POOLING = (
+    "A layer answers with a grid of numbers for every place in the picture. Pooling makes one list of it: "
+    "**avg** takes the mean over all places, **max** the strongest, **gem** something in between, and "
+    "**flatten** keeps every place, which makes long vectors."
+)
+METRIC = "How far apart two vectors are:\n\n" + "\n".join(
+    f"- **{metric.name}**: {metric.explanation}" for metric in METRICS.values()
+)
+NEIGHBORS = "How many of the nearest pictures to show, 5 to 20. The score looks at just as many."
+SCORE = (
+    "How well the neighbors share the query's class, from 0 (none does) to 100 (all do). An early neighbor "
+    "counts for more than a late one: with k neighbors, the first has weight k, the last has weight 1."
+)
+INTERVAL = (
+    "With other pictures of the same kind the mean would be a little different. Drawn again and again from these "
+    "queries (bootstrap), 95 of 100 means lie in this interval."
+)
+DISTANCE = (
+    "A distance has no unit, so two comparisons stand below it. **Closer than 97% of pairs**: of all pairs of "
+    "pictures in the dataset, 97% are farther apart. **Same class in 93 of 100**: of the 100 neighbors found at the "
+    "most similar distances, in the searches from all pictures, 93 are of the class that was searched for."
+)
+COST = (
+    "Time for one picture was measured when the experiments ran, on that machine. A vector takes 4 bytes for "
+    "each of its numbers."
+)
+UNTRAINED = (
+    "This is an untrained control: the same network with random weights. It shows what the architecture alone "
+    "achieves, so expect poor results."
+)
+CAVEATS = {
+    "untrained": UNTRAINED,
+    PUBLISHED: "These are the results that were published with the ConvNet Playground "
+    "(cloudera/CML_AMP_Image_Analysis, Apache-2.0), not computed here: the nearest pictures of each, without their distances.",
+}
+NO_DISTANCES = "Which pictures are nearest was published, but not how near: there are no distances to show."
+UNJUDGED = (
+    "This layout was published without the vectors that it was made from, so nobody can say how far it can be trusted. "
+    "Each layer's points were turned to lie as those of the layer before."
+)
+PROJECTION = (
+    "How many numbers of a vector become two or three to draw. **UMAP** keeps neighbors together and may bend "
+    "everything else; **PCA** looks from the side where the vectors differ most and bends nothing, so much "
+    "stays hidden."
+)
+TRUSTWORTHINESS = (
+    "**Trustworthiness** says how far the chart can be believed: 1 when all points that are neighbors in it are "
+    "neighbors among the full vectors too, lower the more strangers it brings together."
+)
+SILHOUETTE = (
+    "**Silhouette** says how far the classes are apart among the full vectors, whatever the chart shows: 1 when every class "
+    "stands alone, 0 when they mix, below 0 when pictures are nearer to another class than to their own."
+)
+
+_POOLINGS = {
+    "avg": "avg – mean over all places",
+    "max": "max – strongest place",
+    "gem": "gem – between mean and strongest",
+    "flatten": "flatten – every place kept",
+}
+
+
+def attainable(mean: float, k: int) -> str:
+    """Why no configuration can have a mean score of 100."""
+    return (
+        f"At most {mean:.1f} of 100 can be reached on average: some classes have fewer than {k + 1} pictures."
+    )
+
+
+def depth(number: int) -> str:
+    """A layer's depth; a layer that was published beside the eight has a plus."""
+    return str(number) if number <= registry.N_LAYERS else f"+{number - registry.N_LAYERS}"
+
+
+def layer_of(number: int, layers: Sequence[LayerRun]) -> str:
+    """Where a layer stands among those of its model."""
+    if number > registry.N_LAYERS:
+        return f"Layer {depth(number)}, published beside the eight"
+    return f"Layer {number} of {min(registry.N_LAYERS, max(one.depth for one in layers))}"
+
+
+def weights(name: str) -> str:
+    """The weights of a model in words."""
+    if name == PUBLISHED:
+        return "published"
+    if name == "imagenet":
+        return "ImageNet"
+    return "○ untrained" if name == "untrained" else f"own weights {name.removeprefix('file-')}"
+
+
+def pooling(name: str) -> str:
+    """A pooling with what it does."""
+    return _POOLINGS.get(name, name)
+
+
+def count(number: float) -> str:
+    """A large number, short: 4.7 M, 125 k."""
+    for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= 0.9995 * size:
+            value = number / size
+            return f"{value:.0f} {sign}" if value >= 99.5 else f"{value:.1f} {sign}"
+    return f"{number:.0f}"
+
+
+def distance(number: float) -> str:
+    """A distance with three digits that count."""
+    if number >= 1000:
+        return f"{number:,.0f}"
+    return f"{number:#.3g}".rstrip(".") if number else "0"
+
+
+def percent(share: float) -> str:
+    """A share as a percentage that says neither 0% nor 100% unless it is so."""
+    value = 100.0 * share
+    if 0.0 < value < 1.0 or 99.0 < value < 100.0:
+        return f"{min(max(value, 0.1), 99.9):.1f}%"
+    return f"{value:.0f}%"
+
+
+def size(n_bytes: int) -> str:
+    """An amount of memory: 512 bytes, 5.1 kB."""
+    for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
+        if n_bytes >= unit:
+            return f"{n_bytes / unit:.3g} {name}"
+    return f"{n_bytes} bytes"

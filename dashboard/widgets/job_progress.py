@@ -1,0 +1,81 @@
+"""A long computation on a page: how far it is, a button that ends it, and what became of it."""
+
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import streamlit as st
+
+from core import jobs
+from core.errors import JobsError
+from core.jobs import Job
+from dashboard import url
+
+
+@contextmanager
+def limited() -> Iterator[None]:
+    """A block that begins a computation; where too many others are going on it ends, with a sentence for the next run of the page."""
+    try:
+        yield
+    except JobsError as error:
+        url.say(url.plain(str(error)))
+
+
+def start(key: Hashable, title: str, work: Callable[[Job], Any]) -> None:
+    """Begin a computation from a widget's callback, unless too many others are going on."""
+    with limited():
+        jobs.start(key, title, work)
+
+
+def watch(job: Job, unit: str = "", cancel: bool = True) -> None:
+    """Show a job; one that is running is drawn anew every half second, and the page once when it has ended.
+
+    Parameters
+    ----------
+    unit : what is counted, such as ``"pictures"``.
+    cancel : offer to end it; what is still waiting can always be cancelled.
+    """
+    if job.running:
+        _running(job, unit, cancel)
+    elif job.state == "failed":
+        st.error(f"{url.plain(job.title)}: {url.plain(job.error or '')}", icon=":material/error:")
+    elif job.state == "cancelled":
+        st.info(f"{url.plain(job.title)}: stopped.", icon=":material/cancel:")
+
+
+@st.fragment(run_every=0.5)
+def _running(job: Job, unit: str, cancel: bool) -> None:
+    if not job.running:
+        st.rerun()
+    with st.container(border=True):
+        st.markdown(f"**{url.plain(job.title)}**")
+        st.progress(job.fraction, url.plain(_sentence(job, unit)))
+        if job.sentences:
+            st.caption(url.plain(job.sentences[-1]))
+        # Jobs may stand on a page side by side, and their buttons have the same words.
+        if (cancel or job.waiting) and st.button(
+            "Cancel", icon=":material/close:", disabled=job.cancelling, key=f"cancel-{id(job)}"
+        ):
+            job.cancel()
+
+
+def _sentence(job: Job, unit: str) -> str:
+    """The stage, how much of it is done, how fast, and the time left."""
+    if job.cancelling:
+        return "Stopping…"
+    if job.waiting:
+        return "Waiting for other computations to end"
+    parts = [job.stage_name or "Starting"]
+    if job.total:
+        parts.append(f"{job.done_steps:,} of {job.total:,} {unit}".rstrip())
+    left = job.seconds_left
+    if left is not None:
+        parts += [f"{job.rate:,.1f} per second", f"about {span(left)} left"]
+    return " · ".join(parts)
+
+
+def span(seconds: float) -> str:
+    """A length of time, rounded to what matters."""
+    if seconds < 100:
+        return f"{seconds:.0f} s"
+    return f"{seconds / 60:.0f} min" if seconds < 6000 else f"{seconds / 3600:.1f} h"

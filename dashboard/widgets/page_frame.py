@@ -1,0 +1,127 @@
+"""How every page of experiments begins: with a dataset's grid, or with what to do when there is none."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from core.collections import Collection, labelled_dataset
+from core.errors import UserError
+from dashboard import grid_cache, url
+from dashboard.grid_cache import DatasetGrid
+from dashboard.url import Address
+from dashboard.widgets import collection_view, pickers
+from dashboard.widgets.collection_view import Overview
+
+_MOST_TOLD = 8
+
+
+def page(
+    draw: Callable[[Address, Sequence[str], DatasetGrid], None],
+    otherwise: Callable[[DatasetGrid], None] = lambda grid: None,
+    collection: Callable[[Address, Sequence[str], Collection, Overview], None] | None = None,
+) -> None:
+    """Read the address and the experiments of its dataset, and draw the page with them.
+
+    Parameters
+    ----------
+    draw : given the address, the names for :func:`pickers.dataset`, and the grid, which has experiments.
+    otherwise : drawn below the sentence that says that a dataset has no experiments.
+    collection : draws the page with a collection that has pictures, where the page can show those too.
+    """
+    address = url.read()
+    datasets = grid_cache.dataset_names()
+    try:
+        collections = collection_view.names() if collection is not None else []
+    except UserError as error:
+        st.error(url.plain(str(error)), icon=":material/error:")
+        collections = []
+    names = [*datasets, *(labelled_dataset.PREFIX + name for name in collections)]
+    if not names:
+        _how_to_begin(
+            "There are no datasets here yet. This computes experiments on a folder of class-named folders:"
+        )
+        return
+    if collection is not None:
+        chosen = address.collection(collections) or ("" if datasets else collections[0])
+        if chosen:
+            _collection(address, names, chosen, collection)
+            return
+    shows_no_collection = {} if collection is None else {url.COLLECTION: None}
+    name = address.dataset(datasets)
+    try:
+        grid = grid_cache.load(name)
+    except UserError as error:
+        pickers.dataset(names, name)
+        st.error(url.plain(str(error)), icon=":material/error:")
+        url.write({"dataset": name} | shows_no_collection)
+        return
+    if grid.summaries:
+        draw(address, names, grid)
+        return
+    pickers.dataset(names, name)
+    _how_to_begin(
+        f"No experiments of {url.quoted(grid.dataset.title)} can be shown yet. This computes them:", name
+    )
+    tell(st.container(), address.notices, grid.notices)
+    url.write({"dataset": name} | shows_no_collection)
+    otherwise(grid)
+
+
+def _collection(
+    address: Address,
+    names: Sequence[str],
+    name: str,
+    draw: Callable[[Address, Sequence[str], Collection, Overview], None],
+) -> None:
+    trouble = None
+    try:
+        opened, overview = collection_view.load(name)
+    except UserError as error:
+        trouble = str(error)
+    else:
+        if overview.images:
+            try:
+                draw(address, names, opened, overview)
+            except UserError as error:
+                # Its storage went away after it was opened.
+                st.error(url.plain(str(error)), icon=":material/error:")
+            return
+    pickers.dataset(names, labelled_dataset.PREFIX + name)
+    if trouble is not None:
+        st.error(url.plain(trouble), icon=":material/error:")
+    else:
+        st.info(
+            f"There are no pictures in the collection {url.quoted(name)} yet. Add some on the page *Your images*, or so:",
+            icon=":material/hourglass_empty:",
+        )
+        st.code(f"python -m core collection add {name} FOLDER", language="bash")
+    collection_view.link(name)
+    tell(st.container(), address.notices, ())
+    url.write(url.collection_params(name))
+
+
+def number_of_neighbors(address: Address, most: int) -> int:
+    """The k that the address asks for, of at most as many neighbors as there are."""
+    least, usual = (min(number, most) for number in (pickers.MIN_NEIGHBORS, pickers.DEFAULT_NEIGHBORS))
+    return address.number("k", least, most, usual, "number of neighbors")
+
+
+def tell(place: st.delta_generator.DeltaGenerator, asked: Sequence[str], unreadable: Sequence[str]) -> None:
+    """Put into a place what the address asked for in vain, and what could not be read."""
+    if asked:
+        _listed(place, "Not all that was asked for exists:", asked)
+    if unreadable:
+        sentences = [url.plain(sentence) for sentence in unreadable]
+        _listed(place, "Some experiments are left out; all others work:", sentences)
+
+
+def _listed(place: st.delta_generator.DeltaGenerator, opening: str, sentences: Sequence[str]) -> None:
+    more = [f"and {len(sentences) - _MOST_TOLD} more"] if len(sentences) > _MOST_TOLD else []
+    lines = [opening, *(f"- {one}" for one in [*sentences[:_MOST_TOLD], *more])]
+    place.warning("\n".join(lines), icon=":material/warning:")
+
+
+def _how_to_begin(sentence: str, dataset: str = "FOLDER") -> None:
+    st.info(sentence, icon=":material/hourglass_empty:")
+    st.code(f"python -m core grid run --dataset {dataset} --model MODEL", language="bash")
+    st.caption("`python -m core models` lists the models there are.")

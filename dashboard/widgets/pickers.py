@@ -1,0 +1,244 @@
+"""Widgets that choose a dataset, a configuration and the number of neighbors.
+
+They show what the address says and change nothing but the address. Changing one part of a
+configuration keeps the rest as far as it exists: the same depth in another model, the same pooling
+and metric.
+"""
+
+from collections.abc import Callable, Sequence
+from dataclasses import asdict
+from typing import Any
+
+import streamlit as st
+
+from core.collections import labelled_dataset
+from core.experiments.store import ModelRun, Summary
+from core.server import projections
+from dashboard import grid_cache, url
+from dashboard.grid_cache import DatasetGrid
+from dashboard.widgets import glossary
+
+MIN_NEIGHBORS, MAX_NEIGHBORS, DEFAULT_NEIGHBORS = 5, 20, 10
+
+
+def dataset(names: Sequence[str], shown: str, width: int = 140) -> None:
+    """Choose a dataset, or a collection where its name with :data:`labelled.PREFIX` is among the names.
+
+    The configuration is kept as far as another dataset has it.
+    """
+
+    def title(name: str) -> str:
+        collection = name.removeprefix(labelled_dataset.PREFIX)
+        return grid_cache.title(name) if collection == name else f"{collection} · your images"
+
+    def chosen(name: str) -> None:
+        collection = name.removeprefix(labelled_dataset.PREFIX)
+        # The picture, the conditions and what the gallery shows belong to what was shown before.
+        gone = dict.fromkeys(("page", "class", "label", "where", url.COLLECTION))
+        if collection == name:
+            url.change(**gone | {"dataset": name, "query": 0})
+        else:
+            parts = dict.fromkeys(("dataset", "query", *url.PARTS))
+            url.change(**gone | parts | {url.COLLECTION: collection})
+
+    if any(name.startswith(labelled_dataset.PREFIX) for name in names):
+        width += 80
+    select("Dataset", names, shown, title, chosen, "dataset", glossary.DATASET, width)
+
+
+def configuration(grid: DatasetGrid, shown: Summary, untrained: bool = False, suffix: str = "") -> None:
+    """Choose model, layer, pooling and metric: four pickers, to stand in a horizontal container.
+
+    Parameters
+    ----------
+    untrained : offer the untrained controls too; the one that is shown is always offered.
+    suffix : of the keys in the address, where a page shows several configurations.
+    """
+    model(grid, shown, untrained, suffix)
+    layer(grid, shown, suffix)
+    pooling(grid, shown, suffix)
+    metric(grid, shown, suffix)
+
+
+def model(
+    grid: DatasetGrid, shown: Summary, untrained: bool = False, suffix: str = "", width: int = 330
+) -> None:
+    """Choose a model with its weights, trained ones first."""
+    here = (shown.model, shown.weights)
+    offered = sorted(
+        (key for key in grid.runs if untrained or key[1] != url.UNTRAINED or key == here),
+        key=lambda key: (key[1] == url.UNTRAINED, grid.runs[key].about.title.lower(), key),
+    )
+
+    def chosen(key: tuple[str, str]) -> None:
+        _change(grid, shown, suffix, model=key[0], weights=key[1])
+
+    select(
+        "Model",
+        offered,
+        here,
+        lambda key: model_name(grid.runs[key].about),
+        chosen,
+        f"model{suffix}",
+        glossary.MODEL,
+        width,
+    )
+
+
+def layer(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 365) -> None:
+    """Choose a layer, by depth."""
+    about = grid.run(shown).about
+    offered = [
+        one.name
+        for one in sorted(about.layers, key=lambda one: one.depth)
+        if any(s.layer == one.name for s in _of(grid, shown))
+    ]
+
+    def name(layer_name: str) -> str:
+        one = about.layer(layer_name)
+        return f"{glossary.depth(one.depth)} · {one.name} · {'×'.join(map(str, one.shape))} · {glossary.count(one.parameters)}"
+
+    select(
+        "Layer",
+        offered,
+        shown.layer,
+        name,
+        lambda value: _change(grid, shown, suffix, layer=value),
+        f"layer{suffix}",
+        glossary.LAYER
+        + "\n\nEach is listed with its depth, its output (height × width × channels) and the parameters up to it.",
+        width,
+    )
+
+
+def pooling(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 100) -> None:
+    """Choose a pooling among those of the layer."""
+    select(
+        "Pooling",
+        list(dict.fromkeys(s.pooling for s in _of(grid, shown, "layer"))),
+        shown.pooling,
+        str,
+        lambda value: _change(grid, shown, suffix, layer=shown.layer, pooling=value),
+        f"pooling{suffix}",
+        glossary.POOLING,
+        width,
+    )
+
+
+def metric(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 130) -> None:
+    """Choose a metric among those of the layer and pooling."""
+    select(
+        "Distance",
+        list(dict.fromkeys(s.metric for s in _of(grid, shown, "layer", "pooling"))),
+        shown.metric,
+        str,
+        lambda value: _change(grid, shown, suffix, layer=shown.layer, pooling=shown.pooling, metric=value),
+        f"metric{suffix}",
+        glossary.METRIC,
+        width,
+    )
+
+
+def neighbors(shown: int, most: int = MAX_NEIGHBORS, width: int = 125) -> None:
+    """Choose how many neighbors to show."""
+    key = "pick-k"
+    st.session_state[key] = shown
+    st.number_input(
+        "Neighbors (k)",
+        min(MIN_NEIGHBORS, most),
+        most,
+        key=key,
+        on_change=lambda: url.change(k=st.session_state[key]),
+        help=glossary.NEIGHBORS,
+        width=width,
+    )
+
+
+def projection(method: str, dimensions: int) -> None:
+    """Choose how and in how many dimensions the points are laid out."""
+    st.session_state["pick-method"] = method
+    st.segmented_control(
+        "Projection",
+        tuple(projections.METHODS),
+        format_func=projections.METHODS.__getitem__,
+        key="pick-method",
+        required=True,
+        on_change=lambda: url.change(method=st.session_state["pick-method"]),
+        help=glossary.PROJECTION,
+    )
+    st.session_state["pick-dimensions"] = dimensions
+    st.segmented_control(
+        "Dimensions",
+        (2, 3),
+        format_func=lambda number: f"{number}-D",
+        key="pick-dimensions",
+        required=True,
+        on_change=lambda: url.change(dimensions=st.session_state["pick-dimensions"]),
+    )
+
+
+def untrained(grid: DatasetGrid, shown: bool) -> None:
+    """Choose whether untrained controls are offered; nothing when the dataset has none."""
+    if not any(weights == url.UNTRAINED for _, weights in grid.runs):
+        return
+    key = "pick-untrained"
+    st.session_state[key] = shown
+    st.toggle(
+        "Show untrained controls",
+        key=key,
+        on_change=lambda: url.change(untrained=1 if st.session_state[key] else None),
+        help="Networks with random weights, a control that shows what training is worth. They are left out of "
+        "lists and rankings unless you ask for them.",
+    )
+
+
+def model_name(about: ModelRun) -> str:
+    """A model with its parameters and weights."""
+    return f"{about.title} · {glossary.count(about.parameters)} · {glossary.weights(about.weights)}"
+
+
+def _of(grid: DatasetGrid, shown: Summary, *parts: str) -> list[Summary]:
+    """The experiments that share the shown one's model and weights, and those parts too."""
+    return [
+        one
+        for one in grid.summaries
+        if all(getattr(one, part) == getattr(shown, part) for part in ("model", "weights", *parts))
+    ]
+
+
+def _change(grid: DatasetGrid, shown: Summary, suffix: str, **wanted: str) -> None:
+    """Go to the experiment that has what is wanted and is otherwise most like the shown one."""
+    wanted = {"model": shown.model, "weights": shown.weights} | wanted
+    found = url.closest(grid.summaries, wanted, like=shown)
+    for part in ("pooling", "metric"):
+        was, now = getattr(shown, part), getattr(found, part)
+        if part not in wanted and was != now:
+            url.say(f"There is no experiment with {part} `{was}` here, so this is `{now}`.")
+    values = asdict(found)
+    url.change(**{part + suffix: values[part] for part in url.PARTS})
+
+
+def select(
+    label: str,
+    options: Sequence[Any],
+    shown: Any,
+    name: Callable[[Any], str],
+    chosen: Callable[[Any], None],
+    key: str,
+    help: str,
+    width: int,
+) -> None:
+    """Choose one of some options; ``shown`` is the one that the address says, ``chosen`` is called with another."""
+    key = f"pick-{key}"
+    # The address decides what is shown, whatever the widget showed before.
+    st.session_state[key] = shown
+    st.selectbox(
+        label,
+        options,
+        format_func=name,
+        key=key,
+        on_change=lambda: chosen(st.session_state[key]),
+        help=help,
+        width=width,
+        filter_mode=None if len(options) < 12 else "fuzzy",
+    )

@@ -1,0 +1,197 @@
+"""Interactive charts: drawn with Plotly, told in a sentence, and there as a table for those who want numbers.
+
+Plotly comes with the first chart; nothing of it is imported before.
+"""
+
+import textwrap
+from collections.abc import Callable, Sequence
+from html import escape
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import streamlit as st
+
+from dashboard import url
+from dashboard.widgets import palette
+
+if TYPE_CHECKING:
+    import pandas as pd
+    import plotly.graph_objects as go
+
+# One hue that only gets darker (lighter on a dark page): reads the same with every kind of color vision.
+_LIGHT = ("#eef4fa", "#b9d3ea", "#6fa3d0", "#2f6ea8", "#0d3a66")
+_DARK = ("#1d2836", "#27486c", "#3a72a8", "#6ea9df", "#c4e1ff")
+_CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False}
+_ROW = 38
+_GAP = 0.03
+
+
+def show(
+    figure: "go.Figure",
+    key: str,
+    alt: str,
+    table: Callable[[], "pd.DataFrame"] | None = None,
+    columns: dict[str, Any] | None = None,
+    clickable: bool = True,
+    on_click: Callable[[Any], None] | None = None,
+) -> Any:
+    """Draw a chart with its description and, on request, its numbers.
+
+    Parameters
+    ----------
+    alt : what is to be seen, in a sentence; stands below the chart too.
+    table : makes the numbers when they are asked for; ``columns`` says how they look.
+    on_click : a callback, given ``customdata`` of the mark that was clicked. Without it the page hears of the click by
+        what is returned, in every run until another one.
+
+    Returns
+    -------
+    clicked : ``customdata`` of the mark that was clicked in this run, or None.
+    """
+    figure.update_layout(dragmode=False, hoverlabel={"font": {"color": ink()}})
+    # Streamlit's own grey for axes falls short of 4.5 : 1.
+    figure.update_xaxes(tickfont_color=ink(), title_font_color=ink())
+    figure.update_yaxes(tickfont_color=ink(), title_font_color=ink())
+
+    def picked() -> None:
+        marks = st.session_state[key].selection.points
+        # It comes from the browser: anything may stand there.
+        if on_click and marks and (data := marks[0].get("customdata")) is not None:
+            on_click(data)
+
+    how = picked if on_click else "rerun"
+    more: dict[str, Any] = {"on_select": how, "selection_mode": "points"} if clickable else {}
+    event = st.plotly_chart(figure, key=key, config=_CONFIG, alt=alt, **more)
+    st.caption(url.plain(alt))
+    if table is not None:
+        expander = st.expander("The numbers", icon=":material/table:", on_change="rerun", key=f"{key}-table")
+        if expander.open:
+            expander.dataframe(table(), hide_index=True, column_config=columns)
+    points = event.selection.points if clickable else []
+    return points[0].get("customdata") if points else None
+
+
+def words(text: str) -> str:
+    """Text of others as Plotly shows it literally: it takes some HTML for markup."""
+    return escape(text, quote=False)
+
+
+def wrapped(text: str, width: int = 12) -> str:
+    """:func:`words` in several lines, for the narrow columns of a chart."""
+    return "<br>".join(words(line) for line in textwrap.wrap(text, width)) or words(text)
+
+
+def heat_map(
+    values: np.ndarray,
+    rows: Sequence[str],
+    columns: Sequence[str],
+    texts: Sequence[Sequence[str]],
+    hover: Sequence[Sequence[str]],
+    data: Sequence[Sequence[Any]],
+    legend: str,
+    across: str = "",
+    low: float | None = None,
+    high: float | None = None,
+    down: str = "",
+) -> "go.Figure":
+    """Cells of a matrix, colored by value, with the value written in each; every cell can be clicked.
+
+    Parameters
+    ----------
+    values : (rows, columns); not a number for a cell that does not exist.
+    rows, columns : their names; text of others through :func:`words`.
+    texts, hover, data : what stands in each cell, what is told of it, what a click gives.
+    legend : what the color means; across, down : what the columns and rows are.
+    low, high : of the color scale; the values' own by default.
+    """
+    import plotly.graph_objects as go
+
+    scale = hues()
+    there = [(r, c) for r, c in np.argwhere(np.isfinite(values)).tolist()]
+    shown = np.array([values[cell] for cell in there])
+    low = float(shown.min()) if low is None else low
+    high = float(shown.max()) if high is None else high
+    if high <= low:
+        low, high = low - 1.0, high + 1.0
+    # Plotly reports no clicks on its own heat maps; bars that start and end where a cell does look
+    # the same and can be clicked.
+    figure = go.Figure(
+        go.Bar(
+            orientation="h",
+            base=[c - 0.5 + _GAP for _, c in there],
+            x=[1.0 - 2 * _GAP] * len(there),
+            y=[r for r, _ in there],
+            width=1.0 - 2 * _GAP,
+            marker={
+                "color": shown,
+                "colorscale": [[i / (len(scale) - 1), color] for i, color in enumerate(scale)],
+                "cmin": low,
+                "cmax": high,
+                "line": {"width": 0},
+                "colorbar": {
+                    "title": {"text": legend, "side": "right", "font": {"color": ink()}},
+                    "tickfont": {"color": ink()},
+                    "thickness": 12,
+                    "outlinewidth": 0,
+                    "len": 1.0,
+                },
+            },
+            text=[texts[r][c] for r, c in there],
+            textposition="inside",
+            insidetextanchor="middle",
+            textangle=0,
+            constraintext="none",
+            insidetextfont={"color": _inks(shown, low, high, scale), "size": 13},
+            customdata=[data[r][c] for r, c in there],
+            hovertext=[hover[r][c] for r, c in there],
+            hovertemplate="%{hovertext}<extra></extra>",
+        )
+    )
+    figure.update_layout(
+        barmode="overlay",
+        height=_ROW * len(rows) + 95,
+        margin={"l": 0, "r": 0, "t": 8, "b": 8},
+        xaxis={
+            "tickvals": list(range(len(columns))),
+            "ticktext": list(columns),
+            "range": [-0.5, len(columns) - 0.5],
+            "title": {"text": across},
+            "showgrid": False,
+            "zeroline": False,
+            "fixedrange": True,
+            "automargin": True,
+        },
+        yaxis={
+            "tickvals": list(range(len(rows))),
+            "ticktext": list(rows),
+            "range": [len(rows) - 0.5, -0.5],
+            "title": {"text": down},
+            "showgrid": False,
+            "zeroline": False,
+            "fixedrange": True,
+            "automargin": True,
+        },
+        showlegend=False,
+    )
+    return figure
+
+
+def hues() -> tuple[str, ...]:
+    """Colors for low to high: of one hue, and the farther from the page's ground the higher."""
+    return _DARK if palette.is_dark() else _LIGHT
+
+
+def ink() -> str:
+    """The color of text in charts, that of the page."""
+    return "#e4e9ef" if palette.is_dark() else "#1c2530"
+
+
+def _inks(values: np.ndarray, low: float, high: float, scale: Sequence[str]) -> list[str]:
+    """For text on cells: black or white, whichever stands out more (WCAG 2.2, contrast ratio)."""
+    stops = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in scale]) / 255
+    at = np.clip((values - low) / (high - low), 0, 1) * (len(stops) - 1)
+    rgb = np.stack([np.interp(at, range(len(stops)), stops[:, c]) for c in range(3)], axis=1)
+    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
+    luminance = linear @ [0.2126, 0.7152, 0.0722]
+    # Where the contrasts with black and with white are the same: (L + .05)**2 = .05 * 1.05.
+    return ["#ffffff" if one < 0.179 else "#101820" for one in luminance]

@@ -1,0 +1,125 @@
+"""A collection behind the server: its pictures over HTTP, its vectors through the engine's networks."""
+
+from pathlib import Path
+
+import pytest
+import sqlalchemy as sa
+from PIL import Image
+from starlette.applications import Starlette
+from starlette.testclient import TestClient
+
+from core import collections, settings
+from core.collections import Collection, catalog
+from core.collections.uploads import Upload
+from core.errors import CollectionError, UnknownNameError
+from core.experiments.store import Grid
+from core.search import query, shared_engine
+from core.server import media
+from tests.collections.pixels import create, draw, picture, png
+from tests.conftest import ROOT
+
+OBJECTS = ROOT / "precomputed" / "objects200" / "images"
+
+
+@pytest.fixture
+def engine(folder, monkeypatch):
+    shared_engine.engine.cache_clear()
+    yield shared_engine.engine()
+    shared_engine.engine.cache_clear()
+
+
+@pytest.fixture
+def client():
+    return TestClient(Starlette(routes=media.routes("base")))
+
+
+def ids(collection: Collection) -> dict[str, int]:
+    return {Path(image.path).name: image.id for image in collection.images()}
+
+
+def test_pictures_are_served_by_their_number(engine, client, tmp_path):
+    draw(tmp_path / "photos" / "a.png", 1)
+    pets = create()
+    pets.add([str(tmp_path / "photos")])
+    image = next(pets.images())
+    address = f"/base/collections/pets/{image.id}"
+    found = client.get(address, params={"v": image.hash[:16]})
+    assert found.status_code == 200 and found.headers["content-type"] == "image/webp"
+    assert "immutable" in found.headers["cache-control"]
+    assert client.get(address, params={"v": "0" * 16}).headers["cache-control"] == "no-cache"
+    for wrong in ("pets/99999", "pets/-1", "pets/x", "none/1", "../pets/1", "pets/%2e%2e"):
+        answer = client.get(f"/base/collections/{wrong}")
+        assert answer.status_code == 404
+    Path(image.path).unlink()
+    assert "gone" in client.get(address).text
+
+
+def test_pictures_outside_the_allowed_folder_are_not_served_but_uploads_are(
+    engine, client, tmp_path, monkeypatch
+):
+    draw(tmp_path / "photos" / "a.png", 1)
+    pets = create()
+    pets.add([str(tmp_path / "photos")])
+    pets.add_uploads([Upload("b.png", png(2))])
+    monkeypatch.setattr(settings, "IMAGE_ROOT", tmp_path / "elsewhere")
+    known = ids(pets)
+    assert "outside" in client.get(f"/base/collections/pets/{known['a.png']}").text
+    [upload] = {image.id for image in pets.images()} - {known["a.png"]}
+    assert client.get(f"/base/collections/pets/{upload}").status_code == 200
+
+
+def test_a_query_runs_through_the_network_that_is_loaded_already(engine):
+    made = Collection.create("objects", model="efficientnet-lite0", layer="block6_output")
+    made.add([str(OBJECTS)])
+    dataset = Grid(settings.GRID_DIR).dataset("objects200")
+    best = next(
+        one
+        for one in engine.searchable(dataset)
+        if (one.model, one.layer, one.pooling, one.metric)
+        == ("efficientnet-lite0", "block6_output", "avg", "cosine")
+    )
+    image = Image.open(dataset.path(3)).convert("RGB")
+    expected = query.answer(engine, dataset, best, image, 10)
+    found = query.answer_from_collection(engine.collection("objects"), image, 10)
+    # The same model on the same pictures, once from the grid's stored vectors and once from the collection.
+    assert [Path(hit.path).name for hit in found.hits][:5] == [dataset.path(i).name for i in expected.ids][:5]
+    assert found.hits[0].distance < 1e-3 and found.votes == ()
+    assert len(engine._networks._made) == 1
+
+
+def test_a_collection_that_was_deleted_or_made_anew_is_noticed(engine, tmp_path):
+    with pytest.raises(UnknownNameError):
+        engine.collection("pets")
+    create().close()
+    first = engine.collection("pets")
+    assert engine.collection("pets") is first
+    collections.delete("pets")
+    with pytest.raises(UnknownNameError):
+        engine.collection("pets")
+    draw(tmp_path / "photos" / "a.png", 1)
+    again = create()
+    again.add([str(tmp_path / "photos")])
+    assert engine.collection("pets").info().images == 1
+
+
+def test_conditions_and_numbers_that_make_no_sense_are_told(engine):
+    pets = create()
+    for k, where in ((0, []), (3, ["nonsense"])):
+        with pytest.raises(CollectionError):
+            query.answer_from_collection(pets, picture(1), k, None, where)
+
+
+def test_a_server_that_ends_leaves_catalogs_that_are_whole_without_their_log(engine, tmp_path):
+    with create() as pets:
+        pets.add([draw(tmp_path / "photos" / "a.png", 1)])
+    log = pets.folder / "catalog.sqlite-wal"
+    with TestClient(Starlette(routes=media.routes(), lifespan=shared_engine.lifespan)) as client:
+        served = engine.collection("pets")
+        with served._catalog.writing() as connection:
+            connection.execute(sa.update(catalog.images).values(label="late"))
+        [image] = served.images()
+        assert client.get(f"/collections/pets/{image.id}").status_code == 200
+        assert log.stat().st_size > 0
+    assert not log.exists()
+    # The engine opens it again when it is asked.
+    assert engine.collection("pets").info().labels == {"late": 1}

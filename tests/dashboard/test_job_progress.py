@@ -1,0 +1,86 @@
+import threading
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from core import jobs
+from core.errors import UserError
+
+
+def _page() -> None:
+    from core import jobs
+    from dashboard.widgets import job_progress
+
+    job_progress.watch(jobs.get("test"), unit="pictures")
+
+
+def test_a_running_job_shows_how_far_it_is_and_can_be_cancelled():
+    go = threading.Event()
+
+    def work(job: jobs.Job) -> None:
+        job.stage("features", 10)
+        job.step(5)
+        go.set()
+        while True:
+            job.step(0)
+            job.wait(0.01)
+
+    job = jobs.start("test", "Adding [cats](x)", work)
+    assert go.wait(10)
+    page = AppTest.from_function(_page).run()
+    assert not page.exception
+    assert page.markdown[0].value == r"**Adding \[cats\]\(x\)**"
+    bar = page.get("progress")[0].proto
+    assert bar.value == 50 and "5 of 10 pictures" in bar.text
+
+    page.button[0].click().run()
+    assert job.wait(10) and job.state == "cancelled"
+    assert "stopped" in page.run().info[0].value
+
+
+def test_a_failed_job_shows_its_sentence():
+    def work(job: jobs.Job) -> None:
+        raise UserError("There is no room.")
+
+    assert jobs.start("test", "Adding", work).wait(10)
+    page = AppTest.from_function(_page).run()
+    assert page.error[0].value == r"Adding: There is no room."
+
+
+@pytest.mark.parametrize("cancel", [True, False])
+def test_a_waiting_job_says_so_and_can_be_cancelled(monkeypatch, cancel):
+    def watching(cancel: bool) -> None:
+        from core import jobs
+        from dashboard.widgets import job_progress
+
+        job_progress.watch(jobs.get("test"), cancel=cancel)
+
+    go, few = threading.Event(), jobs.Jobs(running=1, waiting=1)
+    monkeypatch.setattr(jobs, "get", few.get)
+    few.start("other", "Other", lambda job: go.wait(10))
+    job = few.start("test", "Adding", lambda job: None)
+    page = AppTest.from_function(watching, kwargs={"cancel": cancel}).run()
+    assert "Waiting" in page.get("progress")[0].proto.text
+    page.button[0].click().run()
+    assert job.state == "cancelled"
+    assert "stopped" in page.run().info[0].value
+    go.set()
+
+
+def test_over_the_limit_of_jobs_the_page_says_so(monkeypatch):
+    def page() -> None:
+        import streamlit as st
+
+        from dashboard import url
+        from dashboard.widgets import job_progress
+
+        job_progress.start("more", "More", lambda job: None)
+        st.write(" ".join(url.read().notices))
+
+    go, few = threading.Event(), jobs.Jobs(running=1, waiting=0)
+    monkeypatch.setattr(jobs, "start", few.start)
+    few.start("other", "Other", lambda job: go.wait(10))
+    shown = AppTest.from_function(page).run()
+    assert not shown.exception and "server is busy" in shown.markdown[0].value
+    assert few.get("more") is None
+    go.set()

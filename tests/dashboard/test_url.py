@@ -1,0 +1,141 @@
+import pytest
+
+from core.experiments.store import Summary
+from dashboard import url
+from dashboard.url import Address
+from tests.conftest import ROOT
+
+
+@pytest.mark.parametrize("name", ["../x", "none", "pets/../pets", "PETS", "<b>", ""])
+def test_only_collections_that_are_there_are_shown(name):
+    address = Address({"collection": name})
+    assert address.collection(["pets"]) is None
+    assert "does not exist here" in address.notices[0]
+
+
+def test_a_collection_is_shown_or_the_dataset_made_of_it():
+    address = Address({"collection": "pets"})
+    assert address.collection(["cats", "pets"]) == "pets"
+    assert address.dataset(["collection-pets", "objects200"]) == "collection-pets"
+    assert address.dataset(["objects200"]) == "objects200"
+    assert address.notices == []
+
+
+def summary(model="net", weights="imagenet", depth=1, pooling="avg", metric="cosine", score=50.0) -> Summary:
+    return Summary(
+        "drawings", model, weights, f"{model}-{depth}", depth, pooling, metric, 8, score, score, score / 100
+    )
+
+
+SUMMARIES = [
+    summary(depth=1, score=30),
+    summary(depth=2, score=60),
+    summary(depth=2, pooling="max", score=55),
+    summary(depth=3, metric="euclidean", score=50),
+    summary("other", depth=1, score=20),
+    summary("other", depth=3, score=40),
+    summary("net", "untrained", depth=2, score=99),
+]
+
+
+def test_the_default_is_the_best_trained_configuration():
+    assert Address({}).configuration(SUMMARIES) == SUMMARIES[1]
+
+
+def test_an_untrained_control_is_the_default_only_where_there_is_nothing_else():
+    assert Address({}).configuration(SUMMARIES[-1:]) == SUMMARIES[-1]
+    assert Address({"weights": "untrained"}).configuration(SUMMARIES) == SUMMARIES[-1]
+
+
+def test_a_part_of_a_configuration_is_completed_by_the_score():
+    address = Address({"model": "other"})
+    assert address.configuration(SUMMARIES) == SUMMARIES[5]
+    assert not address.notices
+
+
+def test_a_layer_that_does_not_exist_is_told_and_the_model_kept():
+    address = Address({"model": "other", "weights": "imagenet", "layer": "nope"})
+    assert address.configuration(SUMMARIES) == SUMMARIES[5]
+    assert len(address.notices) == 1
+    assert "`nope`" in address.notices[0]
+    assert "`other-3`" in address.notices[0]
+
+
+def test_a_second_configuration_has_keys_of_its_own():
+    address = Address({"model": "other", "model2": "net", "layer2": "net-1"})
+    assert address.configuration(SUMMARIES, suffix="2") == SUMMARIES[0]
+    assert Address({"model": "other"}).configuration(SUMMARIES, "2", default=SUMMARIES[3]) == SUMMARIES[3]
+
+
+def test_another_model_gets_the_nearest_depth():
+    wanted = {"model": "other", "weights": "imagenet"}
+    assert url.closest(SUMMARIES, wanted, like=SUMMARIES[0]).depth == 1
+    assert url.closest(SUMMARIES, wanted, like=SUMMARIES[3]).depth == 3
+
+
+def test_the_depth_counts_before_the_pooling_and_the_pooling_before_the_metric():
+    like = summary("other", depth=2, pooling="max", metric="euclidean")
+    wanted = {"model": "net", "weights": "imagenet"}
+    assert url.closest(SUMMARIES, wanted, like=like) == SUMMARIES[2]
+
+
+@pytest.mark.parametrize("text", ["", "7.0", "1_0", " 7", "+7", "-", "--7", "٧", "9" * 10_000, "0x7", "nan"])
+def test_only_plain_whole_numbers_are_numbers(text):
+    address = Address({"k": text})
+    assert address.number("k", 5, 20, 10) == 10
+    assert len(address.notices) == 1
+    assert len(address.notices[0]) < 200
+
+
+def test_a_range_of_one_is_no_range():
+    address = Address({"k": "100"})
+    assert address.number("k", 3, 3, 3) == 3
+    assert "from" not in address.notices[0] and "3" in address.notices[0]
+
+
+@pytest.mark.parametrize(("text", "number"), [("5", 5), ("20", 20), ("07", 7)])
+def test_numbers_in_range_are_taken(text, number):
+    address = Address({"k": text})
+    assert address.number("k", 5, 20, 10) == number
+    assert not address.notices
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<img src=x onerror=alert(1)>", "[a](http://b)", "`x` **y**", "a\nb\x00\u202ec", "$x$", ":material/x:"],
+)
+def test_foreign_text_stays_inside_its_quotes(text):
+    shown = url.quoted(text)
+    assert shown.startswith("`")
+    assert shown.endswith("`")
+    assert "`" not in shown[1:-1]
+    assert shown.isprintable()
+
+
+def test_long_foreign_text_is_cut():
+    assert len(url.quoted("x" * 1_000_000)) < 50
+
+
+def test_a_sentence_of_an_error_is_shown_as_it_is_and_not_as_markdown():
+    assert url.plain("a_b *c* [d](e) <f>") == r"a\_b \*c\* \[d\]\(e\) \<f\>"
+
+
+@pytest.mark.parametrize(
+    ("text", "shown"),
+    [
+        ("http://evil.example", "http\u2060\\://evil.example"),
+        ("HTTPS://e.example www.e.example", "HTTPS\u2060\\://e.example www\u2060.e.example"),
+        ("a@e.example", "a\u2060@e.example"),
+        (":material/home: :red[x]", "\\:\u2060material/home\\: \\:red\\[x\\]"),
+        ("a -> b -- c->d", "a \\-\u2060\\> b \\-\u2060\\- c\\-\\>d"),
+        ("&lt; 1. $x$", "\\&lt; 1. \\$x\\$"),
+        ("  12. one\n# two", "12\\. one \\# two"),
+        ("class 3.5, café", "class 3.5, café"),
+    ],
+)
+def test_what_streamlit_would_make_something_of_stays_text(text, shown):
+    assert url.plain(text) == shown
+
+
+def test_every_page_folder_has_a_path():
+    assert set(url.PATHS) == {path.parent.name for path in (ROOT / "dashboard" / "pages").glob("*/page.py")}

@@ -1,0 +1,75 @@
+"""The live page without a browser: what it shows before anything is computed."""
+
+import importlib
+import subprocess
+import sys
+
+import numpy as np
+from PIL import Image
+from streamlit.testing.v1 import AppTest
+
+from core import access
+from dashboard.widgets import heatmap
+from tests.conftest import ROOT
+from tests.dashboard.conftest import app
+
+
+def open_page() -> AppTest:
+    test = app("your_picture")
+    return test.run()
+
+
+def test_the_page_opens_on_the_best_configuration_that_is_here_and_says_so():
+    page = open_page()
+    assert not page.exception
+    assert page.title[0].value == "Your picture"
+    told = " ".join(caption.value for caption in page.caption)
+    assert "best configuration" in told and "without a download" in told
+    assert "imagenet" in page.query_params["weights"]
+    assert any("Nothing to search with yet" in info.value for info in page.info)
+
+
+def test_another_configuration_is_held_against_the_best():
+    page = app("your_picture")
+    page.query_params.update({"model": "squeezenet", "weights": "imagenet", "layer": "conv1_activation"})
+    page.run()
+    assert not page.exception
+    assert any(caption.value.startswith("The best here") for caption in page.caption)
+
+
+def test_the_script_imports_no_tensorflow_itself():
+    # The model is loaded in a thread of its own, which this test keeps from starting.
+    code = (
+        "import sys\n"
+        "from dashboard.widgets import warmup\n"
+        "warmup.Warmup._run = lambda *_: None\n"
+        "from tests.dashboard.test_your_picture_page import open_page\n"
+        "assert not open_page().exception\n"
+        "assert not {'tensorflow', 'umap', 'sklearn'} & set(sys.modules)"
+    )
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert run.returncode == 0, run.stderr
+
+
+def test_the_region_that_counts_most_is_the_brightest():
+    shares = np.zeros((4, 4))
+    shares[0, 3] = 1
+    colored = np.asarray(heatmap.overlay(Image.new("RGB", (80, 80)), shares, 1.0)).astype(int).sum(axis=2)
+    assert colored[0, 79] == colored.max() > colored.mean()
+    assert colored[79, 0] == colored.min()
+
+
+def test_without_strength_the_picture_is_left_as_it_is():
+    picture = Image.new("RGB", (30, 20), (10, 20, 30))
+    assert np.array_equal(np.asarray(heatmap.overlay(picture, np.eye(3), 0.0)), np.asarray(picture))
+
+
+def test_running_a_page_keeps_what_networks_were_compiled_to(monkeypatch):
+    import keras
+
+    # The module makes a server of this process.
+    monkeypatch.setattr(access, "_read_only", False)
+    importlib.import_module("dashboard.app")
+    first = keras.backend.get_uid("kept")
+    AppTest.from_string("import streamlit as st\nst.write('a page')").run()
+    assert keras.backend.get_uid("kept") == first + 1

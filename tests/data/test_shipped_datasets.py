@@ -1,0 +1,216 @@
+"""The datasets that ship: complete, consistent with their files, licensed, and rebuildable."""
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from core.data import datasets
+from core.data.datasets import Dataset
+from scripts import build_datasets
+
+PRECOMPUTED = Path(__file__).resolve().parents[2] / "precomputed"
+NAMES = ("objects200", "emoji200")
+LICENSE_TEXTS = {
+    "GPL-2.0-or-later": ("LICENSE-GPL-2.txt", "GNU GENERAL PUBLIC LICENSE"),
+    "GFDL-1.2-or-later": ("LICENSE-GFDL-1.3.txt", "GNU Free Documentation License"),
+    "CC-BY-2.5": ("LICENSE.txt", "https://creativecommons.org/licenses/by/2.5/"),
+    "LicenseRef-public-domain": ("LICENSE.txt", "LicenseRef-public-domain"),
+    "OFL-1.1": ("LICENSE-OFL-1.1.txt", "SIL OPEN FONT LICENSE Version 1.1"),
+}
+
+
+@pytest.fixture(params=NAMES)
+def dataset(request: pytest.FixtureRequest) -> Dataset:
+    return datasets.load(PRECOMPUTED / request.param)
+
+
+def pixels(path: Path) -> np.ndarray:
+    """The picture as signed integers, so that two can be subtracted."""
+    with Image.open(path) as image:
+        return np.asarray(image.convert("RGB"), dtype=np.int16)
+
+
+def files(dataset: Dataset) -> list[Path]:
+    return [dataset.path(item.id) for item in dataset.items]
+
+
+def test_ten_classes_of_twenty_in_order(dataset: Dataset) -> None:
+    assert [item.id for item in dataset.items] == list(range(200))
+    assert list(Counter(dataset.labels).items()) == [(label, 20) for label in dataset.classes]
+    assert len(dataset.classes) == 10
+    for start in range(0, 200, 20):
+        names = [item.file for item in dataset.items[start : start + 20]]
+        assert names == sorted(names)
+
+
+def test_pictures_are_rgb_and_at_most_320_pixels(dataset: Dataset) -> None:
+    for path in files(dataset):
+        with Image.open(path) as image:
+            image.load()
+            assert image.mode == "RGB", path.name
+            assert 64 <= max(image.size) <= 320, path.name
+
+
+def test_folder_holds_exactly_the_listed_files(dataset: Dataset) -> None:
+    assert sorted(path.name for path in dataset.images.iterdir()) == sorted(
+        item.file for item in dataset.items
+    )
+
+
+def test_every_item_has_title_source_and_license(dataset: Dataset) -> None:
+    for item in dataset.items:
+        assert item.title and item.source and item.license, item.file
+    titles = [item.title for item in dataset.items]
+    assert len(set(titles)) == len(titles)
+    assert len({item.source for item in dataset.items}) == 200
+
+
+def test_license_text_stands_beside_the_pictures(dataset: Dataset) -> None:
+    folder = dataset.images.parent
+    notice = (folder / "LICENSE.txt").read_text("utf-8")
+    for license_id in {item.license for item in dataset.items}:
+        name, words = LICENSE_TEXTS[license_id]
+        assert words in (folder / name).read_text("utf-8")
+        assert license_id in notice
+    assert "Copyright:" in (folder / "LICENSE-package.txt").read_text("utf-8")
+
+
+def test_licenses_that_ask_for_credit_name_the_author() -> None:
+    for item in datasets.load(PRECOMPUTED / "objects200").items:
+        if item.license.startswith(("GFDL", "CC-BY")):
+            assert "(by " in item.source, item.file
+
+
+def test_readme_counts_the_licenses_right() -> None:
+    counts = Counter(item.license for item in datasets.load(PRECOMPUTED / "objects200").items)
+    assert (
+        f"{counts['GFDL-1.2-or-later']} pictures GFDL-1.2-or-later, {counts['CC-BY-2.5']} CC-BY-2.5, "
+        f"{counts['LicenseRef-public-domain']} public domain"
+    ) in (PRECOMPUTED / "README.md").read_text("utf-8")
+
+
+def test_fingerprint_matches_the_files(dataset: Dataset) -> None:
+    lines = [
+        f"{item.label}\t{hashlib.sha256(dataset.path(item.id).read_bytes()).hexdigest()}\n"
+        for item in dataset.items
+    ]
+    assert dataset.fingerprint == hashlib.sha256("".join(lines).encode()).hexdigest()
+    assert dataset.fingerprint == datasets.fingerprint(dataset.labels, files(dataset))
+
+
+def test_no_picture_occurs_twice() -> None:
+    paths = [path for name in NAMES for path in files(datasets.load(PRECOMPUTED / name))]
+    assert len({path.read_bytes() for path in paths}) == 400
+    assert len({(array.shape, array.tobytes()) for array in map(pixels, paths)}) == 400
+
+
+def test_both_datasets_together_are_under_eight_megabytes() -> None:
+    shipped = [path for name in NAMES for path in files(datasets.load(PRECOMPUTED / name))]
+    shipped += [path for name in NAMES for path in (PRECOMPUTED / name).glob("*.*") if path.is_file()]
+    assert sum(path.stat().st_size for path in shipped) < 8_000_000
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_rebuilding_gives_what_ships(name: str, tmp_path: Path) -> None:
+    package, path = {
+        "objects200": (build_datasets.STAMPS_PACKAGE, build_datasets.STAMPS),
+        "emoji200": (build_datasets.EMOJI_PACKAGE, build_datasets.EMOJI_FONT),
+    }[name]
+    if not path.exists():
+        pytest.skip(f"Debian's package {package} is not installed")
+    assert build_datasets.main(["--only", name, "--out", str(tmp_path)]) == 0
+    shipped, rebuilt = datasets.load(PRECOMPUTED / name), datasets.load(tmp_path / name)
+    version = shipped.items[0].source.partition(":")[0]
+    if rebuilt.items[0].source.partition(":")[0] != version:
+        pytest.skip(f"another version of {package} is installed; what ships comes from {version}")
+    assert rebuilt.classes == shipped.classes
+    assert rebuilt.items == shipped.items
+    for item in shipped.items:
+        one, other = pixels(shipped.path(item.id)), pixels(rebuilt.path(item.id))
+        assert one.shape == other.shape, item.file
+        assert np.abs(one - other).mean() < 2, item.file  # encoders differ a little between versions
+    assert [path.name for path in tmp_path.iterdir()] == [name]
+
+
+def tiny_plan(colors: list[str], *, fails: bool = False) -> build_datasets.Plan:
+    """A dataset of plain squares whose drawing may fail at the end."""
+
+    def pictures() -> Iterator[build_datasets.Picture]:
+        for color in colors:
+            yield build_datasets.Picture("a & b", color, "test", "none", Image.new("RGB", (8, 8), color))
+        if fails:
+            raise RuntimeError("interrupted")
+
+    return build_datasets.Plan("tiny", "Tiny", "Squares.", pictures(), {"LICENSE.txt": " ".join(colors)})
+
+
+def content(folder: Path) -> dict[str, bytes]:
+    return {
+        path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+
+
+def test_interrupted_build_leaves_the_old_dataset(tmp_path: Path) -> None:
+    build_datasets.build(tiny_plan(["red", "green"]), tmp_path)
+    before = content(tmp_path)
+    with pytest.raises(RuntimeError):
+        build_datasets.build(tiny_plan(["blue"], fails=True), tmp_path)
+    assert content(tmp_path) == before
+
+
+def test_failed_move_brings_the_old_pictures_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    build_datasets.build(tiny_plan(["red"]), tmp_path)
+    before = content(tmp_path)
+    rename = Path.rename
+
+    def refuse_new_pictures(self: Path, target: Path) -> Path:
+        if self.name == "images" and self.parent.parent.name.startswith(".build-"):
+            raise OSError("disk full")
+        return rename(self, target)
+
+    monkeypatch.setattr(Path, "rename", refuse_new_pictures)
+    with pytest.raises(OSError, match="disk full"):
+        build_datasets.build(tiny_plan(["blue"]), tmp_path)
+    assert content(tmp_path) == before
+
+
+def test_rebuild_replaces_pictures_and_keeps_the_models(tmp_path: Path) -> None:
+    folder = build_datasets.build(tiny_plan(["red", "green"]), tmp_path)
+    model = folder / "resnet50.imagenet" / "model.json"
+    model.parent.mkdir()
+    model.write_text("{}")
+    (folder / "LICENSE-old.txt").write_text("no longer needed")
+    build_datasets.build(tiny_plan(["blue"]), tmp_path)
+    assert sorted(content(folder)) == [
+        "LICENSE.txt",
+        "dataset.json",
+        "images/a-b-01.webp",
+        "resnet50.imagenet/model.json",
+    ]
+    assert json.loads((folder / "dataset.json").read_text())["items"][0]["title"] == "blue"
+
+
+def test_building_twice_gives_the_same_bytes(tmp_path: Path) -> None:
+    one = build_datasets.build(tiny_plan(["red", "green"]), tmp_path / "one")
+    other = build_datasets.build(tiny_plan(["red", "green"]), tmp_path / "other")
+    assert content(one) == content(other)
+
+
+@pytest.mark.parametrize(
+    ("option", "package"),
+    [("--stamps", "tuxpaint-stamps-default"), ("--emoji-font", "fonts-noto-color-emoji")],
+)
+def test_missing_package_is_named_with_the_command_that_installs_it(
+    option: str, package: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    name = "objects200" if option == "--stamps" else "emoji200"
+    absent = str(tmp_path / "absent")
+    assert build_datasets.main(["--only", name, "--out", str(tmp_path / "out"), option, absent]) == 2
+    assert f"sudo apt-get install {package}" in capsys.readouterr().err
+    assert not (tmp_path / "out").exists()
