@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from core import cli, settings
+from core.server import api
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(
@@ -89,3 +90,38 @@ def test_readme_counts_models_and_layers(capsys: pytest.CaptureFixture[str]) -> 
     )
     assert len(models) == int(n_models)
     assert {len(model["layers"]) for model in models} == {int(n_layers)}
+
+
+def test_where_is_names_files_that_hold_the_answer() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    rows = re.findall(r"^\| (.+\?) \| `([^`]+)` \| `([^`]+)` \|$", text, re.M)
+    assert len(rows) >= 40
+    for question, file, name in rows:
+        assert name in (ROOT / file).read_text("utf-8"), question
+
+
+def test_architecture_lists_every_package() -> None:
+    text = (ROOT / "docs" / "architecture.md").read_text("utf-8")
+    for marker in (ROOT / "core").glob("*/__init__.py"):
+        assert f"\n      {marker.parent.name}/ " in text, marker.parent.name
+
+
+def test_rest_api_page_lists_every_route() -> None:
+    text = (ROOT / "docs" / "rest-api.md").read_text("utf-8")
+    documented = {(verb.lower(), path) for verb, path in re.findall(r"`(GET|POST) /api(/v1/\w+)", text)}
+    paths = api.create().openapi()["paths"]
+    assert documented == {(verb, path) for path, verbs in paths.items() for verb in verbs}
+
+
+def test_rest_api_page_lists_every_field() -> None:
+    text = (ROOT / "docs" / "rest-api.md").read_text("utf-8")
+    [table] = re.findall(r"^\| field \|.*?\n\n", text, re.M | re.S)
+    documented = {name for row in table.split("\n|") for name in re.findall(r"`(\w+)`", row.split("|")[0])}
+    assert documented == set(api.SearchRequest.model_fields)
+
+
+def test_command_line_page_lists_every_command() -> None:
+    text = (ROOT / "docs" / "command-line.md").read_text("utf-8")
+    [groups] = [action for action in cli._parser()._actions if action.choices]
+    for name in {parser.prog.split()[-1] for parser in groups.choices.values()}:
+        assert f"\n| `{name}" in text, name

@@ -90,7 +90,7 @@ def test_licenses_that_ask_for_credit_name_the_author() -> None:
 def test_readme_counts_the_licenses_right() -> None:
     counts = Counter(item.license for item in datasets.load(PRECOMPUTED / "objects200").items)
     assert (
-        f"{counts['GFDL-1.2-or-later']} pictures GFDL-1.2-or-later, {counts['CC-BY-2.5']} CC-BY-2.5, "
+        f"{counts['GFDL-1.2-or-later']} images GFDL-1.2-or-later, {counts['CC-BY-2.5']} CC-BY-2.5, "
         f"{counts['LicenseRef-public-domain']} public domain"
     ) in (PRECOMPUTED / "README.md").read_text("utf-8")
 
