@@ -85,11 +85,14 @@ def test_every_setting_is_documented_with_its_default() -> None:
 def test_readme_counts_models_and_layers(capsys: pytest.CaptureFixture[str]) -> None:
     assert cli.main(["models", "list", "--json"]) == 0
     models = json.loads(capsys.readouterr().out)
-    [(n_models, n_layers)] = re.findall(
-        r"(\d+) models with (\d+) layers each", (ROOT / "README.md").read_text("utf-8")
+    text = (ROOT / "README.md").read_text("utf-8")
+    [counts] = re.findall(
+        r"(\d+) models with (\d+) layers each, (\d+) of them with ImageNet weights included", text
     )
-    assert len(models) == int(n_models)
-    assert {len(model["layers"]) for model in models} == {int(n_layers)}
+    n_models, n_layers, n_included = map(int, counts)
+    assert len(models) == n_models
+    assert {len(model["layers"]) for model in models} == {n_layers}
+    assert sum(model["file"]["origin"].startswith("package ") for model in models) == n_included
 
 
 def test_where_is_names_files_that_hold_the_answer() -> None:
