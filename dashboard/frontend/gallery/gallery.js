@@ -17,7 +17,7 @@ const make = (pick) => {
   image.decoding = "async";
   image.draggable = false;
   const frame = part("span", "frame", box);
-  image.onload = () => place(tile);
+  image.onload = () => placeFrame(tile);
   image.onerror = () => {
     if (image.getAttribute("src") !== tile.missing) image.setAttribute("src", tile.missing);
   };
@@ -37,22 +37,23 @@ const set = (element, property, value) => {
   if (element[property] !== value) element[property] = value;
 };
 
-// The picture is drawn as large as its box allows, so where its region lies hangs on its shape.
-const place = (tile) => {
+// Where the frame of a region lies in the box, as CSS insets: the image is centered and as large as the box allows.
+export const frameInsets = ([left, top, right, bottom], width, height) => {
+  const longest = Math.max(width, height);
+  const inset = (edge, size) => `${6 + 88 * ((1 - size / longest) / 2 + (edge * size) / longest)}%`;
+  return {
+    left: inset(left, width),
+    top: inset(top, height),
+    right: inset(1 - right, width),
+    bottom: inset(1 - bottom, height),
+  };
+};
+
+const placeFrame = (tile) => {
   const { image, frame } = tile.parts;
-  const region = tile.region;
-  set(frame, "hidden", !region || !image.naturalWidth);
-  if (frame.hidden) return;
-  const longest = Math.max(image.naturalWidth, image.naturalHeight);
-  const size = [image.naturalWidth / longest, image.naturalHeight / longest];
-  const at = (edge, axis) => `${6 + 88 * ((1 - size[axis]) / 2 + edge * size[axis])}%`;
-  const [left, top, right, bottom] = region;
-  Object.assign(frame.style, {
-    left: at(left, 0),
-    top: at(top, 1),
-    right: at(1 - right, 0),
-    bottom: at(1 - bottom, 1),
-  });
+  set(frame, "hidden", !tile.region || !image.naturalWidth);
+  if (!frame.hidden)
+    Object.assign(frame.style, frameInsets(tile.region, image.naturalWidth, image.naturalHeight));
 };
 
 const fill = (tile, data, small) => {
@@ -69,7 +70,7 @@ const fill = (tile, data, small) => {
   else tile.removeAttribute("aria-current");
   tile.region = data.frame;
   if (image.getAttribute("src") !== data.src) image.setAttribute("src", data.src);
-  place(tile);
+  placeFrame(tile);
   set(image, "alt", data.alt);
   set(image, "title", data.alt);
   set(rank, "hidden", data.rank === null);
@@ -87,34 +88,39 @@ const fill = (tile, data, small) => {
   }
 };
 
-// Arrow keys, Home and End walk through the tiles; Tab does too.
-const walk = (event, gallery) => {
+// Index of the tile that a key goes to; it may lie outside the gallery.
+export const indexAfterKey = (key, index, count, perRow) =>
+  ({
+    ArrowLeft: index - 1,
+    ArrowRight: index + 1,
+    ArrowUp: index - perRow,
+    ArrowDown: index + perRow,
+    Home: 0,
+    End: count - 1,
+  })[key];
+
+const moveFocus = (event, gallery) => {
   const tiles = [...gallery.children];
-  const here = tiles.indexOf(event.target.closest(".tile"));
-  if (here < 0) return;
+  const index = tiles.indexOf(event.target.closest(".tile"));
+  if (index < 0) return;
   const perRow = getComputedStyle(gallery).gridTemplateColumns.split(" ").length;
-  const step = {
-    ArrowLeft: -1,
-    ArrowRight: 1,
-    ArrowUp: -perRow,
-    ArrowDown: perRow,
-    Home: -here,
-    End: tiles.length - 1 - here,
-  };
-  const next = tiles[here + step[event.key]];
+  const next = tiles[indexAfterKey(event.key, index, tiles.length, perRow)];
   if (!next) return;
   event.preventDefault();
   next.focus();
+};
+
+// Columns for CSS grid: as many tiles as fit, each at least `size` pixels wide; at most `columns` unless that is 0.
+export const gridColumns = (size, columns) => {
+  const width = columns ? `max(${size}px, (100% - ${columns - 1} * 0.75rem) / ${columns})` : `${size}px`;
+  return `repeat(auto-fill, minmax(min(100%, ${width}), 1fr))`;
 };
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const gallery = parentElement.querySelector(".gallery");
   gallery.setAttribute("aria-label", data.label);
   set(parentElement.querySelector("[role=status]"), "textContent", data.announce);
-  const width = data.columns
-    ? `max(${data.size}px, (100% - ${data.columns - 1} * 0.75rem) / ${data.columns})`
-    : `${data.size}px`;
-  gallery.style.gridTemplateColumns = `repeat(auto-fill, minmax(min(100%, ${width}), 1fr))`;
+  gallery.style.gridTemplateColumns = gridColumns(data.size, data.columns);
   gallery.style.gap = data.size < 110 ? "0.5rem" : "0.75rem";
   while (gallery.children.length > data.tiles.length) gallery.lastChild.remove();
   data.tiles.forEach((tile, place) => {
@@ -130,5 +136,5 @@ export default function ({ data, parentElement, setTriggerValue }) {
     const behavior = matchMedia("(prefers-reduced-motion: reduce)").matches ? "instant" : "smooth";
     gallery.getRootNode().host?.closest('[data-testid="stMain"]')?.scrollTo({ top: 0, behavior });
   };
-  gallery.onkeydown = (event) => walk(event, gallery);
+  gallery.onkeydown = (event) => moveFocus(event, gallery);
 }

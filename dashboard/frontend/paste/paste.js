@@ -1,24 +1,30 @@
-// A place to paste a picture into: it must have the focus, as any place for pasting.
+// A box to paste an image into. A browser pastes only into what has the focus.
 
-const WORDS = "Click here, then paste a picture (Ctrl+V or ⌘V)";
+const PROMPT = "Click here, then paste a picture (Ctrl+V or ⌘V)";
+
+// The first image among the files of a clipboard, or why there is none.
+export const imageOf = (files, most) => {
+  const file = [...files].find(({ type }) => type.startsWith("image/"));
+  if (!file) return { problem: "There is no picture in the clipboard." };
+  return file.size > most ? { problem: "That picture is too large." } : { file };
+};
 
 export default function ({ data, parentElement, setTriggerValue }) {
   const box = parentElement.querySelector(".paste");
-  box.textContent = WORDS;
+  box.textContent = PROMPT;
   box.onclick = () => box.focus();
-  const hear = (event) => {
-    const root = box.getRootNode();
-    if (root.activeElement !== box) return;
-    const file = [...(event.clipboardData?.files ?? [])].find((one) => one.type.startsWith("image/"));
+  const paste = (event) => {
+    if (box.getRootNode().activeElement !== box) return;
     event.preventDefault();
-    if (!file || file.size > data.most) {
-      box.textContent = file ? "That picture is too large." : "There is no picture in the clipboard.";
+    const { file, problem } = imageOf(event.clipboardData?.files ?? [], data.most);
+    if (problem) {
+      box.textContent = problem;
       return;
     }
     const reader = new FileReader();
     reader.onload = () => setTriggerValue("pasted", reader.result.slice(reader.result.indexOf(",") + 1));
     reader.readAsDataURL(file);
   };
-  document.addEventListener("paste", hear);
-  return () => document.removeEventListener("paste", hear);
+  document.addEventListener("paste", paste);
+  return () => document.removeEventListener("paste", paste);
 }

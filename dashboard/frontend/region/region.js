@@ -1,10 +1,40 @@
-// A picture with a frame around the region that is searched: draw a new frame, move it, or drag its corner;
-// the arrow keys move it, with Shift they change its size.
+// An image with a frame around the region that is searched: draw a new frame, move it, or drag its corner;
+// the arrow keys move it, with Shift they change its size. A box is left, top, right and bottom as shares of the image.
 
 const LEAST = 0.03;
 const STEP = 0.02;
 const [WIDEST, HIGHEST] = [320, 380];
-const within = (value, low, high) => Math.min(high, Math.max(low, value));
+const ARROWS = { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] };
+
+const clamp = (value, low, high) => Math.min(high, Math.max(low, value));
+
+export const moveBox = ([left, top, right, bottom], dx, dy) => {
+  const x = clamp(dx, -left, 1 - right);
+  const y = clamp(dy, -top, 1 - bottom);
+  return [left + x, top + y, right + x, bottom + y];
+};
+
+export const resizeBox = ([left, top], right, bottom) => [
+  left,
+  top,
+  clamp(right, left + LEAST, 1),
+  clamp(bottom, top + LEAST, 1),
+];
+
+// The box between two points, undefined while it is too small.
+export const boxBetween = ([x, y], [u, v]) =>
+  Math.min(Math.abs(u - x), Math.abs(v - y)) > LEAST
+    ? [Math.min(x, u), Math.min(y, v), Math.max(x, u), Math.max(y, v)]
+    : undefined;
+
+// The box after a key, undefined for a key that does nothing.
+export const boxAfterKey = (box, key, shift) => {
+  if (!Object.hasOwn(ARROWS, key)) return undefined;
+  const [dx, dy] = ARROWS[key];
+  return shift ? resizeBox(box, box[2] + dx, box[3] + dy) : moveBox(box, dx, dy);
+};
+
+const isWhole = ([left, top, right, bottom]) => right - left > 0.99 && bottom - top > 0.99;
 
 const build = (root) => {
   root.innerHTML =
@@ -17,8 +47,10 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const stage = root.firstChild ?? build(root);
   const [image, frame] = [stage.querySelector("img"), stage.querySelector(".frame")];
   // As wide as there is room for, unless that makes it too high.
-  image.onload = () =>
-    (image.style.width = `${Math.min(WIDEST, (HIGHEST * image.naturalWidth) / image.naturalHeight)}px`);
+  image.onload = () => {
+    const width = Math.min(WIDEST, (HIGHEST * image.naturalWidth) / image.naturalHeight);
+    image.style.width = `${width}px`;
+  };
   if (image.getAttribute("src") !== data.src) image.src = data.src;
   image.alt = data.alt;
   frame.setAttribute(
@@ -26,7 +58,7 @@ export default function ({ data, parentElement, setTriggerValue }) {
     "Region that is searched: arrow keys move it, Shift and arrow keys change its size",
   );
   let box = [...data.box];
-  const draw = () => {
+  const show = () => {
     const [left, top, right, bottom] = box.map((share) => `${share * 100}%`);
     Object.assign(frame.style, {
       left,
@@ -35,61 +67,47 @@ export default function ({ data, parentElement, setTriggerValue }) {
       height: `calc(${bottom} - ${top})`,
     });
   };
-  const tell = () =>
+  const report = () =>
     setTriggerValue(
       "box",
       box.map((share) => Math.round(share * 1000) / 1000),
     );
-  draw();
+  show();
 
-  const at = (event) => {
+  const pointOf = (event) => {
     const area = image.getBoundingClientRect();
-    return [
-      within((event.clientX - area.left) / area.width, 0, 1),
-      within((event.clientY - area.top) / area.height, 0, 1),
-    ];
+    const x = (event.clientX - area.left) / area.width;
+    const y = (event.clientY - area.top) / area.height;
+    return [clamp(x, 0, 1), clamp(y, 0, 1)];
   };
-  const moved = (start, dx, dy) => {
-    const x = within(dx, -start[0], 1 - start[2]);
-    const y = within(dy, -start[1], 1 - start[3]);
-    return [start[0] + x, start[1] + y, start[2] + x, start[3] + y];
-  };
-  const whole = () => box[2] - box[0] > 0.99 && box[3] - box[1] > 0.99;
 
   stage.onpointerdown = (event) => {
     event.preventDefault();
     frame.focus();
     stage.setPointerCapture(event.pointerId);
-    const [x, y] = at(event);
-    const start = [...box];
-    const kind =
-      event.target.className === "grip" ? "size" : event.target === frame && !whole() ? "move" : "draw";
+    const from = pointOf(event);
+    const start = box;
+    const resizes = event.target.className === "grip";
+    const moves = event.target === frame && !isWhole(box);
     stage.onpointermove = (next) => {
-      const [u, v] = at(next);
-      if (kind === "move") box = moved(start, u - x, v - y);
-      else if (kind === "size")
-        box = [start[0], start[1], within(u, start[0] + LEAST, 1), within(v, start[1] + LEAST, 1)];
-      else if (Math.abs(u - x) > LEAST && Math.abs(v - y) > LEAST)
-        box = [Math.min(x, u), Math.min(y, v), Math.max(x, u), Math.max(y, v)];
-      draw();
+      const to = pointOf(next);
+      if (resizes) box = resizeBox(start, ...to);
+      else if (moves) box = moveBox(start, to[0] - from[0], to[1] - from[1]);
+      else box = boxBetween(from, to) ?? box;
+      show();
     };
     stage.onpointerup = stage.onpointercancel = () => {
       stage.onpointermove = stage.onpointerup = stage.onpointercancel = null;
-      if (box.some((share, i) => share !== start[i])) tell();
+      if (box.some((share, i) => share !== start[i])) report();
     };
   };
   frame.onkeydown = (event) => {
-    const [dx, dy] =
-      { ArrowLeft: [-STEP, 0], ArrowRight: [STEP, 0], ArrowUp: [0, -STEP], ArrowDown: [0, STEP] }[
-        event.key
-      ] ?? [];
-    if (dx === undefined) return;
+    const next = boxAfterKey(box, event.key, event.shiftKey);
+    if (!next) return;
     event.preventDefault();
-    box = event.shiftKey
-      ? [box[0], box[1], within(box[2] + dx, box[0] + LEAST, 1), within(box[3] + dy, box[1] + LEAST, 1)]
-      : moved(box, dx, dy);
-    draw();
+    box = next;
+    show();
     clearTimeout(frame.later);
-    frame.later = setTimeout(tell, 400);
+    frame.later = setTimeout(report, 400);
   };
 }

@@ -17,17 +17,16 @@ import streamlit as st
 from core.data.datasets import Dataset
 from core.experiments.store import StoredRun
 from core.server import plotly_js, projections
+from dashboard.frontend.bundle import bundle
 from dashboard.frontend.gallery import gallery
 from dashboard.widgets import palette
 
 _HERE = Path(__file__).parent
-_SCRIPTS = ("scatter_points.js", "depth_chart.js", "scatter.js")
 _component = st.components.v2.component(
     "playground_scatter",
     html=(_HERE / "scatter.html").read_text("utf-8"),
     css=(_HERE / "scatter.css").read_text("utf-8"),
-    # A component has one script; its parts stand in files of their own.
-    js="\n".join((_HERE / name).read_text("utf-8") for name in _SCRIPTS),
+    js=bundle(_HERE / "scatter.js"),
     # Plotly puts its rules and what follows the mouse into the document.
     isolate_styles=False,
 )
