@@ -1,12 +1,13 @@
-"""Pictures to look at and to choose from: one component for a whole gallery.
+"""A gallery of images, to look at or to choose from.
 
-Every picture is a button with an image in it, so that mouse, keyboard and screen reader all reach
-it. Boxes have a fixed shape and images load when they come into view, so nothing jumps.
+Every image is in a button, so that mouse, keyboard and screen reader reach it. Tiles have a fixed shape and images load when
+they come into view, so nothing jumps.
 """
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 from urllib.parse import quote
 
 import streamlit as st
@@ -23,8 +24,7 @@ _component = st.components.v2.component(
     js=(_HERE / "gallery.js").read_text("utf-8"),
 )
 
-
-# Stands where a picture can't be shown; its colors do on light and on dark pages.
+# Shown in place of an image that can't be loaded; its colors suit light and dark pages.
 MISSING = "data:image/svg+xml," + quote(
     '<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 24 24" width="240" height="240" fill="none" stroke="#888" '
     'stroke-linecap="round"><path stroke-width=".6" d="M6 7.5h12v9H6zM6 14l3.4-3 2.6 2.4 2.6-1.9 3.4 3M5 5l14 14"/></svg>'
@@ -33,12 +33,12 @@ MISSING = "data:image/svg+xml," + quote(
 
 @dataclass(frozen=True)
 class Tile:
-    """One picture.
+    """One image.
 
-    alt : what is to be seen, in words. title : the line below it. lines : smaller lines below that.
+    alt : the image in words. title : the line below it. lines : smaller lines below that.
     rank : a number in its corner. mark : a sign before the title and a line along the top.
-    selected : the one that is shown elsewhere on the page. frame : left, top, right and bottom of a region of it to be
-    framed, as shares of its width and height.
+    selected : whether it is the one shown elsewhere on the page. frame : left, top, right and bottom of a region to frame, as
+    shares of width and height.
     """
 
     id: int
@@ -52,8 +52,8 @@ class Tile:
     frame: tuple[float, float, float, float] | None = None
 
 
-def tile(dataset: Dataset, item_id: int, **about: object) -> Tile:
-    """A picture of a dataset, titled with its label."""
+def tile(dataset: Dataset, item_id: int, **about: Any) -> Tile:
+    """The tile of an image of a dataset, titled with its label; ``about`` has other fields of :class:`Tile`."""
     item = dataset.items[item_id]
     return Tile(id=item_id, src=source(dataset, item_id), alt=alt(item), **({"title": item.label} | about))
 
@@ -68,21 +68,21 @@ def show(
     announce: str = "",
     to_top: bool = False,
 ) -> None:
-    """Show pictures; each is a button that calls ``on_pick`` with its id, if there is one.
+    """Show images; with ``on_pick`` each is a button that calls it with the image's id.
 
     Parameters
     ----------
-    size : smallest width of a picture, in CSS pixels; as many stand in a row as fit.
-    label : what these pictures are, for screen readers.
-    columns : at most so many in a row.
-    announce : said aloud by screen readers whenever it changes.
-    to_top : go to the top of the page once a picture is chosen, where it will be shown.
+    size : least width of a tile, in CSS pixels; a row has as many tiles as fit.
+    label : what these images are, for screen readers.
+    columns : greatest number of tiles in a row.
+    announce : read out by screen readers whenever it changes.
+    to_top : scroll to the top of the page when an image is chosen.
     """
     ids = {one.id for one in tiles}
 
     def picked() -> None:
         chosen = st.session_state[key].get("picked")
-        # It comes from the browser: anything may stand there.
+        # The value comes from the browser and can be anything.
         if on_pick and type(chosen) is int and chosen in ids:
             on_pick(chosen)
 
@@ -103,25 +103,24 @@ def show(
 
 
 def alt(item: Item) -> str:
-    """A picture of a dataset in words."""
+    """An image of a dataset in words."""
     return f"{item.title} ({item.label})" if item.title and item.title != item.label else item.label
 
 
 def channel_source(model: str, weights: str, layer: str, picture: ChannelPicture) -> str:
-    """The address of a picture that ships for a channel, from :mod:`core.server.media`."""
+    """URL of an image that ships for a channel, from :mod:`core.server.media`."""
     path = "/".join(quote(part, safe="") for part in (model, weights, layer))
     return address(f"channels/{path}/{picture.channel}.webp?v={picture.version}")
 
 
 def source(dataset: Dataset, item_id: int) -> str:
-    """The address of a picture, from :mod:`core.server.media`."""
+    """URL of an image of a dataset, from :mod:`core.server.media`."""
     return address(dataset.address(item_id))
 
 
 def address(path: str) -> str:
-    """The address of what the server has at a path, relative to the page.
+    """URL of a path on the server, relative to the page.
 
-    All pages lie directly below the server's base path, so the browser finds it there, also below a prefix that a reverse proxy strips
-    and that the server knows nothing of.
+    All pages are directly below the server's base path, so this works below a prefix that a reverse proxy strips, too.
     """
     return f"./{path}"

@@ -1,4 +1,4 @@
-"""A picture with a frame around the region that is searched, to be changed with mouse or keyboard."""
+"""An image with a frame around the region that is searched; mouse and keyboard change it."""
 
 import base64
 from collections.abc import Callable
@@ -22,10 +22,10 @@ _component = st.components.v2.component(
 
 
 def show(image: Image.Image, alt: str, box: Box, on_change: Callable[[Box], None], key: str) -> None:
-    """Show the picture with the frame; ``on_change`` is called with the frame that the reader draws."""
+    """Show the image with the frame; ``on_change`` gets the frame that the reader draws."""
 
     def changed() -> None:
-        # It comes from the browser: anything may stand there.
+        # The value comes from the browser and can be anything.
         drawn = st.session_state[key].get("box")
         if not (isinstance(drawn, list) and len(drawn) == 4 and all(type(x) in (int, float) for x in drawn)):
             return
@@ -39,5 +39,5 @@ def show(image: Image.Image, alt: str, box: Box, on_change: Callable[[Box], None
 
 
 def data_url(image: Image.Image, longest: int) -> str:
-    """A small copy of a picture that a page can hold in itself."""
+    """A small copy of an image as a data URL."""
     return "data:image/webp;base64," + base64.b64encode(decode.thumbnail(image, longest)).decode()

@@ -1,8 +1,7 @@
 """A scatter chart of all images of a dataset that moves from layer to layer of a model.
 
-It is drawn by Plotly in the browser. The page says what to show; moving through the layers,
-hovering and switching classes happen in the browser alone, and the page hears of a layer that was
-gone to, a picture that was clicked and pictures that were enclosed.
+Plotly draws it in the browser. Moving through the layers, hovering and hiding classes happen in the browser alone; the page
+gets an event when a layer is chosen, an image is clicked or images are selected.
 """
 
 import base64
@@ -27,14 +26,14 @@ _component = st.components.v2.component(
     html=(_HERE / "scatter.html").read_text("utf-8"),
     css=(_HERE / "scatter.css").read_text("utf-8"),
     js=bundle(_HERE / "scatter.js"),
-    # Plotly puts its rules and what follows the mouse into the document.
+    # Plotly adds its style sheet, and elements that follow the mouse, to the document.
     isolate_styles=False,
 )
 
 
 @dataclass(frozen=True)
 class Layer:
-    """A layer to go to; text : its name with what is to be known of it, in a line."""
+    """A layer to go to; text : its name and size in one line."""
 
     name: str
     depth: int
@@ -47,8 +46,8 @@ class Layer:
 class Points:
     """Where the browser gets what it draws.
 
-    source, about : addresses of the points and of what is said of their pictures; pictures : what stands before and after a picture's
-    number in its address, unless ``about`` has that; dimensions : 2 or 3.
+    source, about : URLs of the points and of the titles and labels of their images; pictures : an image's URL before and after
+    its id, unless ``about`` holds the URLs; dimensions : 2 or 3.
     """
 
     source: str
@@ -70,7 +69,7 @@ def of_run(dataset: Dataset, run: StoredRun, pooling: str, method: str, dimensio
 
 @dataclass(frozen=True)
 class Events:
-    """What the page does when something happens in the chart."""
+    """What the page does when a layer, an image or several images are chosen in the chart."""
 
     layer: Callable[[str], None]
     picked: Callable[[int], None]
@@ -93,28 +92,29 @@ def show(
 
     Parameters
     ----------
-    dataset : whose images are the points, by their place in it.
-    layer : place in ``layers`` of the one to show.
-    picked : the image that is marked, with lines to the images of ``links``, each with whether it is of the same class.
-    selected : ids of the images that stand out, all when there are none.
-    description : what is to be seen, in words.
+    dataset : source of the images; a point has the id of its image.
+    layer : index in ``layers`` of the one to show.
+    picked : id of the highlighted image, if any.
+    links : ids of its neighbors, each with whether its class is the same.
+    selected : ids of the selected images; the others are faint unless it is empty.
+    description : the chart in words, for screen readers.
     """
 
-    def said(what: str) -> object:
-        return st.session_state[key].get(what)
+    # Values come from the browser and can be anything.
+    def value(name: str) -> object:
+        return st.session_state[key].get(name)
 
-    # It comes from the browser: anything may stand there.
-    def went() -> None:
-        if (name := said("layer")) in [one.name for one in layers]:
+    def change_layer() -> None:
+        if (name := value("layer")) in [one.name for one in layers]:
             events.layer(str(name))
 
-    def clicked() -> None:
-        item = said("picked")
+    def pick() -> None:
+        item = value("picked")
         if type(item) is int and 0 <= item < len(dataset):
             events.picked(item)
 
-    def enclosed() -> None:
-        ids = _unpacked(said("selected"), len(dataset))
+    def select() -> None:
+        ids = _unpacked(value("selected"), len(dataset))
         if ids is not None:
             events.selected(ids)
 
@@ -138,16 +138,16 @@ def show(
             "description": description,
             "dark": palette.is_dark(),
         },
-        on_layer_change=went,
-        on_picked_change=clicked,
-        on_selected_change=enclosed,
-        # The run that it starts is all that is wanted: it draws everything in the new theme's colors.
+        on_layer_change=change_layer,
+        on_picked_change=pick,
+        on_selected_change=select,
+        # Any handler starts a run, which draws everything in the colors of the new theme.
         on_theme_change=lambda: None,
     )
 
 
 def _unpacked(text: object, n_images: int) -> np.ndarray | None:
-    """Ids as the browser packs them, in ascending order; None when it is not that."""
+    """Ids that the browser packed, in ascending order, or None if the value is not valid."""
     if not isinstance(text, str):
         return None
     try:
