@@ -21,9 +21,11 @@ run: .venv/run.stamp ## Start the dashboard on http://127.0.0.1:8501 (PORT=8600 
 test: .venv/dev.stamp ## Run every check: lint, formatting, unit tests, tests in a real browser
 	@.venv/bin/python scripts/ensure_chromium.py || [ "$$CI" != true ]
 	@$(MAKE) --no-print-directory lint
+	$(NPM) test
 	$(PYTEST)
 
-test-fast: .venv/dev.stamp ## Run the tests that need no browser and take less than five seconds each
+test-fast: .venv/dev.stamp node_modules/.package-lock.json ## Run the tests that need no browser and take less than five seconds each
+	$(NPM) test
 	$(PYTEST) -m "not browser and not slow"
 
 bench: .venv/dev.stamp ## Measure speed and memory (BENCH="--only query --json" measures a part, for programs)
