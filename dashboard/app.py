@@ -54,7 +54,8 @@ _uploads = Limit(
     settings.UPLOAD_SECONDS,
 )
 app = st.App(
-    Path(__file__).resolve().parent / "navigation.py",
+    # Not beside the folder pages: Streamlit would take every file there for a page.
+    Path(__file__).resolve().parent / "pages/navigation.py",
     routes=[route for part in (api, media, projections, plotly_js) for route in part.routes(_base)],
     middleware=[Middleware(Bodies, limits=[_uploads])],
     lifespan=shared_engine.lifespan,

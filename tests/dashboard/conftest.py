@@ -154,7 +154,7 @@ def _empty_caches() -> None:
 
 def app(folder: str) -> AppTest:
     """The app on a page, not run yet. Before its first run AppTest knows pages by the names of their files, which are all the same."""
-    test = AppTest.from_file(str(ROOT / "dashboard" / "navigation.py"), default_timeout=60)
+    test = AppTest.from_file(str(ROOT / "dashboard" / "pages" / "navigation.py"), default_timeout=60)
     test._page_hash = calc_hash(url.PATHS[folder])
     return test
 

@@ -260,7 +260,7 @@ def test_a_manifest_of_another_kind_costs_its_model_a_sentence(own_grid_dir, ope
 def test_opening_the_page_imports_nothing_heavy(made_grid):
     script = (
         "import sys; from streamlit.testing.v1 import AppTest; "
-        "page = AppTest.from_file('dashboard/navigation.py', default_timeout=60).run(); "
+        "page = AppTest.from_file('dashboard/pages/navigation.py', default_timeout=60).run(); "
         "assert not page.exception, page.exception; "
         "heavy = {'tensorflow', 'keras', 'umap', 'faiss', 'sklearn', 'scipy', 'numba', 'torch'} & set(sys.modules); "
         "assert not heavy, heavy"

@@ -20,7 +20,7 @@ _PAGES = (
 
 st.set_page_config(
     page_title="Embedding Playground",
-    page_icon=str(_HERE / "icon.svg"),
+    page_icon=str(_HERE.parent / "icon.svg"),
     layout="wide",
     initial_sidebar_state="collapsed",
 )
@@ -28,7 +28,7 @@ style.apply()
 page = st.navigation(
     [
         st.Page(
-            _HERE / "pages" / folder / "page.py",
+            _HERE / folder / "page.py",
             title=title,
             icon=icon,
             url_path=url.PATHS[folder],
