@@ -133,7 +133,7 @@ def test_command_line_page_lists_every_command() -> None:
 def test_user_guide_lists_the_pages_in_their_order() -> None:
     text = (ROOT / "docs" / "user-guide.md").read_text("utf-8")
     [table] = re.findall(r"^\| page \|.*?\n\n", text, re.M | re.S)
-    navigation = (ROOT / "dashboard" / "navigation.py").read_text("utf-8")
+    navigation = (ROOT / "dashboard" / "pages" / "navigation.py").read_text("utf-8")
     places = [navigation.index(f'"{title}"') for title in re.findall(r"^\| ([A-Z].*?) \|", table, re.M)]
     assert places == sorted(places)
     assert len(places) == navigation.count(":material/")
