@@ -6,7 +6,6 @@ checked values, and writes what it shows back with :func:`write`. Widgets change
 session last showed.
 """
 
-import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -14,6 +13,7 @@ import streamlit as st
 
 from core.collections import labelled_dataset
 from core.experiments.store import Summary
+from dashboard.widgets import markdown
 
 # The path of each page by its folder below dashboard/pages.
 PATHS = {
@@ -31,13 +31,6 @@ UNTRAINED = "untrained"
 _FIRST_DATASET = "objects200"
 _MEMORY = "_address"
 _LATER = "_notices"
-_MARKDOWN = frozenset("\\`*_{}[]<>()#+-!|~$:^=&")
-# What Streamlit turns into links, icons, pictures and arrows even where it is escaped. A word joiner, which is not seen, keeps it apart.
-_REWRITTEN = re.compile(
-    r"(?i:https?(?=://)|www(?=\.)|:(?=material/|streamlit:)|(?=@))"
-    r"|(?<!\S)(?:-(?=[->](?!\S))|<(?=[-=](?!\S))|[>~](?==(?!\S)))"
-)
-_JOINER = "\u2060"
 
 
 @dataclass
@@ -56,7 +49,7 @@ class Address:
         if wanted is None or wanted in valid:
             return default if wanted is None else wanted
         self.notices.append(
-            f"The {what or key} {quoted(wanted)} does not exist here; this shows {shown or quoted(default)}."
+            f"The {what or key} {markdown.quoted(wanted)} does not exist here; this shows {shown or markdown.quoted(default)}."
         )
         return default
 
@@ -69,7 +62,9 @@ class Address:
         if number is not None and low <= number <= high:
             return number
         valid = f"a number from {low} to {high}" if low < high else f"{low}, the only one there can be"
-        self.notices.append(f"The {what or key} {quoted(wanted)} is not {valid}; this shows {default}.")
+        self.notices.append(
+            f"The {what or key} {markdown.quoted(wanted)} is not {valid}; this shows {default}."
+        )
         return default
 
     def dataset(self, names: Sequence[str]) -> str:
@@ -82,7 +77,9 @@ class Address:
         """The collection to show; None where a dataset is to be shown."""
         wanted = self.asked.get(COLLECTION)
         if wanted is not None and wanted not in names:
-            self.notices.append(f"The collection {quoted(wanted)} does not exist here; this shows a dataset.")
+            self.notices.append(
+                f"The collection {markdown.quoted(wanted)} does not exist here; this shows a dataset."
+            )
         return wanted if wanted in names else None
 
     def configuration(
@@ -102,10 +99,10 @@ class Address:
         found = closest(summaries, wanted)
         missing = [part for part, value in wanted.items() if getattr(found, part) != value]
         if missing:
-            gone = " and ".join(f"{part} {quoted(wanted[part])}" for part in missing)
+            gone = " and ".join(f"{part} {markdown.quoted(wanted[part])}" for part in missing)
             self.notices.append(
                 f"There are no experiments with the {gone}; this shows "
-                f"{', '.join(f'{part} {quoted(getattr(found, part))}' for part in missing)}."
+                f"{', '.join(f'{part} {markdown.quoted(getattr(found, part))}' for part in missing)}."
             )
         return found
 
@@ -117,7 +114,7 @@ def read() -> Address:
     notices = list(st.session_state.pop(_LATER, ()))
     for key in asked:
         if len(params.get_all(key)) > 1:
-            notices.append(f"{quoted(key)} stands there more than once; the last one counts.")
+            notices.append(f"{markdown.quoted(key)} stands there more than once; the last one counts.")
     if not asked:
         asked = dict(st.session_state.get(_MEMORY, {}))
     return Address(asked, notices)
@@ -193,22 +190,6 @@ def closest(summaries: Sequence[Summary], wanted: Mapping[str, str], like: Summa
         return (*fit, one.weights == UNTRAINED, -one.score_10)
 
     return min(summaries, key=misfit)
-
-
-def quoted(text: str, longest: int = 40) -> str:
-    """What a stranger wrote, as Markdown that shows it and can do nothing else."""
-    plain = "".join(c if c.isprintable() else "�" for c in text[: longest + 1]).replace("`", "'").strip()
-    if len(plain) > longest:
-        plain = plain[:longest] + "…"
-    return f"`{plain}`" if plain else "nothing"
-
-
-def plain(sentence: str) -> str:
-    """A sentence or a name from outside, as Markdown that shows just what it says: no link, no format, no icon, no list."""
-    line = _REWRITTEN.sub(lambda found: found[0] + _JOINER, " ".join(sentence.splitlines()).lstrip())
-    escaped = "".join(f"\\{c}" if c in _MARKDOWN else c for c in line)
-    # A number and a dot begin a list.
-    return re.sub(r"^(\d+)\.", r"\1\.", escaped)
 
 
 def _whole(text: str) -> int | None:

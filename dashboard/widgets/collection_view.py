@@ -21,7 +21,7 @@ from core.server import media, projections
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.frontend.gallery.gallery import Tile
-from dashboard.widgets import glossary, image_input
+from dashboard.widgets import glossary, image_input, markdown
 
 
 @dataclass(frozen=True)
@@ -76,9 +76,9 @@ class Overview:
         title = model.title if model else about.model
         shape = f" · {'×'.join(map(str, model.layer(about.layer).shape))}" if model else ""
         parts = [
-            f"**{url.plain(title)}**",
-            url.plain(glossary.weights(self.configuration.weights)),
-            f"layer {url.plain(about.layer)}{shape}",
+            f"**{markdown.plain(title)}**",
+            markdown.plain(glossary.weights(self.configuration.weights)),
+            f"layer {markdown.plain(about.layer)}{shape}",
             f"{about.pooling} pooling",
             f"{self.metric} distance",
             f"{self.images:,} picture{'s' if self.images != 1 else ''}",

@@ -19,10 +19,10 @@ from core import settings
 from core.data.datasets import Dataset
 from core.errors import UserError
 from core.imaging import decode, url_download
-from dashboard import url as state
 from dashboard.frontend.gallery import gallery
 from dashboard.frontend.gallery.gallery import Tile
 from dashboard.frontend.paste import paste
+from dashboard.widgets import markdown
 
 _PICTURES = "live-pictures"
 _CURRENT = "live-current"
@@ -183,7 +183,7 @@ def _pixels(kept: dict[str, Picture]) -> int:
 
 
 def _refuse(name: str, reason: str) -> None:
-    told = f"{state.quoted(name)}: {state.plain(reason)}." if name else state.plain(reason)
+    told = f"{markdown.quoted(name)}: {markdown.plain(reason)}." if name else markdown.plain(reason)
     st.session_state.setdefault(_REFUSED, []).append(told)
 
 

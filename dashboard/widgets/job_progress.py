@@ -10,6 +10,7 @@ from core import jobs
 from core.errors import JobsError
 from core.jobs import Job
 from dashboard import url
+from dashboard.widgets import markdown
 
 
 @contextmanager
@@ -18,7 +19,7 @@ def limited() -> Iterator[None]:
     try:
         yield
     except JobsError as error:
-        url.say(url.plain(str(error)))
+        url.say(markdown.plain(str(error)))
 
 
 def start(key: Hashable, title: str, work: Callable[[Job], Any]) -> None:
@@ -38,9 +39,9 @@ def watch(job: Job, unit: str = "", cancel: bool = True) -> None:
     if job.running:
         _running(job, unit, cancel)
     elif job.state == "failed":
-        st.error(f"{url.plain(job.title)}: {url.plain(job.error or '')}", icon=":material/error:")
+        st.error(f"{markdown.plain(job.title)}: {markdown.plain(job.error or '')}", icon=":material/error:")
     elif job.state == "cancelled":
-        st.info(f"{url.plain(job.title)}: stopped.", icon=":material/cancel:")
+        st.info(f"{markdown.plain(job.title)}: stopped.", icon=":material/cancel:")
 
 
 @st.fragment(run_every=0.5)
@@ -48,10 +49,10 @@ def _running(job: Job, unit: str, cancel: bool) -> None:
     if not job.running:
         st.rerun()
     with st.container(border=True):
-        st.markdown(f"**{url.plain(job.title)}**")
-        st.progress(job.fraction, url.plain(_sentence(job, unit)))
+        st.markdown(f"**{markdown.plain(job.title)}**")
+        st.progress(job.fraction, markdown.plain(_sentence(job, unit)))
         if job.sentences:
-            st.caption(url.plain(job.sentences[-1]))
+            st.caption(markdown.plain(job.sentences[-1]))
         # Jobs may stand on a page side by side, and their buttons have the same words.
         if (cancel or job.waiting) and st.button(
             "Cancel", icon=":material/close:", disabled=job.cancelling, key=f"cancel-{id(job)}"

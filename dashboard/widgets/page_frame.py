@@ -9,7 +9,7 @@ from core.errors import UserError
 from dashboard import grid_cache, url
 from dashboard.grid_cache import DatasetGrid
 from dashboard.url import Address
-from dashboard.widgets import collection_view, pickers
+from dashboard.widgets import collection_view, markdown, pickers
 from dashboard.widgets.collection_view import Overview
 
 _MOST_TOLD = 8
@@ -33,7 +33,7 @@ def page(
     try:
         collections = collection_view.names() if collection is not None else []
     except UserError as error:
-        st.error(url.plain(str(error)), icon=":material/error:")
+        st.error(markdown.plain(str(error)), icon=":material/error:")
         collections = []
     names = [*datasets, *(labelled_dataset.PREFIX + name for name in collections)]
     if not names:
@@ -52,7 +52,7 @@ def page(
         grid = grid_cache.load(name)
     except UserError as error:
         pickers.dataset(names, name)
-        st.error(url.plain(str(error)), icon=":material/error:")
+        st.error(markdown.plain(str(error)), icon=":material/error:")
         url.write({"dataset": name} | shows_no_collection)
         return
     if grid.summaries:
@@ -60,7 +60,7 @@ def page(
         return
     pickers.dataset(names, name)
     _how_to_begin(
-        f"No experiments of {url.quoted(grid.dataset.title)} can be shown yet. This computes them:", name
+        f"No experiments of {markdown.quoted(grid.dataset.title)} can be shown yet. This computes them:", name
     )
     tell(st.container(), address.notices, grid.notices)
     url.write({"dataset": name} | shows_no_collection)
@@ -84,14 +84,14 @@ def _collection(
                 draw(address, names, opened, overview)
             except UserError as error:
                 # Its storage went away after it was opened.
-                st.error(url.plain(str(error)), icon=":material/error:")
+                st.error(markdown.plain(str(error)), icon=":material/error:")
             return
     pickers.dataset(names, labelled_dataset.PREFIX + name)
     if trouble is not None:
-        st.error(url.plain(trouble), icon=":material/error:")
+        st.error(markdown.plain(trouble), icon=":material/error:")
     else:
         st.info(
-            f"There are no pictures in the collection {url.quoted(name)} yet. Add some on the page *Your images*, or so:",
+            f"There are no pictures in the collection {markdown.quoted(name)} yet. Add some on the page *Your images*, or so:",
             icon=":material/hourglass_empty:",
         )
         st.code(f"python -m core collection add {name} FOLDER", language="bash")
@@ -111,7 +111,7 @@ def tell(place: st.delta_generator.DeltaGenerator, asked: Sequence[str], unreada
     if asked:
         _listed(place, "Not all that was asked for exists:", asked)
     if unreadable:
-        sentences = [url.plain(sentence) for sentence in unreadable]
+        sentences = [markdown.plain(sentence) for sentence in unreadable]
         _listed(place, "Some experiments are left out; all others work:", sentences)
 
 

@@ -11,8 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from dashboard import url
-from dashboard.widgets import palette
+from dashboard.widgets import markdown, palette
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -62,7 +61,7 @@ def show(
     how = picked if on_click else "rerun"
     more: dict[str, Any] = {"on_select": how, "selection_mode": "points"} if clickable else {}
     event = st.plotly_chart(figure, key=key, config=_CONFIG, alt=alt, **more)
-    st.caption(url.plain(alt))
+    st.caption(markdown.plain(alt))
     if table is not None:
         expander = st.expander("The numbers", icon=":material/table:", on_change="rerun", key=f"{key}-table")
         if expander.open:

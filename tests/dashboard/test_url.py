@@ -100,42 +100,5 @@ def test_numbers_in_range_are_taken(text, number):
     assert not address.notices
 
 
-@pytest.mark.parametrize(
-    "text",
-    ["<img src=x onerror=alert(1)>", "[a](http://b)", "`x` **y**", "a\nb\x00\u202ec", "$x$", ":material/x:"],
-)
-def test_foreign_text_stays_inside_its_quotes(text):
-    shown = url.quoted(text)
-    assert shown.startswith("`")
-    assert shown.endswith("`")
-    assert "`" not in shown[1:-1]
-    assert shown.isprintable()
-
-
-def test_long_foreign_text_is_cut():
-    assert len(url.quoted("x" * 1_000_000)) < 50
-
-
-def test_a_sentence_of_an_error_is_shown_as_it_is_and_not_as_markdown():
-    assert url.plain("a_b *c* [d](e) <f>") == r"a\_b \*c\* \[d\]\(e\) \<f\>"
-
-
-@pytest.mark.parametrize(
-    ("text", "shown"),
-    [
-        ("http://evil.example", "http\u2060\\://evil.example"),
-        ("HTTPS://e.example www.e.example", "HTTPS\u2060\\://e.example www\u2060.e.example"),
-        ("a@e.example", "a\u2060@e.example"),
-        (":material/home: :red[x]", "\\:\u2060material/home\\: \\:red\\[x\\]"),
-        ("a -> b -- c->d", "a \\-\u2060\\> b \\-\u2060\\- c\\-\\>d"),
-        ("&lt; 1. $x$", "\\&lt; 1. \\$x\\$"),
-        ("  12. one\n# two", "12\\. one \\# two"),
-        ("class 3.5, café", "class 3.5, café"),
-    ],
-)
-def test_what_streamlit_would_make_something_of_stays_text(text, shown):
-    assert url.plain(text) == shown
-
-
 def test_every_page_folder_has_a_path():
     assert set(url.PATHS) == {path.parent.name for path in (ROOT / "dashboard" / "pages").glob("*/page.py")}

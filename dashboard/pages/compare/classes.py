@@ -11,7 +11,7 @@ from dashboard import grid_cache, url
 from dashboard.frontend.gallery import gallery
 from dashboard.grid_cache import Evaluation
 from dashboard.pages.compare.comparison_context import Scene
-from dashboard.widgets import glossary, palette, pickers, plotly_charts
+from dashboard.widgets import glossary, markdown, palette, pickers, plotly_charts
 
 _VIEWS = {"models": "Best of each model", "layers": "Layers of one model"}
 _MOST_CLASSES = 40
@@ -30,7 +30,7 @@ def show(scene: Scene) -> None:
     try:
         found = grid_cache.evaluation(scene.grid, scene.chosen.configuration, scene.k)
     except GridError as error:
-        st.error(f"This experiment can't be shown: {url.plain(str(error))}", icon=":material/error:")
+        st.error(f"This experiment can't be shown: {markdown.plain(str(error))}", icon=":material/error:")
         return
     _confusion(scene, found, by_id)
     _bars(scene, found, by_id)
@@ -114,7 +114,7 @@ def _classes(scene: Scene, by_id: np.ndarray) -> None:
     if view == "models":
         st.caption(
             "The best configuration of each model: "
-            + "; ".join(url.plain(scene.name(table.experiments[p])) for p in places)
+            + "; ".join(markdown.plain(scene.name(table.experiments[p])) for p in places)
             + "."
         )
     if clicked:
@@ -179,7 +179,7 @@ def _confusion(scene: Scene, found: Evaluation, by_id: np.ndarray) -> None:
 
     look = {"share": st.column_config.NumberColumn("share of neighbors", format="percent")}
     if len(there) > _MOST_CLASSES:
-        st.markdown(url.plain(sentence))
+        st.markdown(markdown.plain(sentence))
         st.dataframe(numbers().query("searched != found").head(50), hide_index=True, column_config=look)
         return
     columns = np.flatnonzero((counts > 0) | (shares.sum(axis=0) > 0))

@@ -10,7 +10,7 @@ from dashboard import grid_cache, url
 from dashboard.frontend.gallery import gallery
 from dashboard.grid_cache import Evaluation
 from dashboard.pages.compare.comparison_context import Scene, plan_search
-from dashboard.widgets import glossary, palette, pickers
+from dashboard.widgets import glossary, markdown, palette, pickers
 
 _MOST_DIFFERENT = 6
 _RBO = (
@@ -41,7 +41,7 @@ def show(scene: Scene) -> None:
         b = grid_cache.evaluation(scene.grid, second.configuration, k)
     except GridError as error:
         st.error(
-            f"This pair can't be compared: {url.plain(str(error))} Choose another above.",
+            f"This pair can't be compared: {markdown.plain(str(error))} Choose another above.",
             icon=":material/error:",
         )
         return
@@ -158,7 +158,7 @@ def _one_picture(
 def _list(
     scene: Scene, letter: str, one: Summary, ids: np.ndarray, same: np.ndarray, others: np.ndarray, other: str
 ) -> None:
-    st.markdown(f"**{letter}**  {url.plain(scene.name(one))}")
+    st.markdown(f"**{letter}**  {markdown.plain(scene.name(one))}")
     there = {int(item): rank for rank, item in enumerate(others, 1)}
     gallery.show(
         [

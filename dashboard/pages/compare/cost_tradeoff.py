@@ -11,7 +11,7 @@ from core.evaluation import comparison
 from dashboard import url
 from dashboard.pages.compare.comparison_context import Scene, ratio
 from dashboard.pages.compare.experiment_table import COSTS
-from dashboard.widgets import glossary, palette, plotly_charts
+from dashboard.widgets import glossary, markdown, palette, plotly_charts
 
 _MARGIN = 1.0
 
@@ -70,18 +70,18 @@ def verdict(scene: Scene, kind: str) -> str:
     if cost[cheap] < cost[best] and table.means[cheap] >= table.means[best] - _MARGIN:
         return (
             f"Within {_MARGIN:g} point of it at {ratio(cost[cheap] / cost[best])} the {_KINDS[kind].noun}: "
-            f"**{url.plain(scene.name(table.experiments[cheap]))}** with {table.means[cheap]:.1f} ({_instead(kind, cost[cheap], cost[best])})."
+            f"**{markdown.plain(scene.name(table.experiments[cheap]))}** with {table.means[cheap]:.1f} ({_instead(kind, cost[cheap], cost[best])})."
         )
     nothing = (
         f"Nothing within {_MARGIN:g} point of it costs less {_KINDS[kind].noun} than its "
-        f"{url.plain(amount(kind, cost[best]))}."
+        f"{markdown.plain(amount(kind, cost[best]))}."
     )
     cheaper = np.flatnonzero(cost < cost[best])
     if not len(cheaper):
         return nothing
     next_best = min(cheaper, key=lambda place: (-table.means[place], cost[place]))
     return (
-        f"{nothing} The best that does is **{url.plain(scene.name(table.experiments[next_best]))}**: "
+        f"{nothing} The best that does is **{markdown.plain(scene.name(table.experiments[next_best]))}**: "
         f"{table.means[best] - table.means[next_best]:.1f} points lower at {ratio(cost[next_best] / cost[best])} the "
         f"{_KINDS[kind].noun} ({_instead(kind, cost[next_best], cost[best])})."
     )
@@ -90,7 +90,7 @@ def verdict(scene: Scene, kind: str) -> str:
 def _instead(kind: str, less: float, more: float) -> str:
     """Two costs, the unit once where both have the same: "9 instead of 10.5 ms per picture"."""
     (little, unit), (much, other) = (amount(kind, value).split(" ", 1) for value in (less, more))
-    return url.plain(f"{little} {'' if unit == other else unit + ' '}instead of {much} {other}")
+    return markdown.plain(f"{little} {'' if unit == other else unit + ' '}instead of {much} {other}")
 
 
 def show(scene: Scene) -> None:
@@ -116,7 +116,7 @@ def show(scene: Scene) -> None:
     )
     best = table.best
     st.markdown(
-        f"Best overall: **{url.plain(scene.name(table.experiments[best]))}** with {table.means[best]:.1f} of 100. "
+        f"Best overall: **{markdown.plain(scene.name(table.experiments[best]))}** with {table.means[best]:.1f} of 100. "
         + verdict(scene, kind)
     )
     cost = table.costs[kind]

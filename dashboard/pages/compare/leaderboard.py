@@ -5,10 +5,9 @@ import pandas as pd
 import streamlit as st
 
 from core.experiments.store import Summary
-from dashboard import url
 from dashboard.pages.compare.comparison_context import Scene, change_to, plan_search
 from dashboard.pages.compare.experiment_table import Comparison
-from dashboard.widgets import glossary
+from dashboard.widgets import glossary, markdown
 
 _PARTS = {"weights": "Weights", "model": "Model", "pooling": "Pooling", "metric": "Distance"}
 _KEYS = (*(f"only-{part}" for part in _PARTS), "most-size", "most-time", "most-parameters")
@@ -173,7 +172,7 @@ def _limit(kind: str, label: str, text: object, cost: np.ndarray) -> np.ndarray:
 
 def _act(scene: Scene, one: Summary) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{url.plain(scene.name(one))}**")
+        st.markdown(f"**{markdown.plain(scene.name(one))}**")
         st.button(
             "Look at its results",
             icon=":material/image_search:",

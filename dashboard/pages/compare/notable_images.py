@@ -6,10 +6,10 @@ import streamlit as st
 
 from core.errors import GridError
 from core.evaluation import rankings
-from dashboard import grid_cache, url
+from dashboard import grid_cache
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.compare.comparison_context import Scene, plan_search
-from dashboard.widgets import pickers, plotly_charts
+from dashboard.widgets import markdown, pickers, plotly_charts
 
 _SHOWN = 10
 _HUBNESS = (
@@ -75,7 +75,7 @@ def _hubs(scene: Scene) -> None:
     try:
         found = grid_cache.evaluation(scene.grid, chosen.configuration, scene.k)
     except GridError as error:
-        st.error(f"Its hubs can't be shown: {url.plain(str(error))}", icon=":material/error:")
+        st.error(f"Its hubs can't be shown: {markdown.plain(str(error))}", icon=":material/error:")
         return
     counts = rankings.k_occurrence(found.ids[None, :, : found.k], len(scene.grid.dataset))[0]
     mine = counts[found.queries]

@@ -8,7 +8,7 @@ from core.models import registry
 from dashboard import url
 from dashboard.pages.compare import cost_tradeoff
 from dashboard.pages.compare.comparison_context import Scene, change_to, plan_search
-from dashboard.widgets import glossary, pickers, plotly_charts
+from dashboard.widgets import glossary, markdown, pickers, plotly_charts
 
 
 def show(scene: Scene) -> None:
@@ -28,7 +28,7 @@ def _verdict(scene: Scene) -> None:
     n = len(table.experiments)
     with st.container(border=True):
         st.markdown(
-            f"**Best overall: {url.plain(scene.name(best))}** with a mean score of "
+            f"**Best overall: {markdown.plain(scene.name(best))}** with a mean score of "
             f"**{table.means[table.best]:.1f}** of 100 at k = {table.k} "
             f"(95% interval {low[table.best]:.1f} to {high[table.best]:.1f}).",
             help=f"{glossary.SCORE}\n\n{glossary.INTERVAL}",

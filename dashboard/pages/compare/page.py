@@ -18,7 +18,7 @@ from dashboard.pages.compare import (
 )
 from dashboard.pages.compare.comparison_context import Scene, leave, make_scene
 from dashboard.url import Address
-from dashboard.widgets import glossary, page_frame, pickers
+from dashboard.widgets import glossary, markdown, page_frame, pickers
 
 _SECTIONS: dict[str, tuple[str, Callable[[Scene], None]]] = {
     "overview": ("Overview", overview.show),
@@ -63,7 +63,7 @@ def _compare(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     notices = st.container()
     if scene.table is None:
         st.error(
-            f"No experiment of {url.quoted(grid.dataset.title)} can be read, so there is nothing to compare.",
+            f"No experiment of {markdown.quoted(grid.dataset.title)} can be read, so there is nothing to compare.",
             icon=":material/error:",
         )
     else:

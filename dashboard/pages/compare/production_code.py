@@ -7,7 +7,7 @@ from core.models import registry
 from dashboard import url
 from dashboard.pages.compare import code_snippets
 from dashboard.pages.compare.comparison_context import Scene, plan_search
-from dashboard.widgets import glossary, pickers
+from dashboard.widgets import glossary, markdown, pickers
 
 _LARGE = 10_000
 
@@ -25,7 +25,7 @@ def show(scene: Scene) -> None:
     if place is not None:
         low, high = scene.table.intervals
         st.markdown(
-            f"On {url.quoted(scene.grid.dataset.title)} it scores **{scene.table.means[place]:.1f}** of 100 at k = {scene.k} "
+            f"On {markdown.quoted(scene.grid.dataset.title)} it scores **{scene.table.means[place]:.1f}** of 100 at k = {scene.k} "
             f"(95% interval {low[place]:.1f} to {high[place]:.1f}). Your pictures differ: check it on some of yours with the "
             "command below.",
             help=f"{glossary.SCORE}\n\n{glossary.INTERVAL}",
@@ -36,8 +36,8 @@ def show(scene: Scene) -> None:
         else f", about {layer.ms_per_image:.3g} ms for each on the machine that ran the experiments"
     )
     st.markdown(
-        f"A vector takes {url.plain(glossary.size(size))}, so an index of {_LARGE:,} pictures takes "
-        f"{url.plain(glossary.size(_LARGE * size))} of memory and disk{time}."
+        f"A vector takes {markdown.plain(glossary.size(size))}, so an index of {_LARGE:,} pictures takes "
+        f"{markdown.plain(glossary.size(_LARGE * size))} of memory and disk{time}."
     )
     st.button(
         "See what it finds",
@@ -49,7 +49,7 @@ def show(scene: Scene) -> None:
         st.info(glossary.UNTRAINED, icon=":material/science:")
     if chosen.weights.startswith("file-"):
         st.info(
-            f"This experiment used weights of your own ({url.quoted(chosen.weights)}): put the path of their file into the code.",
+            f"This experiment used weights of your own ({markdown.quoted(chosen.weights)}): put the path of their file into the code.",
             icon=":material/info:",
         )
     if chosen.weights == glossary.PUBLISHED:
@@ -60,14 +60,14 @@ def show(scene: Scene) -> None:
         )
     if layer.depth > registry.N_LAYERS:
         st.warning(
-            f"The layer {url.quoted(layer.name)} was published beside the {registry.N_LAYERS} that are computed here, so there is no "
+            f"The layer {markdown.quoted(layer.name)} was published beside the {registry.N_LAYERS} that are computed here, so there is no "
             "code for it.",
             icon=":material/warning:",
         )
         return
     if chosen.model not in registry.MODELS:
         st.warning(
-            f"This version does not know the model {url.quoted(chosen.model)}, so there is no code for it.",
+            f"This version does not know the model {markdown.quoted(chosen.model)}, so there is no code for it.",
             icon=":material/warning:",
         )
         return

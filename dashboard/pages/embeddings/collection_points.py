@@ -19,7 +19,7 @@ from dashboard.frontend.gallery import gallery
 from dashboard.frontend.scatter import scatter
 from dashboard.pages.embeddings import selection_panel as panel
 from dashboard.url import Address
-from dashboard.widgets import collection_view, glossary, job_progress, page_frame, palette, pickers
+from dashboard.widgets import collection_view, glossary, job_progress, markdown, page_frame, palette, pickers
 from dashboard.widgets.collection_view import Overview, Sample
 
 _MOST_IMAGES = 2**31 - 1
@@ -169,7 +169,7 @@ def _chart(
     if method == "pca" and isinstance(share, float):
         st.caption(f"PCA: {dimensions} components hold {glossary.percent(share)} of the variance.")
     if isinstance(reason := layout.parameters.get("fallback"), str):
-        st.caption(url.plain(reason))
+        st.caption(markdown.plain(reason))
 
 
 def _near(collection: Collection, picked: int | None, k: int) -> tuple[list[Hit], str]:
@@ -187,7 +187,7 @@ def _picture(collection: Collection, row: Any, hits: Sequence[Hit], trouble: str
         st.markdown("Click a point to see its picture and what is nearest to it.")
         return
     if row is None or trouble:
-        st.warning(url.plain(trouble), icon=":material/warning:")
+        st.warning(markdown.plain(trouble), icon=":material/warning:")
         return
     about, buttons = st.columns([2, 3], vertical_alignment="center")
     with about:

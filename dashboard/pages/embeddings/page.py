@@ -15,7 +15,7 @@ from dashboard.grid_cache import DatasetGrid, Evaluation
 from dashboard.pages.embeddings import collection_points
 from dashboard.pages.embeddings import selection_panel as panel
 from dashboard.url import Address
-from dashboard.widgets import glossary, page_frame, pickers
+from dashboard.widgets import glossary, markdown, page_frame, pickers
 
 # Chart and details stand side by side where there is room for both.
 _RULES = """<style>
@@ -113,7 +113,7 @@ def _chart(
         points = projections.stack(stored, len(dataset)) if stored else None
     except GridError as error:
         st.error(
-            f"These points can't be shown: {url.plain(str(error))} Everything else still works. "
+            f"These points can't be shown: {markdown.plain(str(error))} Everything else still works. "
             "This computes them again:",
             icon=":material/error:",
         )
@@ -127,7 +127,7 @@ def _chart(
     layer = min(range(len(depths)), key=lambda place: abs(depths[place] - chosen.depth))
     if points.layers[layer] != chosen.layer:
         address.notices.append(
-            f"There are no points for the layer {url.quoted(chosen.layer)}; these are of {url.quoted(points.layers[layer])}."
+            f"There are no points for the layer {markdown.quoted(chosen.layer)}; these are of {markdown.quoted(points.layers[layer])}."
         )
     links: dict[int, bool] = {}
     row = found.row(picked) if found is not None and picked is not None else None
@@ -180,7 +180,7 @@ def _no_layouts(grid: DatasetGrid, chosen: Summary, method: str, dimensions: int
     title = grid.run(chosen).about.title
     if chosen.weights == glossary.PUBLISHED:
         st.info(
-            f"Of {url.plain(title)} nothing but UMAP in two dimensions was published.",
+            f"Of {markdown.plain(title)} nothing but UMAP in two dimensions was published.",
             icon=":material/info:",
         )
         st.button(
@@ -190,7 +190,7 @@ def _no_layouts(grid: DatasetGrid, chosen: Summary, method: str, dimensions: int
         )
         return
     st.info(
-        f"There are no points of {url.plain(title)} with {chosen.pooling} pooling yet. This computes them:",
+        f"There are no points of {markdown.plain(title)} with {chosen.pooling} pooling yet. This computes them:",
         icon=":material/hourglass_empty:",
     )
     st.code(_command(chosen), language="bash")
@@ -231,7 +231,7 @@ def _explanation(grid: DatasetGrid, chosen: Summary, points: Stack, method: str)
         best, place = max(known)
         low, first = known[0]
         depth = grid.run(chosen).about.layer(points.layers[place]).depth
-        where = f"**layer {depth} ({url.plain(points.layers[place])})**"
+        where = f"**layer {depth} ({markdown.plain(points.layers[place])})**"
         st.markdown(
             f"The classes are farthest apart at {where}, with a silhouette of {_signed(best)}"
             + ("." if place == first else f"; at the first layer it is {_signed(low)}.")
@@ -247,7 +247,7 @@ def _explanation(grid: DatasetGrid, chosen: Summary, points: Stack, method: str)
             f"PCA at this layer: {points.coordinates.shape[2]} components hold {glossary.percent(share)} of the variance."
         )
     if isinstance(reason := about.get("fallback"), str):
-        st.caption(url.plain(reason))
+        st.caption(markdown.plain(reason))
 
 
 def _signed(number: float) -> str:

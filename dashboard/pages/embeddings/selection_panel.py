@@ -14,7 +14,7 @@ from core.server.projections import Stack
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.grid_cache import DatasetGrid, Evaluation
-from dashboard.widgets import glossary, palette, pickers
+from dashboard.widgets import glossary, markdown, palette, pickers
 
 _PER_PAGE = 40
 _SELECTION = "embeddings-selection"
@@ -90,7 +90,7 @@ def _picture(
             "Clear", icon=":material/close:", on_click=lambda: url.change(query=None), key="clear-picture"
         )
     if found is None:
-        st.warning(url.plain(trouble), icon=":material/warning:")
+        st.warning(markdown.plain(trouble), icon=":material/warning:")
         return
     row = found.row(picked)
     if row is None:

@@ -11,7 +11,7 @@ from core.models.architecture import Architecture, Layer
 from dashboard import url
 from dashboard.pages.models import model_context, network_diagram
 from dashboard.pages.models.model_context import Scene
-from dashboard.widgets import glossary
+from dashboard.widgets import glossary, markdown
 
 _LONGEST_FILTER = 60
 _FLOPS = (
@@ -38,7 +38,7 @@ def sentence(made: Architecture, layer: Layer) -> str:
     end, size = made.layers[-1], made.layers[0].shape[0]
     place = f"number {layer.depth} of the eight that are compared" if layer.depth else "not one of the eight"
     parts = [
-        f"**{url.plain(layer.name)}**, {layer.type}, {place}: its output is {model_context.shape(layer)}.",
+        f"**{markdown.plain(layer.name)}**, {layer.type}, {place}: its output is {model_context.shape(layer)}.",
         f"A model cut here has {glossary.count(layer.parameters)} of {glossary.count(end.parameters)} parameters "
         f"({glossary.percent(layer.parameters / end.parameters)}) and takes {glossary.count(layer.flops)} of "
         f"{glossary.count(end.flops)} FLOPs ({glossary.percent(layer.flops / end.flops)}).",
@@ -84,8 +84,8 @@ def _facts(scene: Scene) -> None:
     steps = registry.PREPROCESSING[model.preprocessing].description
     st.markdown(
         f"- **Weights**: {_origin(scene)}\n"
-        f"- **Input**: resized to {model.input_size} × {model.input_size}, {model.resample}, then {url.plain(steps)}\n"
-        f"- **Source**: {url.plain(model.source)}"
+        f"- **Input**: resized to {model.input_size} × {model.input_size}, {model.resample}, then {markdown.plain(steps)}\n"
+        f"- **Source**: {markdown.plain(model.source)}"
     )
 
 

@@ -22,7 +22,7 @@ from dashboard.frontend.gallery import gallery
 from dashboard.frontend.region import region
 from dashboard.pages.models import model_context
 from dashboard.pages.models.model_context import Scene
-from dashboard.widgets import glossary, image_input, job_progress
+from dashboard.widgets import glossary, image_input, job_progress, markdown
 
 _working = threading.BoundedSemaphore(settings.LIVE_PASSES)
 _MOST = 9
@@ -38,7 +38,7 @@ def show(scene: Scene) -> None:
     layer = scene.layer
     if not layer.spatial:
         st.info(
-            f"{url.plain(layer.name)} has no positions: the whole picture has been pooled to one before it, so no region "
+            f"{markdown.plain(layer.name)} has no positions: the whole picture has been pooled to one before it, so no region "
             "can have excited it. Choose another layer above.",
             icon=":material/info:",
         )
@@ -48,7 +48,7 @@ def show(scene: Scene) -> None:
     if channel is None:
         channel = shipped[0].channel if shipped else 0
     scene.shown["channel"] = channel
-    st.header(f"The channels of {url.plain(layer.name)}")
+    st.header(f"The channels of {markdown.plain(layer.name)}")
     if shipped:
         _gallery(scene, shipped, channel)
     elif not scene.choice.control:
@@ -181,14 +181,14 @@ def _found(scene: Scene, channel: int) -> None:
     try:
         dataset = grid_cache.dataset(scene.dataset)
     except UserError as error:
-        st.error(url.plain(str(error)), icon=":material/error:")
+        st.error(markdown.plain(str(error)), icon=":material/error:")
         return
     found = _exciting(scene, dataset, channel)
     if found is None:
         return
     if not found:
         st.info(
-            f"No picture of {url.plain(dataset.title)} excites this channel: it stays at zero or below.",
+            f"No picture of {markdown.plain(dataset.title)} excites this channel: it stays at zero or below.",
             icon=":material/info:",
         )
         return

@@ -14,7 +14,7 @@ from dashboard.frontend.gallery import gallery
 from dashboard.frontend.region import region
 from dashboard.pages.models import model_context
 from dashboard.pages.models.model_context import Scene
-from dashboard.widgets import heatmap, image_input, job_progress, pager
+from dashboard.widgets import heatmap, image_input, job_progress, markdown, pager
 from dashboard.widgets.image_input import Picture
 
 _PER_SHEET = 24
@@ -28,7 +28,7 @@ def show(scene: Scene) -> None:
     layer = scene.layer
     if not layer.spatial:
         st.info(
-            f"{url.plain(layer.name)} has no positions: the whole picture has been pooled to one before it, so there are "
+            f"{markdown.plain(layer.name)} has no positions: the whole picture has been pooled to one before it, so there are "
             "no maps to draw. Choose another layer above.",
             icon=":material/info:",
         )
@@ -38,7 +38,7 @@ def show(scene: Scene) -> None:
         try:
             dataset = grid_cache.dataset(scene.dataset)
         except UserError as error:
-            st.error(url.plain(str(error)), icon=":material/error:")
+            st.error(markdown.plain(str(error)), icon=":material/error:")
     image_input.show(lambda: None if dataset is None else image_input.samples_of(dataset))
     picture = image_input.current()
     if picture is None:
@@ -64,7 +64,7 @@ def show(scene: Scene) -> None:
             label="The picture that goes through the network",
         )
     with outer.container(key="search-results"):
-        st.header(f"What {url.plain(layer.name)} answers")
+        st.header(f"What {markdown.plain(layer.name)} answers")
         _maps(scene, picture)
 
 
@@ -76,7 +76,7 @@ def _switch(picture: Picture) -> None:
         st.pills(
             "Picture",
             list(kept),
-            format_func=lambda key: url.plain(kept[key].name[:40]),
+            format_func=lambda key: markdown.plain(kept[key].name[:40]),
             key="inspect-picture",
             on_change=lambda: image_input.choose(st.session_state["inspect-picture"] or picture.key),
         )
@@ -87,7 +87,7 @@ def _maps(scene: Scene, picture: Picture) -> None:
     try:
         loading = _loading(scene)
     except JobsError as error:
-        st.error(url.plain(str(error)), icon=":material/error:")
+        st.error(markdown.plain(str(error)), icon=":material/error:")
         st.button("Try again")
         return
     if not loading.wait(0.3) or loading.state != "done":
@@ -98,7 +98,7 @@ def _maps(scene: Scene, picture: Picture) -> None:
     try:
         activation = _activation(scene, picture)
     except UserError as error:
-        st.error(url.plain(str(error)), icon=":material/error:")
+        st.error(markdown.plain(str(error)), icon=":material/error:")
         return
     sheets = -(-layer.channels // _PER_SHEET)
     sheet = scene.address.number("sheet", 1, sheets, 1)

@@ -9,7 +9,7 @@ from core.models import registry, weights
 from core.models.architecture import Architecture, Layer
 from dashboard import grid_cache, url
 from dashboard.url import Address
-from dashboard.widgets import glossary, pickers
+from dashboard.widgets import glossary, markdown, pickers
 
 _FIRST = "efficientnet-lite0"
 _FIRST_DEPTH = 6
@@ -186,7 +186,7 @@ def trained(model: registry.Model) -> str:
     """Where the trained weights of a model are, or how they come to this machine, in Markdown."""
     here, sentence = _availability(model.name)
     if here or model.family != "keras":
-        return f"ImageNet. {url.plain(sentence)}" if here else url.plain(sentence)
+        return f"ImageNet. {markdown.plain(sentence)}" if here else markdown.plain(sentence)
     return f"`python -m core models fetch {model.name}` downloads its ImageNet weights, which are not here."
 
 

@@ -8,7 +8,7 @@ from core.errors import UserError
 from dashboard import url
 from dashboard.pages.models import architecture_section, channels_section, image_activations, model_context
 from dashboard.pages.models.model_context import Scene
-from dashboard.widgets import page_frame
+from dashboard.widgets import markdown, page_frame
 
 _PARTS: dict[str, tuple[str, Callable[[Scene], None]]] = {
     "architecture": ("Architecture", architecture_section.show),
@@ -29,7 +29,7 @@ def show() -> None:
         scene = model_context.make(address, chosen)
     except UserError as error:
         model_context.model_picker(chosen, None)
-        st.error(url.plain(str(error)), icon=":material/error:")
+        st.error(markdown.plain(str(error)), icon=":material/error:")
         url.write(chosen.entries)
         return
     part = address.choice("part", list(_PARTS), "architecture", "part of the page")

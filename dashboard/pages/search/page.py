@@ -14,7 +14,7 @@ from dashboard.frontend.gallery import gallery
 from dashboard.grid_cache import DatasetGrid, Evaluation
 from dashboard.pages.search import channel_preview
 from dashboard.url import Address
-from dashboard.widgets import glossary, page_frame, pager, palette, pickers, svg_charts
+from dashboard.widgets import glossary, markdown, page_frame, pager, palette, pickers, svg_charts
 
 _PER_PAGE = 48
 _ORDERS = ("class", "shuffled")
@@ -76,7 +76,7 @@ def _results(grid: DatasetGrid, chosen: Summary, query: int, k: int) -> None:
         st.header(f"The {found.k if found else k} nearest")
         if found is None:
             st.error(
-                f"This experiment can't be shown: {url.plain(trouble)} All others still work; choose another above.",
+                f"This experiment can't be shown: {markdown.plain(trouble)} All others still work; choose another above.",
                 icon=":material/error:",
             )
         elif row is None:
@@ -169,7 +169,7 @@ def _distances(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
         quantiles = grid_cache.pair_quantiles(grid, chosen.configuration)
     except GridError as error:
         quantiles = None
-        st.warning(url.plain(str(error)), icon=":material/warning:")
+        st.warning(markdown.plain(str(error)), icon=":material/warning:")
     told = []
     for distance in map(float, found.distances[row, : found.k]):
         good, of = found.agreement_near(distance)

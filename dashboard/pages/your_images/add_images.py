@@ -16,7 +16,7 @@ from core.imaging import decode
 from dashboard import url
 from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.collection_context import Scene
-from dashboard.widgets import glossary, read_only_notice
+from dashboard.widgets import glossary, markdown, read_only_notice
 
 # In the session: the folder of the server that is looked at, and a token of that look, so that the next one is made anew.
 _LOOKED_AT = "images-looked-at"
@@ -77,7 +77,7 @@ def _upload(scene: Scene, directory: bool) -> None:
     try:
         seen = add_preview.of_uploads(uploads, level)
     except UserError as error:
-        st.error(url.plain(str(error)), icon=":material/error:")
+        st.error(markdown.plain(str(error)), icon=":material/error:")
         return
     _show(seen, key)
     size = glossary.size(sum(file.size for file in sent))
@@ -128,7 +128,7 @@ def _show(seen: Preview, key: str) -> None:
     ):
         if count:
             facts.append(f"{count:,} {what}")
-    st.markdown(url.plain(", ".join(facts) + ". " + seen.rule()))
+    st.markdown(markdown.plain(", ".join(facts) + ". " + seen.rule()))
     if seen.labels:
         st.dataframe(
             [
@@ -151,7 +151,7 @@ def _server(scene: Scene) -> None:
     try:
         here = server_folders.look(asked)
     except UserError as error:
-        st.error(url.plain(str(error)), icon=":material/error:")
+        st.error(markdown.plain(str(error)), icon=":material/error:")
         if asked:
             st.button("Back to the top", on_click=partial(_go, ""))
         return
@@ -177,7 +177,7 @@ def _server(scene: Scene) -> None:
     pictures = f"{here.pictures:,} picture{'s' if here.pictures != 1 else ''}"
     folders = f"{len(here.folders):,} folder{'s' if len(here.folders) != 1 else ''}"
     st.markdown(
-        f"**{url.plain(place)}** has {pictures} and {folders} directly in it"
+        f"**{markdown.plain(place)}** has {pictures} and {folders} directly in it"
         f"{'' if here.whole else ', and more that are not listed'}."
     )
     st.caption(

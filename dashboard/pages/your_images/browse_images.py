@@ -7,11 +7,10 @@ import streamlit as st
 
 from core.collections import image_sources
 from core.errors import UserError
-from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.collection_context import Scene
-from dashboard.widgets import collection_view, glossary, read_only_notice
+from dashboard.widgets import collection_view, glossary, markdown, read_only_notice
 
 _PER_PAGE = 48
 _PICKED = "images-picked"
@@ -29,7 +28,8 @@ def show(scene: Scene) -> None:
         return
     if info.labels:
         told = [
-            f"{url.plain(label)} ({count:,})" for label, count in list(info.labels.items())[:_MOST_LABELS]
+            f"{markdown.plain(label)} ({count:,})"
+            for label, count in list(info.labels.items())[:_MOST_LABELS]
         ]
         more = len(info.labels) - len(told)
         st.caption(f"Labels: {', '.join(told)}{f' and {more:,} more' if more else ''}")
@@ -75,7 +75,7 @@ def facts(scene: Scene, image: Any) -> str:
     known |= {key: value for key, value in image.metadata.items() if key != image_sources.NAME}
     known |= {"size": glossary.size(image.size or 0), "SHA-256": f"{image.hash or ''}"[:16]}
     return "\n".join(
-        f"- **{url.plain(str(name)[:60])}**: {url.plain(str(value)[:500])}"
+        f"- **{markdown.plain(str(name)[:60])}**: {markdown.plain(str(value)[:500])}"
         for name, value in list(known.items())[:_MOST_FACTS]
         if value not in (None, "")
     )
@@ -95,6 +95,6 @@ def _details(scene: Scene, image: Any) -> None:
         try:
             scene.collection.remove([image.path])
         except UserError as error:
-            st.error(url.plain(str(error)), icon=":material/error:")
+            st.error(markdown.plain(str(error)), icon=":material/error:")
         else:
             st.rerun()

@@ -12,7 +12,7 @@ from core.collections.state import About
 from core.errors import JobsError, UserError
 from core.jobs import Job
 from dashboard import url
-from dashboard.widgets import collection_view, job_progress
+from dashboard.widgets import collection_view, job_progress, markdown
 
 
 def change(name: str, title: str, work: Callable[[Collection, Job], Any]) -> bool:
@@ -20,7 +20,7 @@ def change(name: str, title: str, work: Callable[[Collection, Job], Any]) -> boo
     there = changing(name)
     if there is not None:
         url.say(
-            f"{url.plain(there.title)} is still going on. One change at a time: wait for its end, or cancel it."
+            f"{markdown.plain(there.title)} is still going on. One change at a time: wait for its end, or cancel it."
         )
         return False
 
@@ -57,7 +57,7 @@ def watch(name: str) -> None:
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         if job.state == "done":
-            st.success(url.plain(f"{job.title}: {_told(job.result)}"), icon=":material/check_circle:")
+            st.success(markdown.plain(f"{job.title}: {_told(job.result)}"), icon=":material/check_circle:")
         else:
             job_progress.watch(job)
         st.button("Dismiss", icon=":material/done:", key="images-dismiss", on_click=forget, args=(name,))
@@ -76,7 +76,7 @@ def look(about: About, title: str, asked: tuple, work: Callable[[Job], Any]) -> 
     try:
         job = jobs.get(key) or jobs.start(key, title, work)
     except JobsError as error:
-        st.error(url.plain(str(error)), icon=":material/error:")
+        st.error(markdown.plain(str(error)), icon=":material/error:")
         st.button("Try again", icon=":material/refresh:", key="images-again")
         return None
     if not job.wait(0.5):
@@ -133,5 +133,5 @@ def _conflicts(name: str, report: Report) -> None:
     sentences = [
         one.sentence(lambda path: image_sources.told_path(path, {}, known)) for one in report.conflicts
     ]
-    lines = "".join(f"\n- {url.plain(sentence)}" for sentence in sentences)
+    lines = "".join(f"\n- {markdown.plain(sentence)}" for sentence in sentences)
     st.warning(f"{report.conflict_summary()}\n{lines}", icon=":material/label_off:")

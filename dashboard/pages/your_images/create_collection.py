@@ -10,7 +10,7 @@ from core.models import extractor, registry, weights
 from core.search import default_configuration, shared_engine
 from core.search.default_configuration import Choice
 from dashboard import url
-from dashboard.widgets import glossary, read_only_notice
+from dashboard.widgets import glossary, markdown, read_only_notice
 
 
 def show(first: bool) -> None:
@@ -35,8 +35,8 @@ def show(first: bool) -> None:
     with st.expander("Another model, layer or index"):
         model, options = _configuration(usual)
     st.caption(
-        f"{registry.MODELS[model].title}, layer {url.plain(options['layer'])}, {options['pooling']}, {options['metric']}. "
-        + (url.plain(usual.why) if _same(usual, model, options) else "")
+        f"{registry.MODELS[model].title}, layer {markdown.plain(options['layer'])}, {options['pooling']}, {options['metric']}. "
+        + (markdown.plain(usual.why) if _same(usual, model, options) else "")
     )
     if st.button(
         "Create", type="primary", icon=":material/add:", key="images-create", **read_only_notice.changing()
@@ -45,7 +45,7 @@ def show(first: bool) -> None:
         try:
             Collection.create(named, model=model, **options).close()
         except UserError as error:
-            st.error(url.plain(str(error)) if named else "Give it a name.", icon=":material/error:")
+            st.error(markdown.plain(str(error)) if named else "Give it a name.", icon=":material/error:")
         else:
             url.change(view=None, part="add", **{url.COLLECTION: named})
             st.rerun()

@@ -15,7 +15,7 @@ from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.browse_images import details, pick, short_name
 from dashboard.pages.your_images.collection_context import Scene
-from dashboard.widgets import collection_view, glossary
+from dashboard.widgets import collection_view, glossary, markdown
 
 _MOST, _MOST_GROUPS = 500, 1_000
 _MOST_NAMED = 10
@@ -149,7 +149,7 @@ def label_errors(scene: Scene) -> None:
 
 
 def _too_small(labels: Sequence[str]) -> str:
-    named = ", ".join(url.quoted(label) for label in labels[:_MOST_NAMED])
+    named = ", ".join(markdown.quoted(label) for label in labels[:_MOST_NAMED])
     more = f" and {len(labels) - _MOST_NAMED:,} more" if len(labels) > _MOST_NAMED else ""
     return f"Too small to judge, with one picture each: {named}{more}."
 

@@ -12,7 +12,7 @@ from core.models import extractor, registry, weights
 from core.search import shared_engine
 from dashboard import grid_cache, url
 from dashboard.grid_cache import DatasetGrid
-from dashboard.widgets import collection_view, glossary, job_progress, pickers, read_only_notice
+from dashboard.widgets import collection_view, glossary, job_progress, markdown, pickers, read_only_notice
 
 # The number of neighbors that experiments are ranked by, where there are so many.
 _K = 10
@@ -29,11 +29,11 @@ def show(name: str) -> None:
         collection, overview = collection_view.load(name)
         made = collection_view.dataset_of(collection)
     except UserError as error:
-        st.info(url.plain(str(error)), icon=":material/label_off:")
+        st.info(markdown.plain(str(error)), icon=":material/label_off:")
         return
     st.markdown(
         f"{len(made.dataset):,} labelled pictures in {len(made.dataset.classes):,} classes can be run through models, layers "
-        "and distances, to see which tells your classes apart. " + url.plain(" ".join(made.left_out))
+        "and distances, to see which tells your classes apart. " + markdown.plain(" ".join(made.left_out))
     )
     job = jobs.get(_key(name))
     if job is not None:
@@ -112,8 +112,8 @@ def _results(grid: DatasetGrid) -> None:
     # The score of an experiment on few pictures is that of as many neighbors as there are.
     found = grid_cache.evaluation(grid, best, _K)
     st.markdown(
-        f"Computed: {url.plain(titles)}. The best tells the classes apart with **{best.score_10:.1f}** of 100 at k = {found.k}: "
-        f"{url.plain(grid.run(best).about.title)}, {url.plain(best.layer)}, {best.pooling}, {best.metric}.",
+        f"Computed: {markdown.plain(titles)}. The best tells the classes apart with **{best.score_10:.1f}** of 100 at k = {found.k}: "
+        f"{markdown.plain(grid.run(best).about.title)}, {markdown.plain(best.layer)}, {best.pooling}, {best.metric}.",
         help=glossary.SCORE,
     )
     if (most := float(found.attainable.mean())) < 100:

@@ -14,7 +14,7 @@ from core.metrics import METRICS
 from dashboard import url
 from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.collection_context import OWN, Scene
-from dashboard.widgets import glossary, read_only_notice
+from dashboard.widgets import glossary, markdown, read_only_notice
 
 _ASKED = "images-asked-to-delete"
 _MOST_FAILURES = 10_000
@@ -113,7 +113,7 @@ def _confirm(name: str) -> None:
         try:
             labelled_dataset.delete(name)
         except UserError as error:
-            st.error(url.plain(str(error)), icon=":material/error:")
+            st.error(markdown.plain(str(error)), icon=":material/error:")
         else:
             collection_jobs.forget(name)
             _leave()
@@ -133,7 +133,7 @@ def _details(scene: Scene) -> None:
         "From": ", ".join(_named(path) for path in scene.overview.sources) or "uploads only",
     }
     st.subheader("What it is")
-    st.markdown("\n".join(f"- **{name}**: {url.plain(value)}" for name, value in facts.items()))
+    st.markdown("\n".join(f"- **{name}**: {markdown.plain(value)}" for name, value in facts.items()))
 
 
 def _named(path: str) -> str:
@@ -213,7 +213,7 @@ def _verify(scene: Scene) -> None:
         lambda job: scene.collection.verify(named),
     )
     if problems:
-        st.error("\n".join(f"- {url.plain(problem)}" for problem in problems), icon=":material/error:")
+        st.error("\n".join(f"- {markdown.plain(problem)}" for problem in problems), icon=":material/error:")
     elif problems is not None:
         st.success("Catalog, vectors and index are whole and agree.", icon=":material/check_circle:")
 
@@ -270,7 +270,7 @@ def _forget(scene: Scene) -> None:
     try:
         scene.collection.forget_failures()
     except UserError as error:
-        url.say(url.plain(str(error)))
+        url.say(markdown.plain(str(error)))
 
 
 def _change(scene: Scene, title: str, work: Callable[[Collection, Job], Any]) -> None:

@@ -20,7 +20,7 @@ from dashboard.pages.your_images import (
 )
 from dashboard.pages.your_images.collection_context import OWN, Scene
 from dashboard.url import Address
-from dashboard.widgets import collection_view, glossary, read_only_notice
+from dashboard.widgets import collection_view, glossary, markdown, read_only_notice
 from dashboard.widgets.collection_view import Overview
 
 # In the address: all collections are listed, whichever the session last showed.
@@ -56,7 +56,7 @@ def show() -> None:
     try:
         names = collection_view.names()
     except UserError as error:
-        st.error(url.plain(str(error)), icon=":material/error:")
+        st.error(markdown.plain(str(error)), icon=":material/error:")
         return
     notices = st.container()
     chosen = ""
@@ -88,7 +88,7 @@ def _list(names: list[str]) -> None:
             except UserError as error:
                 with st.container(gap="xsmall", width="stretch"):
                     st.markdown(f"**{name}**")
-                    st.error(url.plain(str(error)), icon=":material/error:")
+                    st.error(markdown.plain(str(error)), icon=":material/error:")
                 st.button(
                     "Delete",
                     icon=":material/delete:",
@@ -103,7 +103,7 @@ def _list(names: list[str]) -> None:
                 st.caption(_facts(overview))
                 if job := collection_jobs.changing(name):
                     st.caption(
-                        f":material/progress_activity: {url.plain(job.title)}: "
+                        f":material/progress_activity: {markdown.plain(job.title)}: "
                         f"{'waiting' if job.waiting else f'{job.fraction:.0%}'}"
                     )
             st.button("Open", key=f"images-open-{name}", on_click=_open, args=(name,))
@@ -115,7 +115,7 @@ def _one(address: Address, names: list[str], name: str) -> None:
     try:
         collection, overview = collection_view.load(name)
     except UserError as error:
-        st.error(url.plain(str(error)), icon=":material/error:")
+        st.error(markdown.plain(str(error)), icon=":material/error:")
         st.button(
             "Delete this collection",
             icon=":material/delete:",
@@ -147,7 +147,7 @@ def _one(address: Address, names: list[str], name: str) -> None:
         _PARTS[part].show(scene)
     except UserError as error:
         # Its storage went away after it was opened.
-        st.error(url.plain(str(error)), icon=":material/error:")
+        st.error(markdown.plain(str(error)), icon=":material/error:")
     manage.confirm()
     whose = {url.COLLECTION: name, "view": None, "part": part}
     url.write(whose | dict.fromkeys(OWN) | scene.shown)
@@ -217,7 +217,7 @@ def _facts(overview: Overview) -> str:
         parts.append(f"{info.failures:,} unreadable")
     if size := info.vector_bytes + info.index_bytes:
         parts.append(glossary.size(size))
-    return url.plain(" · ".join(parts))
+    return markdown.plain(" · ".join(parts))
 
 
 show()

@@ -7,12 +7,11 @@ import pandas as pd
 import streamlit as st
 
 from core.collections import image_sources
-from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.browse_images import facts, short_name
 from dashboard.pages.your_images.collection_context import Scene
-from dashboard.widgets import collection_view, read_only_notice
+from dashboard.widgets import collection_view, markdown, read_only_notice
 
 _PER_PAGE, _MOST_PATHS = 48, 10_000
 _PICKED = "images-removed-picked"
@@ -73,7 +72,7 @@ def _details(scene: Scene, image: Any, busy: bool) -> None:
     gallery.show([_tile(scene, image)], key="images-removed-detail", size=240, columns=1, label="The picture")
     st.markdown(facts(scene, image))
     if image.reason:
-        st.error(f"It could not be restored: {url.plain(image.reason)}.", icon=":material/error:")
+        st.error(f"It could not be restored: {markdown.plain(image.reason)}.", icon=":material/error:")
     if image.faiss_id is None:
         st.caption("Restoring reads its file again, since its vector is no longer stored.")
     with st.container(horizontal=True):

@@ -16,7 +16,7 @@ from dashboard.frontend.gallery import gallery as galleries
 from dashboard.pages.your_picture import query_panel, why_similar
 from dashboard.pages.your_picture.query_panel import Question
 from dashboard.url import Address
-from dashboard.widgets import collection_view, glossary, image_input, page_frame, pickers, warmup
+from dashboard.widgets import collection_view, glossary, image_input, markdown, page_frame, pickers, warmup
 from dashboard.widgets.collection_view import Overview
 
 _MOST_CONDITIONS, _LONGEST_CONDITION = 10, 200
@@ -125,7 +125,7 @@ def _results(
     hits = {hit.id: hit for hit in answer.hits}
     st.header(f"The {len(hits)} nearest" if len(hits) > 1 else "The nearest")
     for note in answer.notes:
-        st.caption(url.plain(note))
+        st.caption(markdown.plain(note))
     if not hits:
         st.info(
             "No picture of the collection meets the conditions." if narrowed else "Nothing was found.",
@@ -133,7 +133,7 @@ def _results(
         )
         return
     if answer.votes:
-        votes = " · ".join(f"**{url.plain(vote.label)}** {vote.count}" for vote in answer.votes)
+        votes = " · ".join(f"**{markdown.plain(vote.label)}** {vote.count}" for vote in answer.votes)
         st.markdown(f"They vote: {votes}")
     tiles = [
         collection_view.tile(

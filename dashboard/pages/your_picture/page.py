@@ -19,7 +19,16 @@ from dashboard.grid_cache import DatasetGrid
 from dashboard.pages.your_picture import collection_part, query_panel, why_similar
 from dashboard.pages.your_picture.query_panel import Question
 from dashboard.url import Address
-from dashboard.widgets import glossary, image_input, page_frame, palette, pickers, plotly_charts, warmup
+from dashboard.widgets import (
+    glossary,
+    image_input,
+    markdown,
+    page_frame,
+    palette,
+    pickers,
+    plotly_charts,
+    warmup,
+)
 
 
 def show() -> None:
@@ -102,18 +111,18 @@ def _why(grid: DatasetGrid, chosen: Summary, best: Summary) -> str:
     name = pickers.model_name(grid.run(best).about)
     if chosen.configuration == best.configuration:
         return (
-            f"This is the best configuration on {url.plain(grid.dataset.title)} that works on this machine without a download: "
+            f"This is the best configuration on {markdown.plain(grid.dataset.title)} that works on this machine without a download: "
             f"{best.score_10:.1f} of 100 at k = 10."
         )
     return (
-        f"The best here without a download is {url.plain(name)}, layer {url.plain(best.layer)}, {best.pooling}, {best.metric}: "
+        f"The best here without a download is {markdown.plain(name)}, layer {markdown.plain(best.layer)}, {best.pooling}, {best.metric}: "
         f"{best.score_10:.1f} of 100 at k = 10; this one has {chosen.score_10:.1f}."
     )
 
 
 def _results(dataset: Dataset, question: Question, answer: Answer) -> None:
     st.header(f"The {len(answer.ids)} nearest")
-    votes = " · ".join(f"**{url.plain(vote.label)}** {vote.count}" for vote in answer.votes)
+    votes = " · ".join(f"**{markdown.plain(vote.label)}** {vote.count}" for vote in answer.votes)
     st.markdown(f"They vote: {votes}")
     gallery.show(
         [
@@ -184,7 +193,7 @@ def _place(grid: DatasetGrid, chosen: Summary, answer: Answer) -> None:
     try:
         layouts = grid_cache.layouts(grid, chosen.model, chosen.weights, chosen.pooling, "umap", 2)
     except GridError as error:
-        st.warning(url.plain(str(error)), icon=":material/warning:")
+        st.warning(markdown.plain(str(error)), icon=":material/warning:")
         return
     layout = next((one for one in layouts if one.layer == chosen.layer), None)
     if layout is None:

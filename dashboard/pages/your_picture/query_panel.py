@@ -10,9 +10,8 @@ import streamlit as st
 
 from core.errors import UserError
 from core.imaging.decode_pool import Box
-from dashboard import url
 from dashboard.frontend.region import region
-from dashboard.widgets import image_input, warmup
+from dashboard.widgets import image_input, markdown, warmup
 from dashboard.widgets.image_input import Picture
 
 _Found = TypeVar("_Found")
@@ -72,12 +71,12 @@ def show(
             warmup.watch(loading, name)
             return None
         if loading.error:
-            st.error(url.plain(loading.error), icon=":material/error:")
+            st.error(markdown.plain(loading.error), icon=":material/error:")
             return None
         try:
             found = _answer((asked, question.key), lambda: search(question))
         except UserError as error:
-            st.error(url.plain(str(error)), icon=":material/error:")
+            st.error(markdown.plain(str(error)), icon=":material/error:")
             return None
         draw(question, found)
     return question, found
@@ -120,7 +119,7 @@ def _queries(picture: Picture) -> None:
     st.pills(
         "Search with",
         [one.key for one in kept],
-        format_func=lambda key: url.plain(image_input.pictures()[key].name[:40]),
+        format_func=lambda key: markdown.plain(image_input.pictures()[key].name[:40]),
         key="live-query",
         on_change=lambda: image_input.choose(st.session_state["live-query"] or picture.key),
     )

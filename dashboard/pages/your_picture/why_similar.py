@@ -15,8 +15,7 @@ from core.errors import UserError
 from core.experiments.store import Configuration
 from core.imaging import decode
 from core.search import shared_engine, similarity_map
-from dashboard import url
-from dashboard.widgets import heatmap
+from dashboard.widgets import heatmap, markdown
 
 _REMEMBERED = "live-activations"
 _MOST = 12
@@ -69,7 +68,7 @@ def show(results: Sequence[Result], chosen: Configuration, image: Image.Image, k
         its = _remembered((result.key, chosen), lambda: engine.activation(other, chosen))
         shares = similarity_map.regions(mine, its, chosen.pooling)
     except UserError as error:
-        st.error(url.plain(str(error)), icon=":material/error:")
+        st.error(markdown.plain(str(error)), icon=":material/error:")
         return
     captions = ("Your picture", f"Result {place + 1}: {result.alt}")
     figures = "".join(
