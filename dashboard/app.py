@@ -14,7 +14,7 @@ from streamlit.runtime.scriptrunner import script_runner
 
 from core import access, settings
 from core.search import shared_engine
-from core.server import api, media, plotly_js, projections
+from core.server import routes
 from core.server.bodies import FORM_BYTES, Bodies, Limit
 from core.server.hosts import Guard
 
@@ -46,17 +46,16 @@ _address = st.get_option("server.address")
 access.serve(_address)
 
 _base = st.get_option("server.baseUrlPath") or ""
-_prefix = f"/{_base.strip('/')}" if _base else ""
 # Where Streamlit's file uploader sends files to; maxUploadSize is in MiB.
 _uploads = Limit(
-    f"{_prefix}/_stcore/upload_file/",
+    f"{routes.prefix(_base)}/_stcore/upload_file/",
     st.get_option("server.maxUploadSize") * 2**20 + FORM_BYTES,
     settings.UPLOAD_SECONDS,
 )
 app = st.App(
     # Not beside the folder pages: Streamlit would take every file there for a page.
     Path(__file__).resolve().parent / "pages/navigation.py",
-    routes=[route for part in (api, media, projections, plotly_js) for route in part.routes(_base)],
+    routes=routes.page_routes(_base),
     middleware=[Middleware(Bodies, limits=[_uploads])],
     lifespan=shared_engine.lifespan,
 )

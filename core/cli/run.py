@@ -73,7 +73,7 @@ def _run_api(host: str, port: int) -> None:
     from starlette.middleware import Middleware
 
     from core.search import shared_engine
-    from core.server import api, media
+    from core.server import routes
     from core.server.bodies import Bodies
     from core.server.hosts import Guard
 
@@ -83,7 +83,7 @@ def _run_api(host: str, port: int) -> None:
         uvicorn.run(
             Guard(
                 Starlette(
-                    routes=[*api.routes(), *media.routes()],
+                    routes=routes.api_routes(),
                     middleware=[Middleware(Bodies)],
                     lifespan=shared_engine.lifespan,
                 ),

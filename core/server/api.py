@@ -156,10 +156,8 @@ class CollectionSearchAnswer(BaseModel):
     vector: list[float] | None = None
 
 
-def routes(base_path: str = "") -> list[Mount]:
-    """The API as a route to mount, below the server's base path."""
-    base = base_path.strip("/")
-    prefix = f"/{base}" if base else ""
+def routes(prefix: str = "") -> list[Mount]:
+    """The API as a route, whose path begins with ``prefix`` (:func:`core.server.routes.prefix`)."""
     return [Mount(f"{prefix}/api", app=create(prefix))]
 
 

@@ -30,10 +30,8 @@ _SMALL = 64_000
 _decoding = threading.BoundedSemaphore(settings.DECODE_THREADS)
 
 
-def routes(base_path: str = "") -> list[Route]:
-    """The routes to mount, below the server's base path."""
-    base = base_path.strip("/")
-    prefix = f"/{base}" if base else ""
+def routes(prefix: str = "") -> list[Route]:
+    """The routes, whose paths begin with ``prefix`` (:func:`core.server.routes.prefix`)."""
     return [
         Route(f"{prefix}/pictures/{{dataset}}/{{item}}", picture, methods=["GET"]),
         Route(f"{prefix}/collections/{{collection}}/{{image}}", collected, methods=["GET"]),

@@ -17,10 +17,9 @@ from starlette.routing import Route
 _NAME = "plotly.min.js"
 
 
-def routes(base_path: str = "") -> list[Route]:
-    """The route to mount, below the server's base path."""
-    base = base_path.strip("/")
-    return [Route(f"{'/' + base if base else ''}/vendor/{_NAME}", _script, methods=["GET"])]
+def routes(prefix: str = "") -> list[Route]:
+    """The route, whose path begins with ``prefix`` (:func:`core.server.routes.prefix`)."""
+    return [Route(f"{prefix}/vendor/{_NAME}", _script, methods=["GET"])]
 
 
 def source() -> str:

@@ -111,10 +111,9 @@ def classes_of(layout: CollectionLayout) -> tuple[tuple[str, ...], list[str]]:
     return (*sorted(most), *last), shown
 
 
-def routes(base_path: str = "") -> list[Route]:
-    """The routes to mount, below the server's base path."""
-    base = base_path.strip("/")
-    prefix = f"/{base}/layouts" if base else "/layouts"
+def routes(prefix: str = "") -> list[Route]:
+    """The routes, whose paths begin with ``prefix`` (:func:`core.server.routes.prefix`)."""
+    prefix = f"{prefix}/layouts"
     places = "{dataset}/{model}/{weights}/{pooling}/{method}/{dimensions}"
     return [
         Route(f"{prefix}/{places}", _points, methods=["GET"]),

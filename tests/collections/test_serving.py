@@ -30,7 +30,7 @@ def engine(folder, monkeypatch):
 
 @pytest.fixture
 def client():
-    return TestClient(Starlette(routes=media.routes("base")))
+    return TestClient(Starlette(routes=media.routes("/base")))
 
 
 def ids(collection: Collection) -> dict[str, int]:

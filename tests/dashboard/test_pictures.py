@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from starlette.applications import Starlette
 
-from core.server import media
+from core.server import media, routes
 from dashboard import grid_cache
 from dashboard.frontend.gallery import gallery
 from tests.dashboard.conftest import DATASET, http_get
@@ -90,6 +90,6 @@ def test_decoding_does_not_hold_up_the_server(grid_dir, app, monkeypatch):
 
 
 def test_pictures_lie_below_the_base_path_of_the_server(grid_dir):
-    app = Starlette(routes=media.routes("/some/where/"))
+    app = Starlette(routes=routes.page_routes("/some/where/"))
     assert http_get(app, f"/some/where/pictures/{DATASET}/0")[0] == 200
     assert http_get(app, f"/pictures/{DATASET}/0")[0] == 404

@@ -180,7 +180,7 @@ def test_killed_while_writing_the_old_file_is_there_or_the_new_one(models_dir):
 
 def test_a_picture_over_http_may_be_kept_as_long_as_it_is_the_same(models_dir):
     channel_files.write_pictures(MODEL, "imagenet", "fire4_concat", MADE, FACTS)
-    app = Starlette(routes=media.routes("base"))
+    app = Starlette(routes=media.routes("/base"))
     address = f"/base/channels/{MODEL}/imagenet/fire4_concat/7.webp"
     status, headers, body = http_get(app, f"{address}?v={MADE[0].version}")
     assert (status, headers["content-type"], body) == (200, "image/webp", b"seven")

@@ -65,7 +65,7 @@ def test_the_nearest_come_with_what_is_known_of_them_and_no_path_above_what_was_
     assert first["distance"] == pytest.approx(0, abs=1e-4)
     assert len(answer["results"]) == 4 and len(answer["vector"]) == 64
     assert str(tmp_path) not in response.text
-    served = TestClient(Starlette(routes=media.routes("base"))).get(first["picture"])
+    served = TestClient(Starlette(routes=media.routes("/base"))).get(first["picture"])
     assert served.status_code == 200 and "immutable" in served.headers["cache-control"]
 
 
