@@ -157,7 +157,7 @@ def test_a_write_that_fails_leaves_the_old_file_and_nothing_else(models_dir, mon
 def test_killed_while_writing_the_old_file_is_there_or_the_new_one(models_dir):
     channel_files.write_pictures(MODEL, "imagenet", "fire4_concat", MADE, FACTS)
     script = (
-        "from core.features import store\n"
+        "from core.features import channel_files as store\n"
         "for n in range(10**6):\n"
         "    made = [store.ChannelPicture(i, bytes([n % 256]) * 200_000, n) for i in range(5)]\n"
         f"    store.write_pictures({MODEL!r}, 'imagenet', 'fire4_concat', made, {json.dumps(FACTS)})\n"

@@ -332,7 +332,7 @@ def test_slow_downloads_hold_up_no_upload_and_have_a_limit_of_their_own(picture,
 
 
 def test_what_cannot_be_searched_is_refused_before_anything_is_downloaded(client, monkeypatch):
-    monkeypatch.setattr(api.fetch, "fetch_image", lambda url: pytest.fail("it was downloaded"))
+    monkeypatch.setattr(api.url_download, "fetch_image", lambda url: pytest.fail("it was downloaded"))
     asked = {"url": "http://example.org/"}
     assert_problem(client.post(SEARCH, json={**asked, "dataset": "nothing"}), 404)
     assert_problem(client.post(SEARCH, json={**asked, "where": ["label=cat"]}), 422)
