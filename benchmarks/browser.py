@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from benchmarks import servers
 from benchmarks.measure import LeftOut, Sample
 from benchmarks.table import Row
-from core import settings
 from core.experiments.store import Grid
+from core.settings import settings
 from dashboard import url
 from scripts.ensure_chromium import HOW, find_chromium
 

@@ -12,12 +12,12 @@ from benchmarks import networks
 from benchmarks.extraction import decode, write_jpegs
 from benchmarks.measure import Sample, apart, take_turns, timed
 from benchmarks.table import Row
-from core import settings
 from core.collections import Collection, ann_index, embedder
 from core.exact_index import prepared
 from core.imaging import decode as images
 from core.metrics import get_metric
 from core.models import registry
+from core.settings import settings
 
 MODEL, LAYER, DIMENSIONS = "efficientnet-lite0", "top_activation", 1280
 _ROUNDS = 5

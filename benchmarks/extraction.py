@@ -12,11 +12,11 @@ from benchmarks import networks
 from benchmarks.forward import extractor
 from benchmarks.measure import Apart, Sample, apart, median_ratio, take_turns
 from benchmarks.table import Row
-from core import settings
 from core.experiments.store import Grid
 from core.imaging import decode as images
 from core.models import registry
 from core.models.extractor import Extractor
+from core.settings import settings
 
 # The second one: where the forward pass is all that counts.
 MODELS = (("efficientnet-lite0", 64), ("resnet50", 32))

@@ -7,9 +7,9 @@ import numpy as np
 from benchmarks import networks
 from benchmarks.measure import take_turns
 from benchmarks.table import Row
-from core import settings
 from core.models import registry
 from core.models.extractor import Extractor
+from core.settings import settings
 
 # EfficientNetB0 for orientation: elsewhere on two cores it did 20 images a second with Keras and 42 with OpenVINO.
 MODELS = ("efficientnet-lite0", "efficientnetb0", "resnet50")

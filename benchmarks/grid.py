@@ -7,9 +7,9 @@ import tempfile
 from benchmarks import networks
 from benchmarks.measure import ROOT, Sample, apart, take_turns
 from benchmarks.table import Row
-from core import settings
 from core.models import registry
 from core.models.extractor import Extractor
+from core.settings import settings
 
 MODEL = "efficientnet-lite0"
 _POOLINGS = ("avg", "flatten")

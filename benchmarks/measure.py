@@ -16,7 +16,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from core import settings
+from core.settings import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 _PACKAGES = ("tensorflow", "keras", "openvino", "faiss-cpu", "numpy", "pillow", "streamlit")

@@ -13,11 +13,11 @@ from benchmarks import networks, servers
 from benchmarks.extraction import jpeg
 from benchmarks.measure import Sample, resident, take_turns, timed
 from benchmarks.table import Row
-from core import settings
 from core.exact_index import Index
 from core.experiments.store import Grid
 from core.imaging import decode
 from core.models import registry
+from core.settings import settings
 
 _MODEL, _LAYER = "efficientnet-lite0", "block6_output"
 _FIELDS = {

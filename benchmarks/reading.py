@@ -4,9 +4,9 @@ from functools import partial
 
 from benchmarks.measure import Sample, timed
 from benchmarks.table import Row
-from core import settings
 from core.data.datasets import Dataset
 from core.experiments.store import Grid, Summary
+from core.settings import settings
 
 
 def rows() -> list[Row]:

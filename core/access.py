@@ -5,8 +5,9 @@ this machine is read-only unless the setting ``ACCESS`` says otherwise. What onl
 downloads, goes on.
 """
 
-from core import hostnames, settings
+from core import hostnames
 from core.errors import AccessError
+from core.settings import settings
 
 _read_only = False
 

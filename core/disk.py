@@ -4,8 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from core import settings
 from core.errors import DiskError
+from core.settings import settings
 
 
 def require(folder: Path, needed: int = 0) -> None:

@@ -8,8 +8,8 @@ from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
-from core import settings
 from core.errors import JobsError, UserError
+from core.settings import settings
 
 _log = logging.getLogger(__name__)
 _MOST_SENTENCES = 200

@@ -12,11 +12,12 @@ from starlette.middleware import Middleware
 from streamlit import config
 from streamlit.runtime.scriptrunner import script_runner
 
-from core import access, settings
+from core import access
 from core.search import shared_engine
 from core.server import routes
 from core.server.bodies import FORM_BYTES, Bodies, Limit
 from core.server.hosts import Guard
+from core.settings import settings
 
 # Before every run of a page Streamlit clears Keras's session, as TensorFlow 1 needed. Now that only throws away
 # what the networks of all users were compiled to, and the next picture waits ten times as long for its vector.

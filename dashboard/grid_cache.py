@@ -15,7 +15,6 @@ from types import MappingProxyType
 import numpy as np
 import streamlit as st
 
-from core import settings
 from core.data import datasets
 from core.data.datasets import Dataset
 from core.errors import DatasetError, GridError, UnknownNameError
@@ -26,6 +25,7 @@ from core.features.channel_files import ChannelPicture
 from core.models import architecture as architectures
 from core.models import registry
 from core.models.architecture import Architecture
+from core.settings import settings
 
 _Signature = tuple[tuple[str, int, int], ...]
 # One number per query and resample is drawn: large datasets take fewer resamples, not more memory.

@@ -11,8 +11,9 @@ from pathlib import Path
 
 import pytest
 
-from core import access, settings
+from core import access
 from core.search import shared_engine
+from core.settings import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90

@@ -9,7 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import access, cli, download, settings
+from core import access, cli, download
 from core.collections import Collection, backup, catalog, collection_projection, export, labelled_dataset
 from core.collections import collection as collections
 from core.collections.image_sources import Entry
@@ -21,6 +21,7 @@ from core.models import keras_weights, registry
 from core.progress import Silent
 from core.published import convert, repository
 from core.server import api
+from core.settings import load, settings
 from tests.collections import pixels
 from tests.conftest import ROOT
 from tests.experiments.synthetic import draw_dataset
@@ -91,9 +92,9 @@ OTHERS: dict[str, Callable[[Path], object]] = {
 RIGHT_TO_WRITE = re.compile(r"\b(lock\.writing|building)\(")
 # Who takes the right to write to a folder; a new one begins with access.require_full or is named here with the reason.
 WITHOUT_CHECK = {
-    "search.collection.collection.building": "called by create and restore, which check",
-    "search.collection.collection.Collection._maintaining": "called by writing, which checks, and to repair an index",
-    "search.collection.collection._sweep": "removes what a deletion or creation has left",
+    "collections.collection.building": "called by create and restore, which check",
+    "collections.collection.Collection._maintaining": "called by writing, which checks, and to repair an index",
+    "collections.collection._sweep": "removes what a deletion or creation has left",
     "published.convert._import": "called by import_copy, which checks",
 }
 
@@ -223,7 +224,7 @@ def test_a_server_is_read_only_beyond_loopback_unless_the_setting_says_otherwise
 def test_the_setting_takes_two_words(monkeypatch):
     for text, value in (("", None), ("full", "full"), (" read ", "read")):
         monkeypatch.setenv("PLAYGROUND_ACCESS", text)
-        assert settings._choice("ACCESS", ("full", "read")) == value
+        assert value == load().ACCESS
     monkeypatch.setenv("PLAYGROUND_ACCESS", "everything")
     with pytest.raises(UserError, match="full or read"):
-        settings._choice("ACCESS", ("full", "read"))
+        load()

@@ -7,10 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from core import disk, settings
+from core import disk
 from core.collections import collection_projection, export
 from core.errors import DiskError
 from core.progress import Silent
+from core.settings import settings
 from tests.collections import pixels
 from tests.collections.pixels import draw
 from tests.experiments.synthetic import draw_dataset, random_run

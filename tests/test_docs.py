@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from core import cli, settings
+from core import cli
 from core.server import api
+from core.settings import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(

@@ -2,9 +2,9 @@ import threading
 
 import pytest
 
-from core import settings
 from core.errors import JobsError, UserError
 from core.jobs import Job, Jobs
+from core.settings import settings
 
 
 def test_a_job_runs_in_the_background_and_keeps_its_result():

@@ -18,9 +18,9 @@ def add(commands: Any) -> None:
 
 
 def _describe(options: argparse.Namespace) -> None:
-    from core import settings
     from core.experiments import parquet_tables
     from core.models import architecture, registry
+    from core.settings import settings
 
     models = [registry.get_model(name) for name in options.names or registry.MODELS]
     output.start_tensorflow()

@@ -39,10 +39,10 @@ def add(commands: Any) -> None:
 
 
 def _compute(options: argparse.Namespace) -> None:
-    from core import settings
     from core.data import datasets
     from core.features import compute
     from core.models import registry
+    from core.settings import settings
 
     names = options.model or [name for name, model in registry.MODELS.items() if model.family == "package"]
     models = [registry.get_model(name) for name in dict.fromkeys(names)]

@@ -62,9 +62,9 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
-    from core import settings
     from core.experiments import runner as grid
     from core.models import registry, weights
+    from core.settings import settings
 
     out = options.out or settings.GRID_DIR
     models = options.model or [
@@ -103,9 +103,9 @@ def _datasets(asked: list[str], out: Path, rescan: bool) -> list[Any]:
 
 def _dataset(name: str, out: Path, rescan: bool) -> Any:
     """The dataset that an option names, or that is made of the collection that it names."""
-    from core import settings
     from core.collections import Collection, labelled_dataset
     from core.data import datasets
+    from core.settings import settings
 
     if not name.startswith(labelled_dataset.PREFIX):
         say = functools.partial(print, file=sys.stderr)

@@ -54,7 +54,7 @@ def grid_option(parser: argparse.ArgumentParser) -> None:
 
 def grid_folder(options: argparse.Namespace) -> Path:
     """The folder of the grid that the options name; UserError when there is none."""
-    from core import settings
+    from core.settings import settings
 
     folder = options.grid or settings.GRID_DIR
     if not folder.is_dir():

@@ -38,8 +38,8 @@ def add(commands: Any) -> None:
 
 
 def _import(options: argparse.Namespace) -> None:
-    from core import settings
     from core.published import convert
+    from core.settings import settings
 
     out = options.out or settings.GRID_DIR
     with output.Bar() as bar:
@@ -47,9 +47,9 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _fetch(options: argparse.Namespace) -> None:
-    from core import settings
     from core.download import DownloadError
     from core.published import repository as fetch
+    from core.settings import settings
 
     out = options.out or settings.GRID_DIR
     with output.Bar() as bar:

@@ -10,10 +10,8 @@ from pathlib import Path
 from types import FrameType
 from typing import Any
 
-from core import access
 from core.cli import output
 from core.errors import UserError
-from core.server import ports
 
 # The folder that holds core and dashboard.
 _ROOT = Path(__file__).resolve().parents[2]
@@ -30,6 +28,8 @@ def add(commands: Any) -> None:
 
 
 def _run(options: argparse.Namespace) -> None:
+    from core.server import ports
+
     if reason := ports.refusal(options.host, options.port):
         raise UserError(reason)
     if options.api_only:
@@ -40,6 +40,8 @@ def _run(options: argparse.Namespace) -> None:
 
 def _run_dashboard(host: str, port: int) -> int:
     """Run Streamlit until it ends or is stopped; returns its exit code, 0 when stopped."""
+    from core import access
+
     if access.read_only_at(host):
         print(
             "Read-only: visitors can't change collections, grids or models. PLAYGROUND_ACCESS=full lets whoever reaches this "
@@ -72,6 +74,7 @@ def _run_api(host: str, port: int) -> None:
     from starlette.applications import Starlette
     from starlette.middleware import Middleware
 
+    from core import access
     from core.search import shared_engine
     from core.server import routes
     from core.server.bodies import Bodies

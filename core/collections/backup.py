@@ -22,7 +22,7 @@ from typing import IO, Any
 
 import sqlalchemy as sa
 
-from core import access, disk, settings
+from core import access, disk
 from core.collections import catalog, identity, verify
 from core.collections.catalog import Catalog
 from core.collections.collection import Collection, building
@@ -33,6 +33,7 @@ from core.collections.vector_file import VectorFile
 from core.errors import CollectionError, UserError
 from core.imaging import servable_files
 from core.progress import Progress, Silent
+from core.settings import settings
 
 FORMAT = 1
 _MANIFEST, _CATALOG = "manifest.json", "catalog.sqlite"

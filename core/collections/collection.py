@@ -18,7 +18,7 @@ import numpy as np
 import sqlalchemy as sa
 from PIL import Image
 
-from core import access, disk, lock, settings
+from core import access, disk, lock
 from core.collections import (
     add_preview,
     ann_index,
@@ -50,6 +50,7 @@ from core.errors import (
 from core.imaging import servable_files
 from core.metrics import get_metric
 from core.progress import Progress, Silent
+from core.settings import settings
 from core.text import nfc
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9_-]{0,62}")

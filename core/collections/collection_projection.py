@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
-from core import disk, projection, settings
+from core import disk, projection
 from core.collections import catalog
 from core.collections.collection import Collection
 from core.collections.image_sources import title
 from core.errors import GridError
 from core.experiments import parquet_tables
 from core.progress import Progress
+from core.settings import settings
 
 _FOLDER = "layouts"
 _COLUMNS = ("id", "hash", "label", "title", "coordinates")

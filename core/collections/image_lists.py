@@ -20,8 +20,8 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from core import settings
 from core.collections.image_sources import SourceError, is_url
+from core.settings import settings
 from core.text import nfc
 
 # Names that the columns of a list go by, in lower case and with underscores; the first that holds paths counts.

@@ -13,7 +13,6 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from core import settings
 from core.cache import Shared
 from core.collections import catalog, list_rows
 from core.collections import image_lists as lists
@@ -30,6 +29,7 @@ from core.imaging import decode, servable_files, url_download
 from core.imaging.decode_pool import Reduction
 from core.imaging.image_limits import check_bytes
 from core.progress import Progress
+from core.settings import settings
 from core.threads import in_threads
 
 # What is lost at most when the process is killed.

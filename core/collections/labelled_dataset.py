@@ -5,13 +5,14 @@ from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import access, lock, settings
+from core import access, lock
 from core.collections import collection as collections
 from core.collections.collection import Collection
 from core.collections.image_sources import is_url, title
 from core.data import datasets
 from core.data.datasets import Dataset, Item
 from core.errors import DatasetError
+from core.settings import settings
 
 # What a collection is called where datasets are named.
 PREFIX = "collection:"

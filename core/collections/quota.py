@@ -10,10 +10,10 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from core import settings
 from core.errors import CollectionError
 from core.imaging import servable_files
 from core.progress import Progress
+from core.settings import settings
 
 # Uploads to several collections come in one after the other, since together they may be more than is allowed.
 _receiving = threading.Lock()

@@ -3,9 +3,9 @@
 import os
 from dataclasses import dataclass
 
-from core import settings
 from core.collections.image_sources import SourceError, absolute, allowed
 from core.data import folder_walker as walker
+from core.settings import settings
 
 # So many names are shown of a folder, and so many looked at.
 _MOST, _MOST_LOOKED_AT = 500, 20_000

@@ -18,7 +18,7 @@ from functools import partial
 from pathlib import Path
 from typing import IO
 
-from core import disk, settings
+from core import disk
 from core.collections import catalog, ingest, quota
 from core.collections.embedder import Embedder
 from core.collections.image_sources import NAME, Entry, absolute
@@ -29,6 +29,7 @@ from core.data.folder_walker import LeftOut, Problem
 from core.errors import CollectionError, ImageError
 from core.imaging import image_limits, servable_files
 from core.progress import Progress
+from core.settings import settings
 
 _PART = ".part-"
 _CHUNK = 1 << 18

@@ -9,11 +9,11 @@ from functools import cached_property
 from pathlib import Path
 from urllib.parse import quote
 
-from core import settings
 from core.data import folder_walker
 from core.errors import DatasetError, UnknownNameError
 from core.imaging import decode as images
 from core.imaging import servable_files
+from core.settings import settings
 
 FORMAT = 1
 # So many problems of a folder are named one by one.

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from core import settings
+from core.settings import settings
 
 # A block holds at most this many columns and about this many numbers: 13 MB for 200 images.
 _BLOCK_COLUMNS = 16_384

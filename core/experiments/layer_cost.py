@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core import settings
 from core.models import extractor, registry, runtime
+from core.settings import settings
 
 if TYPE_CHECKING:
     import keras

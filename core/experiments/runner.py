@@ -13,7 +13,7 @@ from pathlib import Path
 
 import numpy as np
 
-from core import access, lock, projection, settings
+from core import access, lock, projection
 from core.data.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError
 from core.evaluation import scoring
@@ -22,6 +22,7 @@ from core.experiments.column_file import ColumnBlocks
 from core.metrics import METRICS, PairwiseDistances, get_metric
 from core.models import extractor, registry, weights
 from core.progress import Progress
+from core.settings import settings
 
 # A tile of distances (rows of queries by all images) stays below this many numbers.
 _TILE = 8_000_000

@@ -15,10 +15,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core import settings
 from core.data.datasets import Dataset
 from core.errors import GridError, ModelDataError
 from core.models import registry
+from core.settings import settings
 
 if TYPE_CHECKING:
     import pyarrow as pa

@@ -6,13 +6,14 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image
 
-from core import access, lock, settings
+from core import access, lock
 from core.data.datasets import Dataset
 from core.errors import UnknownNameError
 from core.features import channel_files, top_activating, visualize
 from core.features.channel_files import ChannelPicture
 from core.models import registry, weights
 from core.progress import Progress
+from core.settings import settings
 
 DATASETS = ("objects200", "emoji200")
 """Those that ship."""

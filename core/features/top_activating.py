@@ -5,7 +5,6 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core import settings
 from core.cache import Shared
 from core.data.datasets import Dataset
 from core.errors import UserError
@@ -15,6 +14,7 @@ from core.models import extractor, registry
 from core.models.intermediate import Intermediate
 from core.progress import Progress, Silent
 from core.search import shared_engine
+from core.settings import settings
 
 if TYPE_CHECKING:
     import keras

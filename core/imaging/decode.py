@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError, features
 
-from core import settings
 from core.errors import ImageError, UserError
 from core.imaging import decode_pool, servable_files
 from core.imaging.decode_pool import Box, Reduction
 from core.imaging.image_limits import check_bytes, check_size, too_many_pixels
+from core.settings import settings
 
 _AVIF = features.check("avif")
 

@@ -22,9 +22,9 @@ from typing import IO
 
 from PIL import Image
 
-from core import settings
 from core.errors import ImageError
 from core.imaging.image_limits import check_size
+from core.settings import settings
 
 # What a worker says once it is ready, and once it has a request. A request is the length of the file, the reduction
 # (see Reduction.pack) and the file; a reply is status, width, height and RGB bytes, or for a refusal: status, length, 0 and

@@ -11,10 +11,10 @@ from typing import BinaryIO
 
 from PIL import AvifImagePlugin, Image
 
-from core import settings
 from core.errors import ImageError
 from core.imaging import decode as images
 from core.imaging.decode_pool import DONE, HELLO, LENGTH, MAX_SENTENCE_BYTES, REFUSED, REPLY, TAKEN, Reduction
+from core.settings import settings
 
 try:
     import resource

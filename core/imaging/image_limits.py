@@ -2,8 +2,8 @@
 
 import math
 
-from core import settings
 from core.errors import ImageError
+from core.settings import settings
 
 
 def check_bytes(size: int) -> None:

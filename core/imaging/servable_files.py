@@ -4,7 +4,7 @@ import os
 import re
 from pathlib import Path
 
-from core import settings
+from core.settings import settings
 
 # Of a collection's folder: pictures that were sent to it, named by their hashes.
 UPLOADS = "uploads"

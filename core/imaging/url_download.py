@@ -31,8 +31,8 @@ import certifi
 from urllib3.exceptions import HTTPError
 from urllib3.util import parse_url
 
-from core import settings
 from core.errors import UserError
+from core.settings import settings
 
 MAX_URL_LENGTH = 2048
 

@@ -14,9 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core import settings
 from core.errors import ModelDataError, UnknownNameError
 from core.models import registry
+from core.settings import settings
 
 if TYPE_CHECKING:
     import keras

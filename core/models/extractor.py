@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core import settings
 from core.errors import ImageError, UnknownNameError
 from core.imaging import decode
 from core.imaging.decode_pool import Reduction
 from core.models import registry, runtime
+from core.settings import settings
 from core.threads import in_threads
 
 if TYPE_CHECKING:

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core import settings
+from core.settings import settings
 
 if TYPE_CHECKING:
     import tensorflow as tf

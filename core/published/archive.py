@@ -8,9 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePosixPath
 from typing import IO
 
-from core import settings
 from core.errors import DatasetError
 from core.imaging import decode
+from core.settings import settings
 
 _CHUNK = 1 << 16
 _WANTED = {".json", *decode.SUFFIXES}

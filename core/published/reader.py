@@ -16,9 +16,9 @@ from typing import Any
 
 import numpy as np
 
-from core import settings
 from core.experiments.store import Neighbors
 from core.imaging import decode
+from core.settings import settings
 
 _DEEPEST = 12
 _LONGEST_LABEL = 100

@@ -2,12 +2,12 @@
 
 from dataclasses import dataclass, replace
 
-from core import settings
 from core.errors import CollectionError, UserError, WeightsError
 from core.experiments.store import Summary
 from core.models import registry
 from core.models import weights as weights_
 from core.search.engine import Engine
+from core.settings import settings
 
 # The datasets that ship: every model was computed on all of them, so their scores can be compared.
 _SHIPPED = ("objects200", "emoji200")

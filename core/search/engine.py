@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from core import settings
 from core.cache import Shared
 from core.data.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError, WeightsError
@@ -22,6 +21,7 @@ from core.imaging import decode
 from core.models import extractor, registry, weights
 from core.models.intermediate import Intermediate
 from core.published.names import WEIGHTS as PUBLISHED
+from core.settings import settings
 
 if TYPE_CHECKING:
     import keras

@@ -4,9 +4,9 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
 
-from core import settings
 from core.experiments.store import Grid
 from core.search.engine import Engine
+from core.settings import settings
 
 
 @lru_cache(maxsize=1)

@@ -25,7 +25,6 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core import settings
 from core.collections import Collection, embedder, image_sources, names
 from core.data.datasets import Dataset
 from core.errors import (
@@ -49,6 +48,7 @@ from core.server import media
 from core.server.api_docs import PAGE
 from core.server.bodies import FORM_BYTES
 from core.server.problem import problem
+from core.settings import settings
 
 MAX_NEIGHBORS = 100
 MAX_CONDITIONS, MAX_CONDITION = 10, 200

@@ -15,8 +15,8 @@ from starlette.datastructures import Headers
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from core import settings
 from core.server.problem import problem
+from core.settings import settings
 
 # A form has a little more than the picture.
 FORM_BYTES = 100_000

@@ -14,8 +14,9 @@ from starlette.responses import PlainTextResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from starlette.websockets import WebSocket
 
-from core import hostnames, settings
+from core import hostnames
 from core.server.problem import problem
+from core.settings import settings
 
 # Pages of the server frame its own components, hence 'self'.
 _FRAMES = "frame-ancestors 'self'"

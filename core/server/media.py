@@ -14,7 +14,6 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from core import settings
 from core.data import datasets, folder_walker
 from core.data.datasets import Dataset
 from core.errors import UserError
@@ -22,6 +21,7 @@ from core.features import channel_files
 from core.imaging import decode, servable_files
 from core.imaging.decode_pool import Reduction
 from core.search import shared_engine
+from core.settings import settings
 
 LONGEST = 320
 _FOREVER = "public, max-age=31536000, immutable"

@@ -16,13 +16,13 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from core import settings
 from core.collections import collection_projection as collection_layout
 from core.collections.collection_projection import CollectionLayout
 from core.data.datasets import Dataset
 from core.errors import GridError, UserError
 from core.experiments.store import Grid, StoredLayout, StoredRun
 from core.search import shared_engine
+from core.settings import settings
 
 METHODS = {"umap": "UMAP", "pca": "PCA"}
 # How images without a label are called, and those of labels that are too rare to have a color of their own.

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from core import collections, settings
+from core import collections
 from core.collections import Collection, Info, embedder, image_sources, labelled_dataset
 from core.collections.collection_projection import CollectionLayout
 from core.collections.labelled_dataset import Labelled
@@ -18,6 +18,7 @@ from core.experiments.store import Configuration
 from core.models import registry
 from core.search import shared_engine
 from core.server import media, projections
+from core.settings import settings
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.frontend.gallery.gallery import Tile

@@ -15,10 +15,10 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
-from core import settings
 from core.data.datasets import Dataset
 from core.errors import UserError
 from core.imaging import decode, url_download
+from core.settings import settings
 from dashboard.frontend.gallery import gallery
 from dashboard.frontend.gallery.gallery import Tile
 from dashboard.frontend.paste import paste

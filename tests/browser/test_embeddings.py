@@ -7,10 +7,10 @@ import numpy as np
 import pytest
 from playwright.sync_api import Locator, Page, expect
 
-from core import settings
 from core.data import datasets
 from core.evaluation import scoring
 from core.experiments import store
+from core.settings import settings
 from tests import conftest
 from tests.browser.conftest import wait_until_idle
 

@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import settings
 from core.cli import main
 from core.collections import Collection
 from core.collections.uploads import Upload
+from core.settings import settings
 from tests.collections import pixels
 from tests.conftest import ROOT
 

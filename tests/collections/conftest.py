@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from core import settings
+from core.settings import settings
 from tests.collections import postgres
 
 

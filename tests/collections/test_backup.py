@@ -15,12 +15,13 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from core import collections, settings
+from core import collections
 from core.cli import main
 from core.collections import Collection, backup, names
 from core.collections.backup import BackupError
 from core.collections.uploads import Upload
 from core.errors import CollectionError, UnknownNameError
+from core.settings import settings
 from tests.collections.pixels import create, draw, open_, picture, png
 
 DATABASES = ("sqlite", "postgresql")

@@ -13,12 +13,13 @@ import pytest
 from PIL import Image
 from scipy.spatial.distance import cdist
 
-from core import collections, settings
+from core import collections
 from core.collections import ann_index, backup, catalog, export, image_sources, index_tuning
 from core.collections.folder_labels import FolderLabels
 from core.collections.state import DESCRIPTION
 from core.errors import CollectionError, UnknownNameError, UserError
 from core.metrics import METRICS
+from core.settings import settings
 from tests.collections.pixels import LAYER, MODEL, Pixels, create, draw, open_, picture
 from tests.conftest import ROOT
 

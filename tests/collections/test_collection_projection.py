@@ -4,12 +4,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import collections, settings
+from core import collections
 from core.collections import Collection, collection_projection
 from core.errors import CollectionError
 from core.jobs import Cancelled, Job
 from core.progress import Silent
 from core.projection import project
+from core.settings import settings
 from tests.collections.pixels import create, draw
 
 

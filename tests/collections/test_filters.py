@@ -10,9 +10,9 @@ import numpy as np
 import psycopg
 import pytest
 
-from core import settings
 from core.collections import Collection
 from core.errors import ConditionError, UnknownFieldError
+from core.settings import settings
 from tests.collections.pixels import create, draw
 
 # As the table of the example has them, twelve rows, and what other sources may add.

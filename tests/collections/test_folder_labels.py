@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from core import cli, settings
+from core import cli
 from core.collections import Collection
 from core.collections.uploads import Upload
 from core.errors import CollectionError
+from core.settings import settings
 from tests.collections.pixels import create, draw, open_
 
 SPLITS = ("train/cat/0", "train/dog/1", "test/cat/2", "test/dog/3", "sample")

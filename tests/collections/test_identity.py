@@ -6,11 +6,12 @@ from pathlib import Path
 
 import pytest
 
-from core import collections, settings
+from core import collections
 from core.collections import Collection, catalog, labelled_dataset, names
 from core.collections.state import DESCRIPTION
 from core.collections.uploads import Upload
 from core.errors import CollectionError, ForeignCatalogError
+from core.settings import settings
 from tests.collections import version1
 from tests.collections.pixels import create, draw, open_, picture, png
 from tests.collections.test_read_only import forbid_writing, without_rights

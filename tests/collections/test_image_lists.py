@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core import settings
 from core.collections import export, image_lists
 from core.collections.image_sources import SourceError
 from core.progress import Silent
+from core.settings import settings
 from tests.collections.pixels import create, draw, open_, picture
 
 

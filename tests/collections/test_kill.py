@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from core import settings
 from core.collections import ingest
 from core.errors import CollectionError
+from core.settings import settings
 from tests.collections.pixels import create, draw, open_
 
 KILLS = {"sqlite": 200, "postgresql": 40}

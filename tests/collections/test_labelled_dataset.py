@@ -6,7 +6,7 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from core import lock, settings
+from core import lock
 from core.cli import main
 from core.collections import Collection, labelled_dataset, names
 from core.collections.uploads import Upload
@@ -17,6 +17,7 @@ from core.imaging import decode as images
 from core.imaging import servable_files
 from core.search import shared_engine
 from core.server import media
+from core.settings import settings
 from tests.collections.pixels import create, draw, png
 
 

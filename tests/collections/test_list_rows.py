@@ -10,11 +10,11 @@ import pyarrow.parquet as pq
 import pytest
 import sqlalchemy as sa
 
-from core import settings
 from core.collections import Collection
 from core.collections.image_sources import SourceError
 from core.collections.list_rows import Place
 from core.collections.state import read_about
+from core.settings import settings
 from tests.collections import version1
 from tests.collections.pixels import create, draw, open_
 

@@ -7,13 +7,13 @@ from pathlib import Path
 import pyarrow.parquet as pq
 import pytest
 
-from core import settings
 from core.cli import main
 from core.collections import Collection, catalog, export, image_sources, labelled_dataset, uploads
 from core.collections.uploads import Upload
 from core.data import datasets
 from core.experiments import store
 from core.progress import Silent
+from core.settings import settings
 from tests.collections import version1
 from tests.collections.pixels import create, draw, open_, picture, png
 

@@ -9,9 +9,9 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from core import settings
 from core.collections import catalog, names
 from core.errors import CatalogUnreachableError
+from core.settings import settings
 from tests.collections import version1
 from tests.collections.pixels import create, draw, open_
 from tests.conftest import ROOT

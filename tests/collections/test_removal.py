@@ -7,11 +7,11 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from core import settings
 from core.collections import Collection, catalog, curation
 from core.collections.quota import QuotaError
 from core.errors import CollectionError
 from core.progress import Silent
+from core.settings import settings
 from tests.collections import version1
 from tests.collections.pixels import create, draw, open_, picture
 from tests.collections.test_uploads import add as upload

@@ -2,9 +2,9 @@ import os
 
 import pytest
 
-from core import settings
 from core.collections import server_folders
 from core.collections.image_sources import SourceError
+from core.settings import settings
 from tests.collections.pixels import draw
 
 

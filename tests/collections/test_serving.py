@@ -8,13 +8,14 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from core import collections, settings
+from core import collections
 from core.collections import Collection, catalog
 from core.collections.uploads import Upload
 from core.errors import CollectionError, UnknownNameError
 from core.experiments.store import Grid
 from core.search import query, shared_engine
 from core.server import media
+from core.settings import settings
 from tests.collections.pixels import create, draw, picture, png
 from tests.conftest import ROOT
 

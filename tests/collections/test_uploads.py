@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 
-from core import collections, settings
+from core import collections
 from core.collections import Collection, ingest, quota, uploads
 from core.collections.quota import QuotaError
 from core.collections.uploads import Upload, UploadError
@@ -27,6 +27,7 @@ from core.errors import CollectionError, DiskError
 from core.imaging import decode
 from core.jobs import Jobs
 from core.progress import Silent
+from core.settings import settings
 from tests.collections.pixels import create, draw, open_, picture
 from tests.conftest import ROOT
 

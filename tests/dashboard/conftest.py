@@ -14,13 +14,13 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
-from core import settings
 from core.collections import Collection
 from core.data import datasets
 from core.evaluation import scoring
 from core.experiments import store
 from core.metrics import pairwise
 from core.search import shared_engine
+from core.settings import settings
 from dashboard import url
 from tests.collections.pixels import draw
 from tests.conftest import ROOT

@@ -9,10 +9,11 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 
-from core import jobs, settings
+from core import jobs
 from core.collections import collection_projection
 from core.progress import Silent
 from core.server import projections
+from core.settings import settings
 from tests.conftest import ROOT
 from tests.dashboard.conftest import gallery_of, http_get
 from tests.dashboard.test_compare_page import words
@@ -99,7 +100,7 @@ def test_what_is_computed_is_shown_without_tensorflow_and_umap(pets):
     code = (
         "import sys\n"
         "from pathlib import Path\n"
-        "from core import settings\n"
+        "from core.settings import settings\n"
         f"settings.COLLECTIONS_DIR = Path({str(settings.COLLECTIONS_DIR)!r})\n"
         "from streamlit.testing.v1 import AppTest\n"
         "page = AppTest.from_file('dashboard/pages/embeddings/page.py', default_timeout=60)\n"

@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import jobs, settings
+from core import jobs
 from core.collections import Collection
+from core.settings import settings
 from dashboard.pages.your_images import grid_section
 from tests.collections.pixels import draw
 from tests.dashboard.test_compare_page import words

@@ -10,11 +10,12 @@ import pytest
 from google.protobuf.message import Message
 from streamlit.testing.v1 import AppTest
 
-from core import jobs, settings
+from core import jobs
 from core.collections import Collection, collection_projection, embedder
 from core.data import datasets
 from core.errors import UserError
 from core.jobs import Job
+from core.settings import settings
 from dashboard.pages.your_images import collection_jobs
 from tests.collections import pixels
 from tests.dashboard.conftest import write_run

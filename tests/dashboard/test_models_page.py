@@ -9,12 +9,13 @@ import pandas as pd
 import pytest
 from PIL import Image
 
-from core import jobs, settings
+from core import jobs
 from core.data import datasets
 from core.errors import WeightsError
 from core.features import activations, channel_files
 from core.imaging import decode
 from core.models import architecture, registry, weights
+from core.settings import settings
 from dashboard import grid_cache
 from dashboard.pages.models import architecture_section
 from dashboard.widgets import image_input

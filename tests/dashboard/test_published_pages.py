@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from core import settings
 from core.progress import Silent
 from core.published import convert
+from core.settings import settings
 from dashboard.widgets import glossary
 from tests.dashboard.conftest import gallery_of
 from tests.published import copies

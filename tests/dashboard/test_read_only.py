@@ -6,8 +6,9 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import jobs, settings
+from core import jobs
 from core.collections import Collection, embedder
+from core.settings import settings
 from dashboard.pages.your_images import collection_jobs, grid_section
 from tests.collections import pixels
 from tests.dashboard.conftest import app

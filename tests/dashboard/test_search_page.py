@@ -105,7 +105,7 @@ def test_a_dataset_without_experiments_says_which_command_computes_them(grid_dir
 
 
 def test_without_any_dataset_the_page_says_what_to_do(tmp_path, monkeypatch, open_page):
-    monkeypatch.setattr("core.settings.GRID_DIR", tmp_path)
+    monkeypatch.setattr("core.settings.settings.GRID_DIR", tmp_path)
     page = open_page("search")
     assert not page.exception
     assert "grid run" in page.code[0].value

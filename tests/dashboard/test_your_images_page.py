@@ -12,10 +12,11 @@ import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import jobs, settings
+from core import jobs
 from core.collections import Collection, embedder, names
 from core.collections.uploads import Upload
 from core.search import default_configuration, shared_engine
+from core.settings import settings
 from dashboard.pages.your_images import collection_jobs
 from tests.collections import pixels
 from tests.collections.pixels import draw, picture

@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
-from core import cli, settings
+from core import cli
 from core.collections import Collection, server_folders
 from core.collections.uploads import Upload
 from core.data import datasets, folder_walker
 from core.errors import CollectionError, DatasetError
 from core.server import media
+from core.settings import settings
 from tests.collections.pixels import create, draw, picture
 from tests.hostile import HEIC, encoded
 

@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
-from core import settings
 from core.experiments.column_file import ColumnBlocks
+from core.settings import settings
 
 
 @pytest.mark.parametrize("memory", [10**9, 0])

@@ -12,11 +12,12 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from core import lock, settings
+from core import lock
 from core.data import datasets
 from core.errors import UserError
 from core.experiments import runner, store
 from core.models import extractor, registry, weights
+from core.settings import settings
 from tests.experiments.synthetic import draw_dataset
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -5,11 +5,11 @@ import itertools
 import numpy as np
 import pytest
 
-from core import settings
 from core.evaluation import scoring
 from core.experiments import runner, store
 from core.metrics import METRICS
 from core.models import extractor, registry, weights
+from core.settings import settings
 
 DATASETS = ("objects200", "emoji200")
 SHIPPED = store.Grid(settings.GRID_DIR)

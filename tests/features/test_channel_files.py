@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 
-from core import settings
 from core.errors import ModelDataError
 from core.experiments import parquet_tables
 from core.features import channel_files
 from core.features.channel_files import ChannelPicture
 from core.server import media
+from core.settings import settings
 from tests.conftest import ROOT
 from tests.dashboard.conftest import http_get
 from tests.experiments.synthetic import draw_dataset

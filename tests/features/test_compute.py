@@ -10,12 +10,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import cli, lock, settings
+from core import cli, lock
 from core.data import datasets
 from core.errors import UnknownNameError, UserError
 from core.features import channel_files, compute
 from core.models import registry, weights
 from core.progress import Silent
+from core.settings import settings
 from tests.conftest import ROOT
 from tests.experiments.synthetic import draw_dataset
 

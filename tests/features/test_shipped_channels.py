@@ -8,12 +8,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core import settings
 from core.data import datasets
 from core.features import channel_files, compute
 from core.imaging import decode
 from core.models import registry, weights
 from core.models.intermediate import Intermediate
+from core.settings import settings
 from tests.conftest import ROOT
 
 MODELS = [name for name, model in registry.MODELS.items() if model.family == "package"]

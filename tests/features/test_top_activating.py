@@ -3,13 +3,13 @@
 import numpy as np
 import pytest
 
-from core import settings
 from core.errors import UnknownNameError, UserError, WeightsError
 from core.features import activations, channel_files, top_activating
 from core.imaging import decode
 from core.models import registry
 from core.progress import Silent
 from core.search import shared_engine
+from core.settings import settings
 from tests.experiments.synthetic import draw_dataset
 
 NAME = "efficientnet-lite0"

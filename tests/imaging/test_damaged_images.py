@@ -5,9 +5,9 @@ import time
 import numpy as np
 import pytest
 
-from core import settings
 from core.errors import ImageError
 from core.imaging import decode
+from core.settings import settings
 from tests import hostile
 
 SECONDS = settings.DECODE_SECONDS + 5

@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, ImageOps, features
 
-from core import settings
 from core.errors import ImageError
 from core.imaging import decode as images
 from core.imaging import decode_pool
+from core.settings import settings
 from tests.hostile import (
     HEIC,
     encoded,

@@ -8,11 +8,11 @@ import numpy as np
 import pytest
 from PIL import Image, features
 
-from core import settings
 from core.errors import ImageError
 from core.imaging import decode as images
 from core.imaging import image_limits
 from core.imaging.decode_pool import Reduction
+from core.settings import settings
 from tests.hostile import HEIC, edited, encoded, pictures
 
 ROOT = Path(__file__).resolve().parents[2]

@@ -13,10 +13,10 @@ from types import SimpleNamespace
 
 import pytest
 
-from core import settings
 from core.errors import ImageError, UserError
 from core.imaging import decode, url_download
 from core.imaging.url_download import FetchError, fetch_image
+from core.settings import load, settings
 from tests.hostile import FORBIDDEN_URLS, pictures
 
 PICTURE = pictures()["png"]
@@ -482,12 +482,12 @@ class TestCertificates:
 def test_ports_and_the_intranet_are_set_by_environment_variables(monkeypatch):
     monkeypatch.setenv("PLAYGROUND_FETCH_PORTS", "80, 8080")
     monkeypatch.setenv("PLAYGROUND_FETCH_PRIVATE", "1")
-    assert settings._ports("FETCH_PORTS", (80,)) == (80, 8080)
-    assert settings._switch("FETCH_PRIVATE")
+    assert load().FETCH_PORTS == (80, 8080)
+    assert load().FETCH_PRIVATE
     for wrong in ("80,x", "0", "70000", "80;81"):
         monkeypatch.setenv("PLAYGROUND_FETCH_PORTS", wrong)
-        with pytest.raises(UserError, match="not ports such as"):
-            settings._ports("FETCH_PORTS", (80,))
+        with pytest.raises(UserError, match="must be ports such as"):
+            load()
     monkeypatch.setenv("PLAYGROUND_FETCH_PRIVATE", "yes")
     with pytest.raises(UserError, match="must be 0 or 1"):
-        settings._switch("FETCH_PRIVATE")
+        load()

@@ -7,9 +7,9 @@ from bisect import bisect_left
 import numpy as np
 import pytest
 
-from core import settings
 from core.errors import ModelDataError, UnknownNameError
 from core.models import architecture, registry
+from core.settings import settings
 
 GIGA = 1e9
 

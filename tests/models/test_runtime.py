@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from core import settings
 from core.models import extractor, registry, runtime, weights
+from core.settings import settings
 from tests.conftest import ROOT
 
 needs_openvino = pytest.mark.skipif(

@@ -251,7 +251,7 @@ def test_a_broken_experiment_costs_itself_a_sentence(copy, out, content, reason)
 
 
 def test_a_file_too_large_is_not_read(copy, out, monkeypatch):
-    monkeypatch.setattr("core.settings.MAX_JSON_BYTES", 1500)
+    monkeypatch.setattr("core.settings.settings.MAX_JSON_BYTES", 1500)
     (copy / EXPERIMENT).write_text(" " * 1600)
     assert "res2a_branch2a.json has more than the" in bring(copy, out).sentences[0]
 
@@ -369,7 +369,7 @@ def test_a_path_that_leads_out_of_an_archive_refuses_it(tmp_path, out, name):
 def test_an_archive_with_too_much_in_it_is_refused(tmp_path, out, monkeypatch):
     with pytest.raises(DatasetError, match="more comes out"):
         bring(zipped(tmp_path, "a.json", content=b"0" * 3_000_000), out)
-    monkeypatch.setattr("core.settings.MAX_ZIP_FILES", 3)
+    monkeypatch.setattr("core.settings.settings.MAX_ZIP_FILES", 3)
     with pytest.raises(DatasetError, match="more than the 3 files"):
         bring(zipped(tmp_path, *(f"{n}.json" for n in range(5))), out)
 

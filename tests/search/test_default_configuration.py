@@ -7,7 +7,6 @@ from pathlib import Path
 
 import pytest
 
-from core import settings
 from core.collections import Collection
 from core.errors import CollectionError, UnknownNameError
 from core.experiments.store import Grid
@@ -15,6 +14,7 @@ from core.models import registry
 from core.search import default_configuration
 from core.search.default_configuration import choose
 from core.search.engine import Engine
+from core.settings import settings
 from tests.conftest import ROOT
 
 SHIPPED = ROOT / "precomputed"

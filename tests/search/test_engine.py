@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from core import settings
 from core.errors import UnknownNameError, UserError
 from core.exact_index import Index
 from core.experiments.store import Configuration, Grid
@@ -12,6 +11,7 @@ from core.imaging import decode
 from core.metrics import METRICS, pairwise
 from core.models import weights
 from core.search.engine import Engine
+from core.settings import settings
 
 LAYER = "block6_output"
 CONFIGURATION = Configuration("efficientnet-lite0", "imagenet", LAYER, "avg", "cosine")

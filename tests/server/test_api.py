@@ -24,7 +24,6 @@ from starlette.middleware import Middleware
 from starlette.routing import Mount
 from starlette.testclient import TestClient
 
-from core import settings
 from core.experiments.store import Configuration
 from core.imaging import decode
 from core.models import extractor, registry, weights
@@ -32,6 +31,7 @@ from core.search import engine as engines
 from core.search import shared_engine
 from core.server import api, media
 from core.server.bodies import Bodies
+from core.settings import settings
 from tests.conftest import ROOT, free_port
 from tests.servers import answer, connect, served
 from tests.servers import post as post_head

@@ -8,10 +8,10 @@ import pytest
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
-from core import settings
 from core.collections import Collection
 from core.search import shared_engine
 from core.server import api, media
+from core.settings import settings
 from tests.collections.pixels import draw, picture
 from tests.server.test_api import SEARCH, assert_problem
 

@@ -13,8 +13,8 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse
 from starlette.routing import Route
 
-from core import settings
 from core.server.bodies import Bodies, Limit
+from core.settings import settings
 from tests.servers import answer, connect, post, served
 
 

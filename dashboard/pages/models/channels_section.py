@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 from PIL import Image
 
-from core import jobs, settings
+from core import jobs
 from core.data.datasets import Dataset
 from core.errors import UserError
 from core.features import channel_files
@@ -17,6 +17,7 @@ from core.jobs import Job
 from core.models import registry
 from core.progress import Progress
 from core.search import shared_engine
+from core.settings import settings
 from dashboard import grid_cache, url
 from dashboard.frontend.gallery import gallery
 from dashboard.frontend.region import region

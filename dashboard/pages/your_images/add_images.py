@@ -6,13 +6,13 @@ from pathlib import Path
 
 import streamlit as st
 
-from core import settings
 from core.collections import add_preview, server_folders
 from core.collections.add_preview import Preview
 from core.collections.folder_labels import NO_LABELS
 from core.collections.uploads import Upload
 from core.errors import UserError
 from core.imaging import decode
+from core.settings import settings
 from dashboard import url
 from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.collection_context import Scene

@@ -5,12 +5,13 @@ from typing import Any
 
 import streamlit as st
 
-from core import jobs, settings
+from core import jobs
 from core.collections import Collection, embedder, image_sources
 from core.collections.ingest import Report
 from core.collections.state import About
 from core.errors import JobsError, UserError
 from core.jobs import Job
+from core.settings import settings
 from dashboard import url
 from dashboard.widgets import collection_view, job_progress, markdown
 

@@ -4,12 +4,13 @@ import tempfile
 
 import streamlit as st
 
-from core import access, jobs, settings
+from core import access, jobs
 from core.collections import labelled_dataset
 from core.errors import UserError
 from core.jobs import Job
 from core.models import extractor, registry, weights
 from core.search import shared_engine
+from core.settings import settings
 from dashboard import grid_cache, url
 from dashboard.grid_cache import DatasetGrid
 from dashboard.widgets import collection_view, glossary, job_progress, markdown, pickers, read_only_notice

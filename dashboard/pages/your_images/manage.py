@@ -6,11 +6,11 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core import settings
 from core.collections import Collection, ann_index, export, image_sources, labelled_dataset
 from core.errors import UserError
 from core.jobs import Job
 from core.metrics import METRICS
+from core.settings import settings
 from dashboard import url
 from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.collection_context import OWN, Scene
