@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from core import access, cli, download
-from core.collections import Collection, backup, catalog, collection_projection, export, labelled_dataset
+from core.collections import Collection, backup, collection_projection, export, labelled_dataset, schema
 from core.collections import collection as collections
 from core.collections.image_sources import Entry
 from core.collections.uploads import Upload
@@ -120,7 +120,7 @@ def pets(tmp_path: Path, photos: Path, monkeypatch: pytest.MonkeyPatch) -> Colle
 def content(pets: Collection) -> tuple:
     """All that a user keeps in a collection."""
     files = {path.name for path in pets.folder.parent.rglob("*") if "catalog.sqlite" not in path.name}
-    return pets.state, list(pets.images()), list(pets.images(catalog.REMOVED)), pets.source_paths, files
+    return pets.state, list(pets.images()), list(pets.images(schema.REMOVED)), pets.source_paths, files
 
 
 def test_every_public_name_of_a_collection_is_known_to_change_it_or_not():

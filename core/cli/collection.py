@@ -359,7 +359,7 @@ def _info(options: argparse.Namespace) -> None:
         "different images": info.contents,
         "failures": info.failures,
         "removed": info.removed,
-        "removed, until optimize": info.holes,
+        "removed, until optimize": info.tombstones,
         "index": f"{state.kind}: {info.factory or 'none yet'}, {info.index_bytes / 1e6:.1f} MB, {info.index_rows:,} rows",
         "catalog": f"{about.catalog}"
         + (f", {info.catalog_bytes / 1e6:.1f} MB" if info.catalog_bytes else ""),

@@ -23,7 +23,7 @@ from typing import IO, Any
 import sqlalchemy as sa
 
 from core import access, disk
-from core.collections import catalog, identity, verify
+from core.collections import catalog, identity, schema, verify
 from core.collections.catalog import Catalog
 from core.collections.collection import Collection, building
 from core.collections.image_sources import KINDS, Source
@@ -82,7 +82,7 @@ def write(collection: Collection, path: Path, progress: Progress | None = None) 
         raise BackupError(
             f"There is no folder {str(path.parent)!r} to write {path.name!r} into; make it first."
         )
-    with catalog.storing(), _appearing(path) as file:
+    with catalog.storage_errors(), _appearing(path) as file:
         for _ in range(_ATTEMPTS):
             try:
                 file.seek(0)
@@ -174,11 +174,11 @@ def _write(collection: Collection, file: IO[bytes], progress: Progress) -> Backu
             opened = {name: (_open(place), size) for name, (place, size) in parts.items()}
             try:
                 _require_whole(collection, connection, state)
-                made = Catalog(copied, make=True)
+                made = Catalog(copied, create=True)
                 made.fill(connection)
                 with made.writing() as copy:
                     identity.forget(copy)
-                    images = catalog.counts(copy)[catalog.INDEXED]
+                    images = catalog.counts(copy)[schema.INDEXED]
                     names = _uploads(copy)
                 made.close()
                 needed = sum(size for _, size in opened.values()) + copied.stat().st_size
@@ -225,9 +225,9 @@ def _require_whole(collection: Collection, connection: sa.Connection, state: Sta
 
 def _uploads(connection: sa.Connection) -> list[str]:
     """The paths of all uploaded files that a catalog needs; of what could not be read nothing was kept."""
-    column = catalog.images.c.path
+    column = schema.images.c.path
     uploaded = sa.and_(
-        column.startswith(f"{servable_files.UPLOADS}/"), catalog.images.c.state != catalog.FAILED
+        column.startswith(f"{servable_files.UPLOADS}/"), schema.images.c.state != schema.FAILED
     )
     query = sa.select(column).where(uploaded).order_by(column)
     return [path for path in connection.scalars(query) if servable_files.is_upload(path)]
@@ -436,7 +436,7 @@ def _check_database(path: Path) -> None:
 
 def _check_rows(connection: sa.Connection) -> None:
     """Raise ValueError when a catalog holds what no version writes; SQLite takes any value in any column."""
-    for table in (catalog.images, catalog.list_rows):
+    for table in (schema.images, schema.list_rows):
         kinds = {
             column.name: dict if isinstance(column.type, sa.JSON) else column.type.python_type
             for column in table.columns

@@ -28,6 +28,8 @@ from core.collections import (
     identity,
     ingest,
     removal,
+    schema,
+    tombstones,
     uploads,
     verify,
 )
@@ -35,7 +37,8 @@ from core.collections import image_sources as sources
 from core.collections.add_preview import Preview
 from core.collections.catalog import Catalog
 from core.collections.identity import Place
-from core.collections.snapshot import View
+from core.collections.schema import Row
+from core.collections.snapshot import Snapshot
 from core.collections.state import DESCRIPTION, About, State, read_about, write_about
 from core.collections.uploads import Upload
 from core.collections.vector_file import DTYPES, VectorFile, fits
@@ -85,7 +88,7 @@ class Info:
     """Counts and sizes of a collection.
 
     images : stored; contents : different ones among them, which is the number of vectors that count; removed_paths : of those
-    removed, how many only the path is known of; holes : rows that no stored image has;
+    removed, how many only the path is known of; tombstones : rows of the vectors that no stored image uses;
     vector_bytes, index_bytes, catalog_bytes : on disk, of the catalog only where it is a file; index_rows : of the rows, how many the index
     holds (the others are searched beside it).
     """
@@ -95,7 +98,7 @@ class Info:
     failures: int
     removed: int
     removed_paths: int
-    holes: int
+    tombstones: int
     labels: dict[str, int]
     vector_bytes: int
     index_bytes: int
@@ -120,7 +123,7 @@ class Collection:
         self._catalog, self._load = catalog_, load
         self._embedder: embedder.Embedder | None = None
         self._guard, self._loading = threading.Lock(), threading.Lock()
-        self._view: View | None = None
+        self._snapshot: Snapshot | None = None
         self._fields: filters.Fields | None = None
         self._place = Place.of(folder)
 
@@ -238,7 +241,7 @@ class Collection:
     def close(self) -> None:
         """Give files and connections back."""
         self._catalog.close()
-        self._view = None
+        self._snapshot = None
 
     @property
     def uploads(self) -> Path:
@@ -333,10 +336,10 @@ class Collection:
         queries = np.atleast_2d(np.asarray(queries, np.float32))
         if not np.isfinite(queries).all():
             raise CollectionError("The query has numbers that are not finite.")
-        with self._reading() as (connection, view):
-            conditions = self._filter(connection, view.state, where).expressions
+        with self._reading() as (connection, snapshot):
+            conditions = self._filter(connection, snapshot.state, where).expressions
             allowed = catalog.matching_rows(connection, conditions) if conditions else None
-            rows, distances = view.nearest(queries, k, allowed)
+            rows, distances = snapshot.nearest(queries, k, allowed)
             wanted = sorted(set(rows.ravel().tolist()))
             found = catalog.first_and_paths_of_rows(connection, wanted, conditions)
         return [
@@ -349,10 +352,10 @@ class Collection:
         with self._catalog.reading() as connection:
             return self._filter(connection, _state(connection), where).notes
 
-    def snapshot(self) -> View:
+    def snapshot(self) -> Snapshot:
         """The vectors as they are now, to search many times without asking the catalog."""
-        with self._reading() as (_, view):
-            return view
+        with self._reading() as (_, snapshot):
+            return snapshot
 
     def info(self) -> Info:
         """Counts and sizes, as the catalog has them."""
@@ -361,16 +364,16 @@ class Collection:
             count = catalog.counts(connection)
             labels = catalog.label_counts(connection)
             path_only = catalog.count_path_only(connection)
-            holes = len(catalog.hole_rows(connection))
+            unused = len(tombstones.rows(connection))
             known = catalog.get_fact(connection, "sources") or []
         file = self.folder / _CATALOG_FILE
         return Info(
-            images=count[catalog.INDEXED],
-            contents=state.rows - holes,
-            failures=count[catalog.FAILED],
-            removed=count[catalog.REMOVED],
+            images=count[schema.INDEXED],
+            contents=state.rows - unused,
+            failures=count[schema.FAILED],
+            removed=count[schema.REMOVED],
             removed_paths=path_only,
-            holes=holes,
+            tombstones=unused,
             labels=labels,
             vector_bytes=state.rows * self._vector_file(state).row_bytes,
             index_bytes=state.index.size if state.index else 0,
@@ -380,14 +383,12 @@ class Collection:
             sources=tuple(entry["path"] for entry in known),
         )
 
-    def images(
-        self, state: str = catalog.INDEXED, most: int | None = None, start: int = 0
-    ) -> Iterator[sa.Row]:
+    def images(self, state: str = schema.INDEXED, most: int | None = None, start: int = 0) -> Iterator[Row]:
         """The images of a state (``"indexed"`` or ``"failed"``) with all that the catalog knows of them, by row; from the ``start``-th on."""
         with self._catalog.reading() as connection:
-            yield from catalog.stored(connection, state=state, most=most, start=start)
+            yield from catalog.in_state(connection, state=state, most=most, start=start)
 
-    def removed(self, most: int | None = None, start: int = 0) -> Iterator[sa.Row]:
+    def removed(self, most: int | None = None, start: int = 0) -> Iterator[Row]:
         """The removed images that :meth:`restore` can bring back, by path; from the ``start``-th on."""
         with self._catalog.reading() as connection:
             yield from catalog.removed(connection, restorable=True, most=most, start=start)
@@ -400,17 +401,17 @@ class Collection:
         with self._catalog.reading() as connection:
             return [row.path for row in catalog.removed(connection, restorable=False, most=most)]
 
-    def image(self, image_id: int) -> sa.Row | None:
+    def image(self, image_id: int) -> Row | None:
         """An image by its id in the catalog."""
         with self._catalog.reading() as connection:
-            return next(iter(catalog.find(connection, catalog.images.c.id, [image_id])), None)
+            return next(iter(catalog.find(connection, schema.images.c.id, [image_id])), None)
 
-    def of_rows(self, rows: Sequence[int]) -> dict[int, list[sa.Row]]:
+    def of_rows(self, rows: Sequence[int]) -> dict[int, list[Row]]:
         """The images of some rows of the vectors, by row."""
         with self._catalog.reading() as connection:
             return catalog.of_rows(connection, rows)
 
-    def first_of_rows(self, rows: Sequence[int]) -> dict[int, sa.Row]:
+    def first_of_rows(self, rows: Sequence[int]) -> dict[int, Row]:
         """The oldest image of each of some rows of the vectors, by row."""
         with self._catalog.reading() as connection:
             return catalog.first_of_rows(connection, rows)
@@ -432,11 +433,11 @@ class Collection:
         ------
         CollectionError : there is no such image, or the storage can't be read.
         """
-        with self._reading() as (connection, view):
-            image = next(iter(catalog.find(connection, catalog.images.c.id, [image_id])), None)
-            if image is None or image.state != catalog.INDEXED:
+        with self._reading() as (connection, snapshot):
+            image = next(iter(catalog.find(connection, schema.images.c.id, [image_id])), None)
+            if image is None or image.state != schema.INDEXED:
                 raise CollectionError("The collection has no picture of that number any more.")
-            rows, distances = view.nearest(view.stored[[image.faiss_id]], k + 1)
+            rows, distances = snapshot.nearest(snapshot.stored[[image.faiss_id]], k + 1)
             near = [
                 (row, distance)
                 for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True)
@@ -445,7 +446,7 @@ class Collection:
             found = catalog.first_and_paths_of_rows(connection, [row for row, _ in near])
         return [_hit(*found[row], distance) for row, distance in near]
 
-    def sample(self, most: int) -> tuple[int, int, list[sa.Row], np.ndarray]:
+    def sample(self, most: int) -> tuple[int, int, list[Row], np.ndarray]:
         """Some of the images, one of each content, at random but always the same of the same state.
 
         Returns
@@ -455,25 +456,25 @@ class Collection:
         images : at most ``most`` rows of the catalog.
         vectors : (n_images, dimensions) of theirs.
         """
-        with self._reading() as (connection, view):
-            rows = np.setdiff1d(np.arange(view.state.rows), view.holes)
+        with self._reading() as (connection, snapshot):
+            rows = np.setdiff1d(np.arange(snapshot.state.rows), snapshot.tombstones)
             chosen = rows[ann_index.sample_rows(len(rows), most)]
             images = catalog.first_of_rows(connection, chosen.tolist())
             return (
-                view.state.version,
+                snapshot.state.version,
                 len(rows),
                 [images[row] for row in chosen.tolist()],
-                view.stored[chosen],
+                snapshot.stored[chosen],
             )
 
     @contextmanager
-    def pages(self, size: int) -> Iterator[tuple[int, Iterator[tuple[list[sa.Row], np.ndarray]]]]:
+    def pages(self, size: int) -> Iterator[tuple[int, Iterator[tuple[list[Row], np.ndarray]]]]:
         """How many images there are, and all of them, some at a time, with their vectors (n, dimensions)."""
-        with self._reading() as (connection, view):
-            total = catalog.counts(connection)[catalog.INDEXED]
-            images = catalog.stored(connection)
+        with self._reading() as (connection, snapshot):
+            total = catalog.counts(connection)[schema.INDEXED]
+            images = catalog.in_state(connection)
             pages = iter(lambda: list(itertools.islice(images, size)), [])
-            yield total, ((page, view.stored[[image.faiss_id for image in page]]) for page in pages)
+            yield total, ((page, snapshot.stored[[image.faiss_id for image in page]]) for page in pages)
 
     def verify(self, named: Callable[[Any], str] = lambda image: image.path) -> list[str]:
         """What is wrong with it, a sentence each; reads every byte, and looks for the file of every picture.
@@ -675,7 +676,7 @@ class Collection:
     def forget_failures(self) -> int:
         """Forget the files that could not be read, until they are met again; returns how many. Raises as :meth:`add`."""
         with self.writing() as writer:
-            failed = [image.path for image in self.images(catalog.FAILED)]
+            failed = [image.path for image in self.images(schema.FAILED)]
             writer.forget(failed)
         return len(failed)
 
@@ -731,12 +732,12 @@ class Collection:
         """The paths of the stored or the removed images that each argument means, and of those that fulfil all conditions."""
         chosen = {path: self._named(connection, path, removed) for path in paths}
         if where:
-            state = catalog.REMOVED if removed else catalog.INDEXED
+            state = schema.REMOVED if removed else schema.INDEXED
             conditions = self._filter(connection, _state(connection), where, state).expressions
             chosen[", ".join(where)] = catalog.matching_paths(connection, conditions, state)
         return chosen
 
-    def _removed(self, writer: Writer, paths: Sequence[str], where: Sequence[str]) -> list[sa.Row]:
+    def _removed(self, writer: Writer, paths: Sequence[str], where: Sequence[str]) -> list[Row]:
         """The removed images that are meant, all of them where nothing is named."""
         with self._catalog.reading() as connection:
             if not paths and not where:
@@ -753,25 +754,25 @@ class Collection:
         if Path(absolute).is_relative_to(self.uploads):
             path = os.path.relpath(absolute, self.uploads.parent)
         return (
-            catalog.below(connection, path, removed)
-            or catalog.below(connection, absolute, removed)
-            or catalog.like(connection, absolute, removed)
+            catalog.paths_below(connection, path, removed)
+            or catalog.paths_below(connection, absolute, removed)
+            or catalog.paths_like(connection, absolute, removed)
         )
 
     @contextmanager
-    def _reading(self) -> Iterator[tuple[sa.Connection, View]]:
+    def _reading(self) -> Iterator[tuple[sa.Connection, Snapshot]]:
         """One state of catalog and vectors, whatever a writer does meanwhile."""
         for attempt in range(_ATTEMPTS):
             with self._catalog.reading() as connection:
                 try:
-                    view = self._current(connection)
+                    snapshot = self._current(connection)
                 except FileNotFoundError as error:
                     # A writer may have replaced it between the look into the catalog and the look at the file.
                     trouble: Exception = error
                 except ann_index.DamagedIndexError as error:
                     trouble = error
                 else:
-                    yield connection, view
+                    yield connection, snapshot
                     return
             if isinstance(trouble, ann_index.DamagedIndexError) or attempt == _ATTEMPTS - 2:
                 self._repair(trouble)
@@ -780,7 +781,7 @@ class Collection:
         )
 
     def _filter(
-        self, connection: sa.Connection, state: State, where: Sequence[str], of: str = catalog.INDEXED
+        self, connection: sa.Connection, state: State, where: Sequence[str], of: str = schema.INDEXED
     ) -> filters.Filter:
         """Conditions on the images of one kind in a state, whose fields are looked at once."""
         if not where:
@@ -791,19 +792,18 @@ class Collection:
                 known = self._fields = filters.Fields(state.version, of)
         return filters.compile_(connection, where, known)
 
-    def _current(self, connection: sa.Connection) -> View:
+    def _current(self, connection: sa.Connection) -> Snapshot:
         state = _state(connection)
         with self._guard:
-            old = self._view
+            old = self._snapshot
             if old is not None and old.state.version == state.version:
                 return old
             vectors = self._vector_file(state)
-            holes = catalog.hole_rows(connection)
             if old is not None and (old.state.index, old.state.metric) == (state.index, state.metric):
-                self._view = View(state, vectors, holes, old.index)
+                self._snapshot = Snapshot(state, vectors, tombstones.rows(connection), old.index)
             else:
-                self._view = View.open(self.folder, state, vectors, holes)
-            return self._view
+                self._snapshot = Snapshot.open(self.folder, state, vectors, tombstones.rows(connection))
+            return self._snapshot
 
     def _vector_file(self, state: State) -> VectorFile:
         return VectorFile(self.folder / state.vector_file, self.about.dimensions, self.about.dtype)
@@ -823,7 +823,7 @@ class Collection:
                 state = _state(connection)
                 vectors = self._vector_file(state)
                 if vectors.rows() >= state.rows:
-                    self._view = View(state, vectors, catalog.hole_rows(connection), None)
+                    self._snapshot = Snapshot(state, vectors, tombstones.rows(connection), None)
 
 
 @contextmanager
@@ -842,7 +842,7 @@ def building(folder: Path, about: About) -> Iterator[tuple[Path, Catalog]]:
         raise CollectionError(
             f"{about.name!r} can't be the name of a collection; use up to 63 lower case letters, digits, - and _."
         )
-    with catalog.storing():
+    with catalog.storage_errors():
         folder.mkdir(parents=True, exist_ok=True)
         _sweep(folder)
         if (folder / about.name).exists():
@@ -853,7 +853,7 @@ def building(folder: Path, about: About) -> Iterator[tuple[Path, Catalog]]:
         try:
             with lock.writing(place):
                 write_about(place, about)
-                made = _open_catalog(place, about, make=True)
+                made = _open_catalog(place, about, create=True)
                 try:
                     yield place, made
                     if about.catalog == "postgresql":
@@ -922,7 +922,7 @@ def delete(name: str, folder: Path | None = None) -> None:
     folder = folder or settings.COLLECTIONS_DIR
     if name not in names(folder):
         raise UnknownNameError("collection", name, names(folder))
-    with lock.writing(folder / name), catalog.storing():
+    with lock.writing(folder / name), catalog.storage_errors():
         try:
             about = read_about(folder / name)
             if about.catalog == "postgresql":
@@ -970,21 +970,21 @@ def _drop_unfinished(folder: Path) -> None:
         _log.warning("The schema of a collection that was not finished stays in its database: %s", error)
 
 
-def _open_catalog(folder: Path, about: About, *, make: bool = False) -> Catalog:
+def _open_catalog(folder: Path, about: About, *, create: bool = False) -> Catalog:
     if about.catalog == "sqlite":
         path = folder / _CATALOG_FILE
-        if not make and not path.is_file():
+        if not create and not path.is_file():
             raise CollectionError(
                 f"The catalog of the collection {about.name!r} is missing; restore its folder from a copy."
             )
-        return Catalog(path, make=make)
+        return Catalog(path, create=create)
     if not settings.CATALOG_URL:
         raise CatalogUnreachableError(
             f"The catalog of the collection {about.name!r} is in PostgreSQL; set PLAYGROUND_CATALOG_URL to its URL."
         )
     # From its first moment on it names its folder, so that one that is left unfinished can be removed.
-    facts = identity.facts(Place.of(folder)) if make else None
-    return Catalog(settings.CATALOG_URL, about.schema, make=make, facts=facts)
+    facts = identity.facts(Place.of(folder)) if create else None
+    return Catalog(settings.CATALOG_URL, about.schema, create=create, first_facts=facts)
 
 
 def _state(connection: sa.Connection) -> State:
@@ -998,7 +998,7 @@ def _nothing(what: str, name: str, paths: Sequence[str]) -> CollectionError:
     return CollectionError(f"{what} of the collection fulfils {name!r}.")
 
 
-def _hit(first: sa.Row, paths: list[str], distance: float) -> Hit:
+def _hit(first: Row, paths: list[str], distance: float) -> Hit:
     return Hit(
         first.id,
         first.hash,

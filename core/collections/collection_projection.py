@@ -106,7 +106,7 @@ def compute(collection: Collection, method: str, dimensions: int, progress: Prog
     )
     path = _path(collection, method, dimensions, version)
     part = path.with_name(f".{path.name}.part")
-    with catalog.storing():
+    with catalog.storage_errors():
         # The folder above is the collection's: where it was deleted meanwhile, none is made.
         path.parent.mkdir(exist_ok=True)
         try:

@@ -6,10 +6,10 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
-import sqlalchemy as sa
 
 from core.collections.collection import Collection
-from core.collections.snapshot import View
+from core.collections.schema import Row
+from core.collections.snapshot import Snapshot
 from core.errors import CollectionError
 from core.metrics import get_metric
 from core.progress import Progress, Silent
@@ -61,10 +61,10 @@ def near_duplicates(collection: Collection, threshold: float, progress: Progress
     import scipy.sparse
     import scipy.sparse.csgraph
 
-    view, rows = _vectors(collection)
+    snapshot, rows = _vectors(collection)
     pairs: list[np.ndarray] = []
-    nearest = np.full(view.state.rows, np.inf)
-    for queries, found, distances in _neighbors(view, rows, _MOST_DUPLICATES, progress):
+    nearest = np.full(snapshot.state.rows, np.inf)
+    for queries, found, distances in _neighbors(snapshot, rows, _MOST_DUPLICATES, progress):
         place, column = np.nonzero(distances <= threshold)
         close = np.stack([queries[place], found[place, column]])
         np.minimum.at(nearest, close[0], distances[place, column])
@@ -72,7 +72,7 @@ def near_duplicates(collection: Collection, threshold: float, progress: Progress
         pairs.append(close)
     joined = np.concatenate(pairs, axis=1) if pairs else np.empty((2, 0), np.int64)
     graph = scipy.sparse.coo_matrix(
-        (np.ones(joined.shape[1], bool), tuple(joined)), shape=(view.state.rows,) * 2
+        (np.ones(joined.shape[1], bool), tuple(joined)), shape=(snapshot.state.rows,) * 2
     )
     _, component = scipy.sparse.csgraph.connected_components(graph, directed=False)
     sizes = np.bincount(component[rows], minlength=component.max(initial=0) + 1)
@@ -87,18 +87,18 @@ def near_duplicates(collection: Collection, threshold: float, progress: Progress
 
 def usual_distance(collection: Collection) -> float:
     """The median distance of an image to its nearest other one, of some images; 1.0 where that is none."""
-    view, rows = _vectors(collection)
+    snapshot, rows = _vectors(collection)
     sample = rows[:: max(1, len(rows) // _SAMPLE)]
-    found = [distances[:, 0] for _, _, distances in _neighbors(view, sample, 1, Silent(), rows)]
+    found = [distances[:, 0] for _, _, distances in _neighbors(snapshot, sample, 1, Silent(), rows)]
     return float(np.median(np.concatenate(found))) or 1.0 if found else 1.0
 
 
 def outliers(collection: Collection, most: int, progress: Progress) -> list[Finding]:
     """The images with the largest mean distance to their 10 nearest neighbors, the farthest first."""
-    view, rows = _vectors(collection)
+    snapshot, rows = _vectors(collection)
     means = [
         (row, mean)
-        for queries, _, distances in _neighbors(view, rows, NEIGHBORS, progress)
+        for queries, _, distances in _neighbors(snapshot, rows, NEIGHBORS, progress)
         for row, mean in zip(queries.tolist(), distances.mean(axis=1).tolist(), strict=True)
     ]
     means.sort(key=lambda pair: -pair[1])
@@ -123,10 +123,10 @@ def label_errors(collection: Collection, most: int, progress: Progress) -> Label
     # Those are no witnesses: what they say of the labels of others is not known.
     labels = {row: next(iter(several)) for row, several in by_row.items() if len(several) == 1}
     sizes = Counter(labels.values())
-    view, _ = _vectors(collection)
+    snapshot, _ = _vectors(collection)
     rows = np.array(sorted(labels), np.int64)
     outvoted: list[tuple[int, float, str]] = []
-    for queries, found, _ in _neighbors(view, rows, NEIGHBORS, progress, rows):
+    for queries, found, _ in _neighbors(snapshot, rows, NEIGHBORS, progress, rows):
         for row, neighbors in zip(queries.tolist(), found.tolist(), strict=True):
             asked = [labels[neighbor] for neighbor in neighbors[: sizes[labels[row]] - 1]]
             if not asked:
@@ -154,12 +154,14 @@ def _conflict(collection: Collection, labels: dict[str, int]) -> Iterator[Findin
             yield replace(_finding(image, 1.0, other), same_content=True)
 
 
-def _vectors(collection: Collection) -> tuple[View, np.ndarray]:
-    view = collection.snapshot()
-    return view, np.setdiff1d(np.arange(view.state.rows), view.holes)
+def _vectors(collection: Collection) -> tuple[Snapshot, np.ndarray]:
+    snapshot = collection.snapshot()
+    return snapshot, np.setdiff1d(np.arange(snapshot.state.rows), snapshot.tombstones)
 
 
-def _neighbors(view: View, rows: np.ndarray, k: int, progress: Progress, allowed: np.ndarray | None = None):
+def _neighbors(
+    snapshot: Snapshot, rows: np.ndarray, k: int, progress: Progress, allowed: np.ndarray | None = None
+):
     """Blocks of rows (n,), their nearest other rows (n, k) and distances (n, k), with k at most what there is.
 
     Vectors of zeros have no angle to any other (see :mod:`core.metrics`), but are equal to each other: the distance between two is 0 here.
@@ -168,10 +170,10 @@ def _neighbors(view: View, rows: np.ndarray, k: int, progress: Progress, allowed
     k = min(k, len(rows) - 1)
     if k < 1:
         return
-    blank = _blank(view, rows if allowed is None else allowed)
+    blank = _blank(snapshot, rows if allowed is None else allowed)
     for start in range(0, len(rows), _BLOCK):
         queries = rows[start : start + _BLOCK]
-        found, distances = view.nearest(view.stored[queries], k + 1, allowed)
+        found, distances = snapshot.nearest(snapshot.stored[queries], k + 1, allowed)
         # The row itself goes to the end, or the farthest where it was not found.
         order = np.argsort(found == queries[:, None], axis=1, kind="stable")[:, :k]
         found, distances = np.take_along_axis(found, order, 1), np.take_along_axis(distances, order, 1)
@@ -184,12 +186,14 @@ def _neighbors(view: View, rows: np.ndarray, k: int, progress: Progress, allowed
         progress.step(len(queries))
 
 
-def _blank(view: View, rows: np.ndarray) -> np.ndarray:
+def _blank(snapshot: Snapshot, rows: np.ndarray) -> np.ndarray:
     """Those of some rows whose vectors are zeros and that the metric holds to be far from each other."""
-    if not get_metric(view.state.metric).normalized:
+    if not get_metric(snapshot.state.metric).normalized:
         return np.empty(0, np.int64)
     parts = [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]
-    return np.concatenate([np.empty(0, np.int64), *(part[~view.stored[part].any(axis=1)] for part in parts)])
+    return np.concatenate(
+        [np.empty(0, np.int64), *(part[~snapshot.stored[part].any(axis=1)] for part in parts)]
+    )
 
 
 def _first_of_rows(collection: Collection, rows: Sequence[int], values: Sequence[float]) -> list[Finding]:
@@ -197,5 +201,5 @@ def _first_of_rows(collection: Collection, rows: Sequence[int], values: Sequence
     return [_finding(images[row], value) for row, value in zip(rows, values, strict=True) if row in images]
 
 
-def _finding(image: sa.Row, value: float, suggestion: str | None = None) -> Finding:
+def _finding(image: Row, value: float, suggestion: str | None = None) -> Finding:
     return Finding(image.id, image.hash, image.path, image.label, image.metadata, value, suggestion)

@@ -25,8 +25,8 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.collections import metadata_values
-from core.collections.catalog import INDEXED, images
 from core.collections.metadata_values import Cell
+from core.collections.schema import INDEXED, images
 from core.errors import ConditionError, UnknownFieldError
 from core.text import nfc
 

@@ -12,8 +12,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy as sa
+
 from core import access
-from core.collections import catalog
+from core.collections import catalog, schema
 from core.collections.catalog import Catalog
 from core.collections.state import DESCRIPTION, About, State, read_about, write_about
 from core.collections.vector_file import VectorFile
@@ -70,14 +72,14 @@ def facts(place: Place) -> dict[str, Any]:
     return {_FACT: asdict(place)}
 
 
-def record(connection: catalog.sa.Connection, place: Place) -> None:
+def record(connection: sa.Connection, place: Place) -> None:
     """Let a schema name its folder."""
     catalog.set_fact(connection, _FACT, asdict(place))
 
 
-def forget(connection: catalog.sa.Connection) -> None:
+def forget(connection: sa.Connection) -> None:
     """Let a catalog name no folder."""
-    connection.execute(catalog.sa.delete(catalog.facts).where(catalog.facts.c.name == _FACT))
+    connection.execute(sa.delete(schema.facts).where(schema.facts.c.name == _FACT))
 
 
 def owns(folder: Path, catalog_: Catalog) -> bool:
@@ -123,7 +125,7 @@ def claim(folder: Path, about: About, catalog_: Catalog) -> About:
     if about.name != folder.name:
         about = replace(about, name=folder.name)
         if not access.is_read_only():
-            with catalog.storing():
+            with catalog.storage_errors():
                 write_about(folder, about)
     return about
 

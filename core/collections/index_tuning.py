@@ -9,7 +9,7 @@ import numpy as np
 
 from core.collections import ann_index
 from core.collections.collection import Collection
-from core.collections.snapshot import View
+from core.collections.snapshot import Snapshot
 from core.errors import CollectionError
 from core.exact_index import prepared
 from core.metrics import get_metric, pairwise
@@ -97,31 +97,31 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
         # Of several labels of the same content, the oldest.
         labels = {row: next(iter(several)) for row, several in collection.labels_by_row().items()}
         progress.step()
-        built: list[tuple[str, ann_index.IndexFile, float, View]] = []
+        built: list[tuple[str, ann_index.IndexFile, float, Snapshot]] = []
         try:
             for kind in kinds:
                 progress.stage(f"building {kind}", state.rows)
                 started = time.perf_counter()
                 known = ann_index.build(writer.folder, vectors, state.rows, metric, kind, progress.step)
                 seconds = time.perf_counter() - started
-                view = View(
+                snapshot = Snapshot(
                     state, vectors, np.empty(0, np.int64), ann_index.Ann(writer.folder, known, metric.name)
                 )
-                built.append((kind, known, seconds, view))
+                built.append((kind, known, seconds, snapshot))
             found = [
                 [
-                    ann_index.without_self(view.nearest(queries, _K + 1, rows_allowed)[0], rows, _K)
+                    ann_index.without_self(snapshot.nearest(queries, _K + 1, rows_allowed)[0], rows, _K)
                     for rows_allowed in (None, allowed)
                 ]
-                for *_, view in built
+                for *_, snapshot in built
             ]
             progress.stage("latency", len(queries))
             times: list[tuple[list[float], list[float]]] = [([], []) for _ in built]
             for query in queries:
-                for (*_, view), both in zip(built, times, strict=True):
+                for (*_, snapshot), both in zip(built, times, strict=True):
                     for rows_allowed, taken in zip((None, allowed), both, strict=True):
                         started = time.perf_counter()
-                        view.nearest(query[None], _K, rows_allowed)
+                        snapshot.nearest(query[None], _K, rows_allowed)
                         taken.append((time.perf_counter() - started) * 1000)
                 progress.step()
         finally:

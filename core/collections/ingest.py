@@ -11,15 +11,15 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 
 import numpy as np
-import sqlalchemy as sa
 
 from core.cache import Shared
-from core.collections import catalog, list_rows
 from core.collections import image_lists as lists
+from core.collections import list_rows, schema
 from core.collections.embedder import Embedder
 from core.collections.folder_labels import FolderLabels, decide
 from core.collections.image_sources import Entry, Source, SourceError, absolute, is_folder, is_url, named
 from core.collections.list_rows import Conflict
+from core.collections.schema import Row
 from core.collections.vector_file import fits
 from core.collections.writer import New, Writer
 from core.data import folder_walker as folders
@@ -452,7 +452,7 @@ class _Run:
         while chunk := list(itertools.islice(entries, _LOOKUP)):
             known = self.writer.at([entry.path for entry in chunk])
             rows = self.writer.rows_of_images([entry.path for entry in chunk]) if self.among.lists else {}
-            removed = [row.hash for row in known.values() if row.state == catalog.REMOVED and row.hash]
+            removed = [row.hash for row in known.values() if row.state == schema.REMOVED and row.hash]
             stored = self.writer.known(removed) if self.restore else set()
             same = []
             for entry in chunk:
@@ -462,7 +462,7 @@ class _Run:
                     self.progress.step()
                     continue
                 state = old.state if old is not None else None
-                if state == catalog.REMOVED and not self.restore:
+                if state == schema.REMOVED and not self.restore:
                     self.report.kept_out += 1
                     self.report.leave_out(_REMOVED, 1)
                     same.append(entry.path)
@@ -475,7 +475,7 @@ class _Run:
                         same += self.writer.below(entry.path)
                     continue
                 candidate = self._candidate(entry, old, rows.get(entry.path, []))
-                if old is not None and state == catalog.REMOVED:
+                if old is not None and state == schema.REMOVED:
                     if old.hash not in stored:
                         yield replace(candidate, hash=None)
                     elif not self._unchanged(entry, old):
@@ -486,7 +486,7 @@ class _Run:
                         self.progress.step()
                 elif old is None or not self._unchanged(entry, old):
                     yield candidate
-                elif old.state == catalog.INDEXED and self._differs(candidate, old):
+                elif old.state == schema.INDEXED and self._differs(candidate, old):
                     same_words = (old.label, old.metadata) == (
                         candidate.entry.label,
                         candidate.entry.metadata,
@@ -502,9 +502,9 @@ class _Run:
             if same:
                 self.writer.mark_seen(same, self.run)
 
-    def _unchanged(self, entry: Entry, old: sa.Row) -> bool:
+    def _unchanged(self, entry: Entry, old: Row) -> bool:
         """Whether there is nothing to read again."""
-        if old.state == catalog.FAILED and self.again:
+        if old.state == schema.FAILED and self.again:
             return False
         if is_url(entry.path):
             return True
@@ -514,7 +514,7 @@ class _Run:
             return False
         return (old.size, old.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
 
-    def _candidate(self, entry: Entry, old: sa.Row | None, rows: Sequence[sa.Row]) -> _Candidate:
+    def _candidate(self, entry: Entry, old: Row | None, rows: Sequence[Row]) -> _Candidate:
         """An image with what all sources together say of it: its folder, and before that the rows of lists."""
         hash_, state = (old.hash, old.state) if old is not None else (None, None)
         if self.undo and old is not None:
@@ -539,7 +539,7 @@ class _Run:
                 label = merged.label
         return _Candidate(replace(entry, label=label, metadata=metadata), hash_, state, folder_label, source)
 
-    def _differs(self, candidate: _Candidate, old: sa.Row) -> bool:
+    def _differs(self, candidate: _Candidate, old: Row) -> bool:
         """Whether something else is said of an image than is stored."""
         said = (candidate.entry.label, candidate.entry.metadata, candidate.folder_label, candidate.source)
         return said != (old.label, old.metadata, old.folder_label, old.source)
@@ -576,7 +576,7 @@ class _Run:
                 continue
             own = read.hash in fresh
             fresh.pop(read.hash, None)
-            if state == catalog.REMOVED:
+            if state == schema.REMOVED:
                 self.report.restored += 1
             elif state is not None:
                 self.report.changed += 1
@@ -586,7 +586,7 @@ class _Run:
             self._pending.append(self._new(read.candidate, read.hash, read.size, read.mtime_ns))
             self.progress.step()
 
-    def _unread(self, problem: Problem, old: sa.Row | None) -> New:
+    def _unread(self, problem: Problem, old: Row | None) -> New:
         failed = New(problem.path, reason=problem.reason, source=self.source, seen=self.run)
         if old is None:
             return failed
@@ -601,7 +601,7 @@ class _Run:
         """Note a failure; ``state`` is what the image was. A removed one stays removed, with all that is known of it."""
         self.report.failed += 1
         self.report.leave_out(_SHORTER.get(reason, reason), 1)
-        if state == catalog.REMOVED:
+        if state == schema.REMOVED:
             self._not_restored[failed.path] = reason
         else:
             self._pending.append(failed)

@@ -12,10 +12,10 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from core.collections import catalog
+from core.collections import schema
 from core.collections.image_lists import NO_PATH, Row
 
-_table = catalog.list_rows
+_table = schema.list_rows
 _BATCH, _CHUNK = 5_000, 500
 # Rows that are named of one conflict.
 _MOST_ROWS = 20
@@ -71,9 +71,9 @@ def forget(connection: sa.Connection, source: int) -> None:
     connection.execute(sa.delete(_table).where(_table.c.source == source))
 
 
-def of_paths(connection: sa.Connection, paths: Sequence[str]) -> dict[str, list[sa.Row]]:
+def of_paths(connection: sa.Connection, paths: Sequence[str]) -> dict[str, list[schema.Row]]:
     """The usable rows of all lists that name some images, by path."""
-    found: dict[str, list[sa.Row]] = {}
+    found: dict[str, list[schema.Row]] = {}
     for start in range(0, len(paths), _CHUNK):
         part = _table.c.path.in_(paths[start : start + _CHUNK])
         for row in connection.execute(sa.select(_table).where(part, _table.c.problem.is_(None))):
@@ -81,7 +81,7 @@ def of_paths(connection: sa.Connection, paths: Sequence[str]) -> dict[str, list[
     return found
 
 
-def page(connection: sa.Connection, source: int, after: int | None) -> list[sa.Row]:
+def page(connection: sa.Connection, source: int, after: int | None) -> list[schema.Row]:
     """Some of a list's rows behind a number, in order: the first for each image, and those that can't be used though they say something."""
     earlier = _table.alias()
     same = sa.and_(
@@ -105,7 +105,7 @@ def without_path(connection: sa.Connection, source: int) -> int:
     return connection.execute(query).scalar_one()
 
 
-def merge(rows: Sequence[sa.Row], lists: Mapping[int, str], favored: int | None = None) -> Merged:
+def merge(rows: Sequence[schema.Row], lists: Mapping[int, str], favored: int | None = None) -> Merged:
     """What rows of the same image say together.
 
     Metadata on which they agree are kept as they are; values that differ become a list of all of them, without
@@ -137,9 +137,9 @@ def conflicts(
     connection: sa.Connection, lists: Mapping[int, str], favored: int | None, most: int
 ) -> tuple[int, list[Conflict]]:
     """How many stored images rows give different labels to, and some of these conflicts, by path."""
-    label, path, images = _table.c.label, _table.c.path, catalog.images.c
-    query = sa.select(path).join(catalog.images, images.path == path).group_by(path)
-    query = query.where(images.state == catalog.INDEXED, _table.c.problem.is_(None), label.is_not(None))
+    label, path, images = _table.c.label, _table.c.path, schema.images.c
+    query = sa.select(path).join(schema.images, images.path == path).group_by(path)
+    query = query.where(images.state == schema.INDEXED, _table.c.problem.is_(None), label.is_not(None))
     query = query.having(sa.func.min(label) != sa.func.max(label))
     if favored is not None:
         own = sa.case((_table.c.source == favored, label))
@@ -149,7 +149,7 @@ def conflicts(
     return total, list(_described(of_paths(connection, paths), lists))
 
 
-def _described(found: Mapping[str, Sequence[sa.Row]], lists: Mapping[int, str]) -> Iterator[Conflict]:
+def _described(found: Mapping[str, Sequence[schema.Row]], lists: Mapping[int, str]) -> Iterator[Conflict]:
     for path in sorted(found):
         labels: dict[str, list[Place]] = {}
         places = sorted(

@@ -14,7 +14,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects.postgresql import JSONB
 
-from core.collections.catalog import images
+from core.collections.schema import images
 
 Expression = sa.ColumnElement[Any]
 Test = Callable[["Cell"], sa.ColumnElement[bool]]

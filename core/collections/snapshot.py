@@ -20,26 +20,26 @@ _LATE_BYTES = 300_000_000
 
 
 @dataclass(frozen=True, eq=False)
-class View:
-    """Rows 0 to ``state.rows`` of the vectors, without the holes.
+class Snapshot:
+    """Rows 0 to ``state.rows`` of the vectors, without those that have a tombstone.
 
     index : of the first rows; None where there is none, or none that can be read.
     """
 
     state: State
     vectors: VectorFile
-    holes: np.ndarray
+    tombstones: np.ndarray
     index: ann_index.Ann | None
 
     @classmethod
-    def open(cls, folder: Path, state: State, vectors: VectorFile, holes: np.ndarray) -> "View":
+    def open(cls, folder: Path, state: State, vectors: VectorFile, tombstones: np.ndarray) -> "Snapshot":
         """Raises DamagedIndexError, or FileNotFoundError when a writer has replaced a file meanwhile."""
         if state.rows and vectors.rows() < state.rows:
             if not vectors.path.exists():
                 raise FileNotFoundError(errno.ENOENT, "No such file", str(vectors.path))
             vectors.require(state.rows)
         index = ann_index.Ann(folder, state.index, state.metric) if state.index else None
-        return cls(state, vectors, holes, index)
+        return cls(state, vectors, tombstones, index)
 
     def nearest(
         self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None, effort: int | None = None
@@ -70,7 +70,7 @@ class View:
         queries = prepared(queries, metric)
         if allowed is not None and (self.index is None or len(allowed) <= _FEW):
             return ann_index.exact(self.stored, queries, k, metric, allowed)
-        there = self.state.rows - len(self.holes) if allowed is None else len(allowed)
+        there = self.state.rows - len(self.tombstones) if allowed is None else len(allowed)
         k = min(k, there)
         if k == 0:
             return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
@@ -129,18 +129,18 @@ class View:
     @cached_property
     def _mask(self) -> np.ndarray | None:
         assert self.index is not None
-        holes = self.holes[self.holes < self.index.known.rows]
-        if not len(holes):
+        skipped = self.tombstones[self.tombstones < self.index.known.rows]
+        if not len(skipped):
             return None
         mask = np.ones(self.index.known.rows, bool)
-        mask[holes] = False
+        mask[skipped] = False
         return mask
 
     @cached_property
     def _late_rows(self) -> np.ndarray:
         """Rows that came after the index."""
         start = self.index.known.rows if self.index else 0
-        return np.setdiff1d(np.arange(start, self.state.rows), self.holes)
+        return np.setdiff1d(np.arange(start, self.state.rows), self.tombstones)
 
     @cached_property
     def _late(self) -> Index | None:
@@ -150,4 +150,4 @@ class View:
         return Index(self.stored[self._late_rows], self.state.metric)
 
     def _rows(self, allowed: np.ndarray | None) -> np.ndarray:
-        return np.setdiff1d(np.arange(self.state.rows), self.holes) if allowed is None else allowed
+        return np.setdiff1d(np.arange(self.state.rows), self.tombstones) if allowed is None else allowed

@@ -19,13 +19,13 @@ def is_read_only(path: Path) -> bool:
     return path.is_file() and not os.access(path.parent, os.W_OK)
 
 
-def engine(path: Path, *, make: bool = False, read_only: bool = False) -> sa.Engine:
+def engine(path: Path, *, create: bool = False, read_only: bool = False) -> sa.Engine:
     """Connections to a catalog; one that is read only has to show all of it, see :func:`opens_in_place`."""
     if read_only:
         # Without a log there is nobody who writes: SQLite may do without its lock files.
         mode = "mode=ro" if _has_log(path) else "immutable=1"
     else:
-        mode = "mode=rwc" if make else "mode=rw"
+        mode = "mode=rwc" if create else "mode=rw"
     address = f"{path.resolve().as_uri()}?{mode}"
     made = sa.create_engine(
         "sqlite://",

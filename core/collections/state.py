@@ -99,7 +99,7 @@ def parse_about(text: bytes, name: str) -> About:
 class State:
     """What a commit changes.
 
-    version : counts commits; generation : counts vector files; rows : how many rows of that file count, holes among them;
+    version : counts commits; generation : counts vector files; rows : how many rows of that file count, those with a tombstone among them;
     metric : name of the distance; kind : of index, as asked for; index : the file, None before there is one.
     """
 

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import IO
 
 from core import disk
-from core.collections import catalog, ingest, quota
+from core.collections import catalog, ingest, quota, schema
 from core.collections.embedder import Embedder
 from core.collections.image_sources import NAME, Entry, absolute
 from core.collections.quota import Quota
@@ -163,7 +163,7 @@ def _received(
     entries: dict[str, Entry] = {}
     pictures, others = look(sent, label_level)
     progress.stage("receiving", len(pictures))
-    with catalog.storing(), quota.receiving(folder, progress) as room:
+    with catalog.storage_errors(), quota.receiving(folder, progress) as room:
         folder.mkdir(exist_ok=True)
         for picture in pictures:
             disk.require(folder, picture.size)
@@ -191,7 +191,7 @@ def _with_what_is_known(
         replace(entry, label=entry.label or old.label, metadata=old.metadata)
         if isinstance(entry, Entry)
         and (old := known.get(entry.path)) is not None
-        and old.state != catalog.FAILED
+        and old.state != schema.FAILED
         else entry
         for entry in entries
     ]

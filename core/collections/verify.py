@@ -6,8 +6,9 @@ from pathlib import Path
 import numpy as np
 import sqlalchemy as sa
 
-from core.collections import ann_index, catalog
+from core.collections import ann_index, schema, tombstones
 from core.collections.image_sources import is_url
+from core.collections.schema import Row
 from core.collections.state import About, State
 from core.collections.vector_file import VectorFile
 from core.imaging import servable_files
@@ -22,7 +23,7 @@ def problems(
     folder: Path,
     about: About,
     state: State,
-    named: Callable[[sa.Row], str],
+    named: Callable[[Row], str],
 ) -> Iterator[str]:
     """A sentence for everything that is wrong; reads every byte of vectors and index.
 
@@ -55,39 +56,37 @@ def storage_problems(connection: sa.Connection, folder: Path, about: About, stat
 
 
 def _rows(connection: sa.Connection, state: State) -> Iterator[str]:
-    """Every row of the vectors is an image's or a hole, and none is both."""
-    images = catalog.images.c
+    """Every row of the vectors is used by an image or has a tombstone, and none is both."""
+    images = schema.images.c
     used = np.array(
-        connection.scalars(
-            sa.select(images.faiss_id).where(images.state == catalog.INDEXED).distinct()
-        ).all(),
+        connection.scalars(sa.select(images.faiss_id).where(images.state == schema.INDEXED).distinct()).all(),
         dtype=object,
     )
     if any(row is None for row in used):
         yield "The catalog has images without a vector."
     used = np.array([row for row in used if row is not None], np.int64)
-    holes = catalog.hole_rows(connection)
-    if len(np.intersect1d(used, holes)):
+    unused = tombstones.rows(connection)
+    if len(np.intersect1d(used, unused)):
         yield "The catalog says of some vectors that they are used and that they are not."
-    every = np.union1d(used, holes)
+    every = np.union1d(used, unused)
     if len(every) != state.rows or (len(every) and (every[0] != 0 or every[-1] != state.rows - 1)):
         yield f"The catalog knows {len(every):,} of the {state.rows:,} vectors that count."
-    # What was removed and not compacted away is a hole, or shared with an image of the same content.
-    kept = sa.select(images.faiss_id).where(images.state == catalog.REMOVED, images.faiss_id.is_not(None))
+    # The vector of a removed image has a tombstone, or is shared with a stored image.
+    kept = sa.select(images.faiss_id).where(images.state == schema.REMOVED, images.faiss_id.is_not(None))
     if len(np.setdiff1d(connection.scalars(kept.distinct()).all(), every)):
         yield "The catalog knows vectors of removed images that do not count."
-    stray = sa.select(sa.func.count()).where(images.state == catalog.FAILED, images.faiss_id.is_not(None))
+    stray = sa.select(sa.func.count()).where(images.state == schema.FAILED, images.faiss_id.is_not(None))
     if connection.scalar(stray):
         yield "The catalog has images that failed and have a vector."
 
 
-def _missing(connection: sa.Connection, folder: Path, named: Callable[[sa.Row], str]) -> Iterator[str]:
+def _missing(connection: sa.Connection, folder: Path, named: Callable[[Row], str]) -> Iterator[str]:
     """The images whose files are gone; an image without a hash has no file."""
-    images = catalog.images.c
+    images = schema.images.c
     # Removed uploads are kept until they are purged.
-    kept = sa.and_(images.state == catalog.REMOVED, images.path.startswith(f"{servable_files.UPLOADS}/"))
+    kept = sa.and_(images.state == schema.REMOVED, images.path.startswith(f"{servable_files.UPLOADS}/"))
     stored = sa.select(images.path, images.metadata).where(
-        sa.or_(images.state == catalog.INDEXED, kept), images.hash.is_not(None)
+        sa.or_(images.state == schema.INDEXED, kept), images.hash.is_not(None)
     )
     names, uploaded, count = [], 0, 0
     query = stored.order_by(images.path).execution_options(yield_per=_ROWS)
@@ -117,7 +116,7 @@ def vector_problems(
         yield f"The file of vectors has {vectors.rows():,} of the {state.rows:,} rows that count; restore the folder from a copy."
         return
     end = 0
-    for segment in connection.execute(sa.select(catalog.segments).order_by(catalog.segments.c.start)):
+    for segment in connection.execute(sa.select(schema.segments).order_by(schema.segments.c.start)):
         if segment.start != end:
             yield f"The catalog has no checksum for the vectors {end:,} to {segment.start:,}."
         first, last = np.searchsorted(needless, [segment.start, segment.stop])

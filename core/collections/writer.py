@@ -13,9 +13,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from core import disk
-from core.collections import ann_index, catalog, list_rows, verify
+from core.collections import ann_index, catalog, list_rows, schema, tombstones, verify
 from core.collections.catalog import Catalog, Image
-from core.collections.image_lists import Row
+from core.collections.image_lists import Row as ListRow
+from core.collections.schema import Row
 from core.collections.state import About, State
 from core.collections.vector_file import VectorFile
 from core.errors import CollectionError
@@ -67,25 +68,25 @@ class Writer:
         with self._catalog.reading() as connection:
             return set(catalog.rows_of_hashes(connection, hashes))
 
-    def at(self, paths: Sequence[str]) -> dict[str, sa.Row]:
+    def at(self, paths: Sequence[str]) -> dict[str, Row]:
         """What the catalog knows of some paths."""
         with self._catalog.reading() as connection:
-            return {row.path: row for row in catalog.find(connection, catalog.images.c.path, paths)}
+            return {row.path: row for row in catalog.find(connection, schema.images.c.path, paths)}
 
     def below(self, folder: str) -> list[str]:
         """The paths of all images in a folder but those that were removed."""
         with self._catalog.reading() as connection:
-            return catalog.below(connection, folder)
+            return catalog.paths_below(connection, folder)
 
     def named_uploads(self, names: Sequence[str]) -> set[str]:
         """Which of some names of uploaded files the catalog names, by the hash of any image or by the path of a readable one."""
         paths = [f"{servable_files.UPLOADS}/{name}" for name in names]
         with self._catalog.reading() as connection:
-            hashes = {row.hash for row in catalog.find(connection, catalog.images.c.hash, names)}
+            hashes = {row.hash for row in catalog.find(connection, schema.images.c.hash, names)}
             by_path = {
                 row.path.rpartition("/")[2]
-                for row in catalog.find(connection, catalog.images.c.path, paths)
-                if row.state != catalog.FAILED
+                for row in catalog.find(connection, schema.images.c.path, paths)
+                if row.state != schema.FAILED
             }
         return hashes | by_path
 
@@ -100,12 +101,12 @@ class Writer:
         # The last of a path counts.
         images = list({image.path: image for image in images}.values())
         hashes = sorted({image.hash for image in images if image.hash and image.reason is None})
-        with catalog.storing():
+        with catalog.storage_errors():
             with self._catalog.reading() as connection:
                 rows = catalog.rows_of_hashes(connection, hashes)
                 reused = sorted(set(rows.values()))
-                old = catalog.find(connection, catalog.images.c.path, [image.path for image in images])
-                replaced = [row.faiss_id for row in old if row.faiss_id is not None]
+                old = catalog.find(connection, schema.images.c.path, [image.path for image in images])
+                replaced = [row.faiss_id for row in old]
             start, vectors, stored = self.state.rows, [], []
             for image in images:
                 row = rows.get(image.hash) if image.hash else None
@@ -123,17 +124,17 @@ class Writer:
             with self._catalog.writing() as connection:
                 catalog.put(connection, stored)
                 # The vector of a removed image may serve again.
-                catalog.fill_holes(connection, reused)
-                catalog.note_holes(connection, replaced)
+                tombstones.remove(connection, reused)
+                tombstones.add(connection, replaced)
                 if vectors:
                     connection.execute(
-                        sa.insert(catalog.segments).values(start=start, stop=stop, crc32=checksum)
+                        sa.insert(schema.segments).values(start=start, stop=stop, crc32=checksum)
                     )
                 state = self._next(connection, rows=stop)
         self.state = state
 
     def remember_sources(
-        self, sources: Sequence[dict[str, Any]], rows: Mapping[int, Iterable[Row]] | None = None
+        self, sources: Sequence[dict[str, Any]], rows: Mapping[int, Iterable[ListRow]] | None = None
     ) -> None:
         """Replace the remembered sources, and with them the rows of lists by the number of their source, all or none."""
         with self._catalog.writing() as connection:
@@ -150,9 +151,9 @@ class Writer:
     def last_source(self) -> int:
         """The highest number of a source that an image came with, remembered or not."""
         with self._catalog.reading() as connection:
-            return connection.scalar(sa.select(sa.func.max(catalog.images.c.source))) or 0
+            return connection.scalar(sa.select(sa.func.max(schema.images.c.source))) or 0
 
-    def rows_of_list(self, source: int) -> Iterator[sa.Row]:
+    def rows_of_list(self, source: int) -> Iterator[Row]:
         """The rows of a list, see :func:`list_rows.page`; no transaction is open while they are worked on."""
         last = None
         while True:
@@ -168,7 +169,7 @@ class Writer:
         with self._catalog.reading() as connection:
             return list_rows.without_path(connection, source)
 
-    def rows_of_images(self, paths: Sequence[str]) -> dict[str, list[sa.Row]]:
+    def rows_of_images(self, paths: Sequence[str]) -> dict[str, list[Row]]:
         """The rows of all lists that name some images, by path."""
         with self._catalog.reading() as connection:
             return list_rows.of_paths(connection, paths)
@@ -193,9 +194,9 @@ class Writer:
     def forget(self, paths: Sequence[str]) -> None:
         """Forget images as if they had never been there, all or none."""
         with self._catalog.writing() as connection:
-            rows = list(catalog.find(connection, catalog.images.c.path, paths))
+            rows = list(catalog.find(connection, schema.images.c.path, paths))
             catalog.remove_paths(connection, [row.path for row in rows])
-            catalog.note_holes(connection, [row.faiss_id for row in rows if row.faiss_id is not None])
+            tombstones.add(connection, [row.faiss_id for row in rows])
             state = self._next(connection)
         self.state = state
 
@@ -205,11 +206,11 @@ class Writer:
         Of what could not be read and came with no source nothing is remembered.
         """
         with self._catalog.writing() as connection:
-            rows = list(catalog.find(connection, catalog.images.c.path, paths))
-            nothing = [row.path for row in rows if row.state == catalog.FAILED and row.source is None]
+            rows = list(catalog.find(connection, schema.images.c.path, paths))
+            nothing = [row.path for row in rows if row.state == schema.FAILED and row.source is None]
             catalog.remove_paths(connection, nothing)
             catalog.mark_removed(connection, [row.id for row in rows])
-            catalog.note_holes(connection, [row.faiss_id for row in rows if row.faiss_id is not None])
+            tombstones.add(connection, [row.faiss_id for row in rows])
             state = self._next(connection)
         self.state = state
 
@@ -218,8 +219,8 @@ class Writer:
         with self._catalog.writing() as connection:
             rows = [
                 row
-                for row in catalog.find(connection, catalog.images.c.path, paths)
-                if row.state == catalog.REMOVED
+                for row in catalog.find(connection, schema.images.c.path, paths)
+                if row.state == schema.REMOVED
             ]
             away = {row.hash for row in rows if row.faiss_id is None and row.hash is not None}
             by_hash = catalog.rows_of_hashes(connection, sorted(away))
@@ -229,6 +230,7 @@ class Writer:
                 if row.faiss_id is not None or row.hash in by_hash
             }
             catalog.mark_stored(connection, found)
+            tombstones.remove(connection, found.values())
             state = self._next(connection)
         self.state = state
         return len(found)
@@ -236,8 +238,8 @@ class Writer:
     def keep_path_only(self, paths: Sequence[str]) -> None:
         """Forget of removed images all but that they were removed."""
         with self._catalog.writing() as connection:
-            rows = catalog.find(connection, catalog.images.c.path, paths)
-            catalog.keep_path_only(connection, [row.id for row in rows if row.state == catalog.REMOVED])
+            rows = catalog.find(connection, schema.images.c.path, paths)
+            catalog.keep_path_only(connection, [row.id for row in rows if row.state == schema.REMOVED])
             state = self._next(connection)
         self.state = state
 
@@ -271,7 +273,7 @@ class Writer:
         metric = get_metric(state.metric)
         wanted = ann_index.factory(state.kind, state.rows, self.about.dimensions, metric)
         same = old is not None and _family(old.factory) == _family(wanted)
-        with catalog.storing():
+        with catalog.storage_errors():
             if old is not None and same and state.rows < _OUTGROWN * old.trained_rows:
                 try:
                     new = ann_index.extend(self.folder, old, self.vectors, state.rows, metric, step)
@@ -298,37 +300,36 @@ class Writer:
         if not state.rows:
             return
         self.vectors.require(state.rows)
-        with catalog.storing():
+        with catalog.storage_errors():
             new = ann_index.build(
                 self.folder, self.vectors, state.rows, get_metric(state.metric), state.kind, step
             )
         self._replace(index=new)
 
     def compact(self, step: Callable[[int], None] = lambda n: None) -> bool:
-        """Write vectors and index anew without the holes; False when there are none. Raises as :meth:`index`."""
+        """Write vectors and index again without the rows that have a tombstone; False if there are none. Raises as :meth:`index`."""
         with self._catalog.reading() as connection:
-            holes = catalog.hole_rows(connection)
-            if not len(holes):
+            dropped = tombstones.rows(connection)
+            if not len(dropped):
                 return False
             # New checksums would take damaged vectors for good ones.
-            for problem in verify.vector_problems(connection, self.vectors, self.state, holes):
+            for problem in verify.vector_problems(connection, self.vectors, self.state, dropped):
                 raise CollectionError(problem)
         old, metric = self.state, get_metric(self.state.metric)
-        new = replace(old, generation=old.generation + 1, rows=old.rows - len(holes))
+        new = replace(old, generation=old.generation + 1, rows=old.rows - len(dropped))
         target = self._vectors(new)
-        with catalog.storing():
+        with catalog.storage_errors():
             target.path.unlink(missing_ok=True)
-            segments = list(_copy(self.vectors, target, old.rows, holes)) if new.rows else []
+            segments = list(_copy(self.vectors, target, old.rows, dropped)) if new.rows else []
             index = None
             if new.rows:
                 index = ann_index.build(self.folder, target, new.rows, metric, new.kind, step)
             self._settle()
             with self._catalog.writing() as connection:
-                catalog.renumber(connection, holes)
-                connection.execute(sa.delete(catalog.holes))
-                connection.execute(sa.delete(catalog.segments))
+                tombstones.compact(connection, dropped)
+                connection.execute(sa.delete(schema.segments))
                 if segments:
-                    connection.execute(sa.insert(catalog.segments), segments)
+                    connection.execute(sa.insert(schema.segments), segments)
                 state = self._next(connection, generation=new.generation, rows=new.rows, index=index)
         self.state = state
         self.sweep()
@@ -361,7 +362,7 @@ class Writer:
         self.sweep()
 
     def _settle(self) -> None:
-        with catalog.storing():
+        with catalog.storage_errors():
             disk.sync_folder(self.folder)
 
     def _next(self, connection: sa.Connection, **changes: Any) -> State:
@@ -374,7 +375,7 @@ class Writer:
 
 
 def _row(image: New, faiss_id: int | None) -> Image:
-    state = catalog.INDEXED if image.reason is None else catalog.FAILED
+    state = schema.INDEXED if image.reason is None else schema.FAILED
     return Image(
         image.path,
         image.hash,
@@ -396,11 +397,11 @@ def _family(factory: str) -> str:
     return ",".join("IVF" if part.startswith("IVF") else part for part in factory.split(","))
 
 
-def _copy(source: VectorFile, target: VectorFile, rows: int, holes: np.ndarray) -> Iterator[dict[str, int]]:
-    """Copy the rows that are no holes; yields the segments of the new file."""
+def _copy(source: VectorFile, target: VectorFile, rows: int, dropped: np.ndarray) -> Iterator[dict[str, int]]:
+    """Copy all rows but those; yields the segments of the new file."""
     start = 0
     for first, block in source.chunks(0, rows):
-        kept = np.delete(block, holes[(holes >= first) & (holes < first + len(block))] - first, axis=0)
+        kept = np.delete(block, dropped[(dropped >= first) & (dropped < first + len(block))] - first, axis=0)
         if len(kept):
             yield {"start": start, "stop": start + len(kept), "crc32": target.write(start, kept)}
             start += len(kept)

@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 
 from core import collections
-from core.collections import ann_index, backup, catalog, export, image_sources, index_tuning
+from core.collections import ann_index, backup, catalog, export, image_sources, index_tuning, schema
 from core.collections.folder_labels import FolderLabels
 from core.collections.state import DESCRIPTION
 from core.errors import CollectionError, UnknownNameError, UserError
@@ -278,7 +278,7 @@ def test_what_was_removed_stays_out_until_it_is_restored(anywhere, tmp_path):
     pets.update()
     assert paths_of(pets) == {str(root / "dog" / "04.png")}
     pets.optimize()
-    assert (pets.info().holes, pets.info().contents) == (0, 1)
+    assert (pets.info().tombstones, pets.info().contents) == (0, 1)
     assert pets.verify() == []
     assert pets.add([str(root)]).kept_out == 5
     assert pets.info().images == 1
@@ -566,7 +566,7 @@ def test_a_newer_catalog_is_refused(anywhere):
 
     pets = create()
     with pets._catalog.writing() as connection:
-        connection.execute(sa.insert(catalog.schema_version).values(version=99))
+        connection.execute(sa.insert(schema.schema_version).values(version=99))
     with pytest.raises(CollectionError, match="newer version"):
         open_()
 
@@ -582,7 +582,7 @@ def test_an_older_catalog_is_brought_up_to_date(folder, tmp_path, monkeypatch):
         catalog,
         "MIGRATIONS",
         [
-            *catalog.MIGRATIONS,
+            *schema.MIGRATIONS,
             lambda c: steps.append(c.execute(sa.text("ALTER TABLE images ADD COLUMN extra TEXT"))),
         ],
     )

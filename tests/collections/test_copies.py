@@ -103,7 +103,7 @@ def test_a_vector_stays_until_its_last_copy_is_removed(anywhere, tmp_path, remov
     folder = copies(tmp_path, 300)
     pets.add([str(folder), draw(tmp_path / "other.png", 7)])
     pets.remove([str(folder / f"{i}.png") for i in range(removed)])
-    assert len(pets.snapshot().holes) == (1 if removed == 300 else 0)
+    assert len(pets.snapshot().tombstones) == (1 if removed == 300 else 0)
     assert pets.verify() == []
     best = pets.search([picture(0)], k=1)[0][0]
     assert best.path == str(folder / "299.png" if removed == 299 else tmp_path / "other.png")

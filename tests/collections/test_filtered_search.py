@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from core.collections import ann_index
-from core.collections import snapshot as view
+from core.collections.snapshot import Snapshot
 from core.exact_index import prepared
 from core.metrics import get_metric
 from tests.collections.pixels import create
@@ -32,17 +32,17 @@ def searched(request, clustered, tmp_path_factory):
     folder = tmp_path_factory.mktemp("collections")
     with pytest.MonkeyPatch.context() as patch:
         # What is few there would be everything here.
-        patch.setattr(view, "_FEW", 100)
+        patch.setattr("core.collections.snapshot._FEW", 100)
         vectors, _ = clustered
         with create("many", folder, index=request.param) as made:
             made.add_vectors([str(i) for i in range(ROWS)], vectors)
             yield made
 
 
-def recall(snapshot: view.View, queries: np.ndarray, allowed: np.ndarray | None) -> float:
+def recall(snapshot: Snapshot, queries: np.ndarray, allowed: np.ndarray | None) -> float:
     vectors = np.asarray(snapshot.stored[queries], np.float32)
     metric = get_metric(snapshot.state.metric)
-    counting = np.setdiff1d(np.arange(ROWS), snapshot.holes) if allowed is None else allowed
+    counting = np.setdiff1d(np.arange(ROWS), snapshot.tombstones) if allowed is None else allowed
     truth, _ = ann_index.exact(snapshot.stored, prepared(vectors, metric), 10, metric, counting)
     found, distances = snapshot.nearest(vectors, 10, allowed)
     assert np.isin(found, counting).all()
@@ -73,7 +73,7 @@ def test_removed_rows_cost_no_recall(searched, clustered):
     whole, (_, cluster) = searched.snapshot(), clustered
     goal = 0.95 * recall(whole, np.arange(0, ROWS, 100), None)
     gone = np.flatnonzero(cluster >= 14)
-    snapshot = view.View(whole.state, whole.vectors, gone, whole.index)
+    snapshot = Snapshot(whole.state, whole.vectors, gone, whole.index)
     assert recall(snapshot, gone[::60], None) >= goal
 
 

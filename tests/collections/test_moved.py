@@ -8,7 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.cli import main
-from core.collections import Collection, catalog, export, image_sources, labelled_dataset, uploads
+from core.collections import Collection, export, image_sources, labelled_dataset, schema, uploads
 from core.collections.uploads import Upload
 from core.data import datasets
 from core.experiments import store
@@ -152,7 +152,7 @@ def test_an_upload_whose_hash_the_catalog_names_is_never_swept(folder, tmp_path)
     orphan.write_bytes(b"of an upload that did not end")
     with pets.writing() as writer:
         with pets._catalog.writing() as connection:
-            connection.execute(catalog.images.update().values(state=catalog.REMOVED))
+            connection.execute(schema.images.update().values(state=schema.REMOVED))
         uploads.sweep(writer)
     assert pets.file(image.path).is_file() and stranger.is_file() and mine.is_file()
     assert not orphan.exists()

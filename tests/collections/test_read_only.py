@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import sqlalchemy as sa
 
-from core.collections import catalog, names
+from core.collections import names, schema
 from core.errors import CatalogUnreachableError
 from core.settings import settings
 from tests.collections import version1
@@ -58,7 +58,7 @@ def killed(folder: Path, tmp_path: Path) -> Path:
     with create() as pets:
         pets.add([draw(tmp_path / "photos" / f"{i}.png", i) for i in range(3)])
         with pets._catalog.writing() as connection:
-            connection.execute(sa.update(catalog.images).values(label="late"))
+            connection.execute(sa.update(schema.images).values(label="late"))
         assert (folder / "pets" / "catalog.sqlite-wal").stat().st_size > 0
         shutil.copytree(folder, tmp_path / "killed")
     return tmp_path / "killed"

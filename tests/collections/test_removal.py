@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from core.collections import Collection, catalog, curation
+from core.collections import Collection, curation, schema
 from core.collections.quota import QuotaError
 from core.errors import CollectionError
 from core.progress import Silent
@@ -43,7 +43,7 @@ def removed_by_an_older_version(collection: Collection, paths: list[str]) -> Non
     collection.remove(paths)
     with collection._catalog.writing() as connection:
         nothing = dict.fromkeys(("hash", "size", "mtime_ns", "label", "faiss_id", "source", "seen"))
-        change = sa.update(catalog.images).where(catalog.images.c.path.in_(paths))
+        change = sa.update(schema.images).where(schema.images.c.path.in_(paths))
         connection.execute(change.values(metadata={}, **nothing))
 
 
@@ -84,7 +84,7 @@ def test_undo_brings_pictures_back_as_they_were_without_file_and_model(pets, roo
     assert (len(removed(pets)), pets.info().images) == (2, 4)
     assert pets.restore().restored == 2
     assert stored(pets) == before
-    assert (pets.embedder.embedded, pets.state.rows, pets.info().holes) == (embedded, rows, 0)
+    assert (pets.embedder.embedded, pets.state.rows, pets.info().tombstones) == (embedded, rows, 0)
     [hit] = pets.search([picture(0)], k=1)[0]
     assert (Path(hit.path).name, round(hit.distance, 3)) == ("00.png", 0)
     kept.rename(root)
@@ -96,7 +96,7 @@ def test_after_a_compaction_undo_reads_the_files_and_what_is_gone_stays_removed(
     before = stored(pets)
     pets.remove([str(root / "cat")])
     pets.optimize()
-    assert (pets.info().holes, pets.info().contents, pets.verify()) == (0, 3, [])
+    assert (pets.info().tombstones, pets.info().contents, pets.verify()) == (0, 3, [])
     gone = root / "cat" / "00.png"
     content = gone.read_bytes()
     gone.unlink()
@@ -182,12 +182,12 @@ def test_pictures_of_the_same_content_are_removed_and_restored_each_for_itself(p
     shutil.copy(one, other)
     pets.add([str(root)])
     pets.remove([str(one)])
-    assert (pets.info().holes, pets.verify()) == (0, [])
+    assert (pets.info().tombstones, pets.verify()) == (0, [])
     [hit] = pets.search([picture(0)], k=1)[0]
     assert (hit.path, hit.also) == (str(other), ())
     assert pets.first_of_rows([hit.row])[hit.row].path == str(other)
     pets.remove([str(other)])
-    assert (pets.info().holes, pets.verify()) == (1, [])
+    assert (pets.info().tombstones, pets.verify()) == (1, [])
     # A third one uses the vector that is there.
     third = root / "dog" / "third.png"
     shutil.copy(one, third)
@@ -294,8 +294,8 @@ def test_what_the_first_version_removed_stays_removed_and_is_known_by_its_path(a
 def test_verify_names_what_removed_pictures_can_not_have(pets, root):
     pets.remove([str(root / "cat")])
     with pets._catalog.writing() as connection:
-        gone = catalog.images.c.state == catalog.REMOVED
-        connection.execute(sa.update(catalog.images).where(gone).values(faiss_id=99))
+        gone = schema.images.c.state == schema.REMOVED
+        connection.execute(sa.update(schema.images).where(gone).values(faiss_id=99))
     assert any("removed" in problem for problem in pets.verify())
 
 

@@ -9,7 +9,7 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
 from core import collections
-from core.collections import Collection, catalog
+from core.collections import Collection, schema
 from core.collections.uploads import Upload
 from core.errors import CollectionError, UnknownNameError
 from core.experiments.store import Grid
@@ -117,7 +117,7 @@ def test_a_server_that_ends_leaves_catalogs_that_are_whole_without_their_log(eng
     with TestClient(Starlette(routes=media.routes(), lifespan=shared_engine.lifespan)) as client:
         served = engine.collection("pets")
         with served._catalog.writing() as connection:
-            connection.execute(sa.update(catalog.images).values(label="late"))
+            connection.execute(sa.update(schema.images).values(label="late"))
         [image] = served.images()
         assert client.get(f"/collections/pets/{image.id}").status_code == 200
         assert log.stat().st_size > 0

@@ -156,12 +156,12 @@ def _update(scene: Scene, busy: bool) -> None:
 
 def _index(scene: Scene, busy: bool) -> None:
     st.subheader("Index")
-    holes = scene.overview.info.holes
+    dropped = scene.overview.info.tombstones
     st.caption(
         "Makes the index anew, of another kind or with another distance if you like, without running the model again"
         + (
-            f"; {holes:,} vector{'s' if holes != 1 else ''} of removed pictures will be dropped."
-            if holes
+            f"; {dropped:,} vector{'s' if dropped != 1 else ''} of removed pictures will be dropped."
+            if dropped
             else "."
         )
     )
