@@ -5,11 +5,12 @@ import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 from urllib.parse import quote
 
 from core.data import folder_walker
+from core.data.source import SourceItem
 from core.errors import DatasetError, UnknownNameError
 from core.imaging import decode as images
 from core.imaging import servable_files
@@ -73,6 +74,20 @@ class Dataset:
                 f"A picture of the collection {self.collection!r} lies outside the folder that the settings allow."
             )
         return path
+
+    def item(self, item_id: int) -> SourceItem:
+        """An item as sources have theirs."""
+        one = self.items[item_id]
+        return SourceItem(
+            item_id,
+            one.label,
+            one.title,
+            f"{self.fingerprint}/{item_id}",
+            self.address(item_id),
+            partial(self.path, item_id),
+            {"title": one.title},
+            (one.title,) if one.title else (),
+        )
 
     def _placed(self, file: str) -> Path:
         """The file of an item below :attr:`images`; uploads of a collection lie in its folder, wherever that is now."""

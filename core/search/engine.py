@@ -5,8 +5,6 @@ first asked for. All of it can be called from several threads.
 """
 
 import threading
-import time
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -29,14 +27,6 @@ if TYPE_CHECKING:
     from core.collections import Collection
     from core.collections.embedder import ModelEmbedder
     from core.collections.state import About
-
-
-@dataclass(frozen=True)
-class Features:
-    """What a picture is under a layer and pooling: (dimensions,) float32, and the time it took."""
-
-    vector: np.ndarray
-    milliseconds: float
 
 
 class Engine:
@@ -82,19 +72,17 @@ class Engine:
         found = [row for row in rows if row.dimensions <= limit and _weights_here(row.model, row.weights)]
         return sorted(found, key=lambda row: (row.weights == weights.UNTRAINED, -row.score_10))
 
-    def embed(self, image: Image.Image, configuration: Configuration | Summary) -> Features:
-        """The vector of a picture.
+    def embed(self, image: Image.Image, configuration: Configuration | Summary) -> np.ndarray:
+        """(dimensions,) float32: the vector of an image.
 
         Raises
         ------
         UnknownNameError, WeightsError : there is no such model, layer or pooling, or its weights can't be had.
         """
         network = self.network(configuration)
-        started = time.perf_counter()
         with self._passes:
             pixels = decode.resize(image, network.model.input_size, network.model.resample)[None]
-            vector = network(pixels)[configuration.layer, configuration.pooling][0]
-        return Features(vector, (time.perf_counter() - started) * 1000)
+            return network(pixels)[configuration.layer, configuration.pooling][0]
 
     def nearest(
         self, index: tuple[np.ndarray, Index], vector: np.ndarray, k: int
@@ -182,11 +170,7 @@ class Engine:
         ------
         UserError : there are no vectors to be had; a sentence says why.
         """
-        if configuration.weights == PUBLISHED:
-            raise UserError(
-                f"The results of {configuration.model} on {dataset.name} were published without vectors, so a new picture can't be "
-                "compared with them; choose other weights."
-            )
+        self.check(dataset, configuration)
         key = (dataset.fingerprint, configuration.model, configuration.weights)
         part = (*key, configuration.layer, configuration.pooling, configuration.metric)
 
@@ -195,6 +179,14 @@ class Engine:
             return ids, Index(vectors, configuration.metric)
 
         return self._indexes.get(part, make)
+
+    def check(self, dataset: Dataset, configuration: Configuration | Summary) -> None:
+        """Raises UserError where the experiments of a configuration were published without vectors."""
+        if configuration.weights == PUBLISHED:
+            raise UserError(
+                f"The results of {configuration.model} on {dataset.name} were published without vectors, so a new picture can't be "
+                "compared with them; choose other weights."
+            )
 
     def _vectors(
         self, dataset: Dataset, configuration: Configuration | Summary
@@ -229,11 +221,6 @@ class Engine:
         if not rows:
             raise UserError(f"None of the pictures of {dataset.name!r} can be read.")
         return np.array(ids), np.stack(rows)
-
-
-def as_configuration(configuration: Configuration | Summary) -> Configuration:
-    """The configuration of a summary; a configuration as it is."""
-    return configuration.configuration if isinstance(configuration, Summary) else configuration
 
 
 def _loadable(model: registry.Model, slug: str) -> str:

@@ -25,8 +25,9 @@ from starlette.requests import ClientDisconnect
 from starlette.routing import Mount
 from starlette.types import ASGIApp, Receive, Scope, Send
 
-from core.collections import Collection, embedder, image_sources, names
+from core.collections import names
 from core.data.datasets import Dataset
+from core.data.source import Neighbor, Source
 from core.errors import (
     CatalogUnreachableError,
     CollectionError,
@@ -38,13 +39,13 @@ from core.errors import (
     WeightsError,
 )
 from core.experiments.store import Configuration, Summary
-from core.imaging import decode as images
-from core.imaging import url_download
+from core.imaging import decode, url_download
 from core.imaging.decode_pool import Reduction
 from core.models import registry, weights
 from core.search import query, shared_engine
+from core.search.collection_source import CollectionSource
+from core.search.dataset_source import DatasetSource
 from core.search.engine import Engine
-from core.server import media
 from core.server.api_docs import PAGE
 from core.server.bodies import FORM_BYTES
 from core.server.problem import problem
@@ -156,6 +157,12 @@ class CollectionSearchAnswer(BaseModel):
     vector: list[float] | None = None
 
 
+_ANSWERS: dict[str, type[SearchAnswer] | type[CollectionSearchAnswer]] = {
+    "dataset": SearchAnswer,
+    "collection": CollectionSearchAnswer,
+}
+
+
 def routes(prefix: str = "") -> list[Mount]:
     """The API as a route, whose path begins with ``prefix`` (:func:`core.server.routes.prefix`)."""
     return [Mount(f"{prefix}/api", app=create(prefix))]
@@ -208,18 +215,15 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared_engine.engine
         trouble = None
         for name in names():
             try:
-                collection = engine().collection(name)
-                info = collection.info()
-                configuration = _collection_parts(collection)
+                source = CollectionSource(engine(), engine().collection(name))
+                images, labels, configuration = len(source), source.labels, source.configuration
             except CatalogUnreachableError:
                 # A list without those of the database would say that they are not there.
                 raise
             except UserError as error:
                 trouble = error
                 continue
-            found.append(
-                {"name": name, "images": info.images, "labels": info.labels, "configuration": configuration}
-            )
+            found.append({"name": name, "images": images, "labels": labels, "configuration": configuration})
         if trouble is not None and not found:
             raise trouble
         return found
@@ -249,14 +253,13 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared_engine.engine
     async def search(request: Request) -> Response:
         asked, data = await _read(request)
         if asked.crop is not None:
-            images.check_box(asked.crop)
-        find, work = (_experiment, _search) if asked.collection is None else (_collection, _search_collection)
+            decode.check_box(asked.crop)
         if isinstance(asked, UrlSearchRequest):
             # What can't be searched is refused before anything is downloaded for it.
-            await searches.run(partial(find, engine(), asked))
+            await searches.run(partial(_source, engine(), asked))
             data = await downloads.run(partial(url_download.fetch_image, asked.url))
         outside = _stripped(request) + prefix
-        answer = await searches.run(partial(work, engine(), asked, data or b"", outside))
+        answer = await searches.run(partial(_search, engine(), asked, data or b"", outside))
         return JSONResponse(answer.model_dump(exclude_none=True))
 
     app.add_exception_handler(UserError, _user_error)
@@ -307,78 +310,52 @@ class _Gate:
                 self._inside -= 1
 
 
-def _experiment(engine: Engine, asked: SearchRequest) -> tuple[Dataset, Configuration]:
-    """The dataset that is searched, and under what."""
-    if asked.where:
-        raise ConditionError(
-            "Only collections can be searched with conditions; name one, or leave out where."
-        )
-    dataset = engine.dataset(asked.dataset)
-    return dataset, _configuration(engine, dataset, asked)
-
-
-def _collection(engine: Engine, asked: SearchRequest) -> Collection:
-    """The collection that is searched."""
-    given = sorted({"dataset", *_PARTS} & asked.model_fields_set)
-    if given:
-        raise UserError(f"A collection has one configuration and no dataset; leave out {', '.join(given)}.")
-    return engine.collection(asked.collection or "")
-
-
-def _search(engine: Engine, asked: SearchRequest, data: bytes, prefix: str) -> SearchAnswer:
-    dataset, configuration = _experiment(engine, asked)
-    model = registry.get_model(configuration.model)
-    picture, decode_ms = _picture(asked, data, model.input_size, model.resample)
-    answer = query.answer(engine, dataset, configuration, picture, asked.k)
-    return SearchAnswer(
-        dataset=dataset.name,
-        configuration=_parts(answer.configuration),
-        results=[
-            Found(
-                id=int(i),
-                label=dataset.items[i].label,
-                title=dataset.items[i].title,
-                distance=float(distance),
-                picture=f"{prefix}/{dataset.address(int(i))}",
+def _source(engine: Engine, asked: SearchRequest) -> Source:
+    """What is searched, which takes the conditions."""
+    source: Source
+    if asked.collection is None:
+        dataset = engine.dataset(asked.dataset)
+        source = DatasetSource(engine, dataset, _configuration(engine, dataset, asked))
+    else:
+        given = sorted({"dataset", *_PARTS} & asked.model_fields_set)
+        if given:
+            raise UserError(
+                f"A collection has one configuration and no dataset; leave out {', '.join(given)}."
             )
-            for i, distance in zip(answer.ids, answer.distances, strict=True)
-        ],
-        votes=[LabelVote(label=vote.label, count=vote.count) for vote in answer.votes],
-        milliseconds=Times(decode=decode_ms, features=answer.features_ms, search=answer.search_ms),
-        vector=answer.vector.tolist() if asked.vector else None,
-    )
+        source = CollectionSource(engine, engine.collection(asked.collection))
+    query.check(source, asked.where)
+    return source
 
 
-def _search_collection(
+def _search(
     engine: Engine, asked: SearchRequest, data: bytes, prefix: str
-) -> CollectionSearchAnswer:
-    name = asked.collection or ""
-    collection = _collection(engine, asked)
-    network = collection.embedder
-    picture, decode_ms = _picture(asked, data, network.size, network.resample)
-    answer = query.answer_from_collection(collection, picture, asked.k, where=asked.where)
-    named = collection.source_paths
-    return CollectionSearchAnswer(
-        collection=name,
-        configuration=_collection_parts(collection),
-        results=[
-            CollectionFound(
-                id=hit.id,
-                label=hit.label,
-                path=image_sources.told_path(hit.path, hit.metadata, named),
-                metadata=hit.metadata,
-                distance=hit.distance,
-                picture=f"{prefix}/{media.collection_address(name, hit.id, hit.hash)}"
-                if collection.has_file(hit.path)
-                else None,
-            )
-            for hit in answer.hits
-        ],
-        notes=list(answer.notes),
-        votes=[LabelVote(label=vote.label, count=vote.count) for vote in answer.votes],
-        milliseconds=Times(decode=decode_ms, features=answer.features_ms, search=answer.search_ms),
-        vector=answer.vector.tolist() if asked.vector else None,
+) -> SearchAnswer | CollectionSearchAnswer:
+    source = _source(engine, asked)
+    image, decode_ms = _image(asked, data, source)
+    answer = query.search(source, image, asked.k, where=asked.where)
+    return _ANSWERS[source.url_key].model_validate(
+        {
+            source.url_key: source.name,
+            "configuration": source.configuration,
+            "results": [_result(one, prefix) for one in answer.neighbors],
+            "notes": answer.notes,
+            "votes": [vars(vote) for vote in answer.votes],
+            "milliseconds": Times(decode=decode_ms, features=answer.features_ms, search=answer.search_ms),
+            "vector": answer.vector.tolist() if asked.vector else None,
+        }
     )
+
+
+def _result(found: Neighbor, prefix: str) -> dict[str, Any]:
+    item = found.item
+    picture = None if item.missing else f"{prefix}/{item.thumbnail}"
+    return {
+        "id": item.id,
+        "label": item.label,
+        **item.facts,
+        "distance": found.distance,
+        "picture": picture,
+    }
 
 
 def _stripped(request: Request) -> str:
@@ -388,18 +365,12 @@ def _stripped(request: Request) -> str:
     return given.rstrip("/") if _PREFIX.fullmatch(given) else ""
 
 
-def _picture(asked: SearchRequest, data: bytes, size: int, resample: str) -> tuple[Image.Image, float]:
+def _image(asked: SearchRequest, data: bytes, source: Source) -> tuple[Image.Image, float]:
     """What is searched with, at the size that the model takes, and the milliseconds that decoding it took."""
+    size, resample = source.input_size, source.resample
     started = time.perf_counter()
-    picture = images.decode_guarded(data, Reduction(size, resample, asked.crop))
-    return picture, (time.perf_counter() - started) * 1000
-
-
-def _collection_parts(collection: Collection) -> dict[str, str]:
-    about = collection.about
-    # The weights without the path of a file.
-    values = (about.model, embedder.weights_slug(about), about.layer, about.pooling, collection.state.metric)
-    return dict(zip(_PARTS, values, strict=True))
+    image = decode.decode_guarded(data, Reduction(size, resample, asked.crop))
+    return image, (time.perf_counter() - started) * 1000
 
 
 def _configuration(engine: Engine, dataset: Dataset, asked: SearchRequest) -> Configuration:

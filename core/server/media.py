@@ -8,7 +8,6 @@ version with the picture, so a browser may keep what it got for good.
 import threading
 from functools import lru_cache
 from pathlib import Path
-from urllib.parse import quote
 
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -37,11 +36,6 @@ def routes(prefix: str = "") -> list[Route]:
         Route(f"{prefix}/collections/{{collection}}/{{image}}", collected, methods=["GET"]),
         Route(f"{prefix}/channels/{{model}}/{{weights}}/{{layer}}/{{channel}}.webp", made, methods=["GET"]),
     ]
-
-
-def collection_address(collection: str, image_id: int, content: str | None) -> str:
-    """Where the picture of a stored image is served, below the server's base path."""
-    return f"collections/{quote(collection, safe='')}/{image_id}?v={(content or '')[:12]}"
 
 
 def picture(request: Request) -> Response:

@@ -16,8 +16,8 @@ from core.data.datasets import Dataset, Item
 from core.errors import CollectionError
 from core.experiments.store import Configuration
 from core.models import registry
-from core.search import shared_engine
-from core.server import media, projections
+from core.search import collection_source, shared_engine
+from core.server import projections
 from core.settings import settings
 from dashboard import url
 from dashboard.frontend.gallery import gallery
@@ -131,7 +131,7 @@ def tile(collection: Collection, image: Any, **about: Any) -> Tile:
 
 def picture(collection: str, image_id: int, content: str | None) -> str:
     """The address of the picture of a stored image, from :mod:`core.server.media`."""
-    return gallery.address(media.collection_address(collection, image_id, content))
+    return gallery.address(collection_source.thumbnail(collection, image_id, content))
 
 
 def search_with(collection: Collection, image: Any) -> None:
@@ -173,7 +173,7 @@ def _laid_out(name: str, uuid: str, version: int, count: int, _layout: Collectio
         Path("/"),
         name,
         tuple(
-            media.collection_address(name, image, content)
+            collection_source.thumbnail(name, image, content)
             for image, content in zip(_layout.ids, _layout.hashes, strict=True)
         ),
     )

@@ -16,6 +16,7 @@ import streamlit as st
 from PIL import Image
 
 from core.data.datasets import Dataset
+from core.data.source import SourceItem
 from core.errors import UserError
 from core.imaging import decode, url_download
 from core.settings import settings
@@ -115,6 +116,11 @@ def from_dataset(dataset: Dataset, item_id: int) -> None:
     """Search with a picture of a dataset."""
     item = dataset.items[item_id]
     from_file(f"{dataset.fingerprint}/{item_id}", item.title or item.label, lambda: dataset.path(item_id))
+
+
+def search_with(item: SourceItem) -> None:
+    """Search with an image of a source."""
+    from_file(item.content, item.name, item.file)
 
 
 def from_file(key: str, name: str, path: Callable[[], Path]) -> None:

@@ -11,9 +11,11 @@ from starlette.testclient import TestClient
 from core import collections
 from core.collections import Collection, schema
 from core.collections.uploads import Upload
-from core.errors import CollectionError, UnknownNameError
+from core.errors import UnknownNameError, UserError
 from core.experiments.store import Grid
 from core.search import query, shared_engine
+from core.search.collection_source import CollectionSource
+from core.search.dataset_source import DatasetSource
 from core.server import media
 from core.settings import settings
 from tests.collections.pixels import create, draw, picture, png
@@ -80,11 +82,12 @@ def test_a_query_runs_through_the_network_that_is_loaded_already(engine):
         == ("efficientnet-lite0", "block6_output", "avg", "cosine")
     )
     image = Image.open(dataset.path(3)).convert("RGB")
-    expected = query.answer(engine, dataset, best, image, 10)
-    found = query.answer_from_collection(engine.collection("objects"), image, 10)
+    expected = query.search(DatasetSource(engine, dataset, best.configuration), image, 10)
+    found = query.search(CollectionSource(engine, engine.collection("objects")), image, 10)
     # The same model on the same pictures, once from the grid's stored vectors and once from the collection.
-    assert [Path(hit.path).name for hit in found.hits][:5] == [dataset.path(i).name for i in expected.ids][:5]
-    assert found.hits[0].distance < 1e-3 and found.votes == ()
+    names = [[one.item.file().name for one in answer.neighbors[:5]] for answer in (found, expected)]
+    assert names[0] == names[1]
+    assert found.neighbors[0].distance < 1e-3 and found.votes == ()
     assert len(engine._networks._made) == 1
 
 
@@ -106,8 +109,8 @@ def test_a_collection_that_was_deleted_or_made_anew_is_noticed(engine, tmp_path)
 def test_conditions_and_numbers_that_make_no_sense_are_told(engine):
     pets = create()
     for k, where in ((0, []), (3, ["nonsense"])):
-        with pytest.raises(CollectionError):
-            query.answer_from_collection(pets, picture(1), k, None, where)
+        with pytest.raises(UserError):
+            query.search(CollectionSource(engine, pets), picture(1), k, None, where)
 
 
 def test_a_server_that_ends_leaves_catalogs_that_are_whole_without_their_log(engine, tmp_path):

@@ -41,8 +41,8 @@ def test_the_script_imports_no_tensorflow_itself():
     # The model is loaded in a thread of its own, which this test keeps from starting.
     code = (
         "import sys\n"
-        "from dashboard.widgets import warmup\n"
-        "warmup.Warmup._run = lambda *_: None\n"
+        "from core.jobs import Job\n"
+        "Job._run = lambda *_: None\n"
         "from tests.dashboard.test_your_picture_page import open_page\n"
         "assert not open_page().exception\n"
         "assert not {'tensorflow', 'umap', 'sklearn'} & set(sys.modules)"

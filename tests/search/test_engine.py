@@ -1,4 +1,5 @@
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -63,7 +64,7 @@ def test_vectors_that_are_not_stored_are_computed(engine, dataset):
     configuration = Configuration("squeezenet", "imagenet", "fire9_concat", "max", "euclidean")
     ids, index = engine.index(dataset, configuration)
     assert ids.tolist() == list(range(200)) and index.dimensions == 512
-    vector = engine.embed(decode.read(dataset.path(9)), configuration).vector
+    vector = engine.embed(decode.read(dataset.path(9)), configuration)
     assert engine.nearest((ids, index), vector, 1)[0].tolist() == [9]
 
 
@@ -71,7 +72,7 @@ def test_the_activation_is_what_is_pooled(engine, dataset):
     picture = decode.read(dataset.path(5))
     activation = engine.activation(picture, CONFIGURATION)
     assert activation.shape == (7, 7, 192)
-    pooled = engine.embed(picture, CONFIGURATION).vector
+    pooled = engine.embed(picture, CONFIGURATION)
     np.testing.assert_allclose(activation.mean(axis=(0, 1)), pooled, rtol=1e-4, atol=1e-5)
 
 
@@ -104,7 +105,11 @@ def test_the_first_picture_does_not_wait_for_the_graph_to_be_optimized(dataset):
     engine = Engine(Grid(settings.GRID_DIR))
     engine.network(CONFIGURATION)
     picture = decode.read(dataset.path(3))
-    times = [engine.embed(picture, CONFIGURATION).milliseconds for _ in range(9)]
+    times = []
+    for _ in range(9):
+        started = time.perf_counter()
+        engine.embed(picture, CONFIGURATION)
+        times.append(time.perf_counter() - started)
     # Without a warm-up it takes ten times as long and more.
     assert times[0] < 5 * np.median(times[1:])
 
@@ -117,7 +122,7 @@ def test_threads_that_ask_at_once_load_the_model_once(monkeypatch, dataset):
     picture = decode.read(dataset.path(3))
     vectors = []
     threads = [
-        threading.Thread(target=lambda: vectors.append(engine.embed(picture, CONFIGURATION).vector))
+        threading.Thread(target=lambda: vectors.append(engine.embed(picture, CONFIGURATION)))
         for _ in range(6)
     ]
     for thread in threads:
@@ -129,5 +134,5 @@ def test_threads_that_ask_at_once_load_the_model_once(monkeypatch, dataset):
 
 
 def _nearest(engine, dataset, query, k):
-    vector = engine.embed(decode.read(dataset.path(query)), CONFIGURATION).vector
+    vector = engine.embed(decode.read(dataset.path(query)), CONFIGURATION)
     return engine.nearest(engine.index(dataset, CONFIGURATION), vector, k)

@@ -2,10 +2,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.errors import UserError
+from core.errors import ConditionError, UserError
 from core.experiments.store import Configuration
 from core.imaging import decode
 from core.search import query, shared_engine
+from core.search.dataset_source import DatasetSource
 
 CONFIGURATION = Configuration("efficientnet-lite0", "imagenet", "block6_output", "avg", "cosine")
 
@@ -13,9 +14,9 @@ CONFIGURATION = Configuration("efficientnet-lite0", "imagenet", "block6_output",
 def test_an_answer_names_results_votes_and_times():
     engine = shared_engine.engine()
     dataset = engine.grid.dataset("objects200")
-    found = query.answer(engine, dataset, CONFIGURATION, decode.read(dataset.path(12)), 10)
-    assert found.ids[0] == 12 and len(found.ids) == 10
-    assert (np.diff(found.distances) >= 0).all()
+    found = query.search(DatasetSource(engine, dataset, CONFIGURATION), decode.read(dataset.path(12)), 10)
+    assert found.neighbors[0].item == dataset.item(12) and len(found.neighbors) == 10
+    assert (np.diff([one.distance for one in found.neighbors]) >= 0).all()
     assert sum(vote.count for vote in found.votes) == 10
     assert found.votes[0].count == max(vote.count for vote in found.votes)
     assert found.features_ms > 0 and found.search_ms > 0
@@ -26,10 +27,9 @@ def test_a_region_is_searched_as_if_it_were_the_picture():
     dataset = engine.grid.dataset("objects200")
     picture = decode.read(dataset.path(30))
     half = picture.crop((0, 0, picture.width // 2, picture.height))
-    by_box = query.answer(
-        engine, dataset, CONFIGURATION, picture, 5, (0, 0, (picture.width // 2) / picture.width, 1)
-    )
-    np.testing.assert_array_equal(by_box.vector, engine.embed(half, CONFIGURATION).vector)
+    source = DatasetSource(engine, dataset, CONFIGURATION)
+    by_box = query.search(source, picture, 5, (0, 0, (picture.width // 2) / picture.width, 1))
+    np.testing.assert_array_equal(by_box.vector, engine.embed(half, CONFIGURATION))
 
 
 def test_the_whole_picture_as_region_changes_nothing():
@@ -60,5 +60,13 @@ def test_votes_go_to_the_nearer_label_when_equal():
 
 def test_k_below_one_is_refused():
     engine = shared_engine.engine()
+    source = DatasetSource(engine, engine.grid.dataset("objects200"), CONFIGURATION)
     with pytest.raises(UserError, match="k is 0"):
-        query.answer(engine, engine.grid.dataset("objects200"), CONFIGURATION, Image.new("RGB", (9, 9)), 0)
+        query.search(source, Image.new("RGB", (9, 9)), 0)
+
+
+def test_a_dataset_takes_no_conditions():
+    engine = shared_engine.engine()
+    source = DatasetSource(engine, engine.grid.dataset("objects200"), CONFIGURATION)
+    with pytest.raises(ConditionError):
+        query.search(source, Image.new("RGB", (9, 9)), 1, where=["label=cat"])

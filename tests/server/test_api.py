@@ -121,7 +121,7 @@ def web(picture, monkeypatch) -> str:
 def test_a_file_gives_the_same_vector_whichever_way_it_comes_in(client, picture, web):
     engine = shared_engine.engine()
     path = engine.grid.dataset("objects200").path(3)
-    expected = engine.embed(decode.read(path), Configuration(**CONFIGURATION)).vector
+    expected = engine.embed(decode.read(path), Configuration(**CONFIGURATION))
     uploaded = post(client, picture, vector="true", **CONFIGURATION).json()["vector"]
     fetched = client.post(SEARCH, json={"url": web, "vector": True, **CONFIGURATION}).json()["vector"]
     model = registry.get_model(CONFIGURATION["model"])

@@ -13,6 +13,7 @@ from urllib.parse import quote
 import streamlit as st
 
 from core.data.datasets import Dataset, Item
+from core.data.source import SourceItem
 from core.features.channel_files import ChannelPicture
 from dashboard.widgets.palette import Mark
 
@@ -56,6 +57,14 @@ def tile(dataset: Dataset, item_id: int, **about: Any) -> Tile:
     """The tile of an image of a dataset, titled with its label; ``about`` has other fields of :class:`Tile`."""
     item = dataset.items[item_id]
     return Tile(id=item_id, src=source(dataset, item_id), alt=alt(item), **({"title": item.label} | about))
+
+
+def tile_of(item: SourceItem, **about: Any) -> Tile:
+    """An image of a source, titled with its label; one whose file can't be shown says why."""
+    src, lines = address(item.thumbnail), about.pop("lines", ())
+    if item.missing:
+        src, lines = MISSING, (*lines, item.missing)
+    return Tile(item.id, src, item.alt, lines=lines, **({"title": item.label or item.title} | about))
 
 
 def show(

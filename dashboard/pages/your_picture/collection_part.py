@@ -9,8 +9,9 @@ import streamlit as st
 from core.collections import Collection, image_sources, labelled_dataset
 from core.imaging import decode as images
 from core.models import weights
-from core.search import query
-from core.search.query import CollectionAnswer
+from core.search import query, shared_engine
+from core.search.collection_source import CollectionSource
+from core.search.query import Answer
 from dashboard import url
 from dashboard.frontend.gallery import gallery as galleries
 from dashboard.pages.your_picture import query_panel, why_similar
@@ -41,7 +42,8 @@ def show(address: Address, names: Sequence[str], collection: Collection, overvie
         _where(conditions)
         pickers.neighbors(k, most)
     st.caption(overview.describe(), width="stretch")
-    loading = warmup.start_collection(collection)
+    source = CollectionSource(shared_engine.engine(), collection, overview.info)
+    loading = warmup.start(source)
     notices = st.container()
     image_input.show(lambda: _samples(collection))
     picture = image_input.current()
@@ -58,10 +60,10 @@ def show(address: Address, names: Sequence[str], collection: Collection, overvie
             loading,
             overview.about.model,
             (overview.about.uuid, overview.version, k, *where),
-            lambda question: query.answer_from_collection(collection, picture.image, k, question.box, where),
+            lambda question: query.search(source, picture.image, k, question.box, where),
             lambda question, answer: _results(collection, overview, question, answer, bool(where)),
         )
-        if answered is not None and answered[1].hits:
+        if answered is not None and answered[1].neighbors:
             _more(collection, overview, k, where, *answered)
     page_frame.tell(notices, address.notices, ())
     url.write(
@@ -120,9 +122,9 @@ def _samples(collection: Collection) -> None:
 
 
 def _results(
-    collection: Collection, overview: Overview, question: Question, answer: CollectionAnswer, narrowed: bool
+    collection: Collection, overview: Overview, question: Question, answer: Answer, narrowed: bool
 ) -> None:
-    hits = {hit.id: hit for hit in answer.hits}
+    hits = {one.item.id: one.item for one in answer.neighbors}
     st.header(f"The {len(hits)} nearest" if len(hits) > 1 else "The nearest")
     for note in answer.notes:
         st.caption(markdown.plain(note))
@@ -136,33 +138,26 @@ def _results(
         votes = " · ".join(f"**{markdown.plain(vote.label)}** {vote.count}" for vote in answer.votes)
         st.markdown(f"They vote: {votes}")
     tiles = [
-        collection_view.tile(
-            collection,
-            hit,
+        galleries.tile_of(
+            one.item,
             rank=rank,
             lines=(
-                *_told(overview, hit.path, hit.metadata, hit.label),
-                f"distance {glossary.distance(hit.distance)}",
-                *([f"and {len(hit.also)} more of the same content"] if hit.also else []),
+                *one.item.details,
+                f"distance {glossary.distance(one.distance or 0.0)}",
+                *([f"and {one.copies} more of the same content"] if one.copies else []),
             ),
         )
-        for rank, hit in enumerate(answer.hits, 1)
+        for rank, one in enumerate(answer.neighbors, 1)
     ]
     galleries.show(
         tiles,
         key="live-results",
-        on_pick=lambda item: collection_view.search_with(collection, hits[item]),
+        on_pick=lambda item: image_input.search_with(hits[item]),
         columns=5,
         label="Pictures of the collection, nearest first",
         announce=f"{len(hits)} results for {question.picture.name}",
     )
     query_panel.times(question.picture, answer.features_ms, answer.search_ms)
-
-
-def _told(overview: Overview, path: str, metadata: dict, label: str | None) -> list[str]:
-    """Where a picture came from, unless its title says so, and its metadata."""
-    facts = [f"{key}: {value}" for key, value in metadata.items() if key != image_sources.NAME]
-    return ([image_sources.told_path(path, metadata, overview.sources)] if label else []) + facts[:4]
 
 
 def _more(
@@ -171,19 +166,19 @@ def _more(
     k: int,
     where: Sequence[str],
     question: Question,
-    answer: CollectionAnswer,
+    answer: Answer,
 ) -> None:
     table = pd.DataFrame(
         [
             {
                 "rank": rank,
-                "id": hit.id,
-                "label": hit.label,
-                "path": image_sources.told_path(hit.path, hit.metadata, overview.sources),
-                "metadata": json.dumps(hit.metadata, ensure_ascii=False),
-                "distance": hit.distance,
+                "id": one.item.id,
+                "label": one.item.label,
+                "path": one.item.facts["path"],
+                "metadata": json.dumps(one.item.facts["metadata"], ensure_ascii=False),
+                "distance": one.distance,
             }
-            for rank, hit in enumerate(answer.hits, 1)
+            for rank, one in enumerate(answer.neighbors, 1)
         ]
     )
     st.download_button(
@@ -208,13 +203,8 @@ def _more(
     else:
         why_similar.show(
             [
-                why_similar.Result(
-                    hit.hash,
-                    image_sources.title(hit.path, hit.metadata),
-                    image_sources.title(hit.path, hit.metadata),
-                    lambda path=hit.path: collection.file(path),
-                )
-                for hit in answer.hits
+                why_similar.Result(one.item.content, one.item.title, one.item.title, one.item.file)
+                for one in answer.neighbors
             ],
             overview.configuration,
             images.crop(question.picture.image, question.box),

@@ -12,6 +12,7 @@ from core.errors import GridError
 from core.experiments.store import Summary
 from core.imaging import decode
 from core.search import query, shared_engine
+from core.search.dataset_source import DatasetSource
 from core.search.query import Answer
 from dashboard import grid_cache, url
 from dashboard.frontend.gallery import gallery
@@ -58,7 +59,8 @@ def _live(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
         pickers.configuration(usable, chosen, untrained)
         pickers.neighbors(k)
     st.caption(_why(usable, chosen, best))
-    loading = warmup.start(dataset, chosen.configuration)
+    source = DatasetSource(shared_engine.engine(), dataset, chosen.configuration)
+    loading = warmup.start(source)
     notices = st.container()
     image_input.show(lambda: image_input.samples_of(dataset))
     picture = image_input.current()
@@ -74,9 +76,7 @@ def _live(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
             loading,
             usable.run(chosen).about.title,
             (dataset.fingerprint, chosen.configuration, k),
-            lambda question: query.answer(
-                shared_engine.engine(), dataset, chosen, picture.image, k, question.box
-            ),
+            lambda question: query.search(source, picture.image, k, question.box),
             lambda question, answer: _results(dataset, question, answer),
         )
         if answered is not None:
@@ -121,37 +121,38 @@ def _why(grid: DatasetGrid, chosen: Summary, best: Summary) -> str:
 
 
 def _results(dataset: Dataset, question: Question, answer: Answer) -> None:
-    st.header(f"The {len(answer.ids)} nearest")
+    st.header(f"The {len(answer.neighbors)} nearest")
     votes = " · ".join(f"**{markdown.plain(vote.label)}** {vote.count}" for vote in answer.votes)
     st.markdown(f"They vote: {votes}")
     gallery.show(
         [
             gallery.tile(
                 dataset,
-                int(item),
+                one.item.id,
                 rank=rank,
-                lines=(dataset.items[item].title, f"distance {glossary.distance(float(distance))}"),
+                lines=(one.item.title, f"distance {glossary.distance(one.distance or 0.0)}"),
             )
-            for rank, (item, distance) in enumerate(zip(answer.ids, answer.distances, strict=True), 1)
+            for rank, one in enumerate(answer.neighbors, 1)
         ],
         key="live-results",
         on_pick=lambda item: image_input.from_dataset(dataset, item),
         columns=5,
         label="Pictures of the dataset, nearest first",
-        announce=f"{len(answer.ids)} results for {question.picture.name}",
+        announce=f"{len(answer.neighbors)} results for {question.picture.name}",
     )
     query_panel.times(question.picture, answer.features_ms, answer.search_ms)
 
 
 def _more(grid: DatasetGrid, chosen: Summary, question: Question, answer: Answer) -> None:
     dataset = grid.dataset
+    ids = [one.item.id for one in answer.neighbors]
     table = pd.DataFrame(
         {
-            "rank": range(1, len(answer.ids) + 1),
-            "id": answer.ids,
-            "label": [dataset.items[i].label for i in answer.ids],
-            "title": [dataset.items[i].title for i in answer.ids],
-            "distance": answer.distances,
+            "rank": range(1, len(ids) + 1),
+            "id": ids,
+            "label": [dataset.items[i].label for i in ids],
+            "title": [dataset.items[i].title for i in ids],
+            "distance": [one.distance for one in answer.neighbors],
         }
     )
     st.download_button(
@@ -166,7 +167,7 @@ def _more(grid: DatasetGrid, chosen: Summary, question: Question, answer: Answer
     part = st.segmented_control("More about this search", parts, key="live-part", required=True)
     if part == parts[0]:
         why_similar.show(
-            [_reason(dataset, item) for item in answer.ids.tolist()],
+            [_reason(dataset, item) for item in ids],
             chosen.configuration,
             decode.crop(question.picture.image, question.box),
             question.key,
@@ -175,7 +176,7 @@ def _more(grid: DatasetGrid, chosen: Summary, question: Question, answer: Answer
         _place(grid, chosen, answer)
     else:
         fields = {part: getattr(chosen, part) for part in ("dataset", *url.PARTS)}
-        query_panel.snippet([*fields.items(), ("k", str(len(answer.ids)))], question.box)
+        query_panel.snippet([*fields.items(), ("k", str(len(ids)))], question.box)
 
 
 def _reason(dataset: Dataset, item: int) -> why_similar.Result:
@@ -202,9 +203,7 @@ def _place(grid: DatasetGrid, chosen: Summary, answer: Answer) -> None:
     import plotly.graph_objects as go
 
     rows = {int(item): row for row, item in enumerate(layout.ids)}
-    near = [
-        (rows[int(i)], float(d)) for i, d in zip(answer.ids, answer.distances, strict=True) if int(i) in rows
-    ]
+    near = [(rows[one.item.id], one.distance or 0.0) for one in answer.neighbors if one.item.id in rows]
     if not near:
         st.info("None of the nearest pictures stands in the layout, so there is no place to show.")
         return

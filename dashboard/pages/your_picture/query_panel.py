@@ -10,6 +10,7 @@ import streamlit as st
 
 from core.errors import UserError
 from core.imaging.decode_pool import Box
+from core.jobs import Job
 from dashboard.frontend.region import region
 from dashboard.widgets import image_input, markdown, warmup
 from dashboard.widgets.image_input import Picture
@@ -35,7 +36,7 @@ class Question:
 
 def show(
     picture: Picture,
-    loading: warmup.Warmup,
+    loading: Job,
     name: str,
     asked: Hashable,
     search: Callable[[Question], _Found],
