@@ -197,7 +197,7 @@ def _create(options: argparse.Namespace) -> None:
                 f"{chosen.why}"
             )
         print(
-            f"Made the collection {made.about.name!r}; `python -m core collection add {made.about.name} FOLDER` fills it."
+            f"Made the collection {made.about.name!r}; `playground collection add {made.about.name} FOLDER` fills it."
         )
 
 
@@ -259,7 +259,7 @@ def _report(report: Any, options: argparse.Namespace) -> None:
     if report.duplicates:
         print(f"{report.duplicates:,} of the added have the content of another one and share its vector.")
     if report.failed:
-        print(f"`python -m core collection info {options.name} --failures` says why some failed.")
+        print(f"`playground collection info {options.name} --failures` says why some failed.")
     print(report.summary())
 
 
@@ -283,7 +283,7 @@ def _undo(options: argparse.Namespace) -> None:
         report = opened.restore(options.paths, options.where, bar)
     print(f"{report.restored:,} restored" + (f", {report.failed:,} failed" if report.failed else ""))
     if report.failed:
-        print(f"`python -m core collection info {options.name} --removed` says why some failed.")
+        print(f"`playground collection info {options.name} --removed` says why some failed.")
 
 
 def _purge(options: argparse.Namespace) -> None:
@@ -426,7 +426,7 @@ def _list(options: argparse.Namespace) -> None:
                 "failures": info.failures,
             }
         )
-    output.table(rows, options.json, "No collections yet; `python -m core collection create` makes one.")
+    output.table(rows, options.json, "No collections yet; `playground collection create` makes one.")
 
 
 def _verify(options: argparse.Namespace) -> None:

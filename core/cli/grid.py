@@ -146,7 +146,7 @@ def _list(options: argparse.Namespace) -> None:
             for s in summaries
         ]
     output.table(
-        rows, options.json, "No experiments here yet; `python -m core grid run --dataset NAME` computes some."
+        rows, options.json, "No experiments here yet; `playground grid run --dataset NAME` computes some."
     )
 
 

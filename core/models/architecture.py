@@ -155,7 +155,7 @@ def read(model: str, folder: Path | None = None) -> Architecture:
     ModelDataError : the file is missing, broken or of another format.
     """
     path = (folder or settings.MODELS_DIR) / registry.get_model(model).name / FILE
-    again = f"make it again with: python -m core models describe {model}"
+    again = f"make it again with: playground models describe {model}"
     try:
         data = json.loads(path.read_text("utf-8"))
         if data["format"] != FORMAT:

@@ -105,7 +105,7 @@ def availability(model: Model) -> tuple[bool, str]:
         megabytes = round(model.parameters * _BYTES_PER_PARAMETER / 1e6)
         return (
             False,
-            f"About {megabytes} MB to download: python -m core models fetch {model.name}",
+            f"About {megabytes} MB to download: playground models fetch {model.name}",
         )
     try:
         _, version = _package_file(model)
@@ -274,7 +274,7 @@ def _load_download(model: Model, progress: Progress) -> "keras.Model":
 def _damaged(model: Model, reason: str) -> WeightsError:
     return WeightsError(
         f"The ImageNet weights of {model.title} in Keras's cache are damaged ({reason}); "
-        f"delete {_keras_file(model).name} from its folder models and fetch it again: python -m core models fetch {model.name}"
+        f"delete {_keras_file(model).name} from its folder models and fetch it again: playground models fetch {model.name}"
     )
 
 

@@ -75,5 +75,5 @@ def without_network(error: UserError) -> str:
     """What to do when nothing can be downloaded."""
     return (
         f"{error} Without a connection, get a copy of {names.REPOSITORY} or of its assets/semsearch folder another way, and bring it "
-        "with: python -m core published import FOLDER_OR_ARCHIVE"
+        "with: playground published import FOLDER_OR_ARCHIVE"
     )

@@ -126,7 +126,7 @@ def _without_experiments(model: str | None, trained: bool, layer: str | None) ->
     here = [one for one in registry.MODELS.values() if not trained or weights_.availability(one)[0]]
     if not here:
         raise WeightsError(
-            "No model has weights on this machine; `python -m core models list` says what can be had and how."
+            "No model has weights on this machine; `playground models list` says what can be had and how."
         )
     fitting = [one for one in here if layer is None or layer in {each.name for each in one.layers}]
     if not fitting:

@@ -94,7 +94,7 @@ def _collection(
             f"There are no pictures in the collection {markdown.quoted(name)} yet. Add some on the page *Your images*, or so:",
             icon=":material/hourglass_empty:",
         )
-        st.code(f"python -m core collection add {name} FOLDER", language="bash")
+        st.code(f"playground collection add {name} FOLDER", language="bash")
     collection_view.link(name)
     tell(st.container(), address.notices, ())
     url.write(url.collection_params(name))
@@ -123,5 +123,5 @@ def _listed(place: st.delta_generator.DeltaGenerator, opening: str, sentences: S
 
 def _how_to_begin(sentence: str, dataset: str = "FOLDER") -> None:
     st.info(sentence, icon=":material/hourglass_empty:")
-    st.code(f"python -m core grid run --dataset {dataset} --model MODEL", language="bash")
-    st.caption("`python -m core models` lists the models there are.")
+    st.code(f"playground grid run --dataset {dataset} --model MODEL", language="bash")
+    st.caption("`playground models` lists the models there are.")

@@ -397,8 +397,8 @@ def test_the_commands_shown_are_ones_the_command_line_takes(weights, collections
     parts = configuration("euclidean", weights)
     shown = code_snippets.measuring(parts, folder="my pictures")
     arguments = shlex.split(shown.replace("\\\n", ""))
-    assert arguments[:3] == ["python", "-m", "core"]
-    options = cli._parser().parse_args(arguments[3:])
+    assert arguments[0] == "playground"
+    options = cli._parser().parse_args(arguments[1:])
     assert (options.dataset, options.weights) == (["my pictures"], weights)
     Request(
         tuple(options.model),
@@ -410,14 +410,14 @@ def test_the_commands_shown_are_ones_the_command_line_takes(weights, collections
     create, add, search = (
         code_snippets.commands(parts, "my pictures", "my picture.jpg").replace("\\\n", "").split("\n")
     )
-    assert cli.main(shlex.split(create)[3:]) == 0
+    assert cli.main(shlex.split(create)[1:]) == 0
     with Collection.open("pictures") as made:
         about = made.about
         assert (
             Configuration(about.model, about.weights, about.layer, about.pooling, made.state.metric) == parts
         )
-    assert cli._parser().parse_args(shlex.split(add)[3:]).paths == ["my pictures"]
-    assert [path.name for path in cli._parser().parse_args(shlex.split(search)[3:]).images] == [
+    assert cli._parser().parse_args(shlex.split(add)[1:]).paths == ["my pictures"]
+    assert [path.name for path in cli._parser().parse_args(shlex.split(search)[1:]).images] == [
         "my picture.jpg"
     ]
 

@@ -155,7 +155,7 @@ def test_missing_layouts_cost_a_sentence_with_the_command_that_computes_them(pla
     page = open_page("embeddings", model="plain", query=3)
     assert not page.exception
     assert [part.value for part in page.code] == [
-        f"python -m core grid run --dataset {DATASET} --model plain --pooling avg"
+        f"playground grid run --dataset {DATASET} --model plain --pooling avg"
     ]
     assert len(gallery_of(page, 1)["tiles"]) == 10
 
@@ -173,7 +173,7 @@ def test_broken_layouts_cost_a_sentence_and_nothing_else(placed, open_page):
     page = open_page("embeddings", model="good", query=3)
     assert not page.exception
     assert len(page.error) == 1
-    assert page.code[0].value.startswith("python -m core grid run")
+    assert page.code[0].value.startswith("playground grid run")
     assert len(gallery_of(page, 1)["tiles"]) == 10
 
 

@@ -100,7 +100,7 @@ def test_another_dataset_forgets_the_query(grid_dir, open_page):
 def test_a_dataset_without_experiments_says_which_command_computes_them(grid_dir, open_page):
     page = open_page("search", dataset="empty")
     assert not page.exception
-    assert page.code[0].value == "python -m core grid run --dataset empty --model MODEL"
+    assert page.code[0].value == "playground grid run --dataset empty --model MODEL"
     assert len(gallery_of(page, 0)["tiles"]) == 24
 
 

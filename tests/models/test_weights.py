@@ -116,7 +116,7 @@ def test_a_package_without_its_file_is_told(monkeypatch, tmp_path):
 
 
 def test_availability_says_what_can_be_downloaded_and_what_is_here(keras_home):
-    missing = "About 13 MB to download: python -m core models fetch mobilenet"
+    missing = "About 13 MB to download: playground models fetch mobilenet"
     assert weights.availability(MOBILENET) == (False, missing)
     assert weights.provenance(MOBILENET, "imagenet").fingerprint == ""
     (keras_home / "models" / "mobilenet_1_0_224_tf_no_top.h5").write_bytes(b"abc")
@@ -207,7 +207,7 @@ def test_download_is_announced_cached_and_used(keras_home, server, monkeypatch):
     graph, origin = weights.load(MOBILENET, "imagenet", told)
     assert told.sentences == [
         "ImageNet weights of MobileNet are not here yet. "
-        "About 13 MB to download: python -m core models fetch mobilenet"
+        "About 13 MB to download: playground models fetch mobilenet"
     ]
     assert same_weights(graph, stand_in)
     assert origin == weights.provenance(MOBILENET, "imagenet")

@@ -84,7 +84,7 @@ def test_without_a_network_one_sentence_says_what_works_instead(archive, tmp_pat
     assert run(tmp_path) == 2
     message = capsys.readouterr().err
     assert "can't be reached (Connection refused)" in message
-    assert "python -m core published import" in message
+    assert "playground published import" in message
 
 
 @needs_published

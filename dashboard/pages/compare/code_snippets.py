@@ -45,7 +45,7 @@ def commands(
     configuration: Configuration, folder: str = FOLDER, picture: str = PICTURE, name: str = NAME
 ) -> str:
     """The same on the command line."""
-    collection = "python -m core collection"
+    collection = "playground collection"
     return "\n".join(
         [
             _command(f"{collection} create {shlex.quote(name)}", _parts(configuration)),
@@ -57,7 +57,7 @@ def commands(
 
 def measuring(configuration: Configuration, folder: str = FOLDER) -> str:
     """The command that computes this experiment on a folder of class-named folders."""
-    return _command("python -m core grid run", [("dataset", folder), *_parts(configuration)])
+    return _command("playground grid run", [("dataset", folder), *_parts(configuration)])
 
 
 def _parts(configuration: Configuration) -> list[tuple[str, str]]:

@@ -55,7 +55,7 @@ def show(scene: Scene) -> None:
     if chosen.weights == glossary.PUBLISHED:
         st.info(
             f"{glossary.CAVEATS[glossary.PUBLISHED]} The code below uses the ImageNet weights that Keras offers, with which they "
-            f"should agree: `python -m core models fetch {chosen.model}` downloads them.",
+            f"should agree: `playground models fetch {chosen.model}` downloads them.",
             icon=":material/info:",
         )
     if layer.depth > registry.N_LAYERS:

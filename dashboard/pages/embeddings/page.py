@@ -218,7 +218,9 @@ def _same_run(one: Summary, other: Summary) -> bool:
 
 def _command(chosen: Summary) -> str:
     """What computes the points of a configuration."""
-    command = f"python -m core grid run --dataset {chosen.dataset} --model {chosen.model} --pooling {chosen.pooling}"
+    command = (
+        f"playground grid run --dataset {chosen.dataset} --model {chosen.model} --pooling {chosen.pooling}"
+    )
     if chosen.weights == "imagenet":
         return command
     return f"{command} --weights {'untrained' if chosen.weights == url.UNTRAINED else 'FILE'}"

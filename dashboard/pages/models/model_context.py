@@ -187,7 +187,7 @@ def trained(model: registry.Model) -> str:
     here, sentence = _availability(model.name)
     if here or model.family != "keras":
         return f"ImageNet. {markdown.plain(sentence)}" if here else markdown.plain(sentence)
-    return f"`python -m core models fetch {model.name}` downloads its ImageNet weights, which are not here."
+    return f"`playground models fetch {model.name}` downloads its ImageNet weights, which are not here."
 
 
 def tell_control(scene: Scene) -> None:

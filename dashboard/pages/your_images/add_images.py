@@ -143,7 +143,7 @@ def _server(scene: Scene) -> None:
     if settings.IMAGE_ROOT is None:
         st.info(
             "No folder of the server may be taken: its settings name none. `PLAYGROUND_IMAGE_ROOT=/path/to/pictures make run` allows "
-            "that one with all that is below it; the command `python -m core collection add` takes any folder.",
+            "that one with all that is below it; the command `playground collection add` takes any folder.",
             icon=":material/folder_off:",
         )
         return

@@ -19,7 +19,7 @@ def show(first: bool) -> None:
     usual = _best()
     if usual is None:
         st.warning(
-            "No model has weights on this machine, so no collection can be made; `python -m core models list` says what can be "
+            "No model has weights on this machine, so no collection can be made; `playground models list` says what can be "
             "had and how.",
             icon=":material/warning:",
         )

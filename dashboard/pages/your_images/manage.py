@@ -229,7 +229,7 @@ def _export(scene: Scene) -> None:
     if size > settings.MAX_EXPORT_BYTES:
         st.info(
             f"The vectors take {glossary.size(size)}, too much for a browser; "
-            f"`python -m core collection export {scene.name} FILE.parquet` writes them on the server.",
+            f"`playground collection export {scene.name} FILE.parquet` writes them on the server.",
             icon=":material/terminal:",
         )
         return

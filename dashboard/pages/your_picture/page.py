@@ -89,7 +89,7 @@ def _nothing_to_search_under(grid: DatasetGrid) -> str:
     if all(one.weights == glossary.PUBLISHED for one in grid.summaries):
         return (
             "Of this dataset there are published results alone, without the vectors that a new picture would be compared with. "
-            f"This computes some: `python -m core grid run --dataset {grid.dataset.name} --model efficientnet-lite0`"
+            f"This computes some: `playground grid run --dataset {grid.dataset.name} --model efficientnet-lite0`"
         )
     return "No model with weights on this machine has experiments on this dataset, so there is nothing to search under."
 
