@@ -193,9 +193,9 @@ def all_layers_naively(name: str, folder: str) -> float:
                 for path in files
             ]
         )
-        pixels = registry.preprocess(model, loaded)
+        pixels = model.preprocessing(loaded)
         for layer in model.layers:
-            cut = keras.Model(graph.input, registry.outputs(graph, model, [layer.name]))
+            cut = keras.Model(graph.input, model.outputs(graph, [layer.name]))
             vectors = cut.predict(pixels, verbose=0).mean(axis=(1, 2))
             assert len(vectors) == len(files)
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.models import registry, runtime, weights
+from core.models.package_weights import PackageWeights
 
 if TYPE_CHECKING:
     import keras
@@ -20,7 +21,7 @@ Network = Callable[[np.ndarray], np.ndarray]
 def load(name: str) -> "keras.Model":
     """The graph of a model: with ImageNet weights where a package has them, else with random ones, as fast."""
     model = registry.get_model(name)
-    return weights.load(model, "imagenet" if model.family == "package" else "untrained")[0]
+    return weights.load(model, "imagenet" if isinstance(model.weights, PackageWeights) else "untrained")[0]
 
 
 def pixels(name: str, batch: int) -> np.ndarray:
@@ -81,8 +82,8 @@ def _whole(name: str) -> "keras.Model":
     model, graph = registry.get_model(name), load(name)
     inputs = keras.Input((model.input_size, model.input_size, 3), dtype="uint8")
     floats = keras.ops.cast(inputs, "float32")
-    rule = registry.PREPROCESSING[model.preprocessing]
+    rule = model.preprocessing
     channels = keras.ops.flip(floats, axis=-1) if rule.reverse else floats
     scaled = (channels - np.array(rule.mean, np.float32)) / np.array(rule.scale, np.float32)
-    last = keras.Model(graph.input, registry.outputs(graph, model, [model.layers[-1].name])[0])
+    last = keras.Model(graph.input, model.outputs(graph, [model.layers[-1].name])[0])
     return keras.Model(inputs, keras.layers.GlobalAveragePooling2D()(last(scaled)))

@@ -25,7 +25,7 @@ def _describe(options: argparse.Namespace) -> None:
     models = [registry.get_model(name) for name in options.names or registry.MODELS]
     output.start_tensorflow()
     for model in models:
-        made = architecture.describe(registry.build_graph(model), model)
+        made = architecture.describe(model.build_graph(), model)
         folder = (options.out or settings.MODELS_DIR) / model.name
         folder.mkdir(parents=True, exist_ok=True)
         parquet_tables.replace_file(folder / architecture.FILE, architecture.text(made).encode())

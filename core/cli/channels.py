@@ -42,9 +42,12 @@ def _compute(options: argparse.Namespace) -> None:
     from core.data import datasets
     from core.features import compute
     from core.models import registry
+    from core.models.package_weights import PackageWeights
     from core.settings import settings
 
-    names = options.model or [name for name, model in registry.MODELS.items() if model.family == "package"]
+    names = options.model or [
+        name for name, model in registry.MODELS.items() if isinstance(model.weights, PackageWeights)
+    ]
     models = [registry.get_model(name) for name in dict.fromkeys(names)]
     chosen = [datasets.find(name) for name in dict.fromkeys(options.dataset or compute.DATASETS)]
     amounts = {name: value for name in ("n", "steps") if (value := getattr(options, name)) is not None}

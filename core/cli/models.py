@@ -28,12 +28,14 @@ def add(commands: Any) -> None:
 def _list(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
-    from core.models import registry, weights
+    from core.models import file_hash, registry, weights
+    from core.models.definition import WeightsFile
 
     rows = []
     for model in registry.MODELS.values():
         available, sentence = weights.availability(model)
-        file = weights.imagenet_file(model)
+        file = model.weights.file(model) if model.weights else WeightsFile("none", None)
+        here = file.path if file.path and file.path.is_file() else None
         row = {
             "model": model.name,
             "title": model.title,
@@ -43,12 +45,18 @@ def _list(options: argparse.Namespace) -> None:
             "about": sentence,
         }
         if options.json:
-            row["file"] = {**asdict(file), "path": file.path and str(file.path)}
+            row["file"] = {
+                "origin": file.origin,
+                "path": here and str(here),
+                "size": here and here.stat().st_size,
+                "sha256": here and file_hash.sha256(here),
+                "published_hash": file.published_hash,
+            }
             row["layers"] = [{**asdict(layer), "depth": depth} for depth, layer in enumerate(model.layers, 1)]
         else:
-            row["MB"] = f"{file.size / 1e6:.1f}" if file.size else ""
-            row["sha256"] = (file.sha256 or "")[:12]
-            row["file"] = file.path.name if file.path else file.origin
+            row["MB"] = f"{here.stat().st_size / 1e6:.1f}" if here else ""
+            row["sha256"] = file_hash.sha256(here)[:12] if here else ""
+            row["file"] = here.name if here else file.origin
         rows.append(row)
     output.table(rows, options.json, "")
 
@@ -61,7 +69,7 @@ def _fetch(options: argparse.Namespace) -> None:
     with output.Bar() as bar:
         for name in options.name or registry.APPLICATIONS:
             model = registry.MODELS.get(name)
-            if model is not None and model.family == "package":
+            if model is not None and name not in registry.APPLICATIONS:
                 here, sentence = weights.availability(model)
                 if not here:
                     raise UserError(sentence)

@@ -103,7 +103,7 @@ def visualize(
     def ascend(move: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
             seen = _moved(paint(), side, shift, move)
-            answers = network(registry.preprocess(model, 255 * seen), training=False)
+            answers = network(model.preprocessing(255 * seen), training=False)
             mine = tf.reduce_sum(answers[:, rows, columns] * wanted, axis=3)
             strongest = tf.math.top_k(tf.reshape(mine, (len(channels), -1)), n_strong).values
             loss = -tf.reduce_sum(strongest) / n_strong
@@ -138,7 +138,7 @@ def peaks(
     """
     output = _output(graph, model, layer, channels)
     network = _copy(graph, output, pictures.shape[1], to_ascend=False)
-    answers = network(registry.preprocess(model, pictures.astype(np.float32)), training=False).numpy()
+    answers = network(model.preprocessing(pictures.astype(np.float32)), training=False).numpy()
     return answers.max(axis=(1, 2))[np.arange(len(channels)), list(channels)]
 
 

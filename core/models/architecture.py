@@ -214,7 +214,7 @@ def describe(graph: "keras.Model", model: registry.Model) -> Architecture:
 
     Parameters
     ----------
-    graph : as ``zoo.build_graph`` makes it.
+    graph : as ``Model.build_graph`` returns it.
 
     Raises
     ------
@@ -359,7 +359,7 @@ def _inputs(layer: Any) -> Iterator[Any]:
 
 def _depths(graph: "keras.Model", model: registry.Model, names: dict[int, str]) -> dict[str, int]:
     """The eight of the grid, by our names."""
-    points = registry.outputs(graph, model, [layer.name for layer in model.layers])
+    points = model.outputs(graph, [layer.name for layer in model.layers])
     return {names[id(point._keras_history.operation)]: depth for depth, point in enumerate(points, 1)}
 
 

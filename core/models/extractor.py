@@ -80,12 +80,12 @@ class Extractor:
         self.layers = tuple(layers)
         self.poolings = tuple(poolings)
         self.batch_size = batch_size
-        cut = keras.Model(graph.input, registry.outputs(graph, model, self.layers))
+        cut = keras.Model(graph.input, model.outputs(graph, self.layers))
         size = model.input_size
 
         @tf.function(input_signature=[tf.TensorSpec((batch_size, size, size, 3), tf.uint8)], autograph=False)
         def forward(pixels: "tf.Tensor") -> list["tf.Tensor"]:
-            activations = cut(registry.preprocess(model, tf.cast(pixels, tf.float32)), training=False)
+            activations = cut(model.preprocessing(tf.cast(pixels, tf.float32)), training=False)
             activations = activations if isinstance(activations, list | tuple) else [activations]
             return [_pool(activation, pooling) for activation in activations for pooling in self.poolings]
 

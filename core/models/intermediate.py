@@ -58,7 +58,7 @@ class Intermediate:
 
         @tf.function(input_signature=[tf.TensorSpec(self._shape, tf.uint8)], autograph=False)
         def forward(pixels: "tf.Tensor") -> list["tf.Tensor"]:
-            answers = cut(registry.preprocess(model, tf.cast(pixels, tf.float32)), training=False)
+            answers = cut(model.preprocessing(tf.cast(pixels, tf.float32)), training=False)
             # A tensor of its own for each: a layer that only hands on what it gets would have that of another.
             return [tf.identity(a) for a in (answers if isinstance(answers, list | tuple) else [answers])]
 

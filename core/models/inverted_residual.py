@@ -11,11 +11,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.models.package_weights import Translation
+
 if TYPE_CHECKING:
     import keras
-
-Translation = dict[str, list[np.ndarray]]
-"""Layer name -> its weights in the order of ``keras.Layer.set_weights``."""
 
 
 @dataclass(frozen=True)

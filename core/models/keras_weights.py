@@ -1,4 +1,4 @@
-"""The ImageNet weights that keras.applications offers, without a classifier: where they are and Keras's cache of them.
+"""The ImageNet weights that keras.applications offers, without a classifier: where they are, and Keras's cache of them.
 
 Keras knows these addresses and hashes too, but only in the middle of building a graph.
 """
@@ -7,13 +7,19 @@ import os
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from core import download
-from core.errors import UnknownNameError
+from core.download import DownloadError
+from core.errors import UnknownNameError, WeightsError
+from core.models.definition import Model, WeightsFile
 from core.progress import Progress
 
+if TYPE_CHECKING:
+    import keras
+
 BASE_URL = "https://storage.googleapis.com/"
-_FOLDER = "tensorflow/keras-applications/"
+_BYTES_PER_PARAMETER = 4
 
 
 @dataclass(frozen=True)
@@ -29,162 +35,129 @@ class File:
 
     path: str
     known_hash: str | None
-    name: str = ""
-
-    def __post_init__(self) -> None:
-        object.__setattr__(self, "name", self.name or self.path.rsplit("/", 1)[1])
+    name: str
 
     @property
     def url(self) -> str:
         return BASE_URL + self.path
 
 
+def _file(path: str, known_hash: str, name: str = "") -> File:
+    return File(path, None if known_hash == "none" else known_hash, name or path.rpartition("/")[2])
+
+
+# Function, path, hash and, where it is not that of the path, the name in the cache.
+_TABLE = """
+ConvNeXtBase tensorflow/keras-applications/convnext/convnext_base_notop.h5 sha256:40a20c5548a5e9202f69735ecc06c990e6b7c9d2de39f0361e27baeb24cb7c45
+ConvNeXtLarge tensorflow/keras-applications/convnext/convnext_large_notop.h5 sha256:96f02b6f0753d4f543261bc9d09bed650f24dd6bc02ddde3066135b63d23a1cd
+ConvNeXtSmall tensorflow/keras-applications/convnext/convnext_small_notop.h5 sha256:6fc8009faa2f00c1c1dfce59feea9b0745eb260a7dd11bee65c8e20843da6eab
+ConvNeXtTiny tensorflow/keras-applications/convnext/convnext_tiny_notop.h5 sha256:d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1
+ConvNeXtXLarge tensorflow/keras-applications/convnext/convnext_xlarge_notop.h5 sha256:de3f8a54174130e0cecdc71583354753d557fcf1f4487331558e2a16ba0cfe05
+DenseNet121 tensorflow/keras-applications/densenet/densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5 md5:30ee3e1110167f948a6b9946edeeb738
+DenseNet169 tensorflow/keras-applications/densenet/densenet169_weights_tf_dim_ordering_tf_kernels_notop.h5 md5:b8c4d4c20dd625c148057b9ff1c1176b
+DenseNet201 tensorflow/keras-applications/densenet/densenet201_weights_tf_dim_ordering_tf_kernels_notop.h5 md5:c13680b51ded0fb44dff2d8f86ac8bb1
+EfficientNetB0 keras-applications/efficientnetb0_notop.h5 md5:50bc09e76180e00e4465e1a485ddc09d
+EfficientNetB1 keras-applications/efficientnetb1_notop.h5 md5:74c4e6b3e1f6a1eea24c589628592432
+EfficientNetB2 keras-applications/efficientnetb2_notop.h5 md5:111f8e2ac8aa800a7a99e3239f7bfb39
+EfficientNetB3 keras-applications/efficientnetb3_notop.h5 md5:af6d107764bb5b1abb91932881670226
+EfficientNetB4 keras-applications/efficientnetb4_notop.h5 md5:ebc24e6d6c33eaebbd558eafbeedf1ba
+EfficientNetB5 keras-applications/efficientnetb5_notop.h5 md5:38879255a25d3c92d5e44e04ae6cec6f
+EfficientNetB6 keras-applications/efficientnetb6_notop.h5 md5:9ecce42647a20130c1f39a5d4cb75743
+EfficientNetB7 keras-applications/efficientnetb7_notop.h5 md5:cbcfe4450ddf6f3ad90b1b398090fe4a
+EfficientNetV2B0 tensorflow/keras-applications/efficientnet_v2/efficientnetv2-b0_notop.h5 md5:893217f2bb855e2983157299931e43ff
+EfficientNetV2B1 tensorflow/keras-applications/efficientnet_v2/efficientnetv2-b1_notop.h5 md5:0e80663031ca32d657f9caa404b6ec37
+EfficientNetV2B2 tensorflow/keras-applications/efficientnet_v2/efficientnetv2-b2_notop.h5 md5:1dfe2e7a5d45b6632553a8961ea609eb
+EfficientNetV2B3 tensorflow/keras-applications/efficientnet_v2/efficientnetv2-b3_notop.h5 md5:f6abf7b5849ac99a89b50dd3fd532856
+EfficientNetV2L tensorflow/keras-applications/efficientnet_v2/efficientnetv2-l_notop.h5 md5:b0b66b5c863aef5b46e8608fe1711615
+EfficientNetV2M tensorflow/keras-applications/efficientnet_v2/efficientnetv2-m_notop.h5 md5:1b8dc055df72dde80d614482840fe342
+EfficientNetV2S tensorflow/keras-applications/efficientnet_v2/efficientnetv2-s_notop.h5 md5:af0682fb74e8c54910f2d4393339c070
+InceptionResNetV2 tensorflow/keras-applications/inception_resnet_v2/inception_resnet_v2_weights_tf_dim_ordering_tf_kernels_notop.h5 md5:d19885ff4a710c122648d3b5c3b684e4
+InceptionV3 tensorflow/keras-applications/inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5 md5:bcbd6486424b2319ff4ef7d526e38f63
+MobileNet tensorflow/keras-applications/mobilenet/mobilenet_1_0_224_tf_no_top.h5 none
+MobileNetV2 tensorflow/keras-applications/mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5 none
+MobileNetV3Large tensorflow/keras-applications/mobilenet_v3/weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5 md5:07fb09a5933dd0c8eaafa16978110389
+MobileNetV3Small tensorflow/keras-applications/mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5 md5:d3e8ec802a04aa4fc771ee12a9a9b836
+NASNetLarge tensorflow/keras-applications/nasnet/NASNet-large-no-top.h5 md5:d81d89dc07e6e56530c4e77faddd61b5 nasnet_large_no_top.h5
+NASNetMobile tensorflow/keras-applications/nasnet/NASNet-mobile-no-top.h5 md5:1ed92395b5b598bdda52abe5c0dbfd63 nasnet_mobile_no_top.h5
+ResNet101 tensorflow/keras-applications/resnet/resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5 md5:88cf7a10940856eca736dc7b7e228a21
+ResNet101V2 tensorflow/keras-applications/resnet/resnet101v2_weights_tf_dim_ordering_tf_kernels_notop.h5 md5:c0ed64b8031c3730f411d2eb4eea35b5
+ResNet152 tensorflow/keras-applications/resnet/resnet152_weights_tf_dim_ordering_tf_kernels_notop.h5 md5:ee4c566cf9a93f14d82f913c2dc6dd0c
+ResNet152V2 tensorflow/keras-applications/resnet/resnet152v2_weights_tf_dim_ordering_tf_kernels_notop.h5 md5:ed17cf2e0169df9d443503ef94b23b33
+ResNet50 tensorflow/keras-applications/resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5 md5:4d473c1dd8becc155b73f8504c6f6626
+ResNet50V2 tensorflow/keras-applications/resnet/resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5 md5:fac2f116257151a9d068a22e544a4917
+VGG16 tensorflow/keras-applications/vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5 md5:6d6bbae143d832006294945121d1f1fc
+VGG19 tensorflow/keras-applications/vgg19/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5 md5:253f8cb515780f3b799900260a226db6
+Xception tensorflow/keras-applications/xception/xception_weights_tf_dim_ordering_tf_kernels_notop.h5 md5:b0042744bf5b25fce3cb969f33bebb97
+"""
+
 FILES: Mapping[str, File] = {
-    "ConvNeXtBase": File(
-        _FOLDER + "convnext/convnext_base_notop.h5",
-        "sha256:40a20c5548a5e9202f69735ecc06c990e6b7c9d2de39f0361e27baeb24cb7c45",
-    ),
-    "ConvNeXtLarge": File(
-        _FOLDER + "convnext/convnext_large_notop.h5",
-        "sha256:96f02b6f0753d4f543261bc9d09bed650f24dd6bc02ddde3066135b63d23a1cd",
-    ),
-    "ConvNeXtSmall": File(
-        _FOLDER + "convnext/convnext_small_notop.h5",
-        "sha256:6fc8009faa2f00c1c1dfce59feea9b0745eb260a7dd11bee65c8e20843da6eab",
-    ),
-    "ConvNeXtTiny": File(
-        _FOLDER + "convnext/convnext_tiny_notop.h5",
-        "sha256:d547c096cabd03329d7be5562c5e14798aa39ed24b474157cef5e85ab9e49ef1",
-    ),
-    "ConvNeXtXLarge": File(
-        _FOLDER + "convnext/convnext_xlarge_notop.h5",
-        "sha256:de3f8a54174130e0cecdc71583354753d557fcf1f4487331558e2a16ba0cfe05",
-    ),
-    "DenseNet121": File(
-        _FOLDER + "densenet/densenet121_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:30ee3e1110167f948a6b9946edeeb738",
-    ),
-    "DenseNet169": File(
-        _FOLDER + "densenet/densenet169_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:b8c4d4c20dd625c148057b9ff1c1176b",
-    ),
-    "DenseNet201": File(
-        _FOLDER + "densenet/densenet201_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:c13680b51ded0fb44dff2d8f86ac8bb1",
-    ),
-    "EfficientNetB0": File(
-        "keras-applications/efficientnetb0_notop.h5", "md5:50bc09e76180e00e4465e1a485ddc09d"
-    ),
-    "EfficientNetB1": File(
-        "keras-applications/efficientnetb1_notop.h5", "md5:74c4e6b3e1f6a1eea24c589628592432"
-    ),
-    "EfficientNetB2": File(
-        "keras-applications/efficientnetb2_notop.h5", "md5:111f8e2ac8aa800a7a99e3239f7bfb39"
-    ),
-    "EfficientNetB3": File(
-        "keras-applications/efficientnetb3_notop.h5", "md5:af6d107764bb5b1abb91932881670226"
-    ),
-    "EfficientNetB4": File(
-        "keras-applications/efficientnetb4_notop.h5", "md5:ebc24e6d6c33eaebbd558eafbeedf1ba"
-    ),
-    "EfficientNetB5": File(
-        "keras-applications/efficientnetb5_notop.h5", "md5:38879255a25d3c92d5e44e04ae6cec6f"
-    ),
-    "EfficientNetB6": File(
-        "keras-applications/efficientnetb6_notop.h5", "md5:9ecce42647a20130c1f39a5d4cb75743"
-    ),
-    "EfficientNetB7": File(
-        "keras-applications/efficientnetb7_notop.h5", "md5:cbcfe4450ddf6f3ad90b1b398090fe4a"
-    ),
-    "EfficientNetV2B0": File(
-        _FOLDER + "efficientnet_v2/efficientnetv2-b0_notop.h5", "md5:893217f2bb855e2983157299931e43ff"
-    ),
-    "EfficientNetV2B1": File(
-        _FOLDER + "efficientnet_v2/efficientnetv2-b1_notop.h5", "md5:0e80663031ca32d657f9caa404b6ec37"
-    ),
-    "EfficientNetV2B2": File(
-        _FOLDER + "efficientnet_v2/efficientnetv2-b2_notop.h5", "md5:1dfe2e7a5d45b6632553a8961ea609eb"
-    ),
-    "EfficientNetV2B3": File(
-        _FOLDER + "efficientnet_v2/efficientnetv2-b3_notop.h5", "md5:f6abf7b5849ac99a89b50dd3fd532856"
-    ),
-    "EfficientNetV2L": File(
-        _FOLDER + "efficientnet_v2/efficientnetv2-l_notop.h5", "md5:b0b66b5c863aef5b46e8608fe1711615"
-    ),
-    "EfficientNetV2M": File(
-        _FOLDER + "efficientnet_v2/efficientnetv2-m_notop.h5", "md5:1b8dc055df72dde80d614482840fe342"
-    ),
-    "EfficientNetV2S": File(
-        _FOLDER + "efficientnet_v2/efficientnetv2-s_notop.h5", "md5:af0682fb74e8c54910f2d4393339c070"
-    ),
-    "InceptionResNetV2": File(
-        _FOLDER + "inception_resnet_v2/inception_resnet_v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:d19885ff4a710c122648d3b5c3b684e4",
-    ),
-    "InceptionV3": File(
-        _FOLDER + "inception_v3/inception_v3_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:bcbd6486424b2319ff4ef7d526e38f63",
-    ),
-    "MobileNet": File(_FOLDER + "mobilenet/mobilenet_1_0_224_tf_no_top.h5", None),
-    "MobileNetV2": File(
-        _FOLDER + "mobilenet_v2/mobilenet_v2_weights_tf_dim_ordering_tf_kernels_1.0_224_no_top.h5", None
-    ),
-    "MobileNetV3Large": File(
-        _FOLDER + "mobilenet_v3/weights_mobilenet_v3_large_224_1.0_float_no_top_v2.h5",
-        "md5:07fb09a5933dd0c8eaafa16978110389",
-    ),
-    "MobileNetV3Small": File(
-        _FOLDER + "mobilenet_v3/weights_mobilenet_v3_small_224_1.0_float_no_top_v2.h5",
-        "md5:d3e8ec802a04aa4fc771ee12a9a9b836",
-    ),
-    "NASNetLarge": File(
-        _FOLDER + "nasnet/NASNet-large-no-top.h5",
-        "md5:d81d89dc07e6e56530c4e77faddd61b5",
-        name="nasnet_large_no_top.h5",
-    ),
-    "NASNetMobile": File(
-        _FOLDER + "nasnet/NASNet-mobile-no-top.h5",
-        "md5:1ed92395b5b598bdda52abe5c0dbfd63",
-        name="nasnet_mobile_no_top.h5",
-    ),
-    "ResNet101": File(
-        _FOLDER + "resnet/resnet101_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:88cf7a10940856eca736dc7b7e228a21",
-    ),
-    "ResNet101V2": File(
-        _FOLDER + "resnet/resnet101v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:c0ed64b8031c3730f411d2eb4eea35b5",
-    ),
-    "ResNet152": File(
-        _FOLDER + "resnet/resnet152_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:ee4c566cf9a93f14d82f913c2dc6dd0c",
-    ),
-    "ResNet152V2": File(
-        _FOLDER + "resnet/resnet152v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:ed17cf2e0169df9d443503ef94b23b33",
-    ),
-    "ResNet50": File(
-        _FOLDER + "resnet/resnet50_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:4d473c1dd8becc155b73f8504c6f6626",
-    ),
-    "ResNet50V2": File(
-        _FOLDER + "resnet/resnet50v2_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:fac2f116257151a9d068a22e544a4917",
-    ),
-    "VGG16": File(
-        _FOLDER + "vgg16/vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:6d6bbae143d832006294945121d1f1fc",
-    ),
-    "VGG19": File(
-        _FOLDER + "vgg19/vgg19_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:253f8cb515780f3b799900260a226db6",
-    ),
-    "Xception": File(
-        _FOLDER + "xception/xception_weights_tf_dim_ordering_tf_kernels_notop.h5",
-        "md5:b0042744bf5b25fce3cb969f33bebb97",
-    ),
+    name: _file(*columns) for name, *columns in map(str.split, _TABLE.strip().splitlines())
 }
 """Function of keras.applications -> its file."""
+
+
+@dataclass(frozen=True)
+class KerasWeights:
+    """The weights that Keras offers for a function of ``keras.applications``."""
+
+    application: str
+
+    def file(self, model: Model) -> WeightsFile:
+        file, where = FILES[self.application], path(self.application)
+        return WeightsFile(file.url, where, file.known_hash)
+
+    def locate(self, model: Model) -> tuple[Path, str]:
+        where = path(self.application)
+        return where, f"ImageNet weights downloaded by Keras ({where.name})."
+
+    def availability(self, model: Model) -> tuple[bool, str]:
+        where = path(self.application)
+        if where.is_file():
+            return True, f"Downloaded by Keras already ({where.name})."
+        megabytes = round(model.parameters * _BYTES_PER_PARAMETER / 1e6)
+        return False, f"About {megabytes} MB to download: playground models fetch {model.name}"
+
+    def load(self, model: Model, progress: Progress) -> "keras.Model":
+        here, sentence = self.availability(model)
+        if not here:
+            progress.say(f"ImageNet weights of {model.title} are not here yet. {sentence}")
+            try:
+                fetch(self.application, progress)
+            except DownloadError as error:
+                raise WeightsError(
+                    f"The ImageNet weights of {model.title} could not be downloaded. {error} Connect to the internet once, "
+                    f"put {path(self.application).name} into the folder models of Keras's cache, or choose untrained weights "
+                    "or a file of your own."
+                ) from error
+        elif not is_whole(self.application):
+            # Keras would download it again without a word.
+            raise self._damaged(model, "its hash is not the published one")
+        try:
+            return build(self.application, model.input_size, weights="imagenet")
+        except Exception as error:  # h5py and Keras raise any class for a file that is damaged
+            raise self._damaged(model, " ".join(str(error).split()).rstrip(".")) from error
+
+    def _damaged(self, model: Model, reason: str) -> WeightsError:
+        return WeightsError(
+            f"The ImageNet weights of {model.title} in Keras's cache are damaged ({reason}); delete "
+            f"{path(self.application).name} from its folder models and fetch it again: playground models fetch {model.name}"
+        )
+
+
+def build(
+    application: str, input_size: int, weights: str | None = None, classifier: bool = False
+) -> "keras.Model":
+    """The graph of a function of ``keras.applications``.
+
+    Parameters
+    ----------
+    weights : None for random ones, or ``"imagenet"`` for those that Keras downloads.
+    classifier : end in the 1000 ImageNet classes instead of the last feature map.
+    """
+    import keras
+
+    function = getattr(keras.applications, application)
+    return function(weights=weights, include_top=classifier, input_shape=(input_size, input_size, 3))
 
 
 def find(name: str) -> str:
@@ -206,7 +179,7 @@ def path(application: str) -> Path:
 
 
 def fetch(application: str, progress: Progress) -> Path:
-    """The weights' file in Keras's cache, downloaded if it is not there or damaged; raises DownloadError."""
+    """The weights' file in Keras's cache, downloaded if it is missing or damaged; raises DownloadError."""
     file = FILES[application]
     return download.download(file.url, path(application), file.known_hash, progress, application)
 
@@ -220,5 +193,5 @@ def is_whole(application: str) -> bool:
         return False
     if known_hash is None:
         return True
-    algorithm, wanted = known_hash.split(":")
-    return pooch.file_hash(str(where), alg=algorithm) == wanted
+    algorithm, expected = known_hash.split(":")
+    return bool(pooch.file_hash(str(where), alg=algorithm) == expected)

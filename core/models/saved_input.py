@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.models import registry
-from core.models.registry import Model
+from core.models.definition import Model
 
 if TYPE_CHECKING:
     import keras
@@ -18,7 +17,7 @@ _TOLERANCE = 1e-3
 def difference(model: Model, graph: "keras.Model", saved: "keras.Model") -> str | None:
     """What differs between a saved model and our graph with its weights; None when the features are the same.
 
-    Pictures go through both. The saved model may take them as they are or preprocessed as ``zoo.preprocess`` does it; whatever
+    Pictures go through both. The saved model may take them as they are or preprocessed as ``Model.preprocessing`` does it; whatever
     its layers do before the graph's own ones then shows in the features of the model's eight layers.
     """
     shapes = [tuple(tensor.shape) for tensor in saved.inputs]
@@ -29,7 +28,7 @@ def difference(model: Model, graph: "keras.Model", saved: "keras.Model") -> str 
         given = " x ".join("any" if side is None else str(side) for side in shapes[0][1:])
         return f"its input is {given}, where pictures of {' x '.join(map(str, expected))} are given"
     pictures = _pictures(model.input_size)
-    preprocessed = np.asarray(registry.preprocess(model, pictures), np.float32)
+    preprocessed = np.asarray(model.preprocessing(pictures), np.float32)
     ours = _ours(model, graph, preprocessed)
     for given in (preprocessed, pictures):
         seen = _activations(saved, given)
@@ -39,7 +38,7 @@ def difference(model: Model, graph: "keras.Model", saved: "keras.Model") -> str 
             return None
     first = ", ".join(_first_layers(saved)) or "no layer of its own"
     return (
-        f"its input goes through other steps ({first}) than {registry.PREPROCESSING[model.preprocessing].description}, "
+        f"its input goes through other steps ({first}) than {model.preprocessing.description}, "
         "which is done here"
     )
 
@@ -55,7 +54,7 @@ def _pictures(size: int) -> np.ndarray:
 def _ours(model: Model, graph: "keras.Model", x: np.ndarray) -> list[np.ndarray]:
     import keras
 
-    features = registry.outputs(graph, model, [layer.name for layer in model.layers])
+    features = model.outputs(graph, [layer.name for layer in model.layers])
     return [np.asarray(feature) for feature in keras.Model(graph.input, features)(x)]
 
 

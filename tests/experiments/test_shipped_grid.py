@@ -9,17 +9,24 @@ from core.evaluation import scoring
 from core.experiments import runner, store
 from core.metrics import METRICS
 from core.models import extractor, registry, weights
+from core.models.package_weights import PackageWeights
 from core.settings import settings
 
 DATASETS = ("objects200", "emoji200")
 SHIPPED = store.Grid(settings.GRID_DIR)
 EXPECTED = {
-    (model.name, "imagenet" if model.family == "package" else "untrained", layer.name, pooling, metric)
+    (
+        model.name,
+        "imagenet" if isinstance(model.weights, PackageWeights) else "untrained",
+        layer.name,
+        pooling,
+        metric,
+    )
     for model in registry.MODELS.values()
     for layer in model.layers
     for pooling, metric in (
         itertools.product(("avg", "flatten"), METRICS)
-        if model.family == "package"
+        if isinstance(model.weights, PackageWeights)
         else itertools.product(("avg",), ("cosine", "euclidean"))
     )
 }

@@ -13,10 +13,11 @@ from core.features import channel_files, compute
 from core.imaging import decode
 from core.models import registry, weights
 from core.models.intermediate import Intermediate
+from core.models.package_weights import PackageWeights
 from core.settings import settings
 from tests.conftest import ROOT
 
-MODELS = [name for name, model in registry.MODELS.items() if model.family == "package"]
+MODELS = [name for name, model in registry.MODELS.items() if isinstance(model.weights, PackageWeights)]
 DATASETS = [datasets.load(ROOT / "precomputed" / name) for name in compute.DATASETS]
 
 

@@ -36,9 +36,7 @@ def answers(dataset):
     for item in dataset.items:
         if item.id != 5:
             pixels = decode.resize(decode.read(dataset.path(item.id)), LITE.input_size, LITE.resample)
-            rows.append(
-                [a.numpy()[0] for a in cut(registry.preprocess(LITE, pixels[None].astype(np.float32)))]
-            )
+            rows.append([a.numpy()[0] for a in cut(LITE.preprocessing(pixels[None].astype(np.float32)))])
     return {layer: np.stack([row[i] for row in rows]) for i, layer in enumerate(LAYERS)}
 
 

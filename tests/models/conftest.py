@@ -68,7 +68,7 @@ def graphs():
 
     def build(name):
         if name not in built:
-            built[name] = registry.build_graph(registry.get_model(name))
+            built[name] = registry.get_model(name).build_graph()
         return built[name]
 
     return build

@@ -53,7 +53,7 @@ def test_parameters_are_those_that_keras_counts_of_the_model_cut_there(name, gra
 
 
 def test_names_do_not_depend_on_what_was_built_before(graphs):
-    first, second = graphs("xception"), registry.build_graph(registry.get_model("xception"))
+    first, second = graphs("xception"), registry.get_model("xception").build_graph()
     assert [layer.name for layer in first.layers] != [layer.name for layer in second.layers]
     assert list(architecture.layers_by_name(first)) == list(architecture.layers_by_name(second))
 
@@ -63,7 +63,7 @@ def test_counted_layers_have_the_names_of_the_grid(name, graphs):
     graph, model = graphs(name), registry.get_model(name)
     named = architecture.layers_by_name(graph)
     names = [layer.name for layer in model.layers]
-    for found, point in zip(names, registry.outputs(graph, model, names), strict=True):
+    for found, point in zip(names, model.outputs(graph, names), strict=True):
         assert named[found].output is point
 
 

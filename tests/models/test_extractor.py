@@ -36,7 +36,7 @@ def test_one_pass_gives_every_layer_under_every_pooling(vectors):
 def test_one_pass_gives_what_keras_gives_layer_by_layer(graph, pixels, vectors):
     import keras
 
-    prepared = registry.preprocess(MODEL, pixels.astype(np.float32))
+    prepared = MODEL.preprocessing(pixels.astype(np.float32))
     for layer in LAYERS:
         cut = keras.Model(graph.input, graph.get_layer(layer).output)
         activation = np.asarray(cut(prepared))

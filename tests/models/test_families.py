@@ -59,9 +59,9 @@ def test_every_layer_computes_what_pytorch_does(name):
     if not installed:
         pytest.skip(sentence)
     graph, _ = weights.load(model, "imagenet")
-    cut = keras.Model(graph.input, registry.outputs(graph, model, [layer.name for layer in model.layers]))
+    cut = keras.Model(graph.input, model.outputs(graph, [layer.name for layer in model.layers]))
     means, weighted = [], []
-    for output in cut(registry.preprocess(model, pattern(model.input_size))):
+    for output in cut(model.preprocessing(pattern(model.input_size))):
         activation = np.asarray(output, np.float64)[0]
         row, column = np.indices(activation.shape[:2])
         ramp = (row + 2 * column) / len(activation)
@@ -75,9 +75,9 @@ def test_every_layer_computes_what_pytorch_does(name):
 def test_all_published_arrays_but_the_classifier_are_used(name):
     model = registry.get_model(name)
     if not weights.availability(model)[0]:
-        pytest.skip(f"{model.package} is not installed")
-    arrays = read_arrays(weights._package_file(model)[0])
-    used = registry.translate(model, arrays)
+        pytest.skip(f"{model.weights.package} is not installed")
+    arrays = read_arrays(model.weights.locate(model)[0])
+    used = model.weights.translate(arrays)
     values = [array for arrays in used.values() for array in arrays]
     assert sum(array.size for array in values) == model.parameters
     rest = {key for key in arrays if not key.endswith("num_batches_tracked")}

@@ -54,7 +54,7 @@ def test_scores_are_those_of_the_original(name, labels):
             size = (model.input_size, model.input_size)
             image[:] = picture.convert("RGB").resize(size, Image.Resampling.BICUBIC)
     graph, _ = weights.load(model, "imagenet")
-    maps = graph.predict(registry.preprocess(model, images), batch_size=25, verbose=0)
+    maps = graph.predict(model.preprocessing(images), batch_size=25, verbose=0)
     vectors = {"avg": maps.mean(axis=(1, 2)), "flatten": maps.reshape(len(maps), -1)}
     scores = {pooling: mean_score(vectors[pooling], labels) for pooling in EXPECTED[name]}
     assert scores == pytest.approx(EXPECTED[name], abs=TOLERANCE)

@@ -9,16 +9,17 @@ import pytest
 
 from core.errors import UnknownNameError
 from core.models import registry
+from core.models.package_weights import PackageWeights
 from tests.reference import PUBLISHED
 
 PUBLISHED_LAYERS = PUBLISHED.parents[2] / "published_layers.json"
-APPLICATIONS = [name for name, model in registry.MODELS.items() if model.family == "keras"]
+APPLICATIONS = list(registry.APPLICATIONS)
 COUNTED = ["xception", "inceptionv3"]
 
 
 def test_nine_models_of_keras_and_five_with_weights_in_packages():
     assert len(APPLICATIONS) == 9
-    packaged = [name for name, model in registry.MODELS.items() if model.package]
+    packaged = [name for name, model in registry.MODELS.items() if isinstance(model.weights, PackageWeights)]
     assert packaged == [
         "efficientnet-lite0",
         "efficientnet-lite1",
@@ -36,7 +37,7 @@ def test_row_is_what_the_graph_is(name, graphs):
     assert graph.input.shape == (None, model.input_size, model.input_size, 3)
     assert graph.count_params() == model.parameters
     assert len({layer.name for layer in model.layers}) == len(model.layers) == 8
-    points = registry.outputs(graph, model, [layer.name for layer in model.layers])
+    points = model.outputs(graph, [layer.name for layer in model.layers])
     assert [tuple(point.shape[1:]) for point in points] == [layer.shape for layer in model.layers]
     assert [keras.Model(graph.input, point).count_params() for point in points] == [
         layer.parameters for layer in model.layers
@@ -46,7 +47,7 @@ def test_row_is_what_the_graph_is(name, graphs):
 @pytest.mark.parametrize("name", ["efficientnet-lite0", "mobilenetv2", "squeezenet"])
 def test_last_layer_is_what_the_original_pools(name, graphs):
     model, graph = registry.get_model(name), graphs(name)
-    assert registry.outputs(graph, model, [model.layers[-1].name])[0] is graph.output
+    assert model.outputs(graph, [model.layers[-1].name])[0] is graph.output
 
 
 @pytest.mark.parametrize("name", COUNTED)
@@ -54,11 +55,11 @@ def test_counted_layers_are_found_whatever_was_built_before(name, graphs):
     """Keras's own name shifts with every graph of the process; the place in the graph does not."""
     model = registry.get_model(name)
     counted = [layer for layer in model.layers if layer.index is not None]
-    first, second = graphs(name), registry.build_graph(model)
+    first, second = graphs(name), model.build_graph()
     for layer in counted:
         ordinal = int(layer.name.removeprefix("conv2d_"))
         for graph in (first, second):
-            (found,) = registry.outputs(graph, model, [layer.name])
+            (found,) = model.outputs(graph, [layer.name])
             owner = found._keras_history.operation
             numbers = sorted(_number(each.name) for each in graph.layers if each.name.startswith("conv2d"))
             assert numbers.index(_number(owner.name)) + 1 == ordinal
@@ -71,7 +72,7 @@ def _number(name: str) -> int:
 
 def test_graph_of_another_model_is_noticed(graphs):
     with pytest.raises(RuntimeError, match="should"):
-        registry.outputs(graphs("inceptionv3"), registry.get_model("xception"), ["conv2d_3"])
+        registry.get_model("xception").outputs(graphs("inceptionv3"), ["conv2d_3"])
 
 
 @pytest.mark.skipif(
@@ -96,25 +97,23 @@ def test_preprocessing_is_that_of_keras(name):
     module |= {"inceptionv3": "inception_v3"}
     reference = getattr(keras.applications, module.get(name, name)).preprocess_input
     x = np.random.default_rng(0).uniform(0, 255, (2, 4, 5, 3)).astype(np.float32)
-    np.testing.assert_allclose(
-        registry.preprocess(registry.get_model(name), x), reference(x.copy()), atol=2e-5
-    )
+    np.testing.assert_allclose(registry.get_model(name).preprocessing(x), reference(x.copy()), atol=2e-5)
 
 
 def test_preprocessing_by_hand():
     x = np.array([[[[255.0, 127.0, 0.0]]]], np.float32)
-    assert registry.preprocess(registry.get_model("efficientnet-lite0"), x).ravel().tolist() == [
+    assert registry.get_model("efficientnet-lite0").preprocessing(x).ravel().tolist() == [
         1.0,
         0.0,
         -127 / 128,
     ]
     np.testing.assert_allclose(
-        registry.preprocess(registry.get_model("squeezenet"), x).ravel(),
+        registry.get_model("squeezenet").preprocessing(x).ravel(),
         [-104.006, 10.331, 132.321],
         rtol=1e-6,
     )
     np.testing.assert_allclose(
-        registry.preprocess(registry.get_model("mobilenetv2"), x).ravel(),
+        registry.get_model("mobilenetv2").preprocessing(x).ravel(),
         [(1 - 0.485) / 0.229, (127 / 255 - 0.456) / 0.224, -0.406 / 0.225],
         rtol=1e-5,
     )
@@ -126,8 +125,8 @@ def test_preprocessing_works_on_tensors_too(name):
 
     model = registry.get_model(name)
     x = np.random.default_rng(0).uniform(0, 255, (2, 3, 3, 3)).astype(np.float32)
-    compiled = tf.function(lambda images: registry.preprocess(model, images))
-    np.testing.assert_allclose(compiled(tf.constant(x)).numpy(), registry.preprocess(model, x), atol=1e-5)
+    compiled = tf.function(lambda images: model.preprocessing(images))
+    np.testing.assert_allclose(compiled(tf.constant(x)).numpy(), model.preprocessing(x), atol=1e-5)
 
 
 def test_layers_are_counted_from_the_image():

@@ -102,8 +102,8 @@ def test_what_openvino_can_not_run_is_run_by_tensorflow(monkeypatch, caplog):
 def test_nothing_is_reported_to_the_maker_of_openvino(tmp_path):
     (tmp_path / "openvino_telemetry.py").write_text("print('reports')\n")
     code = """
-from core.models import extractor, weights, zoo
-model = zoo.get_model("squeezenet")
+from core.models import extractor, registry, weights
+model = registry.get_model("squeezenet")
 extractor.Extractor(model, weights.load(model, "untrained")[0], [model.layers[0].name], batch_size=1).warm_up()
 import sys
 print(sys.modules["openvino"].__name__)

@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import WeightsError
 from core.imaging import decode
-from core.models import extractor, registry, weights
+from core.models import extractor, keras_weights, registry, weights
 from tests.conftest import ROOT
 
 # Trained, so that its features say something; it wants (value - 127) / 128.
@@ -86,7 +86,7 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 def test_an_accepted_model_gives_its_own_vectors(make, base, pictures, tmp_path):
     theirs = saved(make, base, tmp_path / "mine.keras")
     given = pictures.astype(np.float32)
-    own = np.asarray(theirs(registry.preprocess(MODEL, given) if make is plain else given, training=False))
+    own = np.asarray(theirs(MODEL.preprocessing(given) if make is plain else given, training=False))
     graph, _ = weights.load(MODEL, tmp_path / "mine.keras")
     network = extractor.Extractor(MODEL, graph, [LAST], ["avg"], 2)
     assert cosine(network(pictures)[LAST, "avg"], own) > 0.9999
@@ -233,7 +233,7 @@ def test_a_file_of_keras_2_is_loaded(name, config, mobilenet, tmp_path):
 
 
 def test_a_file_of_keras_2_with_a_classifier_is_loaded(tmp_path):
-    whole = registry.build_application(MOBILENET, classifier=True)
+    whole = keras_weights.build("MobileNet", 224, classifier=True)
     graph, _ = weights.load(MOBILENET, keras2_file(tmp_path / "mine.h5", whole, described("Conv2D", "Dense")))
     for value, expected in zip(graph.get_weights(), whole.get_weights(), strict=False):
         np.testing.assert_array_equal(value, expected)
@@ -259,7 +259,7 @@ def test_a_model_of_keras_2_with_input_of_its_own_is_refused(config, named, mobi
     [(None, "weights saved by Keras 2"), (described("Conv2D"), "a whole model saved by Keras 2")],
 )
 def test_a_file_of_keras_2_that_does_not_fit_is_named_for_what_it_is(config, named, tmp_path):
-    small = registry.build_graph(registry.get_model("squeezenet"))
+    small = registry.get_model("squeezenet").build_graph()
     with pytest.raises(WeightsError, match=rf"{named} \(HDF5\)\) do not fit MobileNet"):
         weights.load(MOBILENET, keras2_file(tmp_path / "mine.h5", small, config))
 

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 from core.errors import UnknownNameError, WeightsError
-from core.models import keras_weights, registry, weights
+from core.models import keras_weights, package_weights, registry, weights
 from core.progress import Silent
 
 SMALL = registry.get_model("squeezenet")
@@ -108,7 +108,7 @@ def test_a_package_that_is_missing_is_named_with_the_way_to_install_it(monkeypat
 
 
 def test_a_package_without_its_file_is_told(monkeypatch, tmp_path):
-    distribution = importlib.metadata.distribution(LITE.package)
+    distribution = importlib.metadata.distribution(LITE.weights.package)
     monkeypatch.setattr(type(distribution), "locate_file", lambda self, path: tmp_path / path)
     available, sentence = weights.availability(LITE)
     assert not available
@@ -145,9 +145,9 @@ def test_package_is_not_imported():
     ],
 )
 def test_arrays_that_do_not_fit_are_told(damage, monkeypatch):
-    arrays = weights.read_arrays(weights._package_file(LITE)[0])
+    arrays = package_weights.read_arrays(LITE.weights.locate(LITE)[0])
     damage(arrays)
-    monkeypatch.setattr(weights, "read_arrays", lambda path: arrays)
+    monkeypatch.setattr(package_weights, "read_arrays", lambda path: arrays)
     with pytest.raises(WeightsError, match=r"does not fit EfficientNet-Lite 0; reinstall"):
         weights.load(LITE, "imagenet")
 
@@ -198,7 +198,7 @@ class Told(Silent):
 
 
 def test_download_is_announced_cached_and_used(keras_home, server, monkeypatch):
-    stand_in = registry.build_graph(MOBILENET)
+    stand_in = MOBILENET.build_graph()
     randomize(stand_in)
     file = server.put(keras_weights.FILES["MobileNet"].path)
     stand_in.save(file)
@@ -258,7 +258,7 @@ def test_efficientnet_that_was_trained_on_imagenet_keeps_its_scaling(
     import keras
 
     file = keras_home / "models" / "efficientnetb0_notop.h5"
-    registry.build_graph(EFFICIENTNET).save(file)
+    EFFICIENTNET.build_graph().save(file)
     md5 = hashlib.md5(file.read_bytes()).hexdigest()
     published = replace(keras_weights.FILES["EfficientNetB0"], known_hash=f"md5:{md5}")
     monkeypatch.setattr(keras_weights, "FILES", {"EfficientNetB0": published})
@@ -274,8 +274,8 @@ def test_efficientnet_that_was_trained_on_imagenet_keeps_its_scaling(
     image = photo(EFFICIENTNET)
     names = [EFFICIENTNET.layers[0].name, EFFICIENTNET.layers[-1].name]
     for ours, theirs in zip(
-        registry.outputs(graph, EFFICIENTNET, names),
-        registry.outputs(downloaded, EFFICIENTNET, names),
+        EFFICIENTNET.outputs(graph, names),
+        EFFICIENTNET.outputs(downloaded, names),
         strict=True,
     ):
         np.testing.assert_allclose(
@@ -295,7 +295,7 @@ def run(graph, output, image):
 @pytest.fixture(scope="module")
 def trained():
     """MobileNet and MobileNet with a classifier, with weights that nothing else has."""
-    graphs = registry.build_graph(MOBILENET), registry.build_application(MOBILENET, classifier=True)
+    graphs = MOBILENET.build_graph(), keras_weights.build("MobileNet", 224, classifier=True)
     for graph in graphs:
         randomize(graph)
     return graphs
@@ -327,7 +327,7 @@ def test_a_model_tuned_to_other_classes_is_loaded(trained, tmp_path):
 
 
 def test_files_work_for_our_own_graphs_too(tmp_path):
-    source = registry.build_graph(SMALL)
+    source = SMALL.build_graph()
     path = tmp_path / "mine.weights.h5"
     source.save_weights(path)
     assert same_weights(weights.load(SMALL, path)[0], source)
@@ -345,7 +345,7 @@ def test_weights_of_another_model_are_told(model, suffix, trained, tmp_path):
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 @pytest.mark.parametrize("keep", [0, 100, -5000])
 def test_a_file_cut_short_is_told(suffix, keep, tmp_path):
-    source = registry.build_graph(SMALL)
+    source = SMALL.build_graph()
     path = tmp_path / f"mine{suffix}"
     source.save(path) if suffix == ".keras" else source.save_weights(path)
     path.write_bytes(path.read_bytes()[:keep])
@@ -355,7 +355,7 @@ def test_a_file_cut_short_is_told(suffix, keep, tmp_path):
 
 def test_a_file_damaged_inside_is_told(tmp_path):
     path = tmp_path / "mine.weights.h5"
-    registry.build_graph(SMALL).save_weights(path)
+    SMALL.build_graph().save_weights(path)
     path.write_bytes(path.read_bytes().replace(b"TREE", b"LEAF"))  # what its groups begin with
     with pytest.raises(WeightsError, match=r"mine\.weights\.h5 can't be read"):
         weights.load(SMALL, path)

@@ -22,7 +22,7 @@ LAYERS = ("conv_pw_12", "conv_pw_13")
 @pytest.fixture(scope="module")
 def stand_in():
     """Weights that nobody else has: neither ImageNet's nor the untrained ones."""
-    graph = registry.build_graph(MODEL)
+    graph = MODEL.build_graph()
     draw = np.random.default_rng(1)
     for layer in graph.layers:
         if layer.weights:

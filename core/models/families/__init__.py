@@ -1,5 +1,4 @@
-"""Keras graphs of the models that keras.applications lacks, and the reader of their published weights.
+"""One module per family of models: its rows ``MODELS``, and what is its own of preprocessing, weights and graph.
 
-Each graph module has ``build``, which returns the untrained graph without a classifier, and ``translate``, which
-turns the arrays of the published file into the weights of our layers.
+``core.models.registry`` finds the modules here; ``docs/add-a-model.md`` shows how to write one.
 """

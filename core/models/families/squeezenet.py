@@ -10,10 +10,17 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from core.models.inverted_residual import Translation
+from core.models.definition import Layer, Model
+from core.models.package_weights import PackageWeights, Translation
+from core.models.preprocessing import Preprocessing
 
 if TYPE_CHECKING:
     import keras
+
+# Caffe's ilsvrc_2012_mean, as the users of the package subtract it.
+BGR_LESS_MEAN = Preprocessing(
+    "BGR less the mean of ILSVRC 2012", (104.006, 116.669, 122.679), (1.0, 1.0, 1.0), reverse=True
+)
 
 FIRES = {
     2: (16, 64),
@@ -60,3 +67,34 @@ def translate(arrays: dict[str, list[np.ndarray]]) -> Translation:
         for part in CONVOLUTIONS:
             weights[f"fire{number}_{part}"] = list(arrays[f"fire{number}/{part}"])
     return weights
+
+
+MODELS = (
+    Model(
+        name="squeezenet",
+        title="SqueezeNet 1.1",
+        input_size=224,
+        resample="bicubic",
+        preprocessing=BGR_LESS_MEAN,
+        parameters=722_496,
+        layers=(
+            Layer("conv1_activation", (111, 111, 64), 1_792),
+            Layer("fire2_concat", (55, 55, 128), 13_200),
+            Layer("fire3_concat", (55, 55, 128), 25_632),
+            Layer("fire4_concat", (27, 27, 256), 70_976),
+            Layer("fire5_concat", (27, 27, 256), 120_416),
+            Layer("fire6_concat", (13, 13, 384), 225_296),
+            Layer("fire7_concat", (13, 13, 384), 336_320),
+            Layer("fire9_concat", (13, 13, 512), 722_496),
+        ),
+        build=build,
+        weights=PackageWeights(
+            "ndf",
+            "ndf/example_models/weights/squeezenet_weights.pkl",
+            "f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1",
+            translate,
+        ),
+        source="Iandola et al. 2016, SqueezeNet (arXiv:1602.07360), version 1.1",
+        position=140,
+    ),
+)

@@ -6,7 +6,7 @@ from dataclasses import asdict
 import pandas as pd
 import streamlit as st
 
-from core.models import registry, weights
+from core.models import weights
 from core.models.architecture import Architecture, Layer
 from dashboard import url
 from dashboard.pages.models import model_context, network_diagram
@@ -81,10 +81,9 @@ def _facts(scene: Scene) -> None:
             help=f"As Keras counts them, activations and normalizations too; {end.path} of them on the longest way through.",
         )
         st.metric("Receptive field", f"{max(end.receptive_field):,} px", width="content", help=_FIELD)
-    steps = registry.PREPROCESSING[model.preprocessing].description
     st.markdown(
         f"- **Weights**: {_origin(scene)}\n"
-        f"- **Input**: resized to {model.input_size} × {model.input_size}, {model.resample}, then {markdown.plain(steps)}\n"
+        f"- **Input**: resized to {model.input_size} × {model.input_size}, {model.resample}, then {markdown.plain(model.preprocessing.description)}\n"
         f"- **Source**: {markdown.plain(model.source)}"
     )
 

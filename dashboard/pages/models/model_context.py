@@ -185,7 +185,7 @@ def shape(layer: Layer) -> str:
 def trained(model: registry.Model) -> str:
     """Where the trained weights of a model are, or how they come to this machine, in Markdown."""
     here, sentence = _availability(model.name)
-    if here or model.family != "keras":
+    if here or model.name not in registry.APPLICATIONS:
         return f"ImageNet. {markdown.plain(sentence)}" if here else markdown.plain(sentence)
     return f"`playground models fetch {model.name}` downloads its ImageNet weights, which are not here."
 

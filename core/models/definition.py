@@ -1,0 +1,153 @@
+"""What defines a model: the fields of a row of ``core.models.registry``."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Protocol
+
+from core.errors import UnknownNameError
+from core.models.preprocessing import Preprocessing
+from core.progress import Progress
+
+if TYPE_CHECKING:
+    import keras
+
+N_LAYERS = 8
+"""Layers of every model that are compared."""
+
+
+@dataclass(frozen=True)
+class Layer:
+    """A layer that is compared.
+
+    Parameters
+    ----------
+    name : Keras's own name. Where Keras only counts its layers, their place among those of their kind in the graph,
+        from 1: ``"conv2d_23"``.
+    shape : (height, width, channels) of its output at the model's input size.
+    parameters : of the intermediate model that ends in it.
+    index : place in ``keras.Model.layers``, for layers that Keras names with a counter.
+    """
+
+    name: str
+    shape: tuple[int, int, int]
+    parameters: int
+    index: int | None = None
+
+
+@dataclass(frozen=True)
+class WeightsFile:
+    """A file of ImageNet weights.
+
+    Parameters
+    ----------
+    origin : the package and its version, or the URL.
+    path : where it is, or is downloaded to; None where its package is not installed.
+    published_hash : what Keras publishes, with its algorithm; None where nobody publishes one.
+    """
+
+    origin: str
+    path: Path | None
+    published_hash: str | None = None
+
+
+class WeightsSource(Protocol):
+    """Where the ImageNet weights of a model come from."""
+
+    def file(self, model: "Model") -> WeightsFile:
+        """The file, which need not be on this machine."""
+        ...
+
+    def locate(self, model: "Model") -> tuple[Path, str]:
+        """Where the file is, or is downloaded to, and where it comes from in a sentence.
+
+        Raises WeightsError where it can't be here because its package is not installed or lacks it.
+        """
+        ...
+
+    def availability(self, model: "Model") -> tuple[bool, str]:
+        """Whether the file is on this machine, and a sentence about it."""
+        ...
+
+    def load(self, model: "Model", progress: Progress) -> "keras.Model":
+        """The graph with these weights, downloaded if need be; raises WeightsError."""
+        ...
+
+
+@dataclass(frozen=True)
+class Model:
+    """A network without its classifier, and what goes into it.
+
+    Parameters
+    ----------
+    name : in URLs, files and commands.
+    title : on pages.
+    input_size : height and width of its input in pixels.
+    resample : how an image is resized to that: ``"bilinear"`` | ``"bicubic"`` | ``"nearest"``.
+    preprocessing : of the resized image.
+    parameters : of the graph.
+    layers : eight, from the image to the last feature map.
+    build : input size -> the randomly initialized graph.
+    weights : where its ImageNet weights come from; None where there are none.
+    source : paper or origin.
+    position : models are listed by it, lowest first, and those of one position by the names of their families.
+    """
+
+    name: str
+    title: str
+    input_size: int
+    resample: str
+    preprocessing: Preprocessing
+    parameters: int
+    layers: tuple[Layer, ...]
+    build: Callable[[int], "keras.Model"]
+    weights: WeightsSource | None
+    source: str
+    position: int = 1000
+
+    def __post_init__(self) -> None:
+        if len({layer.name for layer in self.layers}) != N_LAYERS or len(self.layers) != N_LAYERS:
+            raise ValueError(f"The model {self.name} needs {N_LAYERS} layers of different names.")
+
+    def layer(self, name: str) -> Layer:
+        """The layer of that name; raises UnknownNameError."""
+        return self.layers[self.depth(name) - 1]
+
+    def depth(self, layer_name: str) -> int:
+        """Place of a layer, 1 next to the image to 8; raises UnknownNameError."""
+        names = [layer.name for layer in self.layers]
+        if layer_name not in names:
+            raise UnknownNameError(f"layer of {self.name}", layer_name, names)
+        return names.index(layer_name) + 1
+
+    def build_graph(self) -> "keras.Model":
+        """The graph without a classifier, randomly initialized.
+
+        It maps preprocessed float32 images (batch, size, size, 3) to its last feature map (batch, h, w, channels).
+        """
+        return self.build(self.input_size)
+
+    def outputs(self, graph: "keras.Model", layers: Iterable[str]) -> list["keras.KerasTensor"]:
+        """The outputs of the named layers in a graph of this model, in the order of the names.
+
+        Raises
+        ------
+        UnknownNameError : the model has no such layer.
+        RuntimeError : the graph is of another model.
+        """
+        return [_output(graph, self.layer(name)) for name in layers]
+
+
+def _output(graph: "keras.Model", layer: Layer) -> "keras.KerasTensor":
+    import keras
+
+    # Keras's counter runs on through the process; the place in the graph does not.
+    found = graph.get_layer(layer.name) if layer.index is None else graph.layers[layer.index]
+    if layer.index is not None and not isinstance(found, keras.layers.Conv2D):
+        raise RuntimeError(
+            f"{graph.name}: layer {layer.index} should be the convolution {layer.name}: {found}"
+        )
+    shape = tuple(found.output.shape[1:])
+    if shape != layer.shape:
+        raise RuntimeError(f"{graph.name}: {layer.name} should have the shape {layer.shape}, not {shape}")
+    return found.output
