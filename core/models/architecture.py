@@ -122,8 +122,9 @@ class Architecture:
     @property
     def grid_layers(self) -> tuple[Layer, ...]:
         """The eight of the grid, from the image."""
-        marked = [layer for layer in self.layers if layer.depth is not None]
-        return tuple(sorted(marked, key=lambda layer: layer.depth))
+        return tuple(
+            sorted((layer for layer in self.layers if layer.depth), key=lambda layer: layer.depth or 0)
+        )
 
     @cached_property
     def trunk(self) -> tuple[Layer, ...]:
@@ -188,7 +189,10 @@ def text(architecture: Architecture) -> str:
 
 
 def _layer(row: dict[str, Any]) -> Layer:
-    layer = Layer(**{key: tuple(value) if isinstance(value, list) else value for key, value in row.items()})
+    values: dict[str, Any] = {
+        key: tuple(value) if isinstance(value, list) else value for key, value in row.items()
+    }
+    layer = Layer(**values)
     numbers = (
         layer.own_parameters,
         layer.own_multiply_adds,
@@ -270,7 +274,7 @@ def layers_by_name(graph: "keras.Model") -> dict[str, "keras.Layer"]:
     def name(layer: "keras.Layer") -> str:
         number = _counter(layer)
         if number is None:
-            return layer.name
+            return str(layer.name)
         return f"{_snake(type(layer).__name__)}_{places[type(layer).__name__][number]}"
 
     return {name(layer): layer for layer in graph.layers}
@@ -297,7 +301,8 @@ def _seen(
     placed = [source for source in sources if source is not None]
     if kind == "GlobalAveragePooling2D" or not placed:
         return None
-    return tuple(_axis(layer, window, [source[axis] for source in placed], axis) for axis in (0, 1))
+    rows, columns = (_axis(layer, window, [source[axis] for source in placed], axis) for axis in (0, 1))
+    return rows, columns
 
 
 def _axis(layer: Any, window: Any, sources: list[_Cells], axis: int) -> _Cells:
@@ -339,7 +344,7 @@ def _multiply_adds(layer: Any) -> int:
         return 0
     _, height, width, _ = layer.output.shape
     kernels = [weight for weight in layer.weights if len(weight.shape) == 4]
-    return height * width * sum(int(np.prod(kernel.shape)) for kernel in kernels)
+    return int(height * width * sum(np.prod(kernel.shape) for kernel in kernels))
 
 
 def _shape(layer: Any) -> tuple[int, ...]:

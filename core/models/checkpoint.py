@@ -142,7 +142,7 @@ class _DType:
             raise _Refused(f"it holds values of the type {name!r}")
         self.dtype = np.dtype(name)
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         self.dtype = self.dtype.newbyteorder(state[1])
 
 
@@ -151,12 +151,11 @@ class _Array:
 
     data: np.ndarray
 
-    def __setstate__(self, state: tuple) -> None:
+    def __setstate__(self, state: tuple[Any, ...]) -> None:
         _, shape, described, fortran, content = state
         if not isinstance(described, _DType) or not isinstance(content, bytes):
             raise _Refused("it holds an array of objects")
-        order = "F" if fortran else "C"
-        self.data = np.frombuffer(content, described.dtype).reshape(shape, order=order)
+        self.data = np.frombuffer(content, described.dtype).reshape(shape, order="F" if fortran else "C")
 
 
 class _StorageType:

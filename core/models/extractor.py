@@ -83,13 +83,14 @@ class Extractor:
         cut = keras.Model(graph.input, model.outputs(graph, self.layers))
         size = model.input_size
 
-        @tf.function(input_signature=[tf.TensorSpec((batch_size, size, size, 3), tf.uint8)], autograph=False)
         def forward(pixels: "tf.Tensor") -> list["tf.Tensor"]:
             activations = cut(model.preprocessing(tf.cast(pixels, tf.float32)), training=False)
             activations = activations if isinstance(activations, list | tuple) else [activations]
             return [_pool(activation, pooling) for activation in activations for pooling in self.poolings]
 
-        self._run = compile(forward.get_concrete_function())
+        pixels = tf.TensorSpec((batch_size, size, size, 3), tf.uint8)
+        function = tf.function(forward, input_signature=[pixels], autograph=False)
+        self._run = compile(function.get_concrete_function())
 
     def __call__(self, pixels: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
         """Vectors of a batch.

@@ -56,13 +56,14 @@ class Intermediate:
         cut = keras.Model(graph.input, [output(graph, model, layer) for layer in layers])
         self._shape = (batch_size, model.input_size, model.input_size, 3)
 
-        @tf.function(input_signature=[tf.TensorSpec(self._shape, tf.uint8)], autograph=False)
         def forward(pixels: "tf.Tensor") -> list["tf.Tensor"]:
             answers = cut(model.preprocessing(tf.cast(pixels, tf.float32)), training=False)
             # A tensor of its own for each: a layer that only hands on what it gets would have that of another.
             return [tf.identity(a) for a in (answers if isinstance(answers, list | tuple) else [answers])]
 
-        self._run = runtime.compile(forward.get_concrete_function())
+        pixels = tf.TensorSpec(self._shape, tf.uint8)
+        function = tf.function(forward, input_signature=[pixels], autograph=False)
+        self._run = runtime.compile(function.get_concrete_function())
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
         """Pictures (n, size, size, 3) uint8 to (n, height, width, channels) float32 for each layer in order."""

@@ -7,7 +7,7 @@ where the shapes agree.
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -79,11 +79,11 @@ def build(
     import keras
     from keras import layers
 
-    def normalize(x, prefix: str, activate: bool = True):
+    def normalize(x: Any, prefix: str, activate: bool = True) -> Any:
         x = layers.BatchNormalization(epsilon=epsilon, name=f"{prefix}_bn")(x)
         return layers.ReLU(max_value=6.0, name=f"{prefix}_activation")(x) if activate else x
 
-    def pad(x, prefix: str, kernel: int, stride: int):
+    def pad(x: Any, prefix: str, kernel: int, stride: int) -> tuple[Any, str]:
         if stride == 1 or not symmetric_padding:
             return x, "same"
         return layers.ZeroPadding2D(kernel // 2, name=f"{prefix}_pad")(x), "valid"

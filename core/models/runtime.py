@@ -49,7 +49,7 @@ def compile(forward: "ConcreteFunction") -> Network:
 def import_openvino() -> ModuleType:
     """The package; raises ImportError where it can't be imported."""
     # It reports its import to its maker when this package of theirs is there, which is not needed otherwise.
-    sys.modules.setdefault("openvino_telemetry", None)
+    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return importlib.import_module("openvino")
 
 

@@ -30,8 +30,8 @@ def difference(model: Model, graph: "keras.Model", saved: "keras.Model") -> str 
     pictures = _pictures(model.input_size)
     preprocessed = np.asarray(model.preprocessing(pictures), np.float32)
     ours = _ours(model, graph, preprocessed)
-    for given in (preprocessed, pictures):
-        seen = _activations(saved, given)
+    for x in (preprocessed, pictures):
+        seen = _activations(saved, x)
         if all(
             any(_same(feature, other) for other in seen if other.shape == feature.shape) for feature in ours
         ):

@@ -7,11 +7,12 @@ import sys
 import numpy as np
 import pytest
 
-from core import cli, settings
+from core import cli
 from core.data import datasets
 from core.experiments import store
 from core.features import channel_files
 from core.models import architecture, extractor, families, registry, weights
+from core.settings import settings
 from tests.conftest import ROOT
 from tests.experiments.synthetic import draw_dataset
 
