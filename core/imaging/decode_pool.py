@@ -48,7 +48,6 @@ _KEPT_VARIABLES = (
     "PYTHONHOME",
     "LANG",
     "TMPDIR",
-    "SYSTEMROOT",
 )
 _PASSED_SETTINGS = (
     "MAX_IMAGE_BYTES",
@@ -60,7 +59,7 @@ _PASSED_SETTINGS = (
 )
 
 # How a worker ends that has kept its own time.
-_TIME_SIGNALS = {-getattr(signal, name) for name in ("SIGXCPU", "SIGALRM") if hasattr(signal, name)}
+_TIME_SIGNALS = {-signal.SIGXCPU, -signal.SIGALRM}
 
 _log = logging.getLogger(__name__)
 
@@ -385,5 +384,4 @@ def _forget() -> None:
     _shared, _shared_lock = None, threading.Lock()
 
 
-if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+os.register_at_fork(after_in_child=_forget)

@@ -4,6 +4,7 @@ It has limits on its address space, its processor time and what it may write, an
 """
 
 import os
+import resource
 import signal
 import sys
 from collections.abc import Callable
@@ -15,11 +16,6 @@ from core.errors import ImageError
 from core.imaging import decode as images
 from core.imaging.decode_pool import DONE, HELLO, LENGTH, MAX_SENTENCE_BYTES, REFUSED, REPLY, TAKEN, Reduction
 from core.settings import settings
-
-try:
-    import resource
-except ImportError:  # Windows has none: there the parent's clock is the only limit.
-    resource = None
 
 # The parent's clock comes first; these end a worker whose parent is gone.
 _GRACE_SECONDS = 2
@@ -58,8 +54,7 @@ def serve(decode: Callable[[bytes], Image.Image], requests: BinaryIO, replies: B
         replies.flush()
         # Nothing of this request may be left when the next one comes.
         del data, body
-        if hasattr(signal, "alarm"):
-            signal.alarm(0)
+        signal.alarm(0)
 
 
 def _answer(
@@ -79,8 +74,6 @@ def _answer(
 
 
 def _limit_process() -> None:
-    if resource is None:
-        return
     for limit, value in (
         (resource.RLIMIT_AS, settings.DECODE_BYTES),
         (resource.RLIMIT_CORE, 0),
@@ -95,14 +88,12 @@ def _limit_process() -> None:
 
 def _limit_request() -> None:
     seconds = settings.DECODE_SECONDS + _GRACE_SECONDS
-    if hasattr(signal, "alarm"):
-        # The default action ends the process even while a decoder holds it.
-        signal.alarm(seconds)
-    if resource is not None:
-        used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
-        _, hard = resource.getrlimit(resource.RLIMIT_CPU)
-        limit = int(used) + seconds
-        resource.setrlimit(resource.RLIMIT_CPU, (limit if hard < 0 else min(limit, hard), hard))
+    # The default action ends the process even while a decoder holds it.
+    signal.alarm(seconds)
+    used = sum(resource.getrusage(resource.RUSAGE_SELF)[:2])
+    _, hard = resource.getrlimit(resource.RLIMIT_CPU)
+    limit = int(used) + seconds
+    resource.setrlimit(resource.RLIMIT_CPU, (limit if hard < 0 else min(limit, hard), hard))
 
 
 if __name__ == "__main__":

@@ -383,7 +383,6 @@ def test_a_worker_knows_no_secrets_of_the_server(tmp_path, monkeypatch):
         pool.close()
 
 
-@pytest.mark.skipif(os.name != "posix", reason="limits of POSIX")
 def test_a_worker_writes_no_files(bad_pool, tmp_path):
     refusal_of(bad_pool, b"WRIT" + str(tmp_path / "out").encode())
     assert not (tmp_path / "out").exists() or (tmp_path / "out").stat().st_size == 0
