@@ -21,7 +21,7 @@ from core.errors import DatasetError, GridError, UnknownNameError
 from core.evaluation import scoring
 from core.experiments.store import Configuration, Grid, Neighbors, StoredLayout, StoredRun, Summary
 from core.features import channel_files as channels
-from core.features.channel_files import ChannelPicture
+from core.features.channel_files import Visualization
 from core.models import architecture as architectures
 from core.models import registry
 from core.models.architecture import Architecture
@@ -157,7 +157,7 @@ def architecture(model: str) -> Architecture:
     return _architecture(model, _signature(settings.MODELS_DIR / model / architectures.FILE))
 
 
-def channel_pictures(model: str, weights: str, layer: str) -> Sequence[ChannelPicture]:
+def channel_pictures(model: str, weights: str, layer: str) -> Sequence[Visualization]:
     """The pictures that ship for the channels of a layer; none where there are none, or no such model."""
     if model not in registry.MODELS:
         return ()
@@ -234,7 +234,7 @@ def _architecture(model: str, signature: _Signature) -> Architecture:
 @st.cache_resource(show_spinner=False, max_entries=256)
 def _channel_pictures(
     model: str, weights: str, layer: str, signature: _Signature
-) -> tuple[ChannelPicture, ...]:
+) -> tuple[Visualization, ...]:
     return tuple(channels.pictures(model, weights, layer))
 
 

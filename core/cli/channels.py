@@ -73,12 +73,14 @@ def _show(options: argparse.Namespace) -> None:
     if not 1 <= options.k <= channel_files.MOST:
         raise UserError(f"-k is {options.k}; it must be 1 to {channel_files.MOST}.")
     dataset, model = grid.dataset(options.dataset), registry.get_model(options.model)
-    made = {one.channel: one for one in channel_files.pictures(model.name, options.weights, options.layer)}
+    made = {
+        one.channel: one for one in channel_files.visualizations(model.name, options.weights, options.layer)
+    }
     channels = list(dict.fromkeys(options.channel or made))
     rows = []
     with output.Bar() as bar:
         for channel in channels:
-            found = top_activating.exciting(
+            found = top_activating.top_images(
                 dataset, model.name, options.weights, options.layer, channel, options.k, bar
             )
             rows += [

@@ -28,13 +28,13 @@ if TYPE_CHECKING:
 MOST = 9
 """As many pictures of a dataset are kept for each channel."""
 
-PICTURES, EXCITING = "channels", "exciting"
+VISUALIZATIONS, TOP_IMAGES = "channels", "exciting"
 _SLUGS = ("imagenet", "untrained")
 _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class ChannelPicture:
+class Visualization:
     """A picture made to excite a channel.
 
     Parameters
@@ -55,7 +55,7 @@ class ChannelPicture:
 
 
 @dataclass(frozen=True)
-class Exciting:
+class TopImage:
     """A picture of a dataset that excites a channel.
 
     Parameters
@@ -71,12 +71,12 @@ class Exciting:
 
 
 @dataclass(frozen=True)
-class Found:
+class TopImages:
     """What excites the channels of a layer in a dataset.
 
     items : (n_channels, MOST) ids, highest activation first.
     values : (n_channels, MOST) float32, zero where there are fewer pictures with an activation above zero.
-    boxes : (n_channels, MOST, 4) float32, as in :class:`Exciting`.
+    boxes : (n_channels, MOST, 4) float32, as in :class:`TopImage`.
     spread : (n_channels,) float32, standard deviation of the highest activation over all pictures.
     """
 
@@ -85,46 +85,46 @@ class Found:
     boxes: np.ndarray
     spread: np.ndarray
 
-    def of(self, channel: int) -> list[Exciting]:
+    def of(self, channel: int) -> list[TopImage]:
         """Of one channel, highest first."""
         rows = zip(self.items[channel], self.values[channel], self.boxes[channel], strict=True)
         return [
-            Exciting(int(item), float(value), tuple(float(edge) for edge in box))
+            TopImage(int(item), float(value), tuple(float(edge) for edge in box))
             for item, value, box in rows
             if value > 0
         ]
 
 
-def pictures(model: str, weights: str, layer: str) -> list[ChannelPicture]:
+def visualizations(model: str, weights: str, layer: str) -> list[Visualization]:
     """The pictures that ship for a layer, the channel with the largest spread first; empty when there are none."""
-    rows = _read(model, weights, PICTURES, {"layer": layer}, ["channel", "webp", "activation"])
+    rows = _read(model, weights, VISUALIZATIONS, {"layer": layer}, ["channel", "webp", "activation"])
     if rows is None:
         return []
     return [
-        ChannelPicture(channel, webp, activation)
+        Visualization(channel, webp, activation)
         for channel, webp, activation in zip(
             *(rows[name].to_pylist() for name in rows.column_names), strict=True
         )
     ]
 
 
-def exciting(
+def top_images(
     dataset: Dataset, model: str, weights: str, layer: str, channel: int, n: int = MOST
-) -> list[Exciting] | None:
+) -> list[TopImage] | None:
     """What excites a channel most in a dataset, highest first; None when that is not stored for this dataset and layer."""
-    found = found_in(dataset, model, weights, layer)
+    found = top_images_of_layer(dataset, model, weights, layer)
     if found is None or not 0 <= channel < len(found.items):
         return None
     return found.of(channel)[:n]
 
 
-def found_in(dataset: Dataset, model: str, weights: str, layer: str) -> Found | None:
+def top_images_of_layer(dataset: Dataset, model: str, weights: str, layer: str) -> TopImages | None:
     """What excites all channels of a layer in a dataset; None when that is not stored for the pictures it has now."""
     key = {"dataset": dataset.name, "layer": layer}
-    facts = _facts(model, weights, EXCITING, key)
+    facts = _facts(model, weights, TOP_IMAGES, key)
     if facts is None or facts.get("dataset_fingerprint") != dataset.fingerprint:
         return None
-    rows = _read(model, weights, EXCITING, key, ["items", "shares", "boxes", "peak", "spread"])
+    rows = _read(model, weights, TOP_IMAGES, key, ["items", "shares", "boxes", "peak", "spread"])
     if rows is None:
         return None
     n = len(rows)
@@ -132,7 +132,7 @@ def found_in(dataset: Dataset, model: str, weights: str, layer: str) -> Found | 
     peak = rows["peak"].to_numpy()
     if items.max(initial=0) >= len(dataset):
         return None
-    return Found(
+    return TopImages(
         items=items[..., 0].astype(np.int64),
         values=shares[..., 0].astype(np.float32) * peak[:, None],
         boxes=boxes.astype(np.float32) / 255,
@@ -141,13 +141,13 @@ def found_in(dataset: Dataset, model: str, weights: str, layer: str) -> Found | 
 
 
 def stored(model: str, weights: str, kind: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Key and facts of every table of a kind, :data:`PICTURES` or :data:`EXCITING`; empty when there are none."""
+    """Key and facts of every table of a kind, :data:`VISUALIZATIONS` or :data:`TOP_IMAGES`; empty when there are none."""
     tables = _tables(model, weights, kind)
     return tables.entries if tables else []
 
 
-def write_pictures(
-    model: str, weights: str, layer: str, made: Sequence[ChannelPicture], facts: dict[str, Any]
+def write_visualizations(
+    model: str, weights: str, layer: str, made: Sequence[Visualization], facts: dict[str, Any]
 ) -> None:
     """Keep the pictures of a layer, in place of those that are there.
 
@@ -168,13 +168,13 @@ def write_pictures(
             "activation": pa.array([one.activation for one in made], pa.float32()),
         }
     )
-    _put(model, weights, PICTURES, [tables.Entry({"layer": layer}, rows, facts)])
+    _put(model, weights, VISUALIZATIONS, [tables.Entry({"layer": layer}, rows, facts)])
 
 
-def write_found(
-    model: str, weights: str, dataset: Dataset, by_layer: dict[str, Found], facts: dict[str, Any]
+def write_top_images(
+    model: str, weights: str, dataset: Dataset, by_layer: dict[str, TopImages], facts: dict[str, Any]
 ) -> None:
-    """Keep what excites the channels of some layers in a dataset; replaces and raises as :func:`write_pictures`."""
+    """Keep what excites the channels of some layers in a dataset; replaces and raises as :func:`write_visualizations`."""
     import pyarrow as pa
 
     from core.experiments import parquet_tables as tables
@@ -193,7 +193,7 @@ def write_found(
             "spread": pa.array(found.spread, pa.float32()),
         }
         entries.append(tables.Entry({"dataset": dataset.name, "layer": layer}, pa.table(columns), facts))
-    _put(model, weights, EXCITING, entries)
+    _put(model, weights, TOP_IMAGES, entries)
 
 
 def _put(model: str, weights: str, kind: str, entries: "list[Entry]") -> None:

@@ -10,7 +10,7 @@ from core import access, lock
 from core.data.datasets import Dataset
 from core.errors import UnknownNameError
 from core.features import channel_files, top_activating, visualize
-from core.features.channel_files import ChannelPicture
+from core.features.channel_files import Visualization
 from core.models import registry, weights
 from core.progress import Progress
 from core.settings import settings
@@ -68,17 +68,17 @@ def compute(
         progress.step()
         for dataset in missing:
             found = top_activating.find(dataset, model, graph, layers, progress)
-            channel_files.write_found(model.name, slug, dataset, found, facts)
+            channel_files.write_top_images(model.name, slug, dataset, found, facts)
             progress.say(f"{model.name} · {slug} · {dataset.name}: what excites {len(layers)} layers")
         for layer in unpainted:
             chosen = choose(model, slug, datasets, layer)[:n]
             made = visualize.visualize(graph, model, layer, chosen, progress, steps)
             peaks = visualize.peaks(graph, model, layer, chosen, made)
             pictures = [
-                ChannelPicture(channel, small(picture), float(peak))
+                Visualization(channel, small(picture), float(peak))
                 for channel, picture, peak in zip(chosen, made, peaks, strict=True)
             ]
-            channel_files.write_pictures(model.name, slug, layer, pictures, {**facts, "steps": steps})
+            channel_files.write_visualizations(model.name, slug, layer, pictures, {**facts, "steps": steps})
             progress.say(f"{model.name} · {slug} · {layer}: pictures of {len(chosen)} channels")
 
 
@@ -87,7 +87,7 @@ def choose(model: registry.Model, slug: str, datasets: Sequence[Dataset], layer:
 
     By the standard deviation, added up over the datasets. Those that nothing brings above zero in one of them come last.
     """
-    found = [channel_files.found_in(dataset, model.name, slug, layer) for dataset in datasets]
+    found = [channel_files.top_images_of_layer(dataset, model.name, slug, layer) for dataset in datasets]
     spread = sum(one.spread for one in found)
     silent = np.any([one.values[:, 0] <= 0 for one in found], axis=0)
     return [int(channel) for channel in np.lexsort((-spread, silent))]
@@ -104,12 +104,12 @@ def small(picture: np.ndarray) -> bytes:
 def _there(model: registry.Model, slug: str, dataset: Dataset, layers: list[str], facts: dict) -> bool:
     known = {
         key["layer"]: known
-        for key, known in channel_files.stored(model.name, slug, channel_files.EXCITING)
+        for key, known in channel_files.stored(model.name, slug, channel_files.TOP_IMAGES)
         if key["dataset"] == dataset.name
     }
     wanted = {**facts, "dataset_fingerprint": dataset.fingerprint}
     return all(
-        known.get(layer) == wanted and channel_files.found_in(dataset, model.name, slug, layer)
+        known.get(layer) == wanted and channel_files.top_images_of_layer(dataset, model.name, slug, layer)
         for layer in layers
     )
 
@@ -117,8 +117,8 @@ def _there(model: registry.Model, slug: str, dataset: Dataset, layers: list[str]
 def _painted(model: registry.Model, slug: str, layer: str, facts: dict, n: int) -> bool:
     known = [
         found
-        for key, found in channel_files.stored(model.name, slug, channel_files.PICTURES)
+        for key, found in channel_files.stored(model.name, slug, channel_files.VISUALIZATIONS)
         if key["layer"] == layer
     ]
     most = min(n, model.layer(layer).shape[-1])
-    return known == [facts] and len(channel_files.pictures(model.name, slug, layer)) >= most
+    return known == [facts] and len(channel_files.visualizations(model.name, slug, layer)) >= most

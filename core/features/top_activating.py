@@ -9,7 +9,7 @@ from core.cache import Shared
 from core.data.datasets import Dataset
 from core.errors import UserError
 from core.features import channel_files
-from core.features.channel_files import MOST, Exciting
+from core.features.channel_files import MOST, TopImage
 from core.models import extractor, registry
 from core.models.intermediate import Intermediate
 from core.progress import Progress, Silent
@@ -24,7 +24,7 @@ _FINE = 56
 _kept = Shared(settings.LIVE_INDEXES)
 
 
-def exciting(
+def top_images(
     dataset: Dataset,
     model: str,
     weights: str,
@@ -32,7 +32,7 @@ def exciting(
     channel: int,
     n: int = MOST,
     progress: Progress | None = None,
-) -> list[Exciting]:
+) -> list[TopImage]:
     """The pictures of a dataset that excite a channel most, highest first; only those with an activation above zero.
 
     Stored results are read; others are computed for all channels of the layer in one pass over the dataset, and kept
@@ -50,11 +50,11 @@ def exciting(
     UnknownNameError, WeightsError : there is no such model or layer, or its weights are not on this machine.
     UserError : the layer has no height and width, or no such channel.
     """
-    stored = channel_files.exciting(dataset, model, weights, layer, channel, n)
+    stored = channel_files.top_images(dataset, model, weights, layer, channel, n)
     if stored is not None:
         return stored
 
-    def make() -> channel_files.Found:
+    def make() -> channel_files.TopImages:
         graph = shared_engine.engine().graph(model, weights)
         return find(dataset, registry.get_model(model), graph, [layer], progress or Silent())[layer]
 
@@ -66,7 +66,7 @@ def exciting(
 
 def find(
     dataset: Dataset, model: registry.Model, graph: "keras.Model", layers: Sequence[str], progress: Progress
-) -> dict[str, channel_files.Found]:
+) -> dict[str, channel_files.TopImages]:
     """What excites the channels of some layers, in one pass over a dataset.
 
     Of each channel the maps of its :data:`MOST` pictures are held meanwhile, however many pictures there are. Those that
@@ -119,7 +119,7 @@ class _Best:
         self.items[risen, last[risen]] = item
         self.maps[risen, last[risen]] = (answer[..., risen] / peaks[risen]).transpose(2, 0, 1)
 
-    def found(self) -> channel_files.Found:
+    def found(self) -> channel_files.TopImages:
         boxes = np.zeros((*self.values.shape, 4), np.float32)
         n_channels, _, height, width = self.maps.shape
         fine_rows, fine_columns = _interpolation(height), _interpolation(width)
@@ -131,7 +131,7 @@ class _Best:
         order = np.lexsort((self.items, -self.values))
         values, items = (np.take_along_axis(a, order, axis=1) for a in (self.values, self.items))
         boxes = np.take_along_axis(boxes, order[..., None], axis=1)
-        return channel_files.Found(items, values, boxes, np.std(self.seen, axis=0))
+        return channel_files.TopImages(items, values, boxes, np.std(self.seen, axis=0))
 
 
 def _interpolation(n: int) -> np.ndarray:

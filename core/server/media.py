@@ -86,7 +86,7 @@ def made(request: Request) -> Response:
     model, weights, layer, channel = (
         request.path_params[name] for name in ("model", "weights", "layer", "channel")
     )
-    for picture in channel_files.pictures(model, weights, layer):
+    for picture in channel_files.visualizations(model, weights, layer):
         if str(picture.channel) == channel:
             return _answer(picture.webp, request, picture.version)
     return _missing("There is no picture of that channel here.")

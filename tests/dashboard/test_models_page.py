@@ -174,15 +174,15 @@ def shipped(grid_dir, tmp_path, monkeypatch):
     monkeypatch.setattr(settings, "MODELS_DIR", tmp_path / "models")
     layer, dataset = "fire4_concat", datasets.load(grid_dir / DATASET)
     file = decode.thumbnail(Image.new("RGB", (32, 32), (200, 30, 30)), 32)
-    made = [channel_files.ChannelPicture(channel, file, 7.5) for channel in (40, 3)]
-    channel_files.write_pictures(SMALL, "imagenet", layer, made, {})
+    made = [channel_files.Visualization(channel, file, 7.5) for channel in (40, 3)]
+    channel_files.write_visualizations(SMALL, "imagenet", layer, made, {})
     values = np.zeros((256, channel_files.MOST), np.float32)
     values[3, :2] = (8.0, 4.0)
     items = np.tile(np.arange(channel_files.MOST), (256, 1))
     boxes = np.zeros((256, channel_files.MOST, 4), np.float32)
     boxes[3, 0] = (0.2, 0.4, 0.6, 1.0)
-    found = channel_files.Found(items, values, boxes, np.ones(256, np.float32))
-    channel_files.write_found(SMALL, "imagenet", dataset, {layer: found}, {})
+    found = channel_files.TopImages(items, values, boxes, np.ones(256, np.float32))
+    channel_files.write_top_images(SMALL, "imagenet", dataset, {layer: found}, {})
     return layer
 
 
@@ -217,8 +217,8 @@ def test_a_channel_without_a_shipped_picture_offers_to_make_one(shipped, open_pa
 def test_shipped_pictures_need_no_weights_here_but_making_some_does(shipped, open_page, monkeypatch):
     whole = architecture.read(SMALL)
     last = whole.grid_layers[-1].name
-    made = [channel_files.ChannelPicture(5, decode.thumbnail(Image.new("RGB", (8, 8)), 8), 1.0)]
-    channel_files.write_pictures(SMALL, "imagenet", last, made, {})
+    made = [channel_files.Visualization(5, decode.thumbnail(Image.new("RGB", (8, 8)), 8), 1.0)]
+    channel_files.write_visualizations(SMALL, "imagenet", last, made, {})
     monkeypatch.setattr(weights, "availability", lambda model: (False, "Install the package of the weights."))
     page = open_page("models", model=SMALL, layer=last, part="channels", channel=6, dataset=DATASET)
     assert page.query_params["weights"] == "imagenet"

@@ -79,12 +79,12 @@ def run(dataset, log=None, **changes):
 
 def test_started_again_it_computes_what_is_missing(dataset, stopped, models_dir):
     shutil.copytree(stopped, models_dir)
-    first = channel_files.pictures(NAME, "imagenet", FIRST)
-    assert len(first) == 2 and channel_files.pictures(NAME, "imagenet", SECOND) == []
+    first = channel_files.visualizations(NAME, "imagenet", FIRST)
+    assert len(first) == 2 and channel_files.visualizations(NAME, "imagenet", SECOND) == []
 
     assert run(dataset).stages == [f"loading {NAME}", f"pictures for {SECOND}"]
-    assert channel_files.pictures(NAME, "imagenet", FIRST) == first
-    assert len(channel_files.pictures(NAME, "imagenet", SECOND)) == 2
+    assert channel_files.visualizations(NAME, "imagenet", FIRST) == first
+    assert len(channel_files.visualizations(NAME, "imagenet", SECOND)) == 2
 
     log = run(dataset)
     assert log.stages == [] and log.sentences == [f"{NAME} · imagenet: already there"]
@@ -97,8 +97,8 @@ def test_pictures_are_small_and_of_the_channels_that_differ_most_between_picture
     dataset, stopped, models_dir
 ):
     shutil.copytree(stopped, models_dir)
-    spread = channel_files.found_in(dataset, NAME, "imagenet", FIRST).spread
-    pictures = channel_files.pictures(NAME, "imagenet", FIRST)
+    spread = channel_files.top_images_of_layer(dataset, NAME, "imagenet", FIRST).spread
+    pictures = channel_files.visualizations(NAME, "imagenet", FIRST)
     assert [one.channel for one in pictures] == list(np.argsort(-spread)[:2])
     for one in pictures:
         with Image.open(io.BytesIO(one.webp)) as image:
@@ -109,8 +109,8 @@ def test_channels_that_nothing_excites_come_last_however_much_they_differ(datase
     values = np.ones((4, channel_files.MOST), np.float32) * [[1], [0], [2], [3]]
     spread = np.array([1, 9, 3, 2], np.float32)
     items, boxes = np.zeros((4, channel_files.MOST), int), np.zeros((4, channel_files.MOST, 4))
-    channel_files.write_found(
-        NAME, "imagenet", dataset, {FIRST: channel_files.Found(items, values, boxes, spread)}, {}
+    channel_files.write_top_images(
+        NAME, "imagenet", dataset, {FIRST: channel_files.TopImages(items, values, boxes, spread)}, {}
     )
     assert compute.choose(LITE, "imagenet", [dataset], FIRST) == [2, 3, 0, 1]
 
@@ -123,8 +123,8 @@ def test_for_other_pictures_in_the_dataset_it_is_computed_again(dataset, stopped
     with pytest.raises(KeyboardInterrupt):
         run(other, log)
     assert log.stages == [f"loading {NAME}", f"what excites {NAME} in {other.name}", "regions"]
-    assert channel_files.exciting(dataset, NAME, "imagenet", FIRST, 0) is None
-    assert channel_files.exciting(other, NAME, "imagenet", FIRST, 0) is not None
+    assert channel_files.top_images(dataset, NAME, "imagenet", FIRST, 0) is None
+    assert channel_files.top_images(other, NAME, "imagenet", FIRST, 0) is not None
 
 
 def test_one_at_a_time(dataset, models_dir):
@@ -155,14 +155,16 @@ def test_the_command_refuses_what_is_not_there(capsys):
 def test_show_prints_what_is_stored(dataset, models_dir, tmp_path, capsys):
     shipped = datasets.load(ROOT / "precomputed" / "emoji200")
     values = np.tile(np.linspace(8, 0.5, channel_files.MOST, dtype=np.float32), (3, 1))
-    found = channel_files.Found(
+    found = channel_files.TopImages(
         np.tile(np.arange(channel_files.MOST), (3, 1)),
         values,
         np.full((3, channel_files.MOST, 4), [0, 0, 1, 1]),
         np.ones(3),
     )
-    channel_files.write_found(NAME, "imagenet", shipped, {FIRST: found}, {})
-    channel_files.write_pictures(NAME, "imagenet", FIRST, [channel_files.ChannelPicture(2, b"", 12.5)], {})
+    channel_files.write_top_images(NAME, "imagenet", shipped, {FIRST: found}, {})
+    channel_files.write_visualizations(
+        NAME, "imagenet", FIRST, [channel_files.Visualization(2, b"", 12.5)], {}
+    )
     words = ["channels", "show", "--model", NAME, "--layer", FIRST, "--dataset", "emoji200", "-k", "2"]
     assert cli.main([*words, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)

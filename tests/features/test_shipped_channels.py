@@ -31,7 +31,7 @@ def layers():
 
 @pytest.mark.parametrize(("model", "layer"), layers())
 def test_every_layer_has_pictures_that_are_neither_flat_nor_alike(model, layer):
-    pictures = channel_files.pictures(model, "imagenet", layer)
+    pictures = channel_files.visualizations(model, "imagenet", layer)
     channels = [one.channel for one in pictures]
     assert len(set(channels)) == len(channels) >= 6
     assert max(channels) < registry.MODELS[model].layer(layer).shape[2]
@@ -49,11 +49,11 @@ def test_most_pictures_excite_their_channel_at_least_as_much_as_the_best_of_four
     wins = []
     for model in MODELS:
         for layer in registry.MODELS[model].layers:
-            for one in channel_files.pictures(model, "imagenet", layer.name):
+            for one in channel_files.visualizations(model, "imagenet", layer.name):
                 others = [
                     other.value
                     for dataset in DATASETS
-                    for other in channel_files.exciting(
+                    for other in channel_files.top_images(
                         dataset, model, "imagenet", layer.name, one.channel, 1
                     )
                 ]
@@ -65,7 +65,7 @@ def test_most_pictures_excite_their_channel_at_least_as_much_as_the_best_of_four
 @pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
 @pytest.mark.parametrize(("model", "layer"), layers())
 def test_what_excites_every_channel_is_stored(model, layer, dataset):
-    found = channel_files.found_in(dataset, model, "imagenet", layer)
+    found = channel_files.top_images_of_layer(dataset, model, "imagenet", layer)
     assert found.items.shape == (registry.MODELS[model].layer(layer).shape[2], channel_files.MOST)
     assert (np.diff(found.values, axis=1) <= 0).all() and np.isfinite(found.values).all()
     there = found.values > 0
@@ -76,7 +76,7 @@ def test_what_excites_every_channel_is_stored(model, layer, dataset):
     for channel in np.flatnonzero(there[:, 0])[::50]:
         ids = [one.item for one in found.of(channel)]
         assert len(set(ids)) == len(ids)
-    pictured = [one.channel for one in channel_files.pictures(model, "imagenet", layer)]
+    pictured = [one.channel for one in channel_files.visualizations(model, "imagenet", layer)]
     assert there[pictured, 0].all() and found.spread[pictured].min() > 0
     assert pictured == compute.choose(registry.MODELS[model], "imagenet", DATASETS, layer)[: len(pictured)]
 
@@ -85,7 +85,7 @@ def test_recomputed_the_activations_are_the_same():
     model, layer, dataset = registry.get_model("efficientnet-lite0"), "block6_output", DATASETS[0]
     network = Intermediate(model, weights.load(model, "imagenet")[0], [layer], 4)
     for channel in (0, 100):
-        stored = channel_files.exciting(dataset, model.name, "imagenet", layer, channel, 4)
+        stored = channel_files.top_images(dataset, model.name, "imagenet", layer, channel, 4)
         pixels = [
             decode.resize(decode.read(dataset.path(one.item)), model.input_size, model.resample)
             for one in stored
@@ -97,9 +97,9 @@ def test_recomputed_the_activations_are_the_same():
 def test_it_is_made_from_the_weights_that_are_installed():
     for name in MODELS:
         here, _ = weights.availability(registry.MODELS[name])
-        for kind in (channel_files.PICTURES, channel_files.EXCITING):
+        for kind in (channel_files.VISUALIZATIONS, channel_files.TOP_IMAGES):
             facts = [facts for _, facts in channel_files.stored(name, "imagenet", kind)]
-            assert len(facts) == (8 if kind == channel_files.PICTURES else 16)
+            assert len(facts) == (8 if kind == channel_files.VISUALIZATIONS else 16)
             if here:
                 expected = weights.provenance(registry.MODELS[name], "imagenet").fingerprint
                 assert {one["weights_fingerprint"] for one in facts} == {expected}
@@ -108,9 +108,9 @@ def test_it_is_made_from_the_weights_that_are_installed():
 def test_it_is_small():
     size = {
         kind: sum(path.stat().st_size for path in settings.MODELS_DIR.glob(f"*/{kind}.*.parquet"))
-        for kind in (channel_files.PICTURES, channel_files.EXCITING)
+        for kind in (channel_files.VISUALIZATIONS, channel_files.TOP_IMAGES)
     }
-    assert size[channel_files.PICTURES] < 3e6 and size[channel_files.EXCITING] < 2.5e6
+    assert size[channel_files.VISUALIZATIONS] < 3e6 and size[channel_files.TOP_IMAGES] < 2.5e6
     assert sum(path.stat().st_size for path in settings.MODELS_DIR.rglob("*") if path.is_file()) < 6e6
 
 
@@ -120,8 +120,8 @@ def test_reading_imports_no_tensorflow():
         "from core.data import datasets\n"
         "from core.features import channel_files, top_activating\n"
         "dataset = datasets.find('objects200')\n"
-        "assert channel_files.pictures('squeezenet', 'imagenet', 'fire4_concat')\n"
-        "assert top_activating.exciting(dataset, 'squeezenet', 'imagenet', 'fire4_concat', 15)\n"
+        "assert channel_files.visualizations('squeezenet', 'imagenet', 'fire4_concat')\n"
+        "assert top_activating.top_images(dataset, 'squeezenet', 'imagenet', 'fire4_concat', 15)\n"
         "print(sorted({'tensorflow', 'keras', 'openvino', 'scipy'} & set(sys.modules)))"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, cwd=ROOT)

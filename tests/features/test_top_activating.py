@@ -109,10 +109,10 @@ def test_upsampling_keeps_peaks_and_adds_none(n):
 
 def test_live_results_are_computed_once_and_are_those_of_the_pass(dataset, found, monkeypatch):
     layer = LAYERS[0]
-    mine = top_activating.exciting(dataset, NAME, "imagenet", layer, 3, 4)
+    mine = top_activating.top_images(dataset, NAME, "imagenet", layer, 3, 4)
     assert [one.item for one in mine] == [one.item for one in found[layer].of(3)[:4]]
     monkeypatch.setattr(top_activating, "find", None)
-    assert len(top_activating.exciting(dataset, NAME, "imagenet", layer, 4)) > 0
+    assert len(top_activating.top_images(dataset, NAME, "imagenet", layer, 4)) > 0
 
 
 def test_every_picture_is_told_and_what_progress_raises_ends_the_pass(dataset):
@@ -121,7 +121,7 @@ def test_every_picture_is_told_and_what_progress_raises_ends_the_pass(dataset):
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        top_activating.exciting(dataset, NAME, "imagenet", "stem_activation", 0, progress=Impatient())
+        top_activating.top_images(dataset, NAME, "imagenet", "stem_activation", 0, progress=Impatient())
 
 
 @pytest.mark.parametrize(
@@ -138,7 +138,7 @@ def test_every_picture_is_told_and_what_progress_raises_ends_the_pass(dataset):
 def test_what_is_not_there_is_told(dataset, monkeypatch, tmp_path, model, weights, layer, channel, error):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     with pytest.raises(error):
-        top_activating.exciting(dataset, model, weights, layer, channel)
+        top_activating.top_images(dataset, model, weights, layer, channel)
 
 
 def test_a_dataset_of_which_nothing_can_be_read_is_told(tmp_path):
@@ -146,7 +146,7 @@ def test_a_dataset_of_which_nothing_can_be_read_is_told(tmp_path):
     for item in drawn.items:
         drawn.path(item.id).write_bytes(b"")
     with pytest.raises(UserError, match="None of the pictures"):
-        top_activating.exciting(drawn, NAME, "imagenet", LAYERS[0], 0)
+        top_activating.top_images(drawn, NAME, "imagenet", LAYERS[0], 0)
 
 
 @pytest.mark.parametrize("layer", LAYERS)

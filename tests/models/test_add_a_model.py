@@ -73,7 +73,7 @@ def test_a_family_in_one_file_has_vectors_a_grid_and_channels(tinynet, tmp_path,
     assert stored.about.weights_fingerprint == origin.fingerprint
 
     run(COMPUTE_CHANNELS, "-n", "2", "--steps", "2")
-    assert len(channel_files.pictures("tinynet", "untrained", "conv5")) == 2
+    assert len(channel_files.visualizations("tinynet", "untrained", "conv5")) == 2
 
 
 def printed_names(rows: list[str]) -> list[str]:

@@ -14,7 +14,7 @@ import streamlit as st
 
 from core.data.datasets import Dataset, Item
 from core.data.source import SourceItem
-from core.features.channel_files import ChannelPicture
+from core.features.channel_files import Visualization
 from dashboard.widgets.palette import Mark
 
 _HERE = Path(__file__).parent
@@ -116,7 +116,7 @@ def alt(item: Item) -> str:
     return f"{item.title} ({item.label})" if item.title and item.title != item.label else item.label
 
 
-def channel_source(model: str, weights: str, layer: str, picture: ChannelPicture) -> str:
+def channel_source(model: str, weights: str, layer: str, picture: Visualization) -> str:
     """URL of an image that ships for a channel, from :mod:`core.server.media`."""
     path = "/".join(quote(part, safe="") for part in (model, weights, layer))
     return address(f"channels/{path}/{picture.channel}.webp?v={picture.version}")

@@ -12,7 +12,7 @@ from core import jobs
 from core.data.datasets import Dataset
 from core.errors import UserError
 from core.features import channel_files
-from core.features.channel_files import ChannelPicture, Exciting
+from core.features.channel_files import TopImage, Visualization
 from core.jobs import Job
 from core.models import registry
 from core.progress import Progress
@@ -67,7 +67,7 @@ def show(scene: Scene) -> None:
         _found(scene, channel)
 
 
-def _gallery(scene: Scene, shipped: Sequence[ChannelPicture], channel: int) -> None:
+def _gallery(scene: Scene, shipped: Sequence[Visualization], channel: int) -> None:
     gallery.show(
         [
             gallery.Tile(
@@ -105,7 +105,7 @@ def _channel_picker(channels: int, channel: int) -> None:
     )
 
 
-def _made(scene: Scene, channel: int, shipped: ChannelPicture | None) -> None:
+def _made(scene: Scene, channel: int, shipped: Visualization | None) -> None:
     """The picture of the channel: shipped, or made here."""
     if shipped is not None:
         source = gallery.channel_source(scene.model.name, scene.weights, scene.layer.name, shipped)
@@ -224,10 +224,10 @@ def _through(dataset: Dataset, item: int) -> None:
     url.change(part="picture", sheet=None)
 
 
-def _exciting(scene: Scene, dataset: Dataset, channel: int) -> list[Exciting] | None:
+def _exciting(scene: Scene, dataset: Dataset, channel: int) -> list[TopImage] | None:
     """Stored, or computed here with progress; None while there is nothing to show yet."""
     about = (scene.model.name, scene.weights, scene.layer.name)
-    found = channel_files.exciting(dataset, *about, channel, _MOST)
+    found = channel_files.top_images(dataset, *about, channel, _MOST)
     if found is not None:
         return found
     key = ("exciting", dataset.fingerprint, *about)
@@ -237,7 +237,7 @@ def _exciting(scene: Scene, dataset: Dataset, channel: int) -> list[Exciting] | 
 
         # Kept for all channels of the layer by the computation that is done, unless many others have come since.
         with st.spinner("Looking for them…"):
-            return top_activating.exciting(dataset, *about, channel, _MOST)
+            return top_activating.top_images(dataset, *about, channel, _MOST)
     if job is not None:
         job_progress.watch(job, "pictures")
         if job.running:
@@ -250,7 +250,7 @@ def _exciting(scene: Scene, dataset: Dataset, channel: int) -> list[Exciting] | 
 
         with _turn(job):
             job.stage("Starting TensorFlow and loading the model", 0)
-            top_activating.exciting(dataset, *about, channel, _MOST, job)
+            top_activating.top_images(dataset, *about, channel, _MOST, job)
 
     st.markdown(
         f"Not computed yet for this layer. One pass over the {len(dataset):,} pictures answers it for all "
