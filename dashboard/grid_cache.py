@@ -20,7 +20,7 @@ from core.data.datasets import Dataset
 from core.errors import DatasetError, GridError, UnknownNameError
 from core.evaluation import scoring
 from core.experiments.store import Configuration, Grid, Neighbors, StoredLayout, StoredRun, Summary
-from core.features import channel_files as channels
+from core.features import channel_files
 from core.features.channel_files import Visualization
 from core.models import architecture as architectures
 from core.models import registry
@@ -235,7 +235,7 @@ def _architecture(model: str, signature: _Signature) -> Architecture:
 def _channel_pictures(
     model: str, weights: str, layer: str, signature: _Signature
 ) -> tuple[Visualization, ...]:
-    return tuple(channels.pictures(model, weights, layer))
+    return tuple(channel_files.visualizations(model, weights, layer))
 
 
 @st.cache_resource(show_spinner=False, max_entries=256)

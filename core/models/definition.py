@@ -12,9 +12,6 @@ from core.progress import Progress
 if TYPE_CHECKING:
     import keras
 
-N_LAYERS = 8
-"""Layers of every model that are compared."""
-
 
 @dataclass(frozen=True)
 class Layer:
@@ -104,10 +101,6 @@ class Model:
     weights: WeightsSource | None
     source: str
     position: int = 1000
-
-    def __post_init__(self) -> None:
-        if len({layer.name for layer in self.layers}) != N_LAYERS or len(self.layers) != N_LAYERS:
-            raise ValueError(f"The model {self.name} needs {N_LAYERS} layers of different names.")
 
     def layer(self, name: str) -> Layer:
         """The layer of that name; raises UnknownNameError."""
