@@ -24,7 +24,7 @@ test: .venv/dev.stamp ## Run every check: lint, formatting, unit tests, tests in
 	$(NPM) test
 	$(PYTEST)
 
-test-fast: .venv/dev.stamp node_modules/.package-lock.json ## Run the tests that need no browser and take less than five seconds each
+test-fast: .venv/dev.stamp node_modules/.package-lock.json ## Run the tests that are quick and need no browser
 	$(NPM) test
 	$(PYTEST) -m "not browser and not slow"
 

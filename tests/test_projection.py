@@ -37,6 +37,7 @@ def _move(layouts):
     return np.linalg.norm(np.diff(places, axis=0), axis=2).mean() / radius
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["distances", "vectors"])
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("method", METHODS)
@@ -197,6 +198,7 @@ def test_min_dist_spreads_the_points():
     assert nearest(0.8) > 1.2 * nearest(0.0)
 
 
+@pytest.mark.slow
 def test_many_images_as_vectors_take_seconds():
     n = 2500
     layers = list(_vectors(n=n, layers=1, n_classes=10))

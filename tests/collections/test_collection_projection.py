@@ -40,6 +40,7 @@ def test_it_is_the_layout_of_the_stored_vectors_and_is_read_again(pets):
     assert pets.verify() == []
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["umap", "pca"])
 def test_different_files_of_the_same_vector_lie_at_one_point(folder, tmp_path, method):
     for seed in range(12):

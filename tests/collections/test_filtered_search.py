@@ -62,6 +62,7 @@ def conditions(cluster: np.ndarray):
         yield together, random.choice(ROWS, 60)
 
 
+@pytest.mark.slow
 def test_a_condition_costs_no_recall(searched, clustered):
     snapshot = searched.snapshot()
     goal = 0.95 * recall(snapshot, np.arange(0, ROWS, 100), None)

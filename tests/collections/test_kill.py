@@ -17,6 +17,8 @@ from core.errors import CollectionError
 from core.settings import settings
 from tests.collections.pixels import create, draw, open_
 
+pytestmark = pytest.mark.slow
+
 KILLS = {"sqlite": 200, "postgresql": 40}
 GROUPS, PER_GROUP = 8, 6
 

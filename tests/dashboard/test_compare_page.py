@@ -318,6 +318,7 @@ def test_class_names_are_shown_literally(own_grid_dir, open_page):
     assert not any("<b>*a*" in part.value for part in page.caption)
 
 
+@pytest.mark.slow
 def test_opening_the_page_imports_nothing_heavy(grid_dir):
     code = """
 import sys
@@ -348,6 +349,7 @@ def configuration(metric: str, weights: str = "untrained") -> Configuration:
     )
 
 
+@pytest.mark.slow
 def test_the_python_shown_makes_a_collection_and_searches_it_under_every_metric(tmp_path, monkeypatch):
     pictures = draw_dataset(tmp_path / "pictures", 2, 3)
     (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")

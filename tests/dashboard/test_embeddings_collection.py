@@ -27,6 +27,7 @@ def chart(page) -> dict:
     return json.loads(found)
 
 
+@pytest.mark.slow
 def test_it_is_computed_when_asked_for_and_there_at_the_next_visit(pets, open_page):
     page = open_page("embeddings", **ADDRESS)
     assert not page.exception and "has not been computed yet" in page.info[0].value
@@ -95,6 +96,7 @@ def test_of_more_labels_than_colors_the_rare_ones_go_together(pets, monkeypatch)
     assert sorted(shown) == ["cat", "cat", "no label", "other labels", "other labels"]
 
 
+@pytest.mark.slow
 def test_what_is_computed_is_shown_without_tensorflow_and_umap(pets):
     collection_projection.compute(pets, "pca", 2, Silent())
     code = (

@@ -257,6 +257,7 @@ def test_enclosed_ids_arrive_sorted_and_once():
     assert scatter._unpacked(packed, 10).tolist() == [2, 7]
 
 
+@pytest.mark.slow
 def test_opening_the_page_imports_nothing_heavy(placed):
     script = (
         "import sys\n"

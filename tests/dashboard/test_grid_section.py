@@ -39,6 +39,7 @@ def test_a_grid_that_can_not_be_written_is_told_in_a_sentence(pets, monkeypatch)
     assert "can't be written to" in shown.info[0].value
 
 
+@pytest.mark.slow
 def test_it_runs_in_the_background_and_its_results_stand_on_the_pages(pets, grid_dir, photos, open_page):
     # Too few for UMAP, which would take long to start.
     pets.remove([str(photos / "dog" / "d.png")])

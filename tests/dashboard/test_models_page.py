@@ -284,6 +284,7 @@ def test_a_network_that_can_not_be_loaded_is_told_once_and_tried_again_on_demand
     jobs.forget(key)
 
 
+@pytest.mark.slow
 def test_no_part_of_the_page_imports_tensorflow_before_something_is_computed():
     code = (
         "import sys\n"

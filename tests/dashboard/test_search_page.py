@@ -257,6 +257,7 @@ def test_a_manifest_of_another_kind_costs_its_model_a_sentence(own_grid_dir, ope
     assert page.selectbox(key="pick-model").value == ("plain", "imagenet")
 
 
+@pytest.mark.slow
 def test_opening_the_page_imports_nothing_heavy(made_grid):
     script = (
         "import sys; from streamlit.testing.v1 import AppTest; "

@@ -81,6 +81,7 @@ def png(seed: int) -> bytes:
     return out.getvalue()
 
 
+@pytest.mark.slow
 def test_without_collections_it_explains_and_offers_to_make_one():
     page = navigation()
     assert not page.exception
@@ -100,6 +101,7 @@ def test_without_collections_it_explains_and_offers_to_make_one():
         )
 
 
+@pytest.mark.slow
 def test_another_configuration_is_made_as_chosen_and_mistakes_are_told():
     page = navigation()
     page.selectbox(key="images-model").select("squeezenet").run()
@@ -120,6 +122,7 @@ def test_another_configuration_is_made_as_chosen_and_mistakes_are_told():
         )
 
 
+@pytest.mark.slow
 def test_uploads_are_added_in_the_background_and_told():
     pixels.create().close()
     page = navigation(collection="pets")
@@ -164,6 +167,7 @@ def test_a_refused_archive_is_told_and_the_collection_is_as_it_was(pets):
     assert pets.info().images == 5 and pets.verify() == []
 
 
+@pytest.mark.slow
 def test_the_labels_of_a_zip_and_of_a_folder_are_shown_and_chosen_before_anything_is_stored(
     tmp_path, monkeypatch
 ):
@@ -195,6 +199,7 @@ def test_the_labels_of_a_zip_and_of_a_folder_are_shown_and_chosen_before_anythin
     assert pets.info().labels == {"test": 1, "train": 2} and pets.info().images == 5
 
 
+@pytest.mark.slow
 def test_one_change_at_a_time_which_goes_on_when_the_page_is_left_and_can_be_cancelled(pets):
     go, seen = threading.Event(), threading.Event()
 
@@ -223,6 +228,7 @@ def test_one_change_at_a_time_which_goes_on_when_the_page_is_left_and_can_be_can
     assert "stopped" in told(page) and pets.info().images == 5
 
 
+@pytest.mark.slow
 def test_removed_pictures_are_listed_with_undo(pets, photos):
     page = navigation(collection="pets", part="removed")
     assert "No picture was removed" in page.info[0].value
@@ -242,6 +248,7 @@ def test_removed_pictures_are_listed_with_undo(pets, photos):
     assert page.dataframe[0].value["file"].tolist() == [f"photos/{Path(gone[0].path).name}"]
 
 
+@pytest.mark.slow
 def test_adding_leaves_removed_pictures_out_unless_the_box_is_ticked(pets, photos):
     pets.add_uploads([Upload("sent.png", io.BytesIO(png(30)))])
     page = navigation(collection="pets", part="add")
@@ -257,6 +264,7 @@ def test_adding_leaves_removed_pictures_out_unless_the_box_is_ticked(pets, photo
         assert outcome in page.success[0].value.replace("\\", "")
 
 
+@pytest.mark.slow
 def test_a_folder_of_the_server_is_offered_only_below_the_root(tmp_path, photos, monkeypatch):
     pixels.create().close()
     page = navigation(collection="pets", part="add")
@@ -363,6 +371,7 @@ def test_without_labels_label_errors_say_what_is_needed(collections_dir, tmp_pat
     assert "two pictures" in navigation(collection="pets", part="outliers").info[0].value
 
 
+@pytest.mark.slow
 def test_managing_updates_checks_exports_and_makes_another_index(pets, photos):
     draw(photos / "cat" / "new.png", 70)
     page = navigation(collection="pets", part="manage")
@@ -389,6 +398,7 @@ def test_managing_updates_checks_exports_and_makes_another_index(pets, photos):
     }
 
 
+@pytest.mark.slow
 def test_deleting_asks_for_the_name(pets):
     page = navigation(collection="pets", part="manage")
     button(page, "Delete this collection").click().run()
@@ -427,6 +437,7 @@ def test_any_address_shows_a_page(pets, address):
     assert page.title[0].value == "Your images"
 
 
+@pytest.mark.slow
 def test_it_imports_no_tensorflow(pets):
     code = (
         "import sys\n"

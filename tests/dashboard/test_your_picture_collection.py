@@ -123,6 +123,7 @@ def test_a_picture_whose_file_is_gone_is_shown_as_such(pets, photos):
     assert first["src"] == gallery.MISSING and "is gone" in " ".join(first["lines"])
 
 
+@pytest.mark.slow
 def test_uploads_go_by_their_own_names(collections_dir):
     sent = Collection.create("sent", model="squeezenet", layer="conv1_activation")
     sent.add_uploads([Upload("holiday.png", png(2))])

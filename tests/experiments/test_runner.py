@@ -20,6 +20,8 @@ from core.models import extractor, registry, weights
 from core.settings import settings
 from tests.experiments.synthetic import draw_dataset
 
+pytestmark = pytest.mark.slow
+
 ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("conv1", "conv_pw_13")
 

@@ -12,6 +12,8 @@ from core.models import extractor, registry, weights
 from core.models.package_weights import PackageWeights
 from core.settings import settings
 
+pytestmark = pytest.mark.slow
+
 DATASETS = ("objects200", "emoji200")
 SHIPPED = store.Grid(settings.GRID_DIR)
 EXPECTED = {

@@ -170,6 +170,7 @@ while True:
 """
 
 
+@pytest.mark.slow
 def test_killed_at_any_moment_the_grid_on_disk_is_whole(tmp_path, run, dataset):
     rng = np.random.default_rng(0)
     for _ in range(8):

@@ -77,6 +77,7 @@ def run(dataset, log=None, **changes):
     return log
 
 
+@pytest.mark.slow
 def test_started_again_it_computes_what_is_missing(dataset, stopped, models_dir):
     shutil.copytree(stopped, models_dir)
     first = channel_files.visualizations(NAME, "imagenet", FIRST)
@@ -115,6 +116,7 @@ def test_channels_that_nothing_excites_come_last_however_much_they_differ(datase
     assert compute.choose(LITE, "imagenet", [dataset], FIRST) == [2, 3, 0, 1]
 
 
+@pytest.mark.slow
 def test_for_other_pictures_in_the_dataset_it_is_computed_again(dataset, stopped, models_dir, tmp_path):
     shutil.copytree(stopped, models_dir)
     other = draw_dataset(tmp_path / "more" / dataset.images.name, 2, 2)

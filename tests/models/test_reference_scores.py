@@ -20,9 +20,10 @@ EXPECTED = {
 }
 """Mean score of the last layer under cosine distance, images resized with bicubic interpolation, not cropped."""
 
-pytestmark = pytest.mark.skipif(
-    not DATASET.is_dir(), reason="the reference dataset is not beside this checkout"
-)
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.skipif(not DATASET.is_dir(), reason="the reference dataset is not beside this checkout"),
+]
 
 
 @pytest.fixture(scope="module")

@@ -29,6 +29,7 @@ def test_nine_models_of_keras_and_five_with_weights_in_packages():
     ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", registry.MODELS)
 def test_row_is_what_the_graph_is(name, graphs):
     import keras

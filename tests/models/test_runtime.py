@@ -11,6 +11,8 @@ from core.models import extractor, registry, runtime, weights
 from core.settings import settings
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 needs_openvino = pytest.mark.skipif(
     importlib.util.find_spec("openvino") is None, reason="OpenVINO is optional and not installed"
 )

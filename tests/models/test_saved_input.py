@@ -10,6 +10,8 @@ from core.imaging import decode
 from core.models import extractor, keras_weights, registry, weights
 from tests.conftest import ROOT
 
+pytestmark = pytest.mark.slow
+
 # Trained, so that its features say something; it wants (value - 127) / 128.
 MODEL = registry.get_model("efficientnet-lite0")
 MOBILENET = registry.get_model("mobilenet")

@@ -127,6 +127,7 @@ def test_availability_says_what_can_be_downloaded_and_what_is_here(keras_home):
 # ImageNet weights from packages
 
 
+@pytest.mark.slow
 def test_package_is_not_imported():
     program = (
         "import sys; from core.models import registry, weights\n"
@@ -155,6 +156,7 @@ def test_arrays_that_do_not_fit_are_told(damage, monkeypatch):
 # untrained weights
 
 
+@pytest.mark.slow
 def test_two_processes_give_the_same_untrained_numbers():
     program = (
         "import sys, hashlib; from core.models import registry, weights\n"
@@ -250,6 +252,7 @@ def test_damaged_cache_is_told(keras_home):
         weights.load(MOBILENET, "imagenet")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 def test_efficientnet_that_was_trained_on_imagenet_keeps_its_scaling(
     suffix, keras_home, monkeypatch, tmp_path
@@ -315,6 +318,7 @@ def test_files_of_keras_are_loaded_with_or_without_a_classifier(suffix, classifi
     assert origin.slug == f"file-{origin.fingerprint[:8]}"
 
 
+@pytest.mark.slow
 def test_a_model_tuned_to_other_classes_is_loaded(trained, tmp_path):
     import keras
 
@@ -333,6 +337,7 @@ def test_files_work_for_our_own_graphs_too(tmp_path):
     assert same_weights(weights.load(SMALL, path)[0], source)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 @pytest.mark.parametrize("model", [registry.get_model("vgg16"), SMALL], ids=lambda model: model.name)
 def test_weights_of_another_model_are_told(model, suffix, trained, tmp_path):

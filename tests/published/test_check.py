@@ -68,6 +68,7 @@ def run(published, *words) -> int:
     return cli.main(["published", "check", "--grid", str(published), *words])
 
 
+@pytest.mark.slow
 def test_the_same_network_agrees_and_random_lists_do_as_chance_says(published, imagenet_here):
     found, _ = check.check(published, [], ["mobilenet"], [], "imagenet", Silent())
     assert [(one.layer, one.depth, one.metric) for one in found] == [
@@ -118,6 +119,7 @@ def test_what_does_not_exist_is_refused(published, tmp_path, capsys):
         check.check(tmp_path, [], [], [], "imagenet", Silent())
 
 
+@pytest.mark.slow
 def test_grid_run_computes_the_real_thing_beside_the_published(
     published, keras_home, server, stand_in, monkeypatch, capsys
 ):
