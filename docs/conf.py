@@ -1,6 +1,5 @@
 """How Sphinx builds the documentation: ``make docs``."""
 
-import shutil
 import sys
 from pathlib import Path
 
@@ -8,8 +7,6 @@ from sphinx.application import Sphinx
 
 HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE.parent))
-# The pages of modules that no longer exist.
-shutil.rmtree(HERE / "api", ignore_errors=True)
 
 project = "Embedding Playground"
 copyright = "the authors of Embedding Playground"
