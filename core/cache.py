@@ -1,46 +1,74 @@
-"""What is costly to make, kept for as long as it is used."""
+"""Values that take long to compute or to read, kept while they are used."""
 
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any, TypeVar, cast
+
+import numpy as np
 
 _T = TypeVar("_T")
 
 
 class Shared:
-    """Things that are costly to make: made once whoever asks, the least recently used dropped."""
+    """A cache for several threads: a value is computed once, and the least recently used one is dropped.
+
+    An error is raised to the caller and not kept, so the next call computes again.
+
+    Parameters
+    ----------
+    most : number of values that are kept.
+    """
 
     def __init__(self, most: int):
         self._most = most
         self._lock = threading.Lock()
-        self._made: OrderedDict[Hashable, Any] = OrderedDict()
-        self._making: dict[Hashable, threading.Lock] = {}
+        self._values: OrderedDict[Hashable, Any] = OrderedDict()
+        self._computing: dict[Hashable, threading.Lock] = {}
 
-    def get(self, key: Hashable, make: Callable[[], _T]) -> _T:
+    def get(self, key: Hashable, compute: Callable[[], _T]) -> _T:
+        """The value of a key. Calls with the same key wait for the one that computes it."""
         with self._lock:
-            if key in self._made:
-                self._made.move_to_end(key)
-                return self._made[key]
-            making = self._making.setdefault(key, threading.Lock())
-        with making:
+            if key in self._values:
+                self._values.move_to_end(key)
+                return cast(_T, self._values[key])
+            computing = self._computing.setdefault(key, threading.Lock())
+        with computing:
             with self._lock:
-                if key in self._made:
-                    return self._made[key]
+                if key in self._values:
+                    return cast(_T, self._values[key])
             try:
-                thing = make()
+                value = compute()
                 with self._lock:
-                    self._made[key] = thing
-                    while len(self._made) > self._most:
-                        self._made.popitem(last=False)
-                return thing
+                    self._values[key] = value
+                    while len(self._values) > self._most:
+                        self._values.popitem(last=False)
+                return value
             finally:
                 with self._lock:
-                    self._making.pop(key, None)
+                    self._computing.pop(key, None)
 
     def clear(self) -> list[Any]:
-        """Drop all things; returns them."""
+        """Drop all values; returns them."""
         with self._lock:
-            dropped = list(self._made.values())
-            self._made.clear()
+            dropped = list(self._values.values())
+            self._values.clear()
         return dropped
+
+
+def file_state(path: Path) -> tuple[tuple[str, int, int], ...]:
+    """What changes when a file, or a file in a folder, is written: names, times and sizes; empty when there is none."""
+    try:
+        files = list(path.iterdir()) if path.is_dir() else [path]
+        stats = [(file.name, file.stat()) for file in files]
+    except OSError:
+        return ()
+    return tuple(sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats))
+
+
+def frozen(array: np.ndarray) -> np.ndarray:
+    """The array, read-only: what several threads share is not written to."""
+    array = array if array.flags.owndata else array.view()
+    array.flags.writeable = False
+    return array

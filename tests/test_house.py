@@ -32,7 +32,6 @@ LAYERS = [
 EXCEPTIONS: set[tuple[str, str]] = {
     ("core.collections.collection", "core.search.default_configuration"),
     ("core.collections.collection", "core.search.shared_engine"),
-    ("core.evaluation.comparison", "core.experiments.store"),
 }
 HEAVY = {"apache_beam", "keras", "openvino", "tensorflow", "torch", "umap"}
 

@@ -5,7 +5,7 @@ import sys
 from typing import Any
 
 from core.cli import output
-from core.errors import UnknownNameError, UserError
+from core.errors import UserError
 
 
 def add(commands: Any) -> None:
@@ -68,8 +68,6 @@ def _show(options: argparse.Namespace) -> None:
     from core.models import registry
 
     grid = Grid(output.grid_folder(options))
-    if options.dataset not in grid.dataset_names():
-        raise UnknownNameError("dataset", options.dataset, grid.dataset_names())
     if not 1 <= options.k <= channel_files.MOST:
         raise UserError(f"-k is {options.k}; it must be 1 to {channel_files.MOST}.")
     dataset, model = grid.dataset(options.dataset), registry.get_model(options.model)

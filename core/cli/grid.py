@@ -4,10 +4,13 @@ import argparse
 import functools
 import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from core.cli import output
 from core.errors import UnknownNameError, UserError
+
+if TYPE_CHECKING:
+    from core.experiments.store import DatasetGrid, StoredRun
 
 _DEFAULT_K = 10
 
@@ -124,10 +127,8 @@ def _list(options: argparse.Namespace) -> None:
     names = options.dataset or grid.dataset_names()
     rows = []
     for name in names:
-        if name not in grid.dataset_names():
-            raise UnknownNameError("dataset", name, grid.dataset_names())
-        summaries, notices = grid.summaries(grid.dataset(name))
-        for notice in notices:
+        loaded = grid.load(name)
+        for notice in loaded.notices:
             print(f"warning: {notice}", file=sys.stderr)
         rows += [
             {
@@ -143,7 +144,7 @@ def _list(options: argparse.Namespace) -> None:
                 "score@15": round(s.score_15, 4),
                 "precision@1": round(s.precision_1, 4),
             }
-            for s in summaries
+            for s in loaded.summaries
         ]
     output.table(
         rows, options.json, "No experiments here yet; `playground grid run --dataset NAME` computes some."
@@ -156,11 +157,8 @@ def _show(options: argparse.Namespace) -> None:
     from core.evaluation import scoring
     from core.experiments.store import Grid
 
-    grid = Grid(output.grid_folder(options))
-    if options.dataset not in grid.dataset_names():
-        raise UnknownNameError("dataset", options.dataset, grid.dataset_names())
-    dataset = grid.dataset(options.dataset)
-    run = _known_run(grid, dataset, options)
+    grid = Grid(output.grid_folder(options)).load(options.dataset)
+    dataset, run = grid.dataset, _known_run(grid, options)
     neighbors = run.neighbors(options.layer, options.pooling, options.metric)
     longest = neighbors.ids.shape[1]
     k = min(_DEFAULT_K, longest) if options.k is None else options.k
@@ -198,20 +196,16 @@ def _show(options: argparse.Namespace) -> None:
         print(f"At most {attainable:.1f} can be reached: some classes have fewer than {k + 1} images.")
 
 
-def _known_run(grid: Any, dataset: Any, options: argparse.Namespace) -> Any:
+def _known_run(grid: "DatasetGrid", options: argparse.Namespace) -> "StoredRun":
     """The run that the options name, or an error that lists what there is instead."""
-    runs, notices = grid.runs(dataset)
-    for notice in notices:
+    for notice in grid.notices:
         print(f"warning: {notice}", file=sys.stderr)
-    for run in runs:
-        if (run.about.model, run.about.weights) == (options.model, options.weights):
-            break
-    else:
-        models = [run.about.model for run in runs]
-        if options.model not in models:
-            raise UnknownNameError("model", options.model, dict.fromkeys(models))
+    if options.model not in {model for model, _ in grid.runs}:
+        raise UnknownNameError("model", options.model, dict.fromkeys(model for model, _ in grid.runs))
+    run = grid.runs.get((options.model, options.weights))
+    if run is None:
         raise UnknownNameError(
-            "weights", options.weights, [r.about.weights for r in runs if r.about.model == options.model]
+            "weights", options.weights, [weights for model, weights in grid.runs if model == options.model]
         )
     for name in ("layer", "pooling", "metric"):
         valid = list(dict.fromkeys(getattr(s, name) for s in run.summaries))

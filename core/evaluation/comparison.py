@@ -12,12 +12,9 @@ from itertools import combinations, product
 import numpy as np
 
 from core.evaluation import scoring
-from core.experiments.store import Neighbors
+from core.evaluation.rankings import Neighbors
 
 BYTES_PER_NUMBER = 4  # float32
-# One number per query and resample is drawn: large datasets take fewer resamples, not more memory.
-_DRAWS = 4_000_000
-MOST_RESAMPLES, FEWEST_RESAMPLES = 2000, 200
 
 
 @dataclass(frozen=True)
@@ -59,21 +56,6 @@ def stack(experiments: Sequence[Neighbors]) -> Lists:
     return Lists(queries, ids, lengths)
 
 
-def same_label(queries: np.ndarray, ids: np.ndarray, labels: Sequence[str]) -> np.ndarray:
-    """Whether each neighbor shares its query's label.
-
-    Parameters
-    ----------
-    queries : (n_queries,) ids; ids : (n_experiments, n_queries, top); labels : by id.
-
-    Returns
-    -------
-    same : (n_experiments, n_queries, top) bool; False behind the end of a list.
-    """
-    codes = np.unique(np.asarray(labels), return_inverse=True)[1]
-    return (codes[ids] == codes[queries][:, None]) & (ids >= 0)
-
-
 def scores(same: np.ndarray, k: int) -> np.ndarray:
     """:func:`core.evaluation.scoring.score` of every list: (n_experiments, n_queries), 0..100."""
     return scoring.score(same.reshape(-1, same.shape[-1]), k).reshape(same.shape[:2])
@@ -105,17 +87,12 @@ def resample_means(values: np.ndarray, resamples: int | None = None, seed: int =
     values = np.asarray(values, np.float64)
     n = values.shape[1]
     if resamples is None:
-        resamples = n_resamples(n)
+        resamples = scoring.n_resamples(n)
     picks = np.random.default_rng(seed).integers(0, n, (resamples, n))
     # How often each query was drawn: one matrix product serves all experiments.
     flat = (picks + np.arange(resamples)[:, None] * n).ravel()
     counts = np.bincount(flat, minlength=resamples * n).reshape(resamples, n)
     return counts.astype(np.float64) @ values.T / n
-
-
-def n_resamples(n_queries: int) -> int:
-    """How many resamples are drawn of so many queries."""
-    return max(FEWEST_RESAMPLES, min(MOST_RESAMPLES, _DRAWS // max(1, n_queries)))
 
 
 def interval(means: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

@@ -3,9 +3,24 @@
 ``ids`` of one experiment are (n_queries, n_neighbors), nearest first, without repetitions.
 """
 
+from dataclasses import dataclass
+
 import numpy as np
 
 RBO_P = 0.9
+
+
+@dataclass(frozen=True)
+class Neighbors:
+    """Result lists of one experiment, each query left out of its own.
+
+    queries : (n,) ids; ids : (n, top) ids, nearest first; distances : (n, top) float32, None where
+    they are not known.
+    """
+
+    queries: np.ndarray
+    ids: np.ndarray
+    distances: np.ndarray | None
 
 
 def shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
+MOST_RESAMPLES, FEWEST_RESAMPLES = 2000, 200
+# One number per query and resample is drawn: large datasets take fewer resamples, not more memory.
+_DRAWS = 4_000_000
+
 
 def same_label(queries: np.ndarray, neighbors: np.ndarray, labels: Sequence[str]) -> np.ndarray:
     """Whether each neighbor shares its query's label.
@@ -15,15 +19,15 @@ def same_label(queries: np.ndarray, neighbors: np.ndarray, labels: Sequence[str]
     Parameters
     ----------
     queries : (n_queries,) ids.
-    neighbors : (n_queries, n_neighbors) ids.
+    neighbors : (..., n_queries, n_neighbors) ids, below zero behind the end of a shorter list.
     labels : label by id.
 
     Returns
     -------
-    same : (n_queries, n_neighbors) bool.
+    same : (..., n_queries, n_neighbors) bool; False behind the end of a list.
     """
     codes = np.unique(np.asarray(labels), return_inverse=True)[1]
-    return codes[neighbors] == codes[queries][:, None]
+    return (codes[neighbors] == codes[queries][:, None]) & (neighbors >= 0)
 
 
 def score(same: np.ndarray, k: int) -> np.ndarray:
@@ -101,6 +105,11 @@ def per_class(values: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
     """Mean of the queries' values in each class, by label; ``labels`` is one per query."""
     labels = np.asarray(labels)
     return {str(label): float(values[labels == label].mean()) for label in np.unique(labels)}
+
+
+def n_resamples(n_queries: int) -> int:
+    """How many resamples to draw of so many queries."""
+    return max(FEWEST_RESAMPLES, min(MOST_RESAMPLES, _DRAWS // max(1, n_queries)))
 
 
 def bootstrap_interval(

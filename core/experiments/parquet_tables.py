@@ -13,9 +13,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from core.cache import frozen
 from core.errors import GridError
 
 FORMAT = 1
@@ -111,6 +113,17 @@ class Tables:
     @property
     def _name(self) -> str:
         return f"{self._path.parent.name}/{self._path.name}"
+
+
+def list_array(rows: np.ndarray, kind: pa.DataType) -> pa.Array:
+    """A matrix (n, length) as a column of lists."""
+    flat = pa.array(np.ascontiguousarray(rows).astype(kind.to_pandas_dtype()).ravel(), kind)
+    return pa.ListArray.from_arrays(pa.array(np.arange(0, rows.size + 1, rows.shape[1]), pa.int32()), flat)
+
+
+def matrix(column: pa.ChunkedArray, n_rows: int) -> np.ndarray:
+    """A column of lists of one length as a read-only matrix (n_rows, length); raises ValueError for other lists."""
+    return frozen(column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(n_rows, -1))
 
 
 def replace_file(path: Path, data: bytes) -> None:

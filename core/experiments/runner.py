@@ -17,6 +17,7 @@ from core import access, lock, projection
 from core.data.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError
 from core.evaluation import scoring
+from core.evaluation.rankings import Neighbors
 from core.experiments import layer_cost, store
 from core.experiments.column_file import ColumnBlocks
 from core.metrics import METRICS, PairwiseDistances, get_metric
@@ -313,7 +314,7 @@ def compare(
     experiments = []
     for metric in metrics:
         places = np.concatenate([p for p, _ in found[metric]])
-        neighbors = store.Neighbors(
+        neighbors = Neighbors(
             queries=features.ids,
             ids=features.ids[places],
             distances=np.concatenate([d for _, d in found[metric]]).astype(np.float32),
@@ -376,7 +377,7 @@ def _known(number: float) -> float | None:
     return None if np.isnan(number) else round(number, 6)
 
 
-def summarize(neighbors: store.Neighbors, labels: Sequence[str]) -> dict[str, float]:
+def summarize(neighbors: Neighbors, labels: Sequence[str]) -> dict[str, float]:
     """Mean scores of an experiment; k is cut to what the result lists hold."""
     same = scoring.same_label(neighbors.queries, neighbors.ids, labels)
     longest = same.shape[1]

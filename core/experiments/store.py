@@ -6,19 +6,24 @@ their name: whatever moment a run is killed at, ``model.json`` names one whole s
 
 import json
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
 import pyarrow as pa
 
 from core import disk
+from core.cache import Shared, file_state, frozen
 from core.data import datasets
-from core.errors import DatasetError, GridError
+from core.data.datasets import Dataset
+from core.errors import DatasetError, GridError, UnknownNameError, UserError
+from core.evaluation.rankings import Neighbors
 from core.experiments import parquet_tables
+from core.settings import settings
 
 # Format 2 differs from 1 in that result lists may come without distances, and so without those of all pairs. Runs that have
 # them are written as format 1, which older versions read.
@@ -27,6 +32,13 @@ _WITH_DISTANCES = 1
 _MANIFEST = "model.json"
 # Distances of all pairs are kept as this many quantiles, evenly spaced from 0 to 1.
 N_QUANTILES = 201
+
+# What was read last, by the state of its file or the hash in the file's name.
+_datasets = Shared(32)
+_runs = Shared(256)
+_neighbors = Shared(256)
+_quantiles = Shared(256)
+_projections = Shared(32)
 
 
 @dataclass(frozen=True, order=True)
@@ -92,19 +104,6 @@ class ModelRun:
 
 
 @dataclass(frozen=True)
-class Neighbors:
-    """Result lists of one experiment, each query left out of its own.
-
-    queries : (n,) ids; ids : (n, top) ids, nearest first; distances : (n, top) float32, None where
-    they are not known.
-    """
-
-    queries: np.ndarray
-    ids: np.ndarray
-    distances: np.ndarray | None
-
-
-@dataclass(frozen=True)
 class Summary:
     """One experiment in numbers: a row of ``grid list``."""
 
@@ -140,56 +139,132 @@ class StoredLayout:
     parameters: dict[str, Any]
 
 
+@dataclass(frozen=True)
+class DatasetGrid:
+    """A dataset with all its experiments that can be read.
+
+    runs : by model and weights; summaries : every experiment in numbers; notices : a sentence for each model that can't be
+    read; key : changes with any of the files.
+    """
+
+    dataset: Dataset
+    runs: Mapping[tuple[str, str], "StoredRun"]
+    summaries: tuple[Summary, ...]
+    notices: tuple[str, ...]
+    key: str = field(repr=False, default="")
+
+    def run(self, configuration: Configuration | Summary) -> "StoredRun":
+        """The model's experiments; raises :class:`GridError` when there are none."""
+        try:
+            return self.runs[configuration.model, configuration.weights]
+        except KeyError:
+            raise GridError(
+                f"There are no experiments of {configuration.model} ({configuration.weights}) here."
+            ) from None
+
+    def neighbors(self, configuration: Configuration | Summary) -> Neighbors:
+        """The result lists of an experiment, queries in ascending order; raises :class:`GridError`."""
+        run, key = self.run(configuration), _experiment(configuration)
+
+        def read() -> Neighbors:
+            found = run.neighbors(*key)
+            order = np.argsort(found.queries, kind="stable")
+            distances = None if found.distances is None else frozen(found.distances[order])
+            return Neighbors(frozen(found.queries[order]), frozen(found.ids[order]), distances)
+
+        return _neighbors.get((run.file("neighbors"), key), read)
+
+    def pair_quantiles(self, configuration: Configuration | Summary) -> np.ndarray:
+        """Quantiles of the distances of all pairs, as :meth:`StoredRun.pair_quantiles`."""
+        run, key = self.run(configuration), _experiment(configuration)
+        return _quantiles.get((run.file("pairs"), key), lambda: run.pair_quantiles(*key))
+
+    def projections(
+        self, model: str, weights: str, pooling: str, method: str, dimensions: int
+    ) -> list[StoredLayout]:
+        """The projections of all layers of a model, by depth; empty when there are none; raises :class:`GridError`."""
+        run = self.runs.get((model, weights))
+        if run is None:
+            return []
+        wanted = (pooling, method, dimensions)
+        return _projections.get((run.file("projections"), wanted), lambda: run.layouts(*wanted))
+
+
 class Grid:
     """All experiments below a folder, for reading.
 
-    Opening is cheap; every file is read when asked for. What is broken raises :class:`GridError`
-    from the call that needs it and touches nothing else.
+    What is read is kept until its file changes, and shared by all threads. What is broken raises an error from the call that
+    needs it and is read again by the next one.
+
+    Parameters
+    ----------
+    folder : ``settings.GRID_DIR`` when not given.
     """
 
-    def __init__(self, folder: Path):
-        self.folder = folder
+    def __init__(self, folder: Path | None = None):
+        self.folder = folder or settings.GRID_DIR
 
     def dataset_names(self) -> list[str]:
-        """Names of the datasets that stand here."""
+        """Names of the datasets, in alphabetical order."""
         return datasets.names(self.folder)
 
-    def dataset(self, name: str) -> datasets.Dataset:
-        """The dataset of that name; raises :class:`DatasetError` when it can't be read."""
-        if name not in self.dataset_names():
-            raise DatasetError(f"There is no dataset {name!r} here.")
-        return datasets.load(self.folder / name)
+    def dataset(self, name: str) -> Dataset:
+        """The dataset of that name; raises UnknownNameError, or DatasetError when it can't be read."""
+        names = self.dataset_names()
+        if name not in names:
+            raise UnknownNameError("dataset", name, names)
+        folder = self.folder / name
+        return _datasets.get((folder, file_state(folder / "dataset.json")), lambda: datasets.load(folder))
 
-    def runs(self, dataset: datasets.Dataset) -> tuple[list["StoredRun"], list[str]]:
-        """The models of a dataset, and a sentence for each that can't be read."""
-        found, notices = [], []
-        for manifest in sorted((self.folder / dataset.name).glob(f"*/{_MANIFEST}")):
+    def title(self, name: str) -> str:
+        """The title of a dataset; its name when it can't be read."""
+        try:
+            return self.dataset(name).title
+        except UserError:
+            return name
+
+    def load(self, name: str) -> DatasetGrid:
+        """A dataset and its experiments; raises as :meth:`dataset`."""
+        dataset = self.dataset(name)
+        runs: dict[tuple[str, str], StoredRun] = {}
+        summaries: list[Summary] = []
+        notices: list[str] = []
+        key = [name, dataset.fingerprint]
+        for folder in sorted((self.folder / name).glob("*.*/")):
+            state = file_state(folder)
+            # A folder that lost its manifest gets a notice; one that holds nothing of a grid does not.
+            if not any(name == _MANIFEST or name.endswith(".parquet") for name, _, _ in state):
+                continue
             try:
-                found.append(StoredRun(manifest.parent, dataset))
+                run = _run(folder, dataset)
+                summaries += run.summaries
             except GridError as error:
                 notices.append(str(error))
-        return found, notices
+            else:
+                runs[run.about.model, run.about.weights] = run
+                key.append(str(hash((folder, state))))
+        return DatasetGrid(
+            dataset, MappingProxyType(runs), tuple(summaries), tuple(notices), key="/".join(key)
+        )
 
-    def run(self, dataset: datasets.Dataset, model: str, weights: str) -> "StoredRun":
+    def run(self, dataset: Dataset, model: str, weights: str) -> "StoredRun":
         """One model's experiments; raises :class:`GridError` when missing or broken."""
-        return StoredRun(run_folder(self.folder / dataset.name, model, weights), dataset)
+        return _run(run_folder(self.folder / dataset.name, model, weights), dataset)
 
-    def summaries(self, dataset: datasets.Dataset) -> tuple[list[Summary], list[str]]:
-        """Every experiment of a dataset in numbers, and a sentence for each model that can't be read."""
-        runs, notices = self.runs(dataset)
-        rows: list[Summary] = []
-        for run in runs:
-            try:
-                rows += run.summaries
-            except GridError as error:
-                notices.append(str(error))
-        return rows, notices
+
+def _run(folder: Path, dataset: Dataset) -> "StoredRun":
+    key = (folder, file_state(folder), dataset.fingerprint)
+    return _runs.get(key, lambda: StoredRun(folder, dataset))
+
+
+def _experiment(configuration: Configuration | Summary) -> tuple[str, str, str]:
+    return configuration.layer, configuration.pooling, configuration.metric
 
 
 class StoredRun:
     """The experiments of one model on one dataset, on disk."""
 
-    def __init__(self, folder: Path, dataset: datasets.Dataset):
+    def __init__(self, folder: Path, dataset: Dataset):
         self.folder = folder
         self.about = _read_manifest(folder)
         if self.about.dataset_fingerprint != dataset.fingerprint:
@@ -197,6 +272,10 @@ class StoredRun:
                 f"{self._label} was computed on other pictures than {dataset.name} has now; run the grid again."
             )
         self._n_images = len(dataset)
+
+    def file(self, kind: str) -> str:
+        """A name for one of the files that changes with its content."""
+        return f"{self.folder}/{self.about.files.get(kind)}"
 
     @cached_property
     def summaries(self) -> list[Summary]:
@@ -229,9 +308,9 @@ class StoredRun:
         columns = ["query", "ids", *(["distances"] if known else [])]
         table = tables_.read(self._key(layer, pooling, metric), columns)
         try:
-            queries = table["query"].to_numpy()
-            ids = _matrix(table["ids"], len(queries))
-            distances = _matrix(table["distances"], len(queries)) if known else None
+            queries = frozen(table["query"].to_numpy())
+            ids = parquet_tables.matrix(table["ids"], len(queries))
+            distances = parquet_tables.matrix(table["distances"], len(queries)) if known else None
             if (distances is not None and ids.shape != distances.shape) or ids.size == 0:
                 raise ValueError("wrong shapes")
             if min(ids.min(), queries.min()) < 0 or max(ids.max(), queries.max()) >= self._n_images:
@@ -247,7 +326,7 @@ class StoredRun:
         if not self.about.has_distances:
             raise GridError(f"{self._label} holds no distances: they were not published.")
         table = self._tables("pairs").read(self._key(layer, pooling, metric), ["distance"])
-        distances = table["distance"].to_numpy()
+        distances = frozen(table["distance"].to_numpy())
         if distances.shape != (N_QUANTILES,) or not np.isfinite(distances).all():
             raise GridError(
                 f"{self._label}: the distances of all pairs of {layer}/{pooling}/{metric} are damaged."
@@ -257,8 +336,8 @@ class StoredRun:
     def vectors(self, layer: str, pooling: str = "avg") -> tuple[np.ndarray, np.ndarray]:
         """Ids (n,) and pooled vectors (n, dimensions) float16 of a layer; raises :class:`GridError`."""
         table = self._tables("vectors").read({"layer": layer, "pooling": pooling}, ["id", "vector"])
-        ids = table["id"].to_numpy()
-        return ids, _matrix(table["vector"], len(ids))
+        ids = frozen(table["id"].to_numpy())
+        return ids, parquet_tables.matrix(table["vector"], len(ids))
 
     def layouts(self, pooling: str, method: str, dimensions: int) -> list[StoredLayout]:
         """The layouts of all layers, by depth; empty when there are none; raises :class:`GridError`."""
@@ -289,8 +368,10 @@ class StoredRun:
 
     def _layout(self, key: dict[str, Any], facts: dict[str, Any]) -> StoredLayout:
         table = self._tables("projections").read(key, ["id", "coordinates"])
-        ids = table["id"].to_numpy()
-        return StoredLayout(ids=ids, coordinates=_matrix(table["coordinates"], len(ids)), **key, **facts)
+        ids = frozen(table["id"].to_numpy())
+        return StoredLayout(
+            ids=ids, coordinates=parquet_tables.matrix(table["coordinates"], len(ids)), **key, **facts
+        )
 
     def _tables(self, kind: str) -> parquet_tables.Tables:
         if kind not in self._opened:
@@ -338,9 +419,7 @@ class Contents:
     layouts: list[StoredLayout]
 
 
-def write_run(
-    dataset_folder: Path, dataset: datasets.Dataset, about: ModelRun, contents: Contents
-) -> StoredRun:
+def write_run(dataset_folder: Path, dataset: Dataset, about: ModelRun, contents: Contents) -> StoredRun:
     """Put a model's experiments on disk, in place of those that were there.
 
     A run killed at any moment leaves the old experiments or the new ones, never a mixture.
@@ -364,9 +443,13 @@ def write_run(
                 pa.table(
                     {
                         "query": pa.array(e.neighbors.queries, pa.int32()),
-                        "ids": _lists(e.neighbors.ids, pa.int32()),
+                        "ids": parquet_tables.list_array(e.neighbors.ids, pa.int32()),
                     }
-                    | ({"distances": _lists(e.neighbors.distances, pa.float32())} if known else {})
+                    | (
+                        {"distances": parquet_tables.list_array(e.neighbors.distances, pa.float32())}
+                        if known
+                        else {}
+                    )
                 ),
                 e.facts,
             )
@@ -383,7 +466,9 @@ def write_run(
         "vectors": [
             parquet_tables.Entry(
                 {"layer": layer, "pooling": pooling},
-                pa.table({"id": pa.array(ids, pa.int32()), "vector": _lists(rows, pa.float16())}),
+                pa.table(
+                    {"id": pa.array(ids, pa.int32()), "vector": parquet_tables.list_array(rows, pa.float16())}
+                ),
             )
             for (layer, pooling), (ids, rows) in contents.vectors.items()
         ],
@@ -398,7 +483,7 @@ def write_run(
                 pa.table(
                     {
                         "id": pa.array(one.ids, pa.int32()),
-                        "coordinates": _lists(one.coordinates, pa.float32()),
+                        "coordinates": parquet_tables.list_array(one.coordinates, pa.float32()),
                     }
                 ),
                 {
@@ -422,7 +507,7 @@ def write_run(
     return StoredRun(folder, dataset)
 
 
-def write_dataset(grid_dir: Path, dataset: datasets.Dataset) -> Path:
+def write_dataset(grid_dir: Path, dataset: Dataset) -> Path:
     """Make a dataset's folder in the grid, unless the dataset stands there already.
 
     Returns
@@ -511,13 +596,3 @@ def _write_named(folder: Path, kind: str, entries: Sequence[parquet_tables.Entry
     name = f"{kind}-{parquet_tables.content_hash(part)[:12]}.parquet"
     part.replace(folder / name)
     return name
-
-
-def _lists(rows: np.ndarray, kind: pa.DataType) -> pa.Array:
-    flat = pa.array(np.ascontiguousarray(rows).astype(kind.to_pandas_dtype()).ravel(), kind)
-    return pa.ListArray.from_arrays(pa.array(np.arange(0, rows.size + 1, rows.shape[1]), pa.int32()), flat)
-
-
-def _matrix(column: pa.ChunkedArray, n_rows: int) -> np.ndarray:
-    flat = column.combine_chunks().flatten().to_numpy(zero_copy_only=False)
-    return flat.reshape(n_rows, -1)

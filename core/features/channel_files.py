@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.cache import Shared
 from core.data.datasets import Dataset
 from core.errors import GridError, ModelDataError
 from core.models import registry
@@ -31,6 +32,7 @@ MOST = 9
 VISUALIZATIONS, TOP_IMAGES = "channels", "exciting"
 _SLUGS = ("imagenet", "untrained")
 _log = logging.getLogger(__name__)
+_visualizations = Shared(256)
 
 
 @dataclass(frozen=True)
@@ -97,6 +99,13 @@ class TopImages:
 
 def visualizations(model: str, weights: str, layer: str) -> list[Visualization]:
     """The pictures that ship for a layer, the channel with the largest spread first; empty when there are none."""
+    tables = _tables(model, weights, VISUALIZATIONS)
+    if tables is None:
+        return []
+    return list(_visualizations.get((tables, layer), lambda: _read_visualizations(model, weights, layer)))
+
+
+def _read_visualizations(model: str, weights: str, layer: str) -> list[Visualization]:
     rows = _read(model, weights, VISUALIZATIONS, {"layer": layer}, ["channel", "webp", "activation"])
     if rows is None:
         return []
@@ -127,8 +136,12 @@ def top_images_of_layer(dataset: Dataset, model: str, weights: str, layer: str) 
     rows = _read(model, weights, TOP_IMAGES, key, ["items", "shares", "boxes", "peak", "spread"])
     if rows is None:
         return None
+    from core.experiments import parquet_tables
+
     n = len(rows)
-    items, shares, boxes = (_matrix(rows[name]).reshape(n, MOST, -1) for name in ("items", "shares", "boxes"))
+    items, shares, boxes = (
+        parquet_tables.matrix(rows[name], n).reshape(n, MOST, -1) for name in ("items", "shares", "boxes")
+    )
     peak = rows["peak"].to_numpy()
     if items.max(initial=0) >= len(dataset):
         return None
@@ -186,9 +199,9 @@ def write_top_images(
         # As shares of the highest, half precision holds values of any size.
         shares = found.values / np.where(peak > 0, peak, 1)[:, None]
         columns = {
-            "items": _lists(found.items, pa.int32()),
-            "shares": _lists(shares, pa.float16()),
-            "boxes": _lists(np.round(found.boxes * 255).reshape(len(peak), -1), pa.uint8()),
+            "items": tables.list_array(found.items, pa.int32()),
+            "shares": tables.list_array(shares, pa.float16()),
+            "boxes": tables.list_array(np.round(found.boxes * 255).reshape(len(peak), -1), pa.uint8()),
             "peak": pa.array(peak, pa.float32()),
             "spread": pa.array(found.spread, pa.float32()),
         }
@@ -270,14 +283,3 @@ def _read(model: str, weights: str, kind: str, key: dict[str, Any], columns: lis
     except GridError as error:
         _log.warning("%s", error)
         return None
-
-
-def _lists(rows: np.ndarray, kind: "pa.DataType") -> "pa.Array":
-    import pyarrow as pa
-
-    flat = pa.array(np.ascontiguousarray(rows).astype(kind.to_pandas_dtype()).ravel(), kind)
-    return pa.ListArray.from_arrays(pa.array(np.arange(0, rows.size + 1, rows.shape[1]), pa.int32()), flat)
-
-
-def _matrix(column: "pa.ChunkedArray") -> np.ndarray:
-    return column.combine_chunks().flatten().to_numpy(zero_copy_only=False)

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.cache import Shared, file_state
 from core.errors import ModelDataError, UnknownNameError
 from core.models import registry
 from core.settings import settings
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 FILE = "architecture.json"
+
+_kept = Shared(32)
 
 # Layers that answer every position from that position alone.
 _POINTWISE = {
@@ -156,6 +159,10 @@ def read(model: str, folder: Path | None = None) -> Architecture:
     ModelDataError : the file is missing, broken or of another format.
     """
     path = (folder or settings.MODELS_DIR) / registry.get_model(model).name / FILE
+    return _kept.get((path, file_state(path)), lambda: _read(model, path))
+
+
+def _read(model: str, path: Path) -> Architecture:
     again = f"make it again with: playground models describe {model}"
     try:
         data = json.loads(path.read_text("utf-8"))

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from core.data import datasets
 from core.data.datasets import Dataset
-from core.errors import GridError, UnknownNameError, UserError
+from core.errors import GridError, UserError
 from core.evaluation import rankings
 from core.experiments import runner
 from core.experiments.store import Grid, StoredRun
@@ -84,17 +83,12 @@ def check(
 
 def _published(folder: Path, wanted: Sequence[str]) -> tuple[list[tuple[Dataset, StoredRun]], list[str]]:
     """Every published run of the wanted datasets, with a sentence for each that can't be read."""
-    there = datasets.names(folder)
-    for name in wanted:
-        if name not in there:
-            raise UnknownNameError("dataset", name, there)
     stored = Grid(folder)
     runs, sentences = [], []
-    for name in wanted or there:
-        dataset = stored.dataset(name)
-        found, notices = stored.runs(dataset)
-        sentences += notices
-        runs += [(dataset, run) for run in found if run.about.weights == names.WEIGHTS]
+    for name in wanted or stored.dataset_names():
+        grid = stored.load(name)
+        sentences += grid.notices
+        runs += [(grid.dataset, run) for run in grid.runs.values() if run.about.weights == names.WEIGHTS]
     if not runs:
         raise UserError(
             "There are no published results here to check against; `published import` or `published fetch` brings them."

@@ -16,6 +16,7 @@ from core import access, lock
 from core.data import datasets
 from core.data.datasets import Dataset, Item
 from core.errors import DatasetError, ImageError, ModelDataError, UnknownNameError, UserError
+from core.evaluation.rankings import Neighbors
 from core.experiments import parquet_tables, runner, store
 from core.imaging import decode
 from core.metrics import METRICS
@@ -170,7 +171,7 @@ def _import_model(
             place = path.relative_to(copy.root).parent.as_posix()
             sentences.append(f"{place}: an experiment is left out, {error}".rstrip(".") + ".")
 
-    experiments: dict[tuple[str, str], store.Neighbors] = {}
+    experiments: dict[tuple[str, str], Neighbors] = {}
     places: dict[str, np.ndarray] = {}
     layers: dict[str, store.LayerRun] = {}
 
@@ -254,7 +255,7 @@ def _numbered(model: registry.Model, layers: Sequence[store.LayerRun]) -> list[s
 
 
 def _computed(
-    layer: store.LayerRun, metric: str, neighbors: store.Neighbors, labels: Sequence[str]
+    layer: store.LayerRun, metric: str, neighbors: Neighbors, labels: Sequence[str]
 ) -> store.Computed:
     facts = {"dimensions": int(np.prod(layer.shape)), **runner.summarize(neighbors, labels)}
     return store.Computed(layer.name, names.POOLING, metric, facts, neighbors, None)

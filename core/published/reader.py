@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from core.experiments.store import Neighbors
+from core.evaluation.rankings import Neighbors
 from core.imaging import decode
 from core.settings import settings
 

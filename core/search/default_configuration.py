@@ -85,7 +85,7 @@ def _best(engine: Engine, names: list[str], slug: str, given: dict[str, str]) ->
     scores: dict[tuple[str, str, str, str], list[Summary]] = {}
     for name in names:
         try:
-            found = engine.searchable(engine.dataset(name))
+            found = engine.searchable(engine.grid.dataset(name))
         except UserError:
             # A dataset that can't be read has nothing to say.
             continue

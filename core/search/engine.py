@@ -42,9 +42,6 @@ class Engine:
         self._graphs = Shared(settings.LIVE_MODELS)
         self._networks = Shared(settings.LIVE_MODELS * 4)
         self._indexes = Shared(settings.LIVE_INDEXES)
-        # Read again when their files change: every query asks for them.
-        self._datasets = Shared(settings.LIVE_INDEXES)
-        self._searchable = Shared(settings.LIVE_INDEXES)
         self._collections = Shared(settings.LIVE_INDEXES)
         # More forward passes at a time than there are cores only take memory.
         self._passes = threading.BoundedSemaphore(settings.LIVE_PASSES)
@@ -54,22 +51,12 @@ class Engine:
 
         Those whose weights are on this machine and whose vectors are short enough to be kept.
         """
-        manifests = sorted((self.grid.folder / dataset.name).glob("*/model.json"))
-        key = (dataset.fingerprint, *((path.parent.name, path.stat().st_mtime_ns) for path in manifests))
-        return self._searchable.get(key, lambda: self._list_searchable(dataset))
-
-    def dataset(self, name: str) -> Dataset:
-        """The dataset of that name; raises UnknownNameError, or DatasetError when it can't be read."""
-        names = self.grid.dataset_names()
-        if name not in names:
-            raise UnknownNameError("dataset", name, names)
-        changed = (self.grid.folder / name / "dataset.json").stat().st_mtime_ns
-        return self._datasets.get((name, changed), lambda: self.grid.dataset(name))
-
-    def _list_searchable(self, dataset: Dataset) -> list[Summary]:
-        rows, _ = self.grid.summaries(dataset)
         limit = settings.LIVE_INDEX_BYTES / (4 * len(dataset))
-        found = [row for row in rows if row.dimensions <= limit and _weights_here(row.model, row.weights)]
+        grid = self.grid.load(dataset.name)
+        here = {key for key in grid.runs if _weights_here(*key)}
+        found = [
+            row for row in grid.summaries if row.dimensions <= limit and (row.model, row.weights) in here
+        ]
         return sorted(found, key=lambda row: (row.weights == weights.UNTRAINED, -row.score_10))
 
     def embed(self, image: Image.Image, configuration: Configuration | Summary) -> np.ndarray:

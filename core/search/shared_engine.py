@@ -6,13 +6,12 @@ from functools import lru_cache
 
 from core.experiments.store import Grid
 from core.search.engine import Engine
-from core.settings import settings
 
 
 @lru_cache(maxsize=1)
 def engine() -> Engine:
     """The engine over the grid that the settings name; nothing is loaded before it is asked."""
-    return Engine(Grid(settings.GRID_DIR))
+    return Engine(Grid())
 
 
 @asynccontextmanager

@@ -237,7 +237,7 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared_engine.engine
         summary="The experiments of a dataset that can be searched under, the best first",
     )
     def configurations(dataset: Annotated[str, Query()] = "objects200") -> list[dict[str, Any]]:
-        searched = engine().dataset(dataset)
+        searched = engine().grid.dataset(dataset)
         return [
             {**_parts(one), "depth": one.depth, "dimensions": one.dimensions, "score_10": one.score_10}
             for one in engine().searchable(searched)
@@ -314,7 +314,7 @@ def _source(engine: Engine, asked: SearchRequest) -> Source:
     """What is searched, which takes the conditions."""
     source: Source
     if asked.collection is None:
-        dataset = engine.dataset(asked.dataset)
+        dataset = engine.grid.dataset(asked.dataset)
         source = DatasetSource(engine, dataset, _configuration(engine, dataset, asked))
     else:
         given = sorted({"dataset", *_PARTS} & asked.model_fields_set)

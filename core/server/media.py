@@ -13,9 +13,9 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from core.data import datasets, folder_walker
-from core.data.datasets import Dataset
+from core.data import folder_walker
 from core.errors import UserError
+from core.experiments.store import Grid
 from core.features import channel_files
 from core.imaging import decode, servable_files
 from core.imaging.decode_pool import Reduction
@@ -45,7 +45,7 @@ def picture(request: Request) -> Response:
     server.
     """
     try:
-        dataset = _dataset(request.path_params["dataset"])
+        dataset = Grid().dataset(request.path_params["dataset"])
         item = request.path_params["item"]
         if not (item.isascii() and item.isdigit() and len(item) <= 9 and int(item) < len(dataset)):
             return _missing(f"The dataset has no picture of that number; it has 0 to {len(dataset) - 1}.")
@@ -103,20 +103,6 @@ def _answer(data: bytes, request: Request, version: str) -> Response:
             "X-Content-Type-Options": "nosniff",
         },
     )
-
-
-def _dataset(name: str) -> Dataset:
-    # The name is looked for among those that exist and never used as a path.
-    for known in datasets.names():
-        if known == name:
-            description = settings.GRID_DIR / known / "dataset.json"
-            return _read(settings.GRID_DIR / known, description.stat().st_mtime_ns)
-    raise UserError("There is no dataset of that name here.")
-
-
-@lru_cache(maxsize=32)
-def _read(folder: Path, changed: int) -> Dataset:
-    return datasets.load(folder)
 
 
 @lru_cache(maxsize=1024)

@@ -22,7 +22,6 @@ from core.data.datasets import Dataset
 from core.errors import GridError, UserError
 from core.experiments.store import Grid, StoredLayout, StoredRun
 from core.search import shared_engine
-from core.settings import settings
 
 METHODS = {"umap": "UMAP", "pca": "PCA"}
 # How images without a label are called, and those of labels that are too rare to have a color of their own.
@@ -134,27 +133,19 @@ def _points(request: Request) -> Response:
     """
     asked = request.path_params
     try:
-        grid = Grid(settings.GRID_DIR)
-        dataset = grid.dataset(asked["dataset"])
-        # Runs are looked for among those that exist: what the request says never becomes a path.
-        run = next(
-            (
-                one
-                for one in grid.runs(dataset)[0]
-                if (one.about.model, one.about.weights) == (asked["model"], asked["weights"])
-            ),
-            None,
-        )
+        # What the request says never becomes a path: it is looked up among the names that exist.
+        grid = Grid().load(asked["dataset"])
         dimensions = {"2": 2, "3": 3}.get(asked["dimensions"], 0)
-        found = run.layouts(asked["pooling"], asked["method"], dimensions) if run else []
-        if run is None or not found:
+        model, weights = asked["model"], asked["weights"]
+        found = grid.projections(model, weights, asked["pooling"], asked["method"], dimensions)
+        if not found:
             return _missing("There are no such layouts here.")
-        points = stack(found, len(dataset))
+        points = stack(found, len(grid.dataset))
     except UserError as error:
         return _missing(str(error))
     return _answer(
         _scaled(points.ids, points.coordinates),
-        current=request.query_params.get("v", "") == run.about.files.get("projections"),
+        current=request.query_params.get("v", "") == grid.runs[model, weights].about.files["projections"],
     )
 
 
@@ -217,7 +208,7 @@ def _is_current(request: Request, layout: CollectionLayout) -> bool:
 def _about_pictures(request: Request) -> Response:
     """The class and title of every picture of a dataset."""
     try:
-        dataset = Grid(settings.GRID_DIR).dataset(request.path_params["dataset"])
+        dataset = Grid().dataset(request.path_params["dataset"])
     except UserError as error:
         return _missing(str(error))
     places = {name: place for place, name in enumerate(dataset.classes)}

@@ -6,8 +6,8 @@ import streamlit as st
 
 from core.collections import Collection, labelled_dataset
 from core.errors import UserError
-from dashboard import grid_cache, url
-from dashboard.grid_cache import DatasetGrid
+from core.experiments.store import DatasetGrid, Grid
+from dashboard import url
 from dashboard.url import Address
 from dashboard.widgets import collection_view, markdown, pickers
 from dashboard.widgets.collection_view import Overview
@@ -29,7 +29,7 @@ def page(
     collection : draws the page with a collection that has pictures, where the page can show those too.
     """
     address = url.read()
-    datasets = grid_cache.dataset_names()
+    datasets = Grid().dataset_names()
     try:
         collections = collection_view.names() if collection is not None else []
     except UserError as error:
@@ -49,7 +49,7 @@ def page(
     shows_no_collection = {} if collection is None else {url.COLLECTION: None}
     name = address.dataset(datasets)
     try:
-        grid = grid_cache.load(name)
+        grid = Grid().load(name)
     except UserError as error:
         pickers.dataset(names, name)
         st.error(markdown.plain(str(error)), icon=":material/error:")

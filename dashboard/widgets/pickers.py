@@ -12,10 +12,9 @@ from typing import Any
 import streamlit as st
 
 from core.collections import labelled_dataset
-from core.experiments.store import ModelRun, Summary
+from core.experiments.store import DatasetGrid, Grid, ModelRun, Summary
 from core.server import projections
-from dashboard import grid_cache, url
-from dashboard.grid_cache import DatasetGrid
+from dashboard import url
 from dashboard.widgets import glossary
 
 MIN_NEIGHBORS, MAX_NEIGHBORS, DEFAULT_NEIGHBORS = 5, 20, 10
@@ -29,7 +28,7 @@ def dataset(names: Sequence[str], shown: str, width: int = 140) -> None:
 
     def title(name: str) -> str:
         collection = name.removeprefix(labelled_dataset.PREFIX)
-        return grid_cache.title(name) if collection == name else f"{collection} · your images"
+        return Grid().title(name) if collection == name else f"{collection} · your images"
 
     def chosen(name: str) -> None:
         collection = name.removeprefix(labelled_dataset.PREFIX)

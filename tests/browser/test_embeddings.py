@@ -9,6 +9,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from core.data import datasets
 from core.evaluation import scoring
+from core.evaluation.rankings import Neighbors
 from core.experiments import store
 from core.settings import settings
 from tests import conftest
@@ -279,7 +280,7 @@ def many_points(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
             "avg",
             "cosine",
             facts,
-            store.Neighbors(ids, near, np.sort(rng.random(near.shape), 1).astype(np.float32)),
+            Neighbors(ids, near, np.sort(rng.random(near.shape), 1).astype(np.float32)),
             np.linspace(0, 2, store.N_QUANTILES, dtype=np.float32),
         )
         for layer in layers

@@ -17,6 +17,7 @@ from streamlit.util import calc_hash
 from core.collections import Collection
 from core.data import datasets
 from core.evaluation import scoring
+from core.evaluation.rankings import Neighbors
 from core.experiments import store
 from core.metrics import pairwise
 from core.search import shared_engine
@@ -81,9 +82,7 @@ def write_run(
                     "score_15": float(scoring.score(same, 15).mean()),
                     "precision_1": float(same[:, 0].mean()),
                 }
-                found = store.Neighbors(
-                    np.arange(n), ids, np.take_along_axis(distances, ids, 1).astype(np.float32)
-                )
+                found = Neighbors(np.arange(n), ids, np.take_along_axis(distances, ids, 1).astype(np.float32))
                 quantiles = np.quantile(pairs, np.linspace(0, 1, store.N_QUANTILES)).astype(np.float32)
                 experiments.append(store.Computed(layer, pooling, metric, facts, found, quantiles))
     about = store.ModelRun(

@@ -14,11 +14,11 @@ from core.collections import Collection
 from core.data import datasets
 from core.evaluation import comparison as compare
 from core.evaluation import scoring
+from core.evaluation.rankings import Neighbors
 from core.experiments.runner import Request
-from core.experiments.store import Configuration, Grid
+from core.experiments.store import Configuration, Grid, StoredRun, Summary
 from core.metrics import METRICS, pairwise
 from core.models import registry
-from dashboard import grid_cache
 from dashboard.pages.compare import (
     code_snippets,
     comparison_context,
@@ -78,7 +78,7 @@ def test_every_section_is_sensible_with_one_model_or_without_trained_ones(
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_is_sensible_with_a_single_experiment(own_grid_dir, open_page, section, monkeypatch):
     only(own_grid_dir, "plain.imagenet")
-    monkeypatch.setattr(grid_cache.StoredRun, "summaries", property(lambda run: _first_summary(run)))
+    monkeypatch.setattr(StoredRun, "summaries", property(lambda run: _first_summary(run)))
     page = open_page("compare", section=section)
     assert not page.exception
     assert not page.error
@@ -96,7 +96,7 @@ def _first_summary(run):
         "pooling": "avg",
         "metric": "cosine",
     }
-    return [grid_cache.Summary(**place, **facts)]
+    return [Summary(**place, **facts)]
 
 
 def test_a_dataset_without_experiments_says_how_to_compute_some(grid_dir, open_page):
@@ -110,7 +110,7 @@ def test_a_dataset_without_experiments_says_how_to_compute_some(grid_dir, open_p
 
 def test_the_best_and_its_rivals_are_true(grid_dir, open_page):
     grid = Grid(grid_dir)
-    summaries = [s for s in grid.summaries(grid.dataset(DATASET))[0] if s.weights == "imagenet"]
+    summaries = [s for s in grid.load(DATASET).summaries if s.weights == "imagenet"]
     best = max(summaries, key=lambda one: one.score_10)
     said = words(open_page("compare"))
     assert f"with a mean score of **{best.score_10:.1f}** of 100 at k = 10" in said
@@ -126,7 +126,7 @@ def test_untrained_controls_are_compared_only_on_request(grid_dir, open_page):
 
 
 def test_the_leaderboard_has_the_scores_of_the_command_line(grid_dir):
-    grid = grid_cache.load(DATASET)
+    grid = Grid().load(DATASET)
     table = experiment_table.load(grid, 10, untrained=False)
     for place, one in enumerate(table.experiments):
         assert table.means[place] == pytest.approx(one.score_10)
@@ -162,7 +162,7 @@ def test_what_is_said_of_cost_follows_from_the_numbers(grid_dir):
 
 
 def _scene() -> comparison_context.Scene:
-    grid = grid_cache.load(DATASET)
+    grid = Grid().load(DATASET)
     address = comparison_context.Address({})
     return comparison_context.make_scene(address, grid)
 
@@ -293,15 +293,13 @@ def test_a_damaged_experiment_costs_a_sentence_and_nothing_else(own_grid_dir, op
 
 
 def test_experiments_with_shorter_lists_are_left_out_with_a_sentence(own_grid_dir, monkeypatch):
-    grid = grid_cache.load(DATASET)
+    grid = Grid().load(DATASET)
     found = grid.runs["plain", "imagenet"]
     full = found.neighbors
     monkeypatch.setattr(
         found,
         "neighbors",
-        lambda *key: grid_cache.Neighbors(
-            full(*key).queries, full(*key).ids[:, :5], full(*key).distances[:, :5]
-        ),
+        lambda *key: Neighbors(full(*key).queries, full(*key).ids[:, :5], full(*key).distances[:, :5]),
     )
     table = experiment_table.load(grid, 10, untrained=False)
     assert len(table.experiments) == 12

@@ -5,8 +5,8 @@ import pytest
 
 from core.errors import DatasetError, GridError, UnknownNameError
 from core.evaluation import scoring
-from core.experiments.store import Configuration, StoredRun
-from dashboard import grid_cache
+from core.experiments.query_scores import evaluate
+from core.experiments.store import Configuration, Grid, StoredRun
 from tests.dashboard.conftest import DATASET
 
 
@@ -15,7 +15,7 @@ def first(grid, **parts):
 
 
 def test_a_dataset_comes_with_all_its_experiments(grid_dir):
-    grid = grid_cache.load(DATASET)
+    grid = Grid().load(DATASET)
     assert set(grid.runs) == {("good", "imagenet"), ("plain", "imagenet"), ("good", "untrained")}
     assert len(grid.summaries) == (3 * 2 + 3 + 3) * 2
     assert grid.notices == ()
@@ -24,21 +24,21 @@ def test_a_dataset_comes_with_all_its_experiments(grid_dir):
 @pytest.mark.parametrize("name", ["nope", "", "..", "../drawings", "/etc"])
 def test_a_dataset_is_found_by_name_only(grid_dir, name):
     with pytest.raises(UnknownNameError):
-        grid_cache.load(name)
+        Grid().load(name)
 
 
 def test_an_evaluation_agrees_with_the_summary(grid_dir):
-    grid = grid_cache.load(DATASET)
+    grid = Grid().load(DATASET)
     chosen = first(grid, model="plain")
-    found = grid_cache.evaluation(grid, chosen.configuration, 10)
+    found = evaluate(grid, chosen.configuration, 10)
     assert found.mean == pytest.approx(chosen.score_10)
     assert found.low <= found.mean <= found.high
     assert found.scores.tolist() == scoring.score(found.same, 10).tolist()
 
 
 def test_the_standing_of_a_query_counts_the_others(grid_dir):
-    grid = grid_cache.load(DATASET)
-    found = grid_cache.evaluation(grid, first(grid, model="plain").configuration, 10)
+    grid = Grid().load(DATASET)
+    found = evaluate(grid, first(grid, model="plain").configuration, 10)
     row = found.row(4)
     lower, equal = found.standing(row)
     others = np.delete(found.scores, row)
@@ -48,8 +48,8 @@ def test_the_standing_of_a_query_counts_the_others(grid_dir):
 
 
 def test_the_agreement_near_a_distance_is_that_of_all_result_lists(grid_dir):
-    grid = grid_cache.load(DATASET)
-    found = grid_cache.evaluation(grid, first(grid, model="plain", metric="euclidean").configuration, 10)
+    grid = Grid().load(DATASET)
+    found = evaluate(grid, first(grid, model="plain", metric="euclidean").configuration, 10)
     for distance in (*found.distances[5], 0.0, found.distances.max() + 1.0):
         expected = scoring.agreement_near(distance, found.distances, found.same)
         # Of several at the very same distance, any may be the last one counted.
@@ -63,43 +63,43 @@ def test_nothing_is_read_twice(grid_dir, monkeypatch):
         "neighbors",
         lambda run, *key, _read=StoredRun.neighbors: reads.append(key) or _read(run, *key),
     )
-    grid = grid_cache.load(DATASET)
+    grid = Grid().load(DATASET)
     chosen = first(grid, model="good").configuration
     for k in (5, 10, 10):
-        grid_cache.evaluation(grid_cache.load(DATASET), chosen, k)
+        evaluate(Grid().load(DATASET), chosen, k)
     assert len(reads) == 1
-    assert grid_cache.load(DATASET).runs["good", "imagenet"] is grid.runs["good", "imagenet"]
+    assert Grid().load(DATASET).runs["good", "imagenet"] is grid.runs["good", "imagenet"]
 
 
 def test_what_is_shared_can_not_be_written_to(grid_dir):
-    grid = grid_cache.load(DATASET)
+    grid = Grid().load(DATASET)
     chosen = first(grid, model="good")
-    found = grid_cache.evaluation(grid, chosen.configuration, 10)
+    found = evaluate(grid, chosen.configuration, 10)
     arrays = [found.ids, found.distances, found.scores, found.same, found.queries]
-    arrays += [grid_cache.pair_quantiles(grid, chosen.configuration), *grid_cache.vectors(grid, chosen)]
+    arrays += [grid.pair_quantiles(chosen.configuration), *grid.run(chosen).vectors(chosen.layer)]
     assert not any(array.flags.writeable for array in arrays)
 
 
 def test_a_grid_that_was_computed_again_is_read_again(own_grid_dir):
     manifest = own_grid_dir / DATASET / "plain.imagenet" / "model.json"
-    assert grid_cache.load(DATASET).runs["plain", "imagenet"].about.title == "Plain"
+    assert Grid().load(DATASET).runs["plain", "imagenet"].about.title == "Plain"
     manifest.write_text(json.dumps(json.loads(manifest.read_text()) | {"title": "Plainer"}))
-    assert grid_cache.load(DATASET).runs["plain", "imagenet"].about.title == "Plainer"
+    assert Grid().load(DATASET).runs["plain", "imagenet"].about.title == "Plainer"
 
 
 def test_a_file_that_is_restored_is_read_again(own_grid_dir):
     path = next((own_grid_dir / DATASET / "good.imagenet").glob("neighbors*"))
     whole = path.read_bytes()
     path.write_bytes(whole[:100])
-    assert len(grid_cache.load(DATASET).notices) == 1
+    assert len(Grid().load(DATASET).notices) == 1
     path.write_bytes(whole)
-    assert grid_cache.load(DATASET).notices == ()
+    assert Grid().load(DATASET).notices == ()
 
 
 def test_a_model_that_lost_its_manifest_is_told(own_grid_dir):
     (own_grid_dir / DATASET / "good.imagenet" / "model.json").unlink()
     (own_grid_dir / DATASET / "notes.old").mkdir()
-    grid = grid_cache.load(DATASET)
+    grid = Grid().load(DATASET)
     assert len(grid.notices) == 1
     assert "good.imagenet" in grid.notices[0]
     with pytest.raises(GridError, match="no experiments of good"):
@@ -109,9 +109,9 @@ def test_a_model_that_lost_its_manifest_is_told(own_grid_dir):
 def test_a_description_that_can_not_be_read_is_told_and_titled_by_its_name(own_grid_dir):
     (own_grid_dir / DATASET / "dataset.json").write_text("{")
     with pytest.raises(DatasetError):
-        grid_cache.load(DATASET)
-    assert grid_cache.title(DATASET) == DATASET
-    assert grid_cache.title("empty") == "Empty"
+        Grid().load(DATASET)
+    assert Grid().title(DATASET) == DATASET
+    assert Grid().title("empty") == "Empty"
 
 
 def test_share_of_pairs_that_are_farther():

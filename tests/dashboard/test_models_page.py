@@ -16,7 +16,6 @@ from core.features import activations, channel_files
 from core.imaging import decode
 from core.models import architecture, registry, weights
 from core.settings import settings
-from dashboard import grid_cache
 from dashboard.pages.models import architecture_section
 from dashboard.widgets import image_input
 from tests.conftest import ROOT
@@ -156,7 +155,7 @@ def test_a_damaged_description_costs_its_model_a_sentence(grid_dir, open_page, m
     assert "models describe" in page.error[0].value
     page.selectbox(key="pick-inspect-model").set_value(("vgg16", weights.UNTRAINED)).run()
     assert not page.exception and not page.error
-    assert grid_cache.architecture("vgg16").layer("block1_conv1").depth == 1
+    assert architecture.read("vgg16").layer("block1_conv1").depth == 1
 
 
 def test_the_page_works_without_any_dataset(open_page, monkeypatch, tmp_path):

@@ -6,8 +6,8 @@ import pytest
 from PIL import Image
 from starlette.applications import Starlette
 
+from core.experiments.store import Grid
 from core.server import media, routes
-from dashboard import grid_cache
 from dashboard.frontend.gallery import gallery
 from tests.dashboard.conftest import DATASET, http_get
 
@@ -18,7 +18,7 @@ def app() -> Starlette:
 
 
 def test_a_picture_is_a_small_webp_that_may_be_kept_for_good(grid_dir, app):
-    url = gallery.source(grid_cache.load(DATASET).dataset, 3)
+    url = gallery.source(Grid().load(DATASET).dataset, 3)
     status, headers, body = http_get(app, url)
     assert status == 200
     assert headers["content-type"] == "image/webp"

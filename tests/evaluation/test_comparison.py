@@ -6,7 +6,7 @@ from scipy import stats
 from sklearn.metrics import confusion_matrix
 
 from core.evaluation import comparison, rankings, scoring
-from core.experiments.store import Neighbors
+from core.evaluation.rankings import Neighbors
 
 RNG = np.random.default_rng(7)
 
@@ -48,7 +48,7 @@ def test_stacking_nothing_is_refused():
 
 
 def test_the_end_of_a_shorter_list_never_shares_the_label():
-    same = comparison.same_label(np.array([0]), np.array([[[1, -1]]]), ["a", "a"])
+    same = scoring.same_label(np.array([0]), np.array([[[1, -1]]]), ["a", "a"])
     assert same.tolist() == [[[True, False]]]
 
 
@@ -74,9 +74,9 @@ def test_intervals_of_many_experiments_are_those_of_each():
 
 
 def test_large_datasets_take_fewer_resamples():
-    assert comparison.n_resamples(200) == 2000
-    assert comparison.n_resamples(10_000) == 400
-    assert comparison.n_resamples(10**7) == 200
+    assert scoring.n_resamples(200) == 2000
+    assert scoring.n_resamples(10_000) == 400
+    assert scoring.n_resamples(10**7) == 200
 
 
 def test_paired_difference_of_constant_gap_is_that_gap():

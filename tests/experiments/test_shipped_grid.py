@@ -47,23 +47,23 @@ class Silent:
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_configuration_is_there(name):
-    rows, notices = SHIPPED.summaries(SHIPPED.dataset(name))
-    assert notices == []
-    found = {(s.model, s.weights, s.layer, s.pooling, s.metric) for s in rows}
+    grid = SHIPPED.load(name)
+    assert grid.notices == ()
+    found = {(s.model, s.weights, s.layer, s.pooling, s.metric) for s in grid.summaries}
     assert found >= EXPECTED
 
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_file_reads_and_agrees_with_its_summary(name):
-    dataset = SHIPPED.dataset(name)
-    for run in SHIPPED.runs(dataset)[0]:
+    grid = SHIPPED.load(name)
+    for run in grid.runs.values():
         contents = run.read_all()
         for experiment in contents.experiments:
             neighbors = experiment.neighbors
             assert neighbors.ids.shape == (200, 20)
             assert (np.diff(neighbors.distances, axis=1) >= 0).all()
             assert not (neighbors.ids == neighbors.queries[:, None]).any()
-            same = scoring.same_label(neighbors.queries, neighbors.ids, dataset.labels)
+            same = scoring.same_label(neighbors.queries, neighbors.ids, grid.dataset.labels)
             assert experiment.facts["score_10"] == pytest.approx(scoring.score(same, 10).mean())
             assert (np.diff(experiment.pair_quantiles) >= 0).all()
         poolings = {e.pooling for e in contents.experiments}
@@ -76,7 +76,7 @@ def test_every_file_reads_and_agrees_with_its_summary(name):
 
 @pytest.mark.parametrize("name", DATASETS)
 def test_every_layer_says_what_it_costs(name):
-    for run in SHIPPED.runs(SHIPPED.dataset(name))[0]:
+    for run in SHIPPED.load(name).runs.values():
         assert len(run.about.layers) == 8
         for layer in run.about.layers:
             assert layer.ms_per_image > 0

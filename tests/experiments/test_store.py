@@ -111,9 +111,9 @@ def test_a_broken_manifest_gives_a_sentence(run, dataset, text):
 def test_a_broken_model_costs_a_notice_and_the_others_are_listed(tmp_path, dataset, run):
     random_run(tmp_path / "grid", dataset, model="squeezenet")
     (run.folder / "model.json").write_text("{")
-    rows, notices = store.Grid(tmp_path / "grid").summaries(dataset)
-    assert {row.model for row in rows} == {"squeezenet"}
-    assert len(notices) == 1
+    grid = store.Grid(tmp_path / "grid").load(dataset.name)
+    assert {row.model for row in grid.summaries} == {"squeezenet"}
+    assert len(grid.notices) == 1
 
 
 def test_runs_with_distances_stay_readable_for_older_versions(run):

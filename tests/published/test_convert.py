@@ -164,7 +164,7 @@ def test_another_dataset_of_the_name_is_left_alone(copy, out, tmp_path):
 def test_a_new_picture_cannot_be_compared_with_them(copy, out):
     bring(copy, out)
     engine = Engine(Grid(out))
-    dataset = engine.dataset("shapes18")
+    dataset = engine.grid.dataset("shapes18")
     assert engine.searchable(dataset) == []
     wanted = store.Configuration("resnet50", "published", "conv5_block3_3_conv", "flatten", "cosine")
     with pytest.raises(UserError, match="published without vectors"):

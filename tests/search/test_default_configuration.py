@@ -27,7 +27,7 @@ def engine() -> Engine:
 
 def means(engine: Engine, *names: str) -> dict[tuple[str, str, str, str], float]:
     """The mean score of each trained configuration that works here, of those with vectors of moderate size."""
-    rows = [one for name in names for one in engine.searchable(engine.dataset(name))]
+    rows = [one for name in names for one in engine.searchable(engine.grid.dataset(name))]
     found: dict[tuple[str, str, str, str], float] = {}
     for one in rows:
         if one.weights == "imagenet" and one.dimensions <= settings.MAX_CHOSEN_DIMENSIONS:

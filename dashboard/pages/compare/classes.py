@@ -6,10 +6,10 @@ import streamlit as st
 
 from core.errors import GridError
 from core.evaluation import rankings
+from core.experiments.query_scores import Evaluation, evaluate
 from core.experiments.store import Summary
-from dashboard import grid_cache, url
+from dashboard import url
 from dashboard.frontend.gallery import gallery
-from dashboard.grid_cache import Evaluation
 from dashboard.pages.compare.comparison_context import Scene
 from dashboard.widgets import glossary, markdown, palette, pickers, plotly_charts
 
@@ -28,7 +28,7 @@ def show(scene: Scene) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         pickers.configuration(scene.grid, scene.chosen, scene.untrained)
     try:
-        found = grid_cache.evaluation(scene.grid, scene.chosen.configuration, scene.k)
+        found = evaluate(scene.grid, scene.chosen.configuration, scene.k)
     except GridError as error:
         st.error(f"This experiment can't be shown: {markdown.plain(str(error))}", icon=":material/error:")
         return

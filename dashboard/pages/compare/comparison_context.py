@@ -5,10 +5,9 @@ from typing import Any
 
 import streamlit as st
 
-from core.experiments.store import Summary
+from core.experiments.store import DatasetGrid, Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
-from dashboard.grid_cache import DatasetGrid
 from dashboard.pages.compare import experiment_table
 from dashboard.pages.compare.experiment_table import Comparison
 from dashboard.url import Address

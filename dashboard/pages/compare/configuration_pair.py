@@ -5,10 +5,10 @@ import streamlit as st
 
 from core.errors import GridError
 from core.evaluation import comparison, rankings
+from core.experiments.query_scores import Evaluation, evaluate
 from core.experiments.store import Summary
-from dashboard import grid_cache, url
+from dashboard import url
 from dashboard.frontend.gallery import gallery
-from dashboard.grid_cache import Evaluation
 from dashboard.pages.compare.comparison_context import Scene, plan_search
 from dashboard.widgets import glossary, markdown, palette, pickers
 
@@ -37,8 +37,8 @@ def show(scene: Scene) -> None:
     )
     try:
         k = min(scene.k, scene.grid.run(second).about.top)
-        a = grid_cache.evaluation(scene.grid, scene.chosen.configuration, k)
-        b = grid_cache.evaluation(scene.grid, second.configuration, k)
+        a = evaluate(scene.grid, scene.chosen.configuration, k)
+        b = evaluate(scene.grid, second.configuration, k)
     except GridError as error:
         st.error(
             f"This pair can't be compared: {markdown.plain(str(error))} Choose another above.",

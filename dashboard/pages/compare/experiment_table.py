@@ -9,9 +9,9 @@ import streamlit as st
 
 from core.errors import GridError
 from core.evaluation import comparison, rankings, scoring
-from core.experiments.store import Configuration, Neighbors, Summary
+from core.evaluation.rankings import Neighbors
+from core.experiments.store import Configuration, DatasetGrid, Summary
 from dashboard import url
-from dashboard.grid_cache import DatasetGrid
 
 COSTS = ("time", "parameters", "size")
 # Only the pictures that all experiments have are compared; one with fewer than this share of them is left out instead.
@@ -122,7 +122,7 @@ def _compare(key: str, k: int, untrained: bool, _grid: DatasetGrid) -> Compariso
         )
     summaries = tuple(summaries[place] for place in enough)
     ids = lists.ids[enough, :, :k]
-    same = comparison.same_label(lists.queries, ids, _grid.dataset.labels)
+    same = scoring.same_label(lists.queries, ids, _grid.dataset.labels)
     layers = [_grid.run(one).about.layer(one.layer) for one in summaries]
     table = Comparison(
         k=k,

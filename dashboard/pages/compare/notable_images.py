@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.errors import GridError
 from core.evaluation import rankings
-from dashboard import grid_cache
+from core.experiments.query_scores import evaluate
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.compare.comparison_context import Scene, plan_search
 from dashboard.widgets import markdown, pickers, plotly_charts
@@ -73,7 +73,7 @@ def _hubs(scene: Scene) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
         pickers.configuration(scene.grid, chosen, scene.untrained)
     try:
-        found = grid_cache.evaluation(scene.grid, chosen.configuration, scene.k)
+        found = evaluate(scene.grid, chosen.configuration, scene.k)
     except GridError as error:
         st.error(f"Its hubs can't be shown: {markdown.plain(str(error))}", icon=":material/error:")
         return

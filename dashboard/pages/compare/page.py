@@ -4,8 +4,8 @@ from collections.abc import Callable, Sequence
 
 import streamlit as st
 
+from core.experiments.store import DatasetGrid
 from dashboard import url
-from dashboard.grid_cache import DatasetGrid
 from dashboard.pages.compare import (
     classes,
     configuration_pair,

@@ -6,12 +6,12 @@ import numpy as np
 import streamlit as st
 
 from core.errors import GridError
-from core.experiments.store import Summary
+from core.experiments.query_scores import Evaluation, evaluate
+from core.experiments.store import DatasetGrid, Summary
 from core.server import projections
 from core.server.projections import Stack
-from dashboard import grid_cache, url
+from dashboard import url
 from dashboard.frontend.scatter import scatter
-from dashboard.grid_cache import DatasetGrid, Evaluation
 from dashboard.pages.embeddings import collection_points
 from dashboard.pages.embeddings import selection_panel as panel
 from dashboard.url import Address
@@ -109,7 +109,7 @@ def _chart(
     """The points with everything that moves them; None, with a sentence, where there are none."""
     dataset, run = grid.dataset, grid.run(chosen)
     try:
-        stored = grid_cache.layouts(grid, chosen.model, chosen.weights, chosen.pooling, method, dimensions)
+        stored = grid.projections(chosen.model, chosen.weights, chosen.pooling, method, dimensions)
         points = projections.stack(stored, len(dataset)) if stored else None
     except GridError as error:
         st.error(
@@ -173,7 +173,7 @@ def _no_layouts(grid: DatasetGrid, chosen: Summary, method: str, dimensions: int
     there = []
     for pooling in dict.fromkeys(one.pooling for one in grid.summaries if _same_run(one, chosen)):
         try:
-            if grid_cache.layouts(grid, chosen.model, chosen.weights, pooling, method, dimensions):
+            if grid.projections(chosen.model, chosen.weights, pooling, method, dimensions):
                 there.append(pooling)
         except GridError:
             continue
@@ -296,7 +296,7 @@ def _table(grid: DatasetGrid, chosen: Summary, points: Stack) -> None:
 def _neighbors(grid: DatasetGrid, chosen: Summary, k: int) -> tuple[Evaluation | None, str]:
     """The result lists of the configuration, or a sentence about why there are none."""
     try:
-        return grid_cache.evaluation(grid, chosen.configuration, k), ""
+        return evaluate(grid, chosen.configuration, k), ""
     except GridError as error:
         return None, f"The neighbors can't be shown: {error}"
 

@@ -9,11 +9,11 @@ import numpy as np
 import streamlit as st
 
 from core.data.datasets import Dataset
-from core.experiments.store import Configuration, Summary
+from core.experiments.query_scores import Evaluation
+from core.experiments.store import Configuration, DatasetGrid, Summary
 from core.server.projections import Stack
 from dashboard import url
 from dashboard.frontend.gallery import gallery
-from dashboard.grid_cache import DatasetGrid, Evaluation
 from dashboard.widgets import glossary, markdown, palette, pickers
 
 _PER_PAGE = 40

@@ -11,6 +11,7 @@ from PIL import Image
 from core import jobs
 from core.data.datasets import Dataset
 from core.errors import UserError
+from core.experiments.store import Grid
 from core.features import channel_files
 from core.features.channel_files import TopImage, Visualization
 from core.jobs import Job
@@ -18,7 +19,7 @@ from core.models import registry
 from core.progress import Progress
 from core.search import shared_engine
 from core.settings import settings
-from dashboard import grid_cache, url
+from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.frontend.region import region
 from dashboard.pages.models import model_context
@@ -44,7 +45,7 @@ def show(scene: Scene) -> None:
             icon=":material/info:",
         )
         return
-    shipped = grid_cache.channel_pictures(scene.model.name, scene.weights, layer.name)
+    shipped = channel_files.visualizations(scene.model.name, scene.weights, layer.name)
     channel = scene.channel
     if channel is None:
         channel = shipped[0].channel if shipped else 0
@@ -180,7 +181,7 @@ def _found(scene: Scene, channel: int) -> None:
         st.info("There are no datasets here yet.", icon=":material/info:")
         return
     try:
-        dataset = grid_cache.dataset(scene.dataset)
+        dataset = Grid().dataset(scene.dataset)
     except UserError as error:
         st.error(markdown.plain(str(error)), icon=":material/error:")
         return

@@ -6,10 +6,11 @@ from PIL import Image
 
 from core import jobs
 from core.errors import JobsError, UserError
+from core.experiments.store import Grid
 from core.features import activations
 from core.models import registry
 from core.progress import Progress
-from dashboard import grid_cache, url
+from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.frontend.region import region
 from dashboard.pages.models import model_context
@@ -36,7 +37,7 @@ def show(scene: Scene) -> None:
     dataset = None
     if scene.dataset is not None:
         try:
-            dataset = grid_cache.dataset(scene.dataset)
+            dataset = Grid().dataset(scene.dataset)
         except UserError as error:
             st.error(markdown.plain(str(error)), icon=":material/error:")
     image_input.show(lambda: None if dataset is None else image_input.samples_of(dataset))

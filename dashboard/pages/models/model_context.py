@@ -5,9 +5,11 @@ from typing import Any
 
 import streamlit as st
 
-from core.models import registry, weights
+from core.experiments.store import Grid
+from core.features import channel_files
+from core.models import architecture, registry, weights
 from core.models.architecture import Architecture, Layer
-from dashboard import grid_cache, url
+from dashboard import url
 from dashboard.url import Address
 from dashboard.widgets import glossary, markdown, pickers
 
@@ -80,7 +82,7 @@ def choice(address: Address) -> Choice:
 
 def make(address: Address, chosen: Choice) -> Scene:
     """What the address asks for, checked; raises ModelDataError when the model's description can't be read."""
-    made = grid_cache.architecture(chosen.model.name)
+    made = architecture.read(chosen.model.name)
     # A layer of the grid stands under "layer", where other pages look for theirs; any other one under "inner".
     key = "inner" if "inner" in address.asked else "layer"
     default = made.grid_layers[_FIRST_DEPTH - 1].name
@@ -88,7 +90,7 @@ def make(address: Address, chosen: Choice) -> Scene:
     channel = None
     if "channel" in address.asked:
         channel = address.number("channel", 0, layer.channels - 1, 0)
-    names = grid_cache.dataset_names()
+    names = Grid().dataset_names()
     dataset = address.dataset(names) if names else None
     shown = chosen.entries | _entries(layer) | {"channel": channel, "dataset": dataset}
     return Scene(address, chosen, made, layer, channel, dataset, shown)
@@ -142,9 +144,9 @@ def dataset_picker(scene: Scene) -> None:
     if scene.dataset is not None:
         pickers.select(
             "Pictures of",
-            grid_cache.dataset_names(),
+            Grid().dataset_names(),
             scene.dataset,
-            grid_cache.title,
+            Grid().title,
             lambda name: url.change(dataset=name),
             "inspect-dataset",
             glossary.DATASET,
@@ -214,7 +216,7 @@ def _title(one: tuple[str, str]) -> str:
 
 def _weights(model: registry.Model) -> list[str]:
     """The weights that there is something to show of, trained ones first."""
-    here = _availability(model.name)[0] or grid_cache.channel_pictures(
+    here = _availability(model.name)[0] or channel_files.visualizations(
         model.name, weights.IMAGENET, model.layers[-1].name
     )
     return [weights.IMAGENET, weights.UNTRAINED] if here else [weights.UNTRAINED]

@@ -3,7 +3,8 @@
 import streamlit as st
 
 from core.experiments.store import Summary
-from dashboard import grid_cache, url
+from core.features import channel_files
+from dashboard import url
 from dashboard.frontend.gallery import gallery
 
 _MOST = 6
@@ -12,7 +13,7 @@ _SIZE = 44
 
 def show(chosen: Summary) -> None:
     """A strip of pictures with the way to the models page, for a horizontal container; nothing where none ship."""
-    shipped = grid_cache.channel_pictures(chosen.model, chosen.weights, chosen.layer)[:_MOST]
+    shipped = channel_files.visualizations(chosen.model, chosen.weights, chosen.layer)[:_MOST]
     if not shipped:
         return
     with st.container(

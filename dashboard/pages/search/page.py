@@ -8,10 +8,10 @@ import streamlit as st
 from core.data.datasets import Dataset
 from core.errors import GridError
 from core.evaluation import scoring
-from core.experiments.store import Summary
-from dashboard import grid_cache, url
+from core.experiments.query_scores import Evaluation, evaluate
+from core.experiments.store import DatasetGrid, Summary
+from dashboard import url
 from dashboard.frontend.gallery import gallery
-from dashboard.grid_cache import DatasetGrid, Evaluation
 from dashboard.pages.search import channel_preview
 from dashboard.url import Address
 from dashboard.widgets import glossary, markdown, page_frame, pager, palette, pickers, svg_charts
@@ -61,7 +61,7 @@ def _results(grid: DatasetGrid, chosen: Summary, query: int, k: int) -> None:
     """The query with its neighbors and their score."""
     found, trouble = None, ""
     try:
-        found = grid_cache.evaluation(grid, chosen.configuration, k)
+        found = evaluate(grid, chosen.configuration, k)
     except GridError as error:
         trouble = str(error)
     row = found.row(query) if found else None
@@ -166,7 +166,7 @@ def _distances(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
     if found.distances is None:
         return [()] * found.k
     try:
-        quantiles = grid_cache.pair_quantiles(grid, chosen.configuration)
+        quantiles = grid.pair_quantiles(chosen.configuration)
     except GridError as error:
         quantiles = None
         st.warning(markdown.plain(str(error)), icon=":material/warning:")

@@ -7,12 +7,13 @@ import streamlit as st
 from core import access, jobs
 from core.collections import labelled_dataset
 from core.errors import UserError
+from core.experiments.query_scores import evaluate
+from core.experiments.store import DatasetGrid, Grid
 from core.jobs import Job
 from core.models import extractor, registry, weights
 from core.search import shared_engine
 from core.settings import settings
-from dashboard import grid_cache, url
-from dashboard.grid_cache import DatasetGrid
+from dashboard import url
 from dashboard.widgets import collection_view, glossary, job_progress, markdown, pickers, read_only_notice
 
 # The number of neighbors that experiments are ranked by, where there are so many.
@@ -111,7 +112,7 @@ def _results(grid: DatasetGrid) -> None:
     titles = ", ".join(pickers.model_name(run.about) for run in grid.runs.values())
     best = url.closest(grid.summaries, {})
     # The score of an experiment on few pictures is that of as many neighbors as there are.
-    found = grid_cache.evaluation(grid, best, _K)
+    found = evaluate(grid, best, _K)
     st.markdown(
         f"Computed: {markdown.plain(titles)}. The best tells the classes apart with **{best.score_10:.1f}** of 100 at k = {found.k}: "
         f"{markdown.plain(grid.run(best).about.title)}, {markdown.plain(best.layer)}, {best.pooling}, {best.metric}.",
@@ -131,10 +132,10 @@ def _links(dataset: str) -> None:
 
 def _there(name: str) -> DatasetGrid | None:
     """What stands in the grid of this collection."""
-    if labelled_dataset.name(name) not in grid_cache.dataset_names():
+    if labelled_dataset.name(name) not in Grid().dataset_names():
         return None
     try:
-        return grid_cache.load(labelled_dataset.name(name))
+        return Grid().load(labelled_dataset.name(name))
     except UserError:
         return None
 

@@ -9,14 +9,13 @@ import streamlit as st
 
 from core.data.datasets import Dataset
 from core.errors import GridError
-from core.experiments.store import Summary
+from core.experiments.store import DatasetGrid, Summary
 from core.imaging import decode
 from core.search import query, shared_engine
 from core.search.dataset_source import DatasetSource
 from core.search.query import Answer
-from dashboard import grid_cache, url
+from dashboard import url
 from dashboard.frontend.gallery import gallery
-from dashboard.grid_cache import DatasetGrid
 from dashboard.pages.your_picture import collection_part, query_panel, why_similar
 from dashboard.pages.your_picture.query_panel import Question
 from dashboard.url import Address
@@ -192,7 +191,7 @@ def _reason(dataset: Dataset, item: int) -> why_similar.Result:
 def _place(grid: DatasetGrid, chosen: Summary, answer: Answer) -> None:
     """A star among the points of the stored layout."""
     try:
-        layouts = grid_cache.layouts(grid, chosen.model, chosen.weights, chosen.pooling, "umap", 2)
+        layouts = grid.projections(chosen.model, chosen.weights, chosen.pooling, "umap", 2)
     except GridError as error:
         st.warning(markdown.plain(str(error)), icon=":material/warning:")
         return

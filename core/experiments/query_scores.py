@@ -1,0 +1,103 @@
+"""The scores of one configuration, query by query."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+
+from core.cache import Shared, frozen
+from core.evaluation import scoring
+from core.experiments.store import Configuration, DatasetGrid, Summary
+
+_evaluations = Shared(256)
+
+
+@dataclass(frozen=True)
+class Evaluation:
+    """How good one configuration is, query by query.
+
+    queries : (n,) ids; ids, distances, same : (n, top) the result lists and whether labels agree, distances None
+    where they are not known;
+    scores : (n,) 0..100; mean, low, high : their mean with its 95% interval; attainable : (n,) the highest that each can be.
+    """
+
+    k: int
+    queries: np.ndarray
+    ids: np.ndarray
+    distances: np.ndarray | None
+    same: np.ndarray
+    scores: np.ndarray
+    mean: float
+    low: float
+    high: float
+    attainable: np.ndarray
+    # All result lists together, nearest first: distances, and whether labels agree; None without distances.
+    sorted_distances: np.ndarray | None = field(repr=False)
+    sorted_same: np.ndarray | None = field(repr=False)
+
+    def row(self, query: int) -> int | None:
+        """Where the query stands in the arrays; None when it was left out of the experiment."""
+        place = int(np.searchsorted(self.queries, query))
+        return place if place < len(self.queries) and self.queries[place] == query else None
+
+    def standing(self, row: int) -> tuple[float, float]:
+        """Shares of the other queries, 0..1, that score lower than this one, and that score the same."""
+        others = max(1, len(self.scores) - 1)
+        lower = int((self.scores < self.scores[row] - 1e-9).sum())
+        higher = int((self.scores > self.scores[row] + 1e-9).sum())
+        return lower / others, (len(self.scores) - 1 - lower - higher) / others
+
+    def agreement_near(self, distance: float, window: int = 100) -> tuple[int, int]:
+        """Of the neighbors about this close, in all result lists, how many share the query's label.
+
+        Raises
+        ------
+        ValueError : no distances are known.
+        """
+        if self.sorted_distances is None or self.sorted_same is None:
+            raise ValueError("No distances are known.")
+        # The nearest distances all lie within a window's width of this one's place in the order.
+        place = int(np.searchsorted(self.sorted_distances, distance))
+        part = slice(max(0, place - window), place + window)
+        return scoring.agreement_near(distance, self.sorted_distances[part], self.sorted_same[part], window)
+
+
+def evaluate(grid: DatasetGrid, configuration: Configuration | Summary, k: int) -> Evaluation:
+    """The result lists of a configuration with their scores at k, or at the length of the lists if that is less.
+
+    It is kept until the files of the grid change, and its arrays are read-only.
+
+    Raises
+    ------
+    GridError : the experiment is missing or damaged.
+    """
+    place = (configuration.layer, configuration.pooling, configuration.metric)
+    key = (grid.run(configuration).file("neighbors"), grid.dataset.fingerprint, place, k)
+    return _evaluations.get(key, lambda: _evaluate(grid, configuration, k))
+
+
+def _evaluate(grid: DatasetGrid, configuration: Configuration | Summary, k: int) -> Evaluation:
+    lists, labels = grid.neighbors(configuration), grid.dataset.labels
+    k = min(k, lists.ids.shape[1])
+    same = scoring.same_label(lists.queries, lists.ids, labels)
+    scores = scoring.score(same, k)
+    low, high = scoring.bootstrap_interval(scores, resamples=scoring.n_resamples(len(scores)))
+    attainable = scoring.attainable_score(scoring.count_relevant(lists.queries, labels), k)
+    sorted_distances = sorted_same = None
+    if lists.distances is not None:
+        order = np.argsort(lists.distances, axis=None)
+        sorted_distances = frozen(np.ravel(lists.distances)[order])
+        sorted_same = frozen(np.ravel(same)[order])
+    return Evaluation(
+        k=k,
+        queries=lists.queries,
+        ids=lists.ids,
+        distances=lists.distances,
+        same=frozen(same),
+        scores=frozen(scores),
+        mean=float(scores.mean()),
+        low=low,
+        high=high,
+        attainable=frozen(attainable),
+        sorted_distances=sorted_distances,
+        sorted_same=sorted_same,
+    )
