@@ -95,7 +95,7 @@ def plan_search(scene: Scene, one: Summary, query: int | None = None) -> None:
 def leave() -> None:
     """Go to the search page if that was planned."""
     if params := st.session_state.pop(_LEAVE, None):
-        st.switch_page("pages/search/page.py", query_params=params)
+        st.switch_page("search/page.py", query_params=params)
 
 
 def change_to(one: Summary, suffix: str = "", **others: object) -> None:

@@ -201,9 +201,7 @@ def _picture(collection: Collection, row: Any, hits: Sequence[Hit], trouble: str
     with buttons:
         if st.button("Search with it", icon=":material/image_search:", key="open-live"):
             collection_view.search_with(collection, row)
-            st.switch_page(
-                "pages/your_picture/page.py", query_params=url.collection_params(collection.about.name)
-            )
+            st.switch_page("your_picture/page.py", query_params=url.collection_params(collection.about.name))
         st.button(
             "Clear", icon=":material/close:", on_click=lambda: url.change(image=None), key="clear-picture"
         )

@@ -85,7 +85,7 @@ def _picture(
     with buttons:
         if st.button("Open on the Search page", icon=":material/image_search:", key="open-search"):
             params = url.query_params(chosen, query=picked, k=found.k if found is not None else None)
-            st.switch_page("pages/search/page.py", query_params=params)
+            st.switch_page("search/page.py", query_params=params)
         st.button(
             "Clear", icon=":material/close:", on_click=lambda: url.change(query=None), key="clear-picture"
         )

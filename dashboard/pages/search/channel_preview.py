@@ -36,6 +36,6 @@ def show(chosen: Summary) -> None:
         if st.button("What it looks for", icon=":material/network_node:", type="tertiary"):
             params = url.query_params(chosen, part="channels")
             st.switch_page(
-                "pages/models/page.py",
+                "models/page.py",
                 query_params={key: params[key] for key in ("dataset", "model", "weights", "layer", "part")},
             )

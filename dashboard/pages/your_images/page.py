@@ -189,7 +189,7 @@ def _links(name: str, overview: Overview) -> None:
             ("embeddings", "See it as a map", ":material/scatter_plot:"),
         ):
             if st.button(title, icon=icon, key=f"images-to-{page}"):
-                st.switch_page(f"pages/{page}/page.py", query_params=url.collection_params(name))
+                st.switch_page(f"{page}/page.py", query_params=url.collection_params(name))
 
 
 def _title(part: str, overview: Overview) -> str:
