@@ -1,59 +1,318 @@
-"""What a page shows, held in its address: reading, checking and changing it.
+"""The addresses of the pages: every key, its type and meaning; reading, writing and linking.
 
-The address is the whole truth. A page reads it with :func:`read`, asks the :class:`Address` for
-checked values, and writes what it shows back with :func:`write`. Widgets change it with
-:func:`change`. Another page that is opened without an address of its own goes on with what the
-session last showed.
+What a page shows, its address reproduces. A page calls :func:`read`, takes checked values out of the :class:`Address`, and passes all
+that it shows to :func:`write`. Widgets call :func:`change` in their callbacks; :func:`open_page` and :func:`open_page_next` go to another
+page. A page that is opened without any key goes on with what the session last showed.
+
+A new key is a constant here, listed in the pages that have it; ``tests/dashboard/test_url.py`` then asks for a test of it.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Self
 
 import streamlit as st
 
 from core.collections import labelled_dataset
 from core.experiments.store import Summary
+from core.server import projections
+from dashboard.frontend.address import address as address_bar
 from dashboard.widgets import markdown
 
-# The path of each page by its folder below dashboard/pages.
-PATHS = {
-    "search": "search",
-    "embeddings": "embeddings",
-    "compare": "compare",
-    "your_picture": "live",
-    "your_images": "images",
-    "models": "models",
-}
-PARTS = ("model", "weights", "layer", "pooling", "metric")
-# In an address: the name of a collection, where one is shown and not a dataset.
-COLLECTION = "collection"
-UNTRAINED = "untrained"
+_PAGES = Path(__file__).resolve().parent / "pages"
 _FIRST_DATASET = "objects200"
-_MEMORY = "_address"
-_LATER = "_notices"
+UNTRAINED = "untrained"
+
+
+# -- Kinds of keys ---------------------------------------------------------------------------------
+
+
+class Key(str):
+    """A key of an address: the string that stands there.
+
+    words : what a notice calls the value.
+    default : a value that is left out of the address; None where every value is written.
+    """
+
+    words: str
+    default: object
+
+    def __new__(cls, name: str, words: str = "", default: object = None) -> Self:
+        key = super().__new__(cls, name)
+        key.words, key.default = words or name, default
+        return key
+
+    def text(self, value: object) -> str | None:
+        """The value as the address has it; None where it is left out."""
+        return None if value is None or value == self.default else str(value)
+
+
+class Switch(Key):
+    """On or off: ``1`` where it is on, left out where it is off."""
+
+    def text(self, value: object) -> str | None:
+        return "1" if value else None
+
+
+class Choice(Key):
+    """One of a few words.
+
+    options : the valid values; empty where they depend on what the page shows.
+    """
+
+    options: tuple[str, ...]
+
+    def __new__(
+        cls, name: str, words: str = "", options: Iterable[str] = (), default: str | None = None
+    ) -> Self:
+        key = super().__new__(cls, name, words, default)
+        key.options = tuple(options)
+        return key
+
+
+class Number(Key):
+    """A whole number."""
+
+
+class Text(Key):
+    """Any text of at most ``longest`` characters."""
+
+    longest: int
+
+    def __new__(cls, name: str, words: str = "", longest: int = 200) -> Self:
+        key = super().__new__(cls, name, words, "")
+        key.longest = longest
+        return key
+
+
+class Several(Key):
+    """Some values with a separator between them, left out where there are none."""
+
+    separator: str
+
+    def __new__(cls, name: str, words: str = "", separator: str = ",") -> Self:
+        key = super().__new__(cls, name, words)
+        key.separator = separator
+        return key
+
+    def text(self, value: object) -> str | None:
+        assert isinstance(value, Iterable)
+        return self.separator.join(map(str, value)) or None
+
+
+# -- The keys --------------------------------------------------------------------------------------
+
+DATASET = Choice("dataset")
+# The name of a collection, where one is shown and not a dataset.
+COLLECTION = Choice("collection")
+
+# A configuration. The layer is one of the eight that experiments know.
+MODEL = Choice("model")
+WEIGHTS = Choice("weights")
+LAYER = Choice("layer")
+POOLING = Choice("pooling")
+METRIC = Choice("metric")
+PARTS = (MODEL, WEIGHTS, LAYER, POOLING, METRIC)
+# The configuration that it is compared with.
+SECOND = (
+    Choice("model2", "model"),
+    Choice("weights2", "weights"),
+    Choice("layer2", "layer"),
+    Choice("pooling2", "pooling"),
+    Choice("metric2", "metric"),
+)
+SHOW_UNTRAINED = Switch("untrained", "switch *Show untrained controls*")
+
+K = Number("k", "number of neighbors")
+# The number of an image: in a dataset from 0 (Search uses it as the query), in a collection from 1.
+QUERY = Number("query", "image number")
+IMAGE = Number("image", "image number")
+
+# Search: the gallery to choose a query from.
+ORDER = Choice("order", "order", ("class", "shuffled"), "class")
+SHUFFLE = Number("shuffle", "shuffle")
+CLASS = Choice("class", "class", default="")
+GALLERY_PAGE = Number("page", "page", 1)
+
+# Embeddings.
+METHOD = Choice("method", "projection", tuple(projections.METHODS), "umap")
+DIMENSIONS = Choice("dimensions", "number of dimensions", ("2", "3"), "2")
+PANEL = Choice("panel", "panel", ("image", "selection"), "image")
+# Numbers of images, in a row as 3-7.
+SELECTED = Text("selected", "selection", 1000)
+
+# Compare: the section, and what only one section has.
+SECTION = Choice("section", default="overview")
+COST = Choice("cost", "kind of cost")
+CLASSES_VIEW = Choice("view", "columns of the table of classes", ("models", "layers"), "models")
+# Of the leaderboard: values that are let through, and the largest cost.
+ONLY_WEIGHTS = Several("only-weights", "filter of weights")
+ONLY_MODEL = Several("only-model", "filter of models")
+ONLY_POOLING = Several("only-pooling", "filter of poolings")
+ONLY_METRIC = Several("only-metric", "filter of distances")
+MOST_BYTES = Choice("most-size", "largest vector", default="")
+MOST_TIME = Choice("most-time", "longest time", default="")
+MOST_PARAMETERS = Choice("most-parameters", "largest number of parameters", default="")
+FILTERS = (ONLY_WEIGHTS, ONLY_MODEL, ONLY_POOLING, ONLY_METRIC, MOST_BYTES, MOST_TIME, MOST_PARAMETERS)
+
+# Your picture: what is searched with, which region of it, conditions, and what is shown of the results.
+# An image of a dataset or a collection ("dataset/NAME/NUMBER"), or the SHA-256 of one that was brought along.
+INPUT = Text("input", "image to search with")
+CROP = Text("crop", "region", 60)
+LABEL = Choice("label", "label", default="")
+WHERE = Several("where", "conditions", "\n")
+ABOUT = Choice("about", "part about the results", ("why", "place", "api"), "why")
+
+# Models.
+INNER = Choice("inner", "layer")
+MODELS_PART = Choice("part", "part of the page", ("architecture", "channels", "picture"), "architecture")
+CHANNEL = Number("channel")
+SHEET = Number("sheet", "page", 1)
+ALONE = Switch("alone", "switch *Without the picture*")
+FIND = Text("find", "search for a layer", 60)
+EIGHT = Switch("eight", "switch *Only the eight*")
+
+# Your images.
+IMAGES_VIEW = Choice("view", "list of collections", ("all",))
+IMAGES_PART = Choice("part")
+AT = Number("at", "page", 1)
+THRESHOLD = Number("threshold")
+WAY = Choice("way", "way to add images")
+FOLDER = Text("folder", "folder", 4000)
+
+
+# -- The pages -------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page: its folder below ``dashboard/pages``, its path in an address, its keys.
+
+    hints : keys that it reads but does not write, such as the collection that another page showed.
+    """
+
+    folder: str
+    path: str
+    keys: tuple[Key, ...]
+    hints: tuple[Key, ...] = ()
+
+    @property
+    def script(self) -> str:
+        """The path of its script."""
+        return str(_PAGES / self.folder / "page.py")
+
+
+SEARCH = Page(
+    "search",
+    "search",
+    (DATASET, *PARTS, K, QUERY, SHOW_UNTRAINED, ORDER, SHUFFLE, CLASS, GALLERY_PAGE),
+    (COLLECTION,),
+)
+EMBEDDINGS = Page(
+    "embeddings",
+    "embeddings",
+    (
+        DATASET,
+        COLLECTION,
+        *PARTS,
+        K,
+        QUERY,
+        IMAGE,
+        METHOD,
+        DIMENSIONS,
+        SHOW_UNTRAINED,
+        PANEL,
+        SELECTED,
+    ),
+)
+COMPARE = Page(
+    "compare",
+    "compare",
+    (DATASET, *PARTS, K, QUERY, *SECOND, SHOW_UNTRAINED, SECTION, COST, CLASSES_VIEW, *FILTERS),
+    (COLLECTION,),
+)
+YOUR_PICTURE = Page(
+    "your_picture",
+    "live",
+    (DATASET, COLLECTION, *PARTS, K, SHOW_UNTRAINED, LABEL, WHERE, INPUT, CROP, ABOUT),
+)
+YOUR_IMAGES = Page(
+    "your_images", "images", (COLLECTION, IMAGES_VIEW, IMAGES_PART, AT, THRESHOLD, WAY, FOLDER)
+)
+MODELS = Page(
+    "models",
+    "models",
+    (
+        DATASET,
+        MODEL,
+        WEIGHTS,
+        LAYER,
+        INNER,
+        SHOW_UNTRAINED,
+        MODELS_PART,
+        CHANNEL,
+        SHEET,
+        ALONE,
+        FIND,
+        EIGHT,
+        INPUT,
+    ),
+    (COLLECTION,),
+)
+PAGES = {page.folder: page for page in (SEARCH, EMBEDDINGS, COMPARE, YOUR_PICTURE, YOUR_IMAGES, MODELS)}
+# The path of each page by its folder.
+PATHS = {page.folder: page.path for page in PAGES.values()}
+
+_MEMORY = "_address_memory"
+_LAST = "_address_last"
+_LATER = "_address_notices"
+_NEXT = "_address_next"
+
+
+# -- Reading ---------------------------------------------------------------------------------------
 
 
 @dataclass
 class Address:
-    """What the address asks for, and sentences about what could not be had.
+    """The values that an address asks for, and sentences about those that do not exist.
 
-    Every method takes a value out of it and answers with one that exists.
+    Every method reads one key and returns a valid value.
     """
 
     asked: Mapping[str, str]
     notices: list[str] = field(default_factory=list)
 
-    def choice(self, key: str, valid: Sequence[str], default: str, what: str = "", shown: str = "") -> str:
-        """One of a few words; ``what`` it is and what is ``shown`` instead go into the notice."""
+    def switch(self, key: Switch) -> bool:
+        """Whether a switch is on."""
+        wanted = self.asked.get(key, "0")
+        if wanted not in ("0", "1"):
+            self.notices.append(
+                f"The {key.words} can be 1 (on) or 0 (off), not {markdown.quoted(wanted)}; it is off."
+            )
+        return wanted == "1"
+
+    def choice(
+        self, key: Choice, valid: Sequence[str] = (), default: str | None = None, shown: str = ""
+    ) -> str:
+        """One of a few words.
+
+        Parameters
+        ----------
+        valid, default : where the key itself does not say.
+        shown : what the page calls the default, in Markdown.
+        """
+        valid = valid or key.options
+        default = str(key.default or "") if default is None else default
         wanted = self.asked.get(key)
         if wanted is None or wanted in valid:
             return default if wanted is None else wanted
         self.notices.append(
-            f"The {what or key} {markdown.quoted(wanted)} does not exist here; this shows {shown or markdown.quoted(default)}."
+            f"The {key.words} {markdown.quoted(wanted)} does not exist here; this shows {shown or markdown.quoted(default)}."
         )
         return default
 
-    def number(self, key: str, low: int, high: int, default: int, what: str = "") -> int:
+    def number(self, key: Number, low: int, high: int, default: int) -> int:
         """A whole number from ``low`` to ``high``."""
         wanted = self.asked.get(key)
         if wanted is None:
@@ -63,15 +322,36 @@ class Address:
             return number
         valid = f"a number from {low} to {high}" if low < high else f"{low}, the only one there can be"
         self.notices.append(
-            f"The {what or key} {markdown.quoted(wanted)} is not {valid}; this shows {default}."
+            f"The {key.words} {markdown.quoted(wanted)} is not {valid}; this shows {default}."
         )
         return default
 
+    def number_or_none(self, key: Number, low: int, high: int) -> int | None:
+        """A whole number from ``low`` to ``high``; None where the address has none."""
+        return self.number(key, low, high, low) if key in self.asked else None
+
+    def text(self, key: Text) -> str:
+        """A text, cut where it is too long; empty where the address has none."""
+        return self.asked.get(key, "")[: key.longest]
+
+    def several(self, key: Several, valid: Sequence[str]) -> list[str]:
+        """Those of the values that exist, in the order of ``valid``."""
+        wanted = list(filter(None, self.asked.get(key, "").split(key.separator)))
+        unknown = [one for one in dict.fromkeys(wanted) if one not in valid]
+        if unknown:
+            named = ", ".join(map(markdown.quoted, unknown))
+            self.notices.append(f"The {key.words} lets through {named}, which does not exist here.")
+        return [one for one in valid if one in wanted]
+
+    def as_asked(self, keys: Iterable[Key]) -> dict[Key, str]:
+        """What the address says of some keys, unchecked: to keep what this run does not show."""
+        return {key: self.asked[key] for key in keys if key in self.asked}
+
     def dataset(self, names: Sequence[str]) -> str:
-        """The dataset to show: the one asked for, or that made of the collection asked for, or the first."""
+        """The dataset to show: the one in the address, or that made of the collection there, or the first."""
         default = _FIRST_DATASET if _FIRST_DATASET in names else names[0]
         made = labelled_dataset.name(self.asked.get(COLLECTION, ""))
-        return self.choice("dataset", names, made if made in names else default)
+        return self.choice(DATASET, names, made if made in names else default)
 
     def collection(self, names: Sequence[str]) -> str | None:
         """The collection to show; None where a dataset is to be shown."""
@@ -83,17 +363,19 @@ class Address:
         return wanted if wanted in names else None
 
     def configuration(
-        self, summaries: Sequence[Summary], suffix: str = "", default: Summary | None = None
+        self, summaries: Sequence[Summary], keys: Sequence[Key] = PARTS, default: Summary | None = None
     ) -> Summary:
-        """The experiment asked for, or the nearest that exists.
+        """The experiment in the address, or the nearest that exists.
 
         Parameters
         ----------
         summaries : all experiments of the dataset, at least one.
-        suffix : of the keys in the address, where a page shows several configurations.
+        keys : :data:`PARTS` or :data:`SECOND`.
         default : what to show when the address names none; the best trained one when not given.
         """
-        wanted = {part: self.asked[part + suffix] for part in PARTS if part + suffix in self.asked}
+        wanted: dict[str, str] = {
+            part: self.asked[key] for part, key in zip(PARTS, keys, strict=True) if key in self.asked
+        }
         if not wanted and default is not None:
             return default
         found = closest(summaries, wanted)
@@ -107,57 +389,119 @@ class Address:
         return found
 
 
-def read() -> Address:
-    """What the address asks for; when it asks for nothing, what this session last showed."""
-    params = st.query_params
-    asked = {key: params[key] for key in params}
-    notices = list(st.session_state.pop(_LATER, ()))
-    for key in asked:
-        if len(params.get_all(key)) > 1:
-            notices.append(f"{markdown.quoted(key)} stands there more than once; the last one counts.")
-    if not asked:
-        asked = dict(st.session_state.get(_MEMORY, {}))
-    return Address(asked, notices)
+def read(page: Page) -> Address:
+    """The address of a page; when it is empty, what this session last showed.
 
-
-def write(shown: Mapping[str, object]) -> None:
-    """Put all that a page shows into the address.
-
-    Entries that are None stay out of it: name every key the page knows, so that the session forgets
-    what is no longer so.
+    Goes to another page instead where :func:`open_page_next` was called.
     """
-    values = {key: str(value) for key, value in shown.items() if value is not None}
-    params = st.query_params
-    if {key: params.get_all(key) for key in params} != {key: [value] for key, value in values.items()}:
-        params.from_dict(values)
-    # Other pages have keys of their own: theirs are kept, ours are what is shown and nothing older.
-    others = {key: value for key, value in st.session_state.get(_MEMORY, {}).items() if key not in shown}
-    st.session_state[_MEMORY] = others | values
+    if following := st.session_state.pop(_NEXT, None):
+        st.switch_page(following[0], query_params=following[1])
+    asked, notices = _in_browser(), list(st.session_state.pop(_LATER, ()))
+    last = st.session_state.get(_LAST)
+    if not asked:
+        memory = st.session_state.get(_MEMORY, {})
+        known = (*page.keys, *page.hints)
+        return Address({key: memory[_identity(key)] for key in known if _identity(key) in memory}, notices)
+    if last is not None and last.completes(asked, page):
+        return Address(dict(last.shown), notices)
+    for key in dict.fromkeys(key for key, _ in asked):
+        if len(st.query_params.get_all(key)) > 1:
+            notices.append(f"{markdown.quoted(key)} is in the address more than once; the last one counts.")
+        if key not in page.keys and key not in page.hints:
+            notices.append(f"{markdown.quoted(key)} in the address means nothing on this page.")
+    return Address(dict(asked), notices)
 
 
-def change(**values: object) -> None:
-    """Change some of what the address says, from a widget's callback; None removes an entry, from what other pages go on with too."""
-    for key in [key for key, value in values.items() if value is None]:
-        st.session_state.get(_MEMORY, {}).pop(key, None)
-    kept = {key: st.query_params[key] for key in st.query_params if key not in values}
+# -- Writing ---------------------------------------------------------------------------------------
+
+
+@dataclass(frozen=True)
+class _Written:
+    """The address that a page was opened with, and that which it completed it to.
+
+    The browser may send the first one again: it keeps the query string that the server last sent.
+    """
+
+    page: str
+    asked: list[tuple[str, str]]
+    shown: list[tuple[str, str]]
+
+    def completes(self, asked: list[tuple[str, str]], page: Page | None = None) -> bool:
+        return asked == self.asked and (page is None or page.folder == self.page)
+
+
+def write(page: Page, shown: Mapping[Key, object]) -> None:
+    """Complete the address with all that a page shows, without a step in the browser's history.
+
+    Keys of the page that are not given, or None, are left out, and the session forgets them.
+    """
+    assert set(shown) <= set(page.keys), f"{page.folder} has no {set(shown) - set(page.keys)}"
+    values = {key: key.text(value) for key, value in shown.items() if value is not None}
+    pairs = [(str(key), text) for key, text in values.items() if text is not None]
+    asked, last = _in_browser(), st.session_state.get(_LAST)
+    st.session_state[_LAST] = _Written(page.folder, asked, pairs)
+    memory = st.session_state.setdefault(_MEMORY, {})
+    for key in page.keys:
+        memory.pop(_identity(key), None)
+    memory.update({_identity(key): text for key, text in values.items() if text is not None})
+    here = last.shown if last is not None and asked and last.completes(asked, page) else asked
+    address_bar.complete(here, pairs)
+
+
+def change(values: Mapping[Key, object]) -> None:
+    """Change some of the address, from a widget's callback; None removes a key and the session forgets it."""
+    asked, last = _in_browser(), st.session_state.get(_LAST)
+    now = dict(last.shown if last is not None and last.completes(asked) else asked)
+    for key, value in values.items():
+        text = None if value is None else key.text(value)
+        if text is None:
+            now.pop(key, None)
+            st.session_state.get(_MEMORY, {}).pop(_identity(key), None)
+        else:
+            now[str(key)] = text
     # In one go, so that it is one step back in the browser's history.
-    st.query_params.from_dict(kept | {key: str(value) for key, value in values.items() if value is not None})
+    st.query_params.from_dict(now)
 
 
 def say(sentence: str) -> None:
-    """A sentence for the next run of the page, from a widget's callback."""
+    """A notice for the next run of the page, from a widget's callback."""
     st.session_state.setdefault(_LATER, []).append(sentence)
 
 
-def query_params(configuration: Summary, **others: object) -> dict[str, str]:
-    """The entries of an address that shows a configuration, such as for ``st.page_link``."""
-    values = {"dataset": configuration.dataset} | {part: getattr(configuration, part) for part in PARTS}
-    return values | {key: str(value) for key, value in others.items() if value is not None}
+def _in_browser() -> list[tuple[str, str]]:
+    """The keys and values that the browser sent."""
+    return [(key, value) for key in st.query_params for value in st.query_params.get_all(key)]
 
 
-def collection_params(name: str, **others: object) -> dict[str, str]:
-    """The entries of an address that shows a collection, on the pages that can: Your picture and Embeddings."""
-    return {COLLECTION: name} | {key: str(value) for key, value in others.items() if value is not None}
+def _identity(key: Key) -> tuple[str, str]:
+    # Pages use some names for different things.
+    return str(key), key.words
+
+
+# -- Links -----------------------------------------------------------------------------------------
+
+
+def link(page: Page, values: Mapping[Key, object]) -> dict[str, str]:
+    """The query parameters of a link to a page, such as for ``st.page_link``."""
+    assert set(values) <= set(page.keys), f"{page.folder} has no {set(values) - set(page.keys)}"
+    texts = {str(key): key.text(value) for key, value in values.items() if value is not None}
+    return {key: text for key, text in texts.items() if text is not None}
+
+
+def open_page(page: Page, values: Mapping[Key, object]) -> None:
+    """Go to a page, from the run of another; ends that run."""
+    st.switch_page(page.script, query_params=link(page, values))
+
+
+def open_page_next(page: Page, values: Mapping[Key, object]) -> None:
+    """Go to a page in the next run: for callbacks, which can't do so themselves."""
+    st.session_state[_NEXT] = (page.script, link(page, values))
+
+
+def configuration(one: Summary, keys: Sequence[Key] = PARTS) -> dict[Key, object]:
+    """The keys of a configuration, with its dataset unless it is the :data:`SECOND` one."""
+    dataset: dict[Key, object] = {DATASET: one.dataset} if keys is PARTS else {}
+    return dataset | {key: getattr(one, part) for part, key in zip(PARTS, keys, strict=True)}
 
 
 def closest(summaries: Sequence[Summary], wanted: Mapping[str, str], like: Summary | None = None) -> Summary:
@@ -184,7 +528,7 @@ def closest(summaries: Sequence[Summary], wanted: Mapping[str, str], like: Summa
             )
 
         unasked_control = one.weights == UNTRAINED and not {"model", "weights"} & set(wanted)
-        fit = [differs("model"), differs("weights"), unasked_control]
+        fit: list[float] = [differs("model"), differs("weights"), unasked_control]
         for part in ("layer", "pooling", "metric"):
             fit += [differs(part), moved(part)]
         return (*fit, one.weights == UNTRAINED, -one.score_10)

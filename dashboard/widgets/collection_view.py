@@ -153,7 +153,7 @@ def sample(collection: Collection, most: int) -> list[Any]:
 def link(name: str) -> None:
     """The way to the page where a collection is filled."""
     if st.button("Your images", icon=":material/photo_library:", key="open-images"):
-        st.switch_page("your_images/page.py", query_params=url.collection_params(name))
+        url.open_page(url.YOUR_IMAGES, {url.COLLECTION: name})
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)

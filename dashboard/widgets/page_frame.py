@@ -16,6 +16,7 @@ _MOST_TOLD = 8
 
 
 def page(
+    page: url.Page,
     draw: Callable[[Address, Sequence[str], DatasetGrid], None],
     otherwise: Callable[[DatasetGrid], None] = lambda grid: None,
     collection: Callable[[Address, Sequence[str], Collection, Overview], None] | None = None,
@@ -28,7 +29,7 @@ def page(
     otherwise : drawn below the sentence that says that a dataset has no experiments.
     collection : draws the page with a collection that has pictures, where the page can show those too.
     """
-    address = url.read()
+    address = url.read(page)
     datasets = Grid().dataset_names()
     try:
         collections = collection_view.names() if collection is not None else []
@@ -44,16 +45,15 @@ def page(
     if collection is not None:
         chosen = address.collection(collections) or ("" if datasets else collections[0])
         if chosen:
-            _collection(address, names, chosen, collection)
+            _collection(page, address, names, chosen, collection)
             return
-    shows_no_collection = {} if collection is None else {url.COLLECTION: None}
     name = address.dataset(datasets)
     try:
         grid = Grid().load(name)
     except UserError as error:
         pickers.dataset(names, name)
         st.error(markdown.plain(str(error)), icon=":material/error:")
-        url.write({"dataset": name} | shows_no_collection)
+        url.write(page, {url.DATASET: name})
         return
     if grid.summaries:
         draw(address, names, grid)
@@ -63,11 +63,12 @@ def page(
         f"No experiments of {markdown.quoted(grid.dataset.title)} can be shown yet. This computes them:", name
     )
     tell(st.container(), address.notices, grid.notices)
-    url.write({"dataset": name} | shows_no_collection)
+    url.write(page, {url.DATASET: name})
     otherwise(grid)
 
 
 def _collection(
+    page: url.Page,
     address: Address,
     names: Sequence[str],
     name: str,
@@ -97,13 +98,13 @@ def _collection(
         st.code(f"playground collection add {name} FOLDER", language="bash")
     collection_view.link(name)
     tell(st.container(), address.notices, ())
-    url.write(url.collection_params(name))
+    url.write(page, {url.COLLECTION: name})
 
 
 def number_of_neighbors(address: Address, most: int) -> int:
     """The k that the address asks for, of at most as many neighbors as there are."""
     least, usual = (min(number, most) for number in (pickers.MIN_NEIGHBORS, pickers.DEFAULT_NEIGHBORS))
-    return address.number("k", least, most, usual, "number of neighbors")
+    return address.number(url.K, least, most, usual)
 
 
 def tell(place: st.delta_generator.DeltaGenerator, asked: Sequence[str], unreadable: Sequence[str]) -> None:

@@ -6,7 +6,6 @@ and metric.
 """
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict
 from typing import Any
 
 import streamlit as st
@@ -33,34 +32,42 @@ def dataset(names: Sequence[str], shown: str, width: int = 140) -> None:
     def chosen(name: str) -> None:
         collection = name.removeprefix(labelled_dataset.PREFIX)
         # The picture, the conditions and what the gallery shows belong to what was shown before.
-        gone = dict.fromkeys(("page", "class", "label", "where", url.COLLECTION))
+        gone: dict[url.Key, object] = dict.fromkeys(
+            (url.GALLERY_PAGE, url.CLASS, url.LABEL, url.WHERE, url.COLLECTION)
+        )
         if collection == name:
-            url.change(**gone | {"dataset": name, "query": 0})
+            url.change(gone | {url.DATASET: name, url.QUERY: 0})
         else:
-            parts = dict.fromkeys(("dataset", "query", *url.PARTS))
-            url.change(**gone | parts | {url.COLLECTION: collection})
+            parts = dict.fromkeys((url.DATASET, url.QUERY, *url.PARTS))
+            url.change(gone | parts | {url.COLLECTION: collection})
 
     if any(name.startswith(labelled_dataset.PREFIX) for name in names):
         width += 80
     select("Dataset", names, shown, title, chosen, "dataset", glossary.DATASET, width)
 
 
-def configuration(grid: DatasetGrid, shown: Summary, untrained: bool = False, suffix: str = "") -> None:
+def configuration(
+    grid: DatasetGrid, shown: Summary, untrained: bool = False, keys: Sequence[url.Key] = url.PARTS
+) -> None:
     """Choose model, layer, pooling and metric: four pickers, to stand in a horizontal container.
 
     Parameters
     ----------
     untrained : offer the untrained controls too; the one that is shown is always offered.
-    suffix : of the keys in the address, where a page shows several configurations.
+    keys : of the address, :data:`url.PARTS` or :data:`url.SECOND`.
     """
-    model(grid, shown, untrained, suffix)
-    layer(grid, shown, suffix)
-    pooling(grid, shown, suffix)
-    metric(grid, shown, suffix)
+    model(grid, shown, untrained, keys)
+    layer(grid, shown, keys)
+    pooling(grid, shown, keys)
+    metric(grid, shown, keys)
 
 
 def model(
-    grid: DatasetGrid, shown: Summary, untrained: bool = False, suffix: str = "", width: int = 330
+    grid: DatasetGrid,
+    shown: Summary,
+    untrained: bool = False,
+    keys: Sequence[url.Key] = url.PARTS,
+    width: int = 330,
 ) -> None:
     """Choose a model with its weights, trained ones first."""
     here = (shown.model, shown.weights)
@@ -70,7 +77,7 @@ def model(
     )
 
     def chosen(key: tuple[str, str]) -> None:
-        _change(grid, shown, suffix, model=key[0], weights=key[1])
+        _change(grid, shown, keys, model=key[0], weights=key[1])
 
     select(
         "Model",
@@ -78,13 +85,13 @@ def model(
         here,
         lambda key: model_name(grid.runs[key].about),
         chosen,
-        f"model{suffix}",
+        keys[0],
         glossary.MODEL,
         width,
     )
 
 
-def layer(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 365) -> None:
+def layer(grid: DatasetGrid, shown: Summary, keys: Sequence[url.Key] = url.PARTS, width: int = 365) -> None:
     """Choose a layer, by depth."""
     about = grid.run(shown).about
     offered = [
@@ -102,37 +109,37 @@ def layer(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 365)
         offered,
         shown.layer,
         name,
-        lambda value: _change(grid, shown, suffix, layer=value),
-        f"layer{suffix}",
+        lambda value: _change(grid, shown, keys, layer=value),
+        keys[2],
         glossary.LAYER
         + "\n\nEach is listed with its depth, its output (height × width × channels) and the parameters up to it.",
         width,
     )
 
 
-def pooling(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 100) -> None:
+def pooling(grid: DatasetGrid, shown: Summary, keys: Sequence[url.Key] = url.PARTS, width: int = 100) -> None:
     """Choose a pooling among those of the layer."""
     select(
         "Pooling",
         list(dict.fromkeys(s.pooling for s in _of(grid, shown, "layer"))),
         shown.pooling,
         str,
-        lambda value: _change(grid, shown, suffix, layer=shown.layer, pooling=value),
-        f"pooling{suffix}",
+        lambda value: _change(grid, shown, keys, layer=shown.layer, pooling=value),
+        keys[3],
         glossary.POOLING,
         width,
     )
 
 
-def metric(grid: DatasetGrid, shown: Summary, suffix: str = "", width: int = 130) -> None:
+def metric(grid: DatasetGrid, shown: Summary, keys: Sequence[url.Key] = url.PARTS, width: int = 130) -> None:
     """Choose a metric among those of the layer and pooling."""
     select(
         "Distance",
         list(dict.fromkeys(s.metric for s in _of(grid, shown, "layer", "pooling"))),
         shown.metric,
         str,
-        lambda value: _change(grid, shown, suffix, layer=shown.layer, pooling=shown.pooling, metric=value),
-        f"metric{suffix}",
+        lambda value: _change(grid, shown, keys, layer=shown.layer, pooling=shown.pooling, metric=value),
+        keys[4],
         glossary.METRIC,
         width,
     )
@@ -147,7 +154,7 @@ def neighbors(shown: int, most: int = MAX_NEIGHBORS, width: int = 125) -> None:
         min(MIN_NEIGHBORS, most),
         most,
         key=key,
-        on_change=lambda: url.change(k=st.session_state[key]),
+        on_change=lambda: url.change({url.K: st.session_state[key]}),
         help=glossary.NEIGHBORS,
         width=width,
     )
@@ -162,7 +169,7 @@ def projection(method: str, dimensions: int) -> None:
         format_func=projections.METHODS.__getitem__,
         key="pick-method",
         required=True,
-        on_change=lambda: url.change(method=st.session_state["pick-method"]),
+        on_change=lambda: url.change({url.METHOD: st.session_state["pick-method"]}),
         help=glossary.PROJECTION,
     )
     st.session_state["pick-dimensions"] = dimensions
@@ -172,7 +179,7 @@ def projection(method: str, dimensions: int) -> None:
         format_func=lambda number: f"{number}-D",
         key="pick-dimensions",
         required=True,
-        on_change=lambda: url.change(dimensions=st.session_state["pick-dimensions"]),
+        on_change=lambda: url.change({url.DIMENSIONS: str(st.session_state["pick-dimensions"])}),
     )
 
 
@@ -185,7 +192,7 @@ def untrained(grid: DatasetGrid, shown: bool) -> None:
     st.toggle(
         "Show untrained controls",
         key=key,
-        on_change=lambda: url.change(untrained=1 if st.session_state[key] else None),
+        on_change=lambda: url.change({url.SHOW_UNTRAINED: st.session_state[key]}),
         help="Networks with random weights, a control that shows what training is worth. They are left out of "
         "lists and rankings unless you ask for them.",
     )
@@ -205,7 +212,7 @@ def _of(grid: DatasetGrid, shown: Summary, *parts: str) -> list[Summary]:
     ]
 
 
-def _change(grid: DatasetGrid, shown: Summary, suffix: str, **wanted: str) -> None:
+def _change(grid: DatasetGrid, shown: Summary, keys: Sequence[url.Key], **wanted: str) -> None:
     """Go to the experiment that has what is wanted and is otherwise most like the shown one."""
     wanted = {"model": shown.model, "weights": shown.weights} | wanted
     found = url.closest(grid.summaries, wanted, like=shown)
@@ -213,8 +220,7 @@ def _change(grid: DatasetGrid, shown: Summary, suffix: str, **wanted: str) -> No
         was, now = getattr(shown, part), getattr(found, part)
         if part not in wanted and was != now:
             url.say(f"There is no experiment with {part} `{was}` here, so this is `{now}`.")
-    values = asdict(found)
-    url.change(**{part + suffix: values[part] for part in url.PARTS})
+    url.change({key: getattr(found, part) for part, key in zip(url.PARTS, keys, strict=True)})
 
 
 def select(

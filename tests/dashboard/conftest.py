@@ -6,6 +6,7 @@ import shutil
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import numpy as np
@@ -23,6 +24,7 @@ from core.metrics import pairwise
 from core.search import shared_engine
 from core.settings import settings
 from dashboard import url
+from dashboard.frontend.address import address
 from tests.collections.pixels import draw
 from tests.conftest import ROOT
 from tests.experiments.synthetic import draw_dataset
@@ -151,10 +153,26 @@ def _empty_caches() -> None:
     st.cache_data.clear()
 
 
+class Browser(AppTest):
+    """A session with the address bar of a browser, where a page's script completes the address."""
+
+    def _run(self, *args: Any, **options: Any) -> AppTest:
+        super()._run(*args, **options)
+        for part in self.get("bidi_component"):
+            if part.proto.component_name == address.NAME:
+                data = json.loads(part.proto.json)
+                now = [
+                    [key, one] for key, values in self.query_params.items() for one in np.atleast_1d(values)
+                ]
+                if sorted(now) == sorted(data["asked"]):
+                    self.query_params = dict(data["shown"])
+        return self
+
+
 def app(folder: str) -> AppTest:
     """The app on a page, not run yet. Before its first run AppTest knows pages by the names of their files, which are all the same."""
-    test = AppTest.from_file(str(ROOT / "dashboard" / "pages" / "navigation.py"), default_timeout=60)
-    test._page_hash = calc_hash(url.PATHS[folder])
+    test = Browser(ROOT / "dashboard" / "pages" / "navigation.py", default_timeout=60)
+    test._page_hash = calc_hash(url.PAGES[folder].path)
     return test
 
 
@@ -162,9 +180,9 @@ def app(folder: str) -> AppTest:
 def open_page() -> Callable[..., AppTest]:
     """Run a page, such as ``open_page("search", k=7)``, with that address."""
 
-    def run(name: str, **address: str | list[str]) -> AppTest:
-        page = AppTest.from_file(str(ROOT / "dashboard" / "pages" / name / "page.py"), default_timeout=30)
-        for key, value in address.items():
+    def run(name: str, **asked: str | list[str]) -> AppTest:
+        page = Browser(ROOT / "dashboard" / "pages" / name / "page.py", default_timeout=30)
+        for key, value in asked.items():
             page.query_params[key] = value if isinstance(value, list) else str(value)
         return page.run()
 

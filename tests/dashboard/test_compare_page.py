@@ -19,13 +19,8 @@ from core.experiments.runner import Request
 from core.experiments.store import Configuration, Grid, StoredRun, Summary
 from core.metrics import METRICS, pairwise
 from core.models import registry
-from dashboard.pages.compare import (
-    code_snippets,
-    comparison_context,
-    configuration_pair,
-    cost_tradeoff,
-    experiment_table,
-)
+from dashboard.pages.compare import code_snippets, comparison_context, experiment_table
+from dashboard.pages.compare.sections import configuration_pair, cost_tradeoff
 from tests.conftest import ROOT
 from tests.dashboard.conftest import DATASET, gallery_of, write_run
 from tests.experiments.synthetic import draw_dataset
@@ -148,23 +143,23 @@ def test_a_limit_leaves_dearer_configurations_out_of_the_leaderboard(grid_dir, o
 
 
 def test_what_is_said_of_cost_follows_from_the_numbers(grid_dir):
-    scene = _scene()
-    table = scene.table
+    context = _context()
+    table = context.table
     for kind, cost in table.costs.items():
-        said = cost_tradeoff.verdict(scene, kind)
+        said = cost_tradeoff.verdict(context, kind)
         best, cheap = compare.cheapest_within(table.means, cost, 1.0)
         if cost[cheap] < cost[table.best]:
-            assert scene.name(table.experiments[cheap]) in said.replace("\\", "")
+            assert context.name(table.experiments[cheap]) in said.replace("\\", "")
             assert table.means[cheap] >= table.means[table.best] - 1.0
         else:
             assert said.startswith("Nothing within 1 point")
         assert best is not None
 
 
-def _scene() -> comparison_context.Scene:
+def _context() -> comparison_context.ComparisonContext:
     grid = Grid().load(DATASET)
     address = comparison_context.Address({})
-    return comparison_context.make_scene(address, grid)
+    return comparison_context.make_context(address, grid)
 
 
 @pytest.mark.parametrize(

@@ -75,7 +75,7 @@ def test_over_the_limit_of_jobs_the_page_says_so(monkeypatch):
         from dashboard.widgets import job_progress
 
         job_progress.start("more", "More", lambda job: None)
-        st.write(" ".join(url.read().notices))
+        st.write(" ".join(url.read(url.YOUR_IMAGES).notices))
 
     go, few = threading.Event(), jobs.Jobs(running=1, waiting=0)
     monkeypatch.setattr(jobs, "start", few.start)

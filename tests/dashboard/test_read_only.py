@@ -110,7 +110,7 @@ def test_a_picture_is_not_removed(pets, read_only):
         "from dashboard.pages.your_images.collection_context import Scene\n"
         "collection, overview = collection_view.load('pets')\n"
         "browse_images.pick(1)\n"
-        "browse_images.details(Scene(url.read(), 'pets', collection, overview))\n"
+        "browse_images.details(Scene(url.read(url.YOUR_IMAGES), 'pets', collection, overview))\n"
     )
     page = AppTest.from_string(script, default_timeout=60).run()
     assert [one.label for one in page.button] == ["Remove it from the collection"] and not enabled(page)

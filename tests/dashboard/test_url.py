@@ -63,8 +63,10 @@ def test_a_layer_that_does_not_exist_is_told_and_the_model_kept():
 
 def test_a_second_configuration_has_keys_of_its_own():
     address = Address({"model": "other", "model2": "net", "layer2": "net-1"})
-    assert address.configuration(SUMMARIES, suffix="2") == SUMMARIES[0]
-    assert Address({"model": "other"}).configuration(SUMMARIES, "2", default=SUMMARIES[3]) == SUMMARIES[3]
+    assert address.configuration(SUMMARIES, url.SECOND) == SUMMARIES[0]
+    assert (
+        Address({"model": "other"}).configuration(SUMMARIES, url.SECOND, default=SUMMARIES[3]) == SUMMARIES[3]
+    )
 
 
 def test_another_model_gets_the_nearest_depth():
@@ -82,23 +84,23 @@ def test_the_depth_counts_before_the_pooling_and_the_pooling_before_the_metric()
 @pytest.mark.parametrize("text", ["", "7.0", "1_0", " 7", "+7", "-", "--7", "٧", "9" * 10_000, "0x7", "nan"])
 def test_only_plain_whole_numbers_are_numbers(text):
     address = Address({"k": text})
-    assert address.number("k", 5, 20, 10) == 10
+    assert address.number(url.K, 5, 20, 10) == 10
     assert len(address.notices) == 1
     assert len(address.notices[0]) < 200
 
 
 def test_a_range_of_one_is_no_range():
     address = Address({"k": "100"})
-    assert address.number("k", 3, 3, 3) == 3
+    assert address.number(url.K, 3, 3, 3) == 3
     assert "from" not in address.notices[0] and "3" in address.notices[0]
 
 
 @pytest.mark.parametrize(("text", "number"), [("5", 5), ("20", 20), ("07", 7)])
 def test_numbers_in_range_are_taken(text, number):
     address = Address({"k": text})
-    assert address.number("k", 5, 20, 10) == number
+    assert address.number(url.K, 5, 20, 10) == number
     assert not address.notices
 
 
 def test_every_page_folder_has_a_path():
-    assert set(url.PATHS) == {path.parent.name for path in (ROOT / "dashboard" / "pages").glob("*/page.py")}
+    assert set(url.PAGES) == {path.parent.name for path in (ROOT / "dashboard" / "pages").glob("*/page.py")}

@@ -1,48 +1,63 @@
 """What all sections of the comparison page work with: the experiments, what is chosen, ways to other pages."""
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
-
-import streamlit as st
 
 from core.experiments.store import DatasetGrid, Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.compare import experiment_table
-from dashboard.pages.compare.experiment_table import Comparison
+from dashboard.pages.compare.experiment_table import ExperimentTable
 from dashboard.url import Address
 from dashboard.widgets import glossary, page_frame, pickers
 
-_LEAVE = "_compare_leave"
+
+@dataclass(frozen=True)
+class Section:
+    """A section of the page.
+
+    name : in the address; place : among the sections, from 1; show : draws it.
+    """
+
+    name: str
+    title: str
+    place: int
+    show: Callable[["ComparisonContext"], None]
 
 
 @dataclass
-class Scene:
+class ComparisonContext:
     """The page in this run.
 
-    table : what is compared; None when nothing can be read. chosen : the configuration that the
+    compared : the experiments; None when none can be read. chosen : the configuration that the
     pages share; it may be an untrained control that the table leaves out. most : the largest k.
     shown : what the address is to say; sections add to it.
     """
 
     address: Address
     grid: DatasetGrid
-    table: Comparison | None
+    compared: ExperimentTable | None
     chosen: Summary
     k: int
     most: int
     query: int
     untrained: bool
-    shown: dict[str, Any] = field(default_factory=dict)
+    shown: dict[url.Key, Any] = field(default_factory=dict)
+
+    @property
+    def table(self) -> ExperimentTable:
+        """The experiments; sections are shown only where there are some."""
+        assert self.compared is not None
+        return self.compared
 
     def name(self, one: Summary, model: bool = True) -> str:
         """A configuration in a line, as plain text."""
         return name(self.grid, one, model)
 
     def open(self, one: Summary, query: int | None = None) -> None:
-        """Go to the search page with a configuration and a picture; ends this run of the page."""
-        plan_search(self, one, query)
-        leave()
+        """Go to the search page with a configuration and an image; ends this run of the page."""
+        url.open_page(url.SEARCH, search_with(self, one, query))
 
     def tile(self, item: int, **about: Any) -> gallery.Tile:
         """A picture by its own name, which is shorter than that of its class; the class where it has none."""
@@ -55,20 +70,20 @@ class Scene:
         return about.title if one.weights == "imagenet" else f"{about.title} ({weights(one.weights)})"
 
 
-def make_scene(address: Address, grid: DatasetGrid) -> Scene:
+def make_context(address: Address, grid: DatasetGrid) -> ComparisonContext:
     """What the address asks for, checked."""
-    untrained = address.choice("untrained", ("1", "0"), "0") == "1"
+    untrained = address.switch(url.SHOW_UNTRAINED)
     chosen = address.configuration(grid.summaries)
     most = min(pickers.MAX_NEIGHBORS, grid.run(chosen).about.top)
     k = page_frame.number_of_neighbors(address, most)
-    query = address.number("query", 0, len(grid.dataset) - 1, 0, "picture number")
-    scene = Scene(address, grid, experiment_table.load(grid, k, untrained), chosen, k, most, query, untrained)
-    scene.shown = url.query_params(chosen, k=k, query=query)
-    # The second configuration is kept in the address while the reader looks at other sections.
-    for part in url.PARTS:
-        if part + "2" in address.asked:
-            scene.shown[part + "2"] = address.asked[part + "2"]
-    return scene
+    query = address.number(url.QUERY, 0, len(grid.dataset) - 1, 0)
+    context = ComparisonContext(
+        address, grid, experiment_table.load(grid, k, untrained), chosen, k, most, query, untrained
+    )
+    # The second configuration and the filters are kept in the address while other sections are shown.
+    context.shown |= address.as_asked((*url.SECOND, *url.FILTERS)) | url.configuration(chosen)
+    context.shown |= {url.K: k, url.QUERY: query, url.SHOW_UNTRAINED: untrained}
+    return context
 
 
 def name(grid: DatasetGrid, one: Summary, model: bool = True) -> str:
@@ -84,23 +99,23 @@ def weights(slug: str) -> str:
     return "untrained" if slug == url.UNTRAINED else glossary.weights(slug)
 
 
-def plan_search(scene: Scene, one: Summary, query: int | None = None) -> None:
-    """Make the next run of this page go to the search page: for callbacks, which can't go there themselves."""
-    control = scene.untrained or one.weights == url.UNTRAINED
-    st.session_state[_LEAVE] = url.query_params(
-        one, k=scene.k, query=scene.query if query is None else query, untrained=1 if control else None
-    )
+def search_with(context: ComparisonContext, one: Summary, query: int | None = None) -> dict[url.Key, object]:
+    """The address of the search page with a configuration and an image."""
+    return url.configuration(one) | {
+        url.K: context.k,
+        url.QUERY: context.query if query is None else query,
+        url.SHOW_UNTRAINED: context.untrained or one.weights == url.UNTRAINED,
+    }
 
 
-def leave() -> None:
-    """Go to the search page if that was planned."""
-    if params := st.session_state.pop(_LEAVE, None):
-        st.switch_page("search/page.py", query_params=params)
+def open_search(context: ComparisonContext, one: Summary, query: int | None = None) -> None:
+    """Go to the search page with a configuration and an image, from a callback."""
+    url.open_page_next(url.SEARCH, search_with(context, one, query))
 
 
-def change_to(one: Summary, suffix: str = "", **others: object) -> None:
-    """Choose a configuration, from a callback."""
-    url.change(**{part + suffix: getattr(one, part) for part in url.PARTS}, **others)
+def change_to(one: Summary, section: str) -> None:
+    """Show a configuration in a section, from a callback."""
+    url.change(url.configuration(one) | {url.SECTION: section})
 
 
 def ratio(share: float) -> str:

@@ -19,7 +19,7 @@ _ENOUGH = 0.5
 
 
 @dataclass(frozen=True)
-class Comparison:
+class ExperimentTable:
     """Experiments side by side: row i of every array belongs to ``experiments[i]``.
 
     queries : (n,) ids of the pictures that all experiments have; ids, same : (experiments, n, k);
@@ -94,7 +94,7 @@ class Comparison:
         return {one.configuration: place for place, one in enumerate(self.experiments)}
 
 
-def load(grid: DatasetGrid, k: int, untrained: bool) -> Comparison | None:
+def load(grid: DatasetGrid, k: int, untrained: bool) -> ExperimentTable | None:
     """The experiments of a dataset with lists of at least k; None when none can be read.
 
     Parameters
@@ -106,7 +106,7 @@ def load(grid: DatasetGrid, k: int, untrained: bool) -> Comparison | None:
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _compare(key: str, k: int, untrained: bool, _grid: DatasetGrid) -> Comparison | None:
+def _compare(key: str, k: int, untrained: bool, _grid: DatasetGrid) -> ExperimentTable | None:
     stacked = _stacked(key, untrained, _grid)
     if stacked is None:
         return None
@@ -124,7 +124,7 @@ def _compare(key: str, k: int, untrained: bool, _grid: DatasetGrid) -> Compariso
     ids = lists.ids[enough, :, :k]
     same = scoring.same_label(lists.queries, ids, _grid.dataset.labels)
     layers = [_grid.run(one).about.layer(one.layer) for one in summaries]
-    table = Comparison(
+    table = ExperimentTable(
         k=k,
         experiments=summaries,
         queries=lists.queries,

@@ -29,13 +29,11 @@ def show(address: Address, names: Sequence[str], collection: Collection, overvie
     """The page below its title."""
     st.markdown("Every point is a picture; those that the collection's layer takes for similar lie together.")
     name = overview.about.name
-    method = address.choice("method", tuple(projections.METHODS), "umap", "projection")
-    dimensions = 3 if address.choice("dimensions", ("2", "3"), "2", "number of dimensions") == "3" else 2
+    method = address.choice(url.METHOD)
+    dimensions = int(address.choice(url.DIMENSIONS))
     most = min(pickers.MAX_NEIGHBORS, overview.images)
     k = page_frame.number_of_neighbors(address, most)
-    picked = None
-    if "image" in address.asked:
-        picked = address.number("image", 1, _MOST_IMAGES, 1, "picture number")
+    picked = address.number_or_none(url.IMAGE, 1, _MOST_IMAGES)
     with st.container(horizontal=True, vertical_alignment="bottom", key="pickers"):
         pickers.dataset(names, labelled_dataset.PREFIX + name)
         pickers.projection(method, dimensions)
@@ -48,12 +46,14 @@ def show(address: Address, names: Sequence[str], collection: Collection, overvie
         _layout(collection, overview, layout, method, picked, k, most)
     page_frame.tell(notices, address.notices, ())
     url.write(
-        url.collection_params(name, k=k)
-        | {
-            "method": method if method != "umap" else None,
-            "dimensions": dimensions if dimensions != 2 else None,
-            "image": picked,
-        }
+        url.EMBEDDINGS,
+        {
+            url.COLLECTION: name,
+            url.K: k,
+            url.METHOD: method,
+            url.DIMENSIONS: str(dimensions),
+            url.IMAGE: picked,
+        },
     )
 
 
@@ -114,7 +114,7 @@ def _layout(
 
     def pick(place: int) -> None:
         panel.show_picture()
-        url.change(image=layout.ids[place])
+        url.change({url.IMAGE: layout.ids[place]})
 
     with st.container(key="embeddings-main"):
         left, right = st.columns([62, 38], gap="medium")
@@ -201,9 +201,12 @@ def _picture(collection: Collection, row: Any, hits: Sequence[Hit], trouble: str
     with buttons:
         if st.button("Search with it", icon=":material/image_search:", key="open-live"):
             collection_view.search_with(collection, row)
-            st.switch_page("your_picture/page.py", query_params=url.collection_params(collection.about.name))
+            url.open_page(url.YOUR_PICTURE, {url.COLLECTION: collection.about.name})
         st.button(
-            "Clear", icon=":material/close:", on_click=lambda: url.change(image=None), key="clear-picture"
+            "Clear",
+            icon=":material/close:",
+            on_click=lambda: url.change({url.IMAGE: None}),
+            key="clear-picture",
         )
     marked = row.label is not None
     if marked:
@@ -221,7 +224,7 @@ def _picture(collection: Collection, row: Any, hits: Sequence[Hit], trouble: str
             for rank, hit in enumerate(hits, 1)
         ],
         key="embeddings-neighbors",
-        on_pick=lambda image: url.change(image=image),
+        on_pick=lambda image: url.change({url.IMAGE: image}),
         size=110,
         label=f"The {len(hits)} nearest pictures, nearest first",
     )

@@ -36,7 +36,7 @@ def show() -> None:
     """The page from top to bottom."""
     st.html(_RULES)
     st.title("Embeddings")
-    page_frame.page(_embeddings, collection=collection_points.show)
+    page_frame.page(url.EMBEDDINGS, _embeddings, collection=collection_points.show)
 
 
 def _embeddings(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
@@ -48,12 +48,10 @@ def _embeddings(address: Address, names: Sequence[str], grid: DatasetGrid) -> No
     chosen = address.configuration(grid.summaries, default=_first(grid))
     most = min(pickers.MAX_NEIGHBORS, grid.run(chosen).about.top)
     k = page_frame.number_of_neighbors(address, most)
-    picked = None
-    if "query" in address.asked:
-        picked = address.number("query", 0, len(dataset) - 1, 0, "picture number")
-    method = address.choice("method", tuple(projections.METHODS), "umap", "projection")
-    dimensions = 3 if address.choice("dimensions", ("2", "3"), "2", "number of dimensions") == "3" else 2
-    untrained = address.choice("untrained", ("1", "0"), "0") == "1"
+    picked = address.number_or_none(url.QUERY, 0, len(dataset) - 1)
+    method = address.choice(url.METHOD)
+    dimensions = int(address.choice(url.DIMENSIONS))
+    untrained = address.switch(url.SHOW_UNTRAINED)
 
     with st.container(horizontal=True, vertical_alignment="bottom", key="pickers"):
         pickers.dataset(names, dataset.name)
@@ -77,13 +75,15 @@ def _embeddings(address: Address, names: Sequence[str], grid: DatasetGrid) -> No
             panel.show(grid, chosen, points, method, picked, found, trouble, selected, k, most)
     page_frame.tell(notices, address.notices, grid.notices)
     url.write(
-        url.query_params(chosen, k=k, query=picked)
+        url.EMBEDDINGS,
+        url.configuration(chosen)
         | {
-            "method": method if method != "umap" else None,
-            "dimensions": dimensions if dimensions != 2 else None,
-            "untrained": 1 if untrained else None,
-            url.COLLECTION: None,
-        }
+            url.K: k,
+            url.QUERY: picked,
+            url.METHOD: method,
+            url.DIMENSIONS: str(dimensions),
+            url.SHOW_UNTRAINED: untrained,
+        },
     )
 
 
@@ -139,7 +139,7 @@ def _chart(
     def go(name: str) -> None:
         wanted = {"model": chosen.model, "weights": chosen.weights, "layer": name}
         near = url.closest(grid.summaries, wanted, like=chosen)
-        url.change(layer=near.layer, pooling=near.pooling, metric=near.metric)
+        url.change({url.LAYER: near.layer, url.POOLING: near.pooling, url.METRIC: near.metric})
 
     scatter.show(
         dataset,
@@ -185,7 +185,7 @@ def _no_layouts(grid: DatasetGrid, chosen: Summary, method: str, dimensions: int
         )
         st.button(
             "Show UMAP in 2-D",
-            on_click=lambda: url.change(method=None, dimensions=None),
+            on_click=lambda: url.change({url.METHOD: None, url.DIMENSIONS: None}),
             key="show-published",
         )
         return
@@ -209,7 +209,7 @@ def _change_pooling(grid: DatasetGrid, chosen: Summary, pooling: str) -> None:
         "pooling": pooling,
     }
     near = url.closest(grid.summaries, wanted, like=chosen)
-    url.change(layer=near.layer, pooling=near.pooling, metric=near.metric)
+    url.change({url.LAYER: near.layer, url.POOLING: near.pooling, url.METRIC: near.metric})
 
 
 def _same_run(one: Summary, other: Summary) -> bool:

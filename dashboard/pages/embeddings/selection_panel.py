@@ -84,10 +84,13 @@ def _picture(
         )
     with buttons:
         if st.button("Open on the Search page", icon=":material/image_search:", key="open-search"):
-            params = url.query_params(chosen, query=picked, k=found.k if found is not None else None)
-            st.switch_page("search/page.py", query_params=params)
+            k = found.k if found is not None else None
+            url.open_page(url.SEARCH, url.configuration(chosen) | {url.QUERY: picked, url.K: k})
         st.button(
-            "Clear", icon=":material/close:", on_click=lambda: url.change(query=None), key="clear-picture"
+            "Clear",
+            icon=":material/close:",
+            on_click=lambda: url.change({url.QUERY: None}),
+            key="clear-picture",
         )
     if found is None:
         st.warning(markdown.plain(trouble), icon=":material/warning:")
@@ -232,7 +235,7 @@ def _csv(dataset: Dataset, chosen: Configuration | Summary, points: Stack, ids: 
 def pick(item: int) -> None:
     """Choose a picture, from a callback."""
     show_picture()
-    url.change(query=item)
+    url.change({url.QUERY: item})
 
 
 def show_picture() -> None:

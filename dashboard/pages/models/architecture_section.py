@@ -13,7 +13,6 @@ from dashboard.pages.models import model_context, network_diagram
 from dashboard.pages.models.model_context import Scene
 from dashboard.widgets import glossary, markdown
 
-_LONGEST_FILTER = 60
 _FLOPS = (
     "Floating point operations for one picture, two for each multiply-add of a convolution. Normalizations, activations "
     "and poolings are not counted, as is usual."
@@ -128,9 +127,9 @@ def frame(made: Architecture) -> pd.DataFrame:
 def _table(scene: Scene) -> None:
     made = scene.architecture
     st.header("All layers")
-    text = scene.address.asked.get("find", "")[:_LONGEST_FILTER]
-    eight = scene.address.choice("eight", ("1", "0"), "0") == "1"
-    scene.shown |= {"find": text or None, "eight": 1 if eight else None}
+    text = scene.address.text(url.FIND)
+    eight = scene.address.switch(url.EIGHT)
+    scene.shown |= {url.FIND: text, url.EIGHT: eight}
     whole = frame(made)
     wanted = whole["depth"].notna() if eight else pd.Series(True, whole.index)
     for word in text.lower().split():
@@ -141,16 +140,16 @@ def _table(scene: Scene) -> None:
             "Find",
             key="inspect-find",
             placeholder="name or type",
-            max_chars=_LONGEST_FILTER,
+            max_chars=url.FIND.longest,
             icon=":material/search:",
             width=240,
-            on_change=lambda: url.change(find=st.session_state["inspect-find"].strip() or None),
+            on_change=lambda: url.change({url.FIND: st.session_state["inspect-find"].strip()}),
         )
         st.session_state["inspect-eight"] = eight
         st.toggle(
             "Only the eight",
             key="inspect-eight",
-            on_change=lambda: url.change(eight=1 if st.session_state["inspect-eight"] else None),
+            on_change=lambda: url.change({url.EIGHT: st.session_state["inspect-eight"]}),
         )
         st.download_button(
             "CSV",

@@ -49,7 +49,7 @@ def show(scene: Scene) -> None:
     channel = scene.channel
     if channel is None:
         channel = shipped[0].channel if shipped else 0
-    scene.shown["channel"] = channel
+    scene.shown[url.CHANNEL] = channel
     st.header(f"The channels of {markdown.plain(layer.name)}")
     if shipped:
         _gallery(scene, shipped, channel)
@@ -81,7 +81,7 @@ def _gallery(scene: Scene, shipped: Sequence[Visualization], channel: int) -> No
             for one in shipped
         ],
         key="channel-gallery",
-        on_pick=lambda number: url.change(channel=number),
+        on_pick=lambda number: url.change({url.CHANNEL: number}),
         size=100,
         columns=12,
         label=f"Pictures made to excite channels of {scene.layer.name}",
@@ -100,7 +100,7 @@ def _channel_picker(channels: int, channel: int) -> None:
         0,
         channels - 1,
         key=key,
-        on_change=lambda: url.change(channel=st.session_state[key]),
+        on_change=lambda: url.change({url.CHANNEL: st.session_state[key]}),
         help="Any of the layer's channels, those without a shipped picture too.",
         width=180,
     )
@@ -222,7 +222,7 @@ def _found(scene: Scene, channel: int) -> None:
 def _through(dataset: Dataset, item: int) -> None:
     """Send a picture of the dataset through the network, from a callback."""
     image_input.from_dataset(dataset, item)
-    url.change(part="picture", sheet=None)
+    url.change({url.MODELS_PART: "picture", url.SHEET: None})
 
 
 def _exciting(scene: Scene, dataset: Dataset, channel: int) -> list[TopImage] | None:

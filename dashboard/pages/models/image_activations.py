@@ -102,19 +102,19 @@ def _maps(scene: Scene, picture: Picture) -> None:
         st.error(markdown.plain(str(error)), icon=":material/error:")
         return
     sheets = -(-layer.channels // _PER_SHEET)
-    sheet = scene.address.number("sheet", 1, sheets, 1)
-    scene.shown["sheet"] = sheet if sheet > 1 else None
+    sheet = scene.address.number(url.SHEET, 1, sheets, 1)
+    scene.shown[url.SHEET] = sheet
     order = activations.strongest(activation, layer.channels)
-    alone = scene.address.choice("alone", ("1", "0"), "0") == "1"
-    scene.shown["alone"] = 1 if alone else None
+    alone = scene.address.switch(url.ALONE)
+    scene.shown[url.ALONE] = alone
     with st.container(horizontal=True, vertical_alignment="center"):
         if sheets > 1:
-            pager.show(sheets, sheet, "sheet")
+            pager.show(sheets, sheet, url.SHEET)
         st.session_state["inspect-alone"] = alone
         st.toggle(
             "Without the picture",
             key="inspect-alone",
-            on_change=lambda: url.change(alone=1 if st.session_state["inspect-alone"] else None),
+            on_change=lambda: url.change({url.ALONE: st.session_state["inspect-alone"]}),
         )
     shown = order[(sheet - 1) * _PER_SHEET : sheet * _PER_SHEET]
     gallery.show(
@@ -130,7 +130,7 @@ def _maps(scene: Scene, picture: Picture) -> None:
             for channel in shown
         ],
         key="maps",
-        on_pick=lambda channel: url.change(part="channels", channel=channel),
+        on_pick=lambda channel: url.change({url.MODELS_PART: "channels", url.CHANNEL: channel}),
         size=120,
         columns=6,
         label=f"Maps of the channels of {layer.name}, the strongest first, sheet {sheet} of {sheets}",

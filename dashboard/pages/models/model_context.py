@@ -16,7 +16,7 @@ from dashboard.widgets import glossary, markdown, pickers
 _FIRST = "efficientnet-lite0"
 _FIRST_DEPTH = 6
 # Entries of the address that belong to one layer of one model.
-_OF_LAYER = {"channel": None, "sheet": None}
+_OF_LAYER: dict[url.Key, object] = {url.CHANNEL: None, url.SHEET: None}
 
 
 @dataclass(frozen=True)
@@ -38,12 +38,12 @@ class Choice:
         return self.control or _availability(self.model.name)[0]
 
     @property
-    def entries(self) -> dict[str, object]:
+    def entries(self) -> dict[url.Key, object]:
         """What the address says of it."""
         return {
-            "model": self.model.name,
-            "weights": self.weights,
-            "untrained": 1 if self.untrained else None,
+            url.MODEL: self.model.name,
+            url.WEIGHTS: self.weights,
+            url.SHOW_UNTRAINED: self.untrained,
         }
 
 
@@ -61,7 +61,7 @@ class Scene:
     layer: Layer
     channel: int | None
     dataset: str | None
-    shown: dict[str, Any] = field(default_factory=dict)
+    shown: dict[url.Key, Any] = field(default_factory=dict)
 
     @property
     def model(self) -> registry.Model:
@@ -74,25 +74,23 @@ class Scene:
 
 def choice(address: Address) -> Choice:
     """The model and the weights that the address asks for, checked."""
-    model = registry.get_model(address.choice("model", list(registry.MODELS), _FIRST))
-    untrained = address.choice("untrained", ("1", "0"), "0") == "1"
+    model = registry.get_model(address.choice(url.MODEL, list(registry.MODELS), _FIRST))
+    untrained = address.switch(url.SHOW_UNTRAINED)
     valid = _weights(model)
-    return Choice(model, address.choice("weights", valid, valid[0]), untrained)
+    return Choice(model, address.choice(url.WEIGHTS, valid, valid[0]), untrained)
 
 
 def make(address: Address, chosen: Choice) -> Scene:
     """What the address asks for, checked; raises ModelDataError when the model's description can't be read."""
     made = architecture.read(chosen.model.name)
     # A layer of the grid stands under "layer", where other pages look for theirs; any other one under "inner".
-    key = "inner" if "inner" in address.asked else "layer"
+    key = url.INNER if url.INNER in address.asked else url.LAYER
     default = made.grid_layers[_FIRST_DEPTH - 1].name
-    layer = made.layer(address.choice(key, [one.name for one in made.layers], default, "layer"))
-    channel = None
-    if "channel" in address.asked:
-        channel = address.number("channel", 0, layer.channels - 1, 0)
+    layer = made.layer(address.choice(key, [one.name for one in made.layers], default))
+    channel = address.number_or_none(url.CHANNEL, 0, layer.channels - 1)
     names = Grid().dataset_names()
     dataset = address.dataset(names) if names else None
-    shown = chosen.entries | _entries(layer) | {"channel": channel, "dataset": dataset}
+    shown = chosen.entries | _entries(layer) | {url.CHANNEL: channel, url.DATASET: dataset}
     return Scene(address, chosen, made, layer, channel, dataset, shown)
 
 
@@ -113,12 +111,12 @@ def model_picker(chosen: Choice, layer: Layer | None) -> None:
 
     def change(to: tuple[str, str]) -> None:
         model, slug = to
-        moved: dict[str, object] = {}
+        moved: dict[url.Key, object] = {}
         if model != chosen.model.name:
             depth = layer.depth if layer else None
             name = registry.get_model(model).layers[depth - 1].name if depth else None
-            moved = {"layer": name, "inner": None} | _OF_LAYER
-        url.change(model=model, weights=slug, **moved)
+            moved = {url.LAYER: name, url.INNER: None} | _OF_LAYER
+        url.change({url.MODEL: model, url.WEIGHTS: slug} | moved)
 
     pickers.select("Model", offered, here, _title, change, "inspect-model", glossary.MODEL, 330)
 
@@ -147,7 +145,7 @@ def dataset_picker(scene: Scene) -> None:
             Grid().dataset_names(),
             scene.dataset,
             Grid().title,
-            lambda name: url.change(dataset=name),
+            lambda name: url.change({url.DATASET: name}),
             "inspect-dataset",
             glossary.DATASET,
             200,
@@ -161,7 +159,7 @@ def untrained_switch(chosen: Choice) -> None:
     st.toggle(
         "Show untrained controls",
         key=key,
-        on_change=lambda: url.change(untrained=1 if st.session_state[key] else None),
+        on_change=lambda: url.change({url.SHOW_UNTRAINED: st.session_state[key]}),
         help="Networks with random weights, a control that shows what training is worth. Models whose trained weights "
         "are not here are listed with random ones in any case.",
     )
@@ -171,7 +169,7 @@ def choose_layer(scene: Scene, name: object) -> None:
     """Go to a layer, from a callback; anything may stand in its name."""
     found = [layer for layer in scene.architecture.layers if layer.name == name]
     if found:
-        url.change(**_entries(found[0]), **_OF_LAYER)
+        url.change(_entries(found[0]) | _OF_LAYER)
 
 
 def layer_title(layer: Layer) -> str:
@@ -205,8 +203,10 @@ def tell_control(scene: Scene) -> None:
     st.info(sentence, icon=":material/science:")
 
 
-def _entries(layer: Layer) -> dict[str, str | None]:
-    return {"layer": layer.name, "inner": None} if layer.depth else {"layer": None, "inner": layer.name}
+def _entries(layer: Layer) -> dict[url.Key, object]:
+    return (
+        {url.LAYER: layer.name, url.INNER: None} if layer.depth else {url.LAYER: None, url.INNER: layer.name}
+    )
 
 
 def _title(one: tuple[str, str]) -> str:

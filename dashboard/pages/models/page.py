@@ -23,16 +23,16 @@ def show() -> None:
     st.markdown(
         "What a network is made of, what its channels look for, and what it makes of a picture of yours."
     )
-    address = url.read()
+    address = url.read(url.MODELS)
     chosen = model_context.choice(address)
     try:
         scene = model_context.make(address, chosen)
     except UserError as error:
         model_context.model_picker(chosen, None)
         st.error(markdown.plain(str(error)), icon=":material/error:")
-        url.write(chosen.entries)
+        url.write(url.MODELS, chosen.entries)
         return
-    part = address.choice("part", list(_PARTS), "architecture", "part of the page")
+    part = address.choice(url.MODELS_PART)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         model_context.model_picker(chosen, scene.layer)
         model_context.layer_picker(scene)
@@ -45,14 +45,14 @@ def show() -> None:
         key="inspect-part",
         required=True,
         label_visibility="collapsed",
-        on_change=lambda: url.change(part=st.session_state["inspect-part"]),
+        on_change=lambda: url.change({url.MODELS_PART: st.session_state["inspect-part"]}),
     )
     notices = st.container()
     if part != "architecture":
         model_context.tell_control(scene)
     _PARTS[part][1](scene)
     page_frame.tell(notices, address.notices, [])
-    url.write(scene.shown | {"part": part if part != "architecture" else None})
+    url.write(url.MODELS, scene.shown | {url.MODELS_PART: part})
 
 
 show()

@@ -34,8 +34,13 @@ def show(chosen: Summary) -> None:
                 label=f"What channels of the layer {chosen.layer} look for",
             )
         if st.button("What it looks for", icon=":material/network_node:", type="tertiary"):
-            params = url.query_params(chosen, part="channels")
-            st.switch_page(
-                "models/page.py",
-                query_params={key: params[key] for key in ("dataset", "model", "weights", "layer", "part")},
+            url.open_page(
+                url.MODELS,
+                {
+                    url.DATASET: chosen.dataset,
+                    url.MODEL: chosen.model,
+                    url.WEIGHTS: chosen.weights,
+                    url.LAYER: chosen.layer,
+                    url.MODELS_PART: "channels",
+                },
             )

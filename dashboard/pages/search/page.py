@@ -17,7 +17,6 @@ from dashboard.url import Address
 from dashboard.widgets import glossary, markdown, page_frame, pager, palette, pickers, svg_charts
 
 _PER_PAGE = 48
-_ORDERS = ("class", "shuffled")
 _MAX_SHUFFLE = 9999
 _SIDE, _WIDE = 245, 330
 
@@ -28,7 +27,7 @@ def show() -> None:
     st.markdown(
         "Choose a picture and see which others a network takes for similar; then change how it looks at them."
     )
-    page_frame.page(_search, _pictures)
+    page_frame.page(url.SEARCH, _search, _pictures)
 
 
 def _search(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
@@ -37,8 +36,8 @@ def _search(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     about = grid.run(chosen).about
     most = min(pickers.MAX_NEIGHBORS, about.top)
     k = page_frame.number_of_neighbors(address, most)
-    query = address.number("query", 0, len(dataset) - 1, 0, "picture number")
-    untrained = address.choice("untrained", ("1", "0"), "0") == "1"
+    query = address.number(url.QUERY, 0, len(dataset) - 1, 0)
+    untrained = address.switch(url.SHOW_UNTRAINED)
 
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         pickers.dataset(names, dataset.name)
@@ -54,7 +53,10 @@ def _search(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     _results(grid, chosen, query, k)
     browsing = _browse(address, dataset, query)
     page_frame.tell(notices, address.notices, grid.notices)
-    url.write(url.query_params(chosen, k=k, query=query) | {"untrained": 1 if untrained else None} | browsing)
+    url.write(
+        url.SEARCH,
+        url.configuration(chosen) | {url.K: k, url.QUERY: query, url.SHOW_UNTRAINED: untrained} | browsing,
+    )
 
 
 def _results(grid: DatasetGrid, chosen: Summary, query: int, k: int) -> None:
@@ -147,7 +149,7 @@ def _neighbors(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
     gallery.show(
         tiles,
         key="results",
-        on_pick=lambda item: url.change(query=item),
+        on_pick=lambda item: url.change({url.QUERY: item}),
         size=172,
         columns=5,
         label=f"The {found.k} nearest pictures, nearest first",
@@ -182,14 +184,14 @@ def _distances(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
     return told
 
 
-def _browse(address: Address, dataset: Dataset, query: int) -> dict[str, object]:
+def _browse(address: Address, dataset: Dataset, query: int) -> dict[url.Key, object]:
     """All pictures to choose from; what the address is to say about them."""
-    order = address.choice("order", _ORDERS, "class")
-    shuffle = address.number("shuffle", 1, _MAX_SHUFFLE, 1)
-    label = address.choice("class", ("", *dataset.classes), "", shown="all classes")
+    order = address.choice(url.ORDER)
+    shuffle = address.number(url.SHUFFLE, 1, _MAX_SHUFFLE, 1)
+    label = address.choice(url.CLASS, ("", *dataset.classes), shown="all classes")
     ids = _ordered(dataset, order, shuffle, label)
     pages = max(1, -(-len(ids) // _PER_PAGE))
-    page = address.number("page", 1, pages, 1)
+    page = address.number(url.GALLERY_PAGE, 1, pages, 1)
 
     st.header("Choose another picture")
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -199,14 +201,16 @@ def _browse(address: Address, dataset: Dataset, query: int) -> dict[str, object]
             ("", *dataset.classes),
             format_func=lambda name: name or f"All {len(dataset.classes)} classes",
             key="browse-class",
-            on_change=lambda: url.change(page=None, **{"class": st.session_state["browse-class"] or None}),
+            on_change=lambda: url.change(
+                {url.GALLERY_PAGE: None, url.CLASS: st.session_state["browse-class"]}
+            ),
             label_visibility="collapsed",
             width=220,
         )
         st.session_state["browse-order"] = order
         st.segmented_control(
             "Order",
-            _ORDERS,
+            url.ORDER.options,
             format_func={"class": "By class", "shuffled": "Shuffled"}.__getitem__,
             key="browse-order",
             required=True,
@@ -217,10 +221,12 @@ def _browse(address: Address, dataset: Dataset, query: int) -> dict[str, object]
             st.button(
                 "Shuffle again",
                 icon=":material/shuffle:",
-                on_click=lambda: url.change(shuffle=shuffle % _MAX_SHUFFLE + 1, page=None),
+                on_click=lambda: url.change(
+                    {url.SHUFFLE: shuffle % _MAX_SHUFFLE + 1, url.GALLERY_PAGE: None}
+                ),
             )
         if pages > 1:
-            pager.show(pages, page, "page")
+            pager.show(pages, page, url.GALLERY_PAGE)
     shown = ids[(page - 1) * _PER_PAGE : page * _PER_PAGE]
     gallery.show(
         [
@@ -233,22 +239,23 @@ def _browse(address: Address, dataset: Dataset, query: int) -> dict[str, object]
             for item in map(int, shown)
         ],
         key="browse",
-        on_pick=lambda item: url.change(query=item),
+        on_pick=lambda item: url.change({url.QUERY: item}),
         size=88,
         label=f"Pictures of {dataset.title}, page {page} of {pages}",
         to_top=True,
     )
     return {
-        "order": order if order != "class" else None,
-        "shuffle": shuffle if order == "shuffled" else None,
-        "class": label or None,
-        "page": page if page > 1 else None,
+        url.ORDER: order,
+        url.SHUFFLE: shuffle if order == "shuffled" else None,
+        url.CLASS: label,
+        url.GALLERY_PAGE: page,
     }
 
 
 def _order(order: str | None, shuffle: int) -> None:
-    shuffled = order == "shuffled"
-    url.change(order="shuffled" if shuffled else None, shuffle=shuffle if shuffled else None, page=None)
+    url.change(
+        {url.ORDER: order, url.SHUFFLE: shuffle if order == "shuffled" else None, url.GALLERY_PAGE: None}
+    )
 
 
 def _ordered(dataset: Dataset, order: str, shuffle: int, label: str) -> np.ndarray:

@@ -32,9 +32,9 @@ def show(scene: Scene) -> None:
     if collection_jobs.changing(scene.name):
         st.info("More can be added once this has ended.", icon=":material/hourglass_top:")
         return
-    usual = "server" if "folder" in scene.address.asked else "files"
-    way = scene.address.choice("way", list(_WAYS), usual, "way to add pictures", "uploads")
-    scene.shown["way"] = way
+    usual = "server" if url.FOLDER in scene.address.asked else "files"
+    way = scene.address.choice(url.WAY, list(_WAYS), usual, "uploads")
+    scene.shown[url.WAY] = way
     st.session_state["images-way"] = way
     st.segmented_control(
         "Where are your pictures?",
@@ -42,7 +42,7 @@ def show(scene: Scene) -> None:
         format_func=_WAYS.get,
         key="images-way",
         required=True,
-        on_change=lambda: url.change(way=st.session_state["images-way"], folder=None),
+        on_change=lambda: url.change({url.WAY: st.session_state["images-way"], url.FOLDER: None}),
     )
     if way == "server":
         _server(scene)
@@ -94,7 +94,7 @@ def _upload(scene: Scene, directory: bool) -> None:
             lambda opened, job: opened.add_uploads(uploads, job, restore, label_level=level),
         ):
             st.session_state["images-uploads"] = made + 1
-            url.change(part="pictures", way=None)
+            url.change({url.IMAGES_PART: "pictures", url.WAY: None})
         st.rerun()
 
 
@@ -147,7 +147,7 @@ def _server(scene: Scene) -> None:
             icon=":material/folder_off:",
         )
         return
-    asked = scene.address.asked.get("folder", "")
+    asked = scene.address.text(url.FOLDER)
     try:
         here = server_folders.look(asked)
     except UserError as error:
@@ -155,7 +155,7 @@ def _server(scene: Scene) -> None:
         if asked:
             st.button("Back to the top", on_click=partial(_go, ""))
         return
-    scene.shown["folder"] = here.relative or None
+    scene.shown[url.FOLDER] = here.relative
     top = Path(settings.IMAGE_ROOT).name or "/"
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
@@ -221,7 +221,7 @@ def _looked_at(scene: Scene, here: server_folders.Folder, token: str) -> None:
             lambda opened, job: opened.add([here.path], job, restore_removed=restore, label_level=level),
         ):
             st.session_state.pop(_LOOKED_AT)
-            url.change(part="pictures", way=None, folder=None)
+            url.change({url.IMAGES_PART: "pictures", url.WAY: None, url.FOLDER: None})
         st.rerun()
 
 
@@ -246,4 +246,4 @@ def _into(here: server_folders.Folder) -> None:
 
 
 def _go(relative: str) -> None:
-    url.change(folder=relative or None)
+    url.change({url.FOLDER: relative})

@@ -5,12 +5,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.collections import Collection
+from dashboard import url
 from dashboard.url import Address
 from dashboard.widgets import pager
 from dashboard.widgets.collection_view import Overview
 
 # What the parts have in the address, each for itself.
-OWN = ("at", "threshold", "way", "folder")
+OWN: tuple[url.Key, ...] = (url.AT, url.THRESHOLD, url.WAY, url.FOLDER)
 
 
 @dataclass
@@ -21,13 +22,13 @@ class Scene:
     name: str
     collection: Collection
     overview: Overview
-    shown: dict[str, Any] = field(default_factory=dict)
+    shown: dict[url.Key, Any] = field(default_factory=dict)
 
     def page(self, things: Sequence[Any], size: int) -> tuple[Sequence[Any], int]:
         """Those of the page that the address asks for, and the place of the first of them; draws the choice of a page."""
         pages = max(1, -(-len(things) // size))
-        at = self.address.number("at", 1, pages, 1, "page")
-        self.shown["at"] = at if at > 1 else None
+        at = self.address.number(url.AT, 1, pages, 1)
+        self.shown[url.AT] = at
         if pages > 1:
-            pager.show(pages, at, "at")
+            pager.show(pages, at, url.AT)
         return things[(at - 1) * size : at * size], (at - 1) * size

@@ -47,7 +47,7 @@ def show(first: bool) -> None:
         except UserError as error:
             st.error(markdown.plain(str(error)) if named else "Give it a name.", icon=":material/error:")
         else:
-            url.change(view=None, part="add", **{url.COLLECTION: named})
+            url.change({url.IMAGES_VIEW: None, url.IMAGES_PART: "add", url.COLLECTION: named})
             st.rerun()
 
 

@@ -176,15 +176,15 @@ def _threshold(scene: Scene) -> float:
     largest = _largest(
         scene.overview.about.uuid, scene.overview.version, scene.overview.metric, scene.collection
     )
-    place = scene.address.number("threshold", 0, _STEPS, _STEPS // 5, "threshold")
-    scene.shown["threshold"] = place
+    place = scene.address.number(url.THRESHOLD, 0, _STEPS, _STEPS // 5)
+    scene.shown[url.THRESHOLD] = place
     st.session_state["images-threshold"] = place
     st.select_slider(
         "Threshold",
         range(_STEPS + 1),
         format_func=lambda step: f"{largest * step / _STEPS:.3g}",
         key="images-threshold",
-        on_change=lambda: url.change(threshold=st.session_state["images-threshold"], at=None),
+        on_change=lambda: url.change({url.THRESHOLD: st.session_state["images-threshold"], url.AT: None}),
         help="The largest distance at which two pictures count as nearly the same.",
         width=480,
     )

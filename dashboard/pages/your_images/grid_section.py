@@ -127,7 +127,7 @@ def _links(dataset: str) -> None:
     with st.container(horizontal=True):
         for page, title, icon in _PAGES:
             if st.button(title, icon=icon, key=f"grid-open-{page}-{dataset}"):
-                st.switch_page(f"{page}/page.py", query_params={"dataset": dataset})
+                url.open_page(url.PAGES[page], {url.DATASET: dataset})
 
 
 def _there(name: str) -> DatasetGrid | None:

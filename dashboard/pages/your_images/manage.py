@@ -117,7 +117,7 @@ def _confirm(name: str) -> None:
         else:
             collection_jobs.forget(name)
             _leave()
-            url.change(view="all", part=None, **dict.fromkeys(OWN), **{url.COLLECTION: None})
+            url.change({url.IMAGES_VIEW: "all"} | dict.fromkeys((*OWN, url.IMAGES_PART, url.COLLECTION)))
             st.rerun()
 
 

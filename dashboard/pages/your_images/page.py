@@ -52,7 +52,7 @@ def show() -> None:
     st.markdown(
         "Collections of your own pictures: indexed, searchable, and checked for what looks wrong in them."
     )
-    address = url.read()
+    address = url.read(url.YOUR_IMAGES)
     try:
         names = collection_view.names()
     except UserError as error:
@@ -60,14 +60,14 @@ def show() -> None:
         return
     notices = st.container()
     chosen = ""
-    if address.asked.get("view") != _ALL:
-        chosen = address.choice(url.COLLECTION, names, "", shown="all of them")
+    if address.choice(url.IMAGES_VIEW, (_ALL,), shown="one collection") != _ALL:
+        chosen = address.choice(url.COLLECTION, names, shown="all of them")
     if chosen:
         _one(address, names, chosen)
     else:
         _list(names)
         create_collection.show(first=not names)
-        url.write({"view": _ALL if names else None, url.COLLECTION: None})
+        url.write(url.YOUR_IMAGES, {url.IMAGES_VIEW: _ALL if names else None})
     for sentence in address.notices:
         notices.warning(sentence, icon=":material/warning:")
 
@@ -124,14 +124,14 @@ def _one(address: Address, names: list[str], name: str) -> None:
             **read_only_notice.changing(),
         )
         manage.confirm()
-        url.write({url.COLLECTION: name, "view": None})
+        url.write(url.YOUR_IMAGES, {url.COLLECTION: name})
         return
     st.caption(_facts(overview))
     _links(name, overview)
     scene = Scene(address, name, collection, overview)
     busy = collection_jobs.changing(name) is not None
     first = "pictures" if overview.images or busy else "add"
-    part = address.choice("part", list(_PARTS), first, shown=f"{_PARTS[first].title}")
+    part = address.choice(url.IMAGES_PART, list(_PARTS), first, _PARTS[first].title)
     collection_jobs.watch(name)
     st.session_state["images-part"] = part
     st.segmented_control(
@@ -141,7 +141,7 @@ def _one(address: Address, names: list[str], name: str) -> None:
         key="images-part",
         required=True,
         label_visibility="collapsed",
-        on_change=lambda: _go(part=st.session_state["images-part"]),
+        on_change=lambda: _go({url.IMAGES_PART: st.session_state["images-part"]}),
     )
     try:
         _PARTS[part].show(scene)
@@ -149,8 +149,7 @@ def _one(address: Address, names: list[str], name: str) -> None:
         # Its storage went away after it was opened.
         st.error(markdown.plain(str(error)), icon=":material/error:")
     manage.confirm()
-    whose = {url.COLLECTION: name, "view": None, "part": part}
-    url.write(whose | dict.fromkeys(OWN) | scene.shown)
+    url.write(url.YOUR_IMAGES, {url.COLLECTION: name, url.IMAGES_PART: part} | scene.shown)
 
 
 def _switch(names: list[str], name: str) -> None:
@@ -166,17 +165,17 @@ def _switch(names: list[str], name: str) -> None:
         st.button(
             "All collections",
             icon=":material/list:",
-            on_click=lambda: _go(view=_ALL, part=None, **{url.COLLECTION: None}),
+            on_click=lambda: _go({url.IMAGES_VIEW: _ALL, url.IMAGES_PART: None, url.COLLECTION: None}),
         )
 
 
 def _open(name: str) -> None:
-    _go(view=None, part=None, **{url.COLLECTION: name})
+    _go({url.IMAGES_VIEW: None, url.IMAGES_PART: None, url.COLLECTION: name})
 
 
-def _go(**values: str | None) -> None:
+def _go(values: dict[url.Key, object]) -> None:
     """Another view, without what the address says of this one."""
-    url.change(**dict.fromkeys(OWN), **values)
+    url.change(dict.fromkeys(OWN) | values)
 
 
 def _links(name: str, overview: Overview) -> None:
@@ -185,11 +184,11 @@ def _links(name: str, overview: Overview) -> None:
         return
     with st.container(horizontal=True):
         for page, title, icon in (
-            ("your_picture", "Search it with a picture", ":material/image_search:"),
-            ("embeddings", "See it as a map", ":material/scatter_plot:"),
+            (url.YOUR_PICTURE, "Search it with a picture", ":material/image_search:"),
+            (url.EMBEDDINGS, "See it as a map", ":material/scatter_plot:"),
         ):
-            if st.button(title, icon=icon, key=f"images-to-{page}"):
-                st.switch_page(f"{page}/page.py", query_params=url.collection_params(name))
+            if st.button(title, icon=icon, key=f"images-to-{page.folder}"):
+                url.open_page(page, {url.COLLECTION: name})
 
 
 def _title(part: str, overview: Overview) -> str:

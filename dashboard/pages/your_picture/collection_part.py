@@ -33,7 +33,7 @@ def show(address: Address, names: Sequence[str], collection: Collection, overvie
     name = overview.about.name
     most = min(pickers.MAX_NEIGHBORS, overview.images)
     k = page_frame.number_of_neighbors(address, most)
-    label = address.choice("label", ("", *overview.labels), "", shown="all labels")
+    label = address.choice(url.LABEL, ("", *overview.labels), shown="all labels")
     conditions = _conditions(address)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         pickers.dataset(names, labelled_dataset.PREFIX + name)
@@ -66,14 +66,12 @@ def show(address: Address, names: Sequence[str], collection: Collection, overvie
         if answered is not None and answered[1].neighbors:
             _more(collection, overview, k, where, *answered)
     page_frame.tell(notices, address.notices, ())
-    url.write(
-        url.collection_params(name, k=k) | {"label": label or None, "where": "\n".join(conditions) or None}
-    )
+    url.write(url.YOUR_PICTURE, {url.COLLECTION: name, url.K: k, url.LABEL: label, url.WHERE: conditions})
 
 
 def _conditions(address: Address) -> list[str]:
     """What the address asks for, a line each."""
-    asked = [line.strip() for line in address.asked.get("where", "").split("\n")]
+    asked = [line.strip() for line in address.asked.get(url.WHERE, "").split(url.WHERE.separator)]
     usable = [line for line in dict.fromkeys(asked) if 0 < len(line) <= _LONGEST_CONDITION][:_MOST_CONDITIONS]
     if len(usable) < len({line for line in asked if line}):
         address.notices.append(
@@ -89,7 +87,7 @@ def _label(overview: Overview, shown: str) -> None:
         ("", *overview.labels),
         format_func=lambda label: f"{label} · {overview.labels[label]:,}" if label else "All labels",
         key="pick-label",
-        on_change=lambda: url.change(label=st.session_state["pick-label"] or None),
+        on_change=lambda: url.change({url.LABEL: st.session_state["pick-label"]}),
         help="Only pictures with this label are found.",
         width=200,
     )
@@ -104,7 +102,7 @@ def _where(shown: Sequence[str]) -> None:
         accept_new_options=True,
         max_selections=_MOST_CONDITIONS,
         placeholder="such as price<20",
-        on_change=lambda: url.change(where="\n".join(st.session_state["pick-where"]) or None),
+        on_change=lambda: url.change({url.WHERE: st.session_state["pick-where"]}),
         help=_WHERE,
         width=300,
     )

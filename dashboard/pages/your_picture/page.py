@@ -37,7 +37,7 @@ def show() -> None:
     st.markdown(
         "Search a dataset, or your own images, with a picture of your own, and see what made the results similar."
     )
-    page_frame.page(_live, collection=collection_part.show)
+    page_frame.page(url.YOUR_PICTURE, _live, collection=collection_part.show)
 
 
 def _live(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
@@ -47,12 +47,12 @@ def _live(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
         pickers.dataset(names, dataset.name)
         st.info(_nothing_to_search_under(grid), icon=":material/info:")
         page_frame.tell(st.container(), address.notices, grid.notices)
-        url.write({"dataset": dataset.name, url.COLLECTION: None})
+        url.write(url.YOUR_PICTURE, {url.DATASET: dataset.name})
         return
     best = usable.summaries[0]
     chosen = address.configuration(usable.summaries, default=best)
     k = page_frame.number_of_neighbors(address, min(pickers.MAX_NEIGHBORS, len(dataset)))
-    untrained = address.choice("untrained", ("1", "0"), "0") == "1"
+    untrained = address.switch(url.SHOW_UNTRAINED)
     with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
         pickers.dataset(names, dataset.name)
         pickers.configuration(usable, chosen, untrained)
@@ -81,7 +81,7 @@ def _live(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
         if answered is not None:
             _more(usable, chosen, *answered)
     page_frame.tell(notices, address.notices, grid.notices)
-    url.write(url.query_params(chosen, k=k) | {"untrained": 1 if untrained else None, url.COLLECTION: None})
+    url.write(url.YOUR_PICTURE, url.configuration(chosen) | {url.K: k, url.SHOW_UNTRAINED: untrained})
 
 
 def _nothing_to_search_under(grid: DatasetGrid) -> str:
@@ -174,7 +174,7 @@ def _more(grid: DatasetGrid, chosen: Summary, question: Question, answer: Answer
     elif part == parts[1]:
         _place(grid, chosen, answer)
     else:
-        fields = {part: getattr(chosen, part) for part in ("dataset", *url.PARTS)}
+        fields = url.link(url.YOUR_PICTURE, url.configuration(chosen))
         query_panel.snippet([*fields.items(), ("k", str(len(ids)))], question.box)
 
 

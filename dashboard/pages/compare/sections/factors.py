@@ -5,15 +5,15 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation import comparison
-from dashboard.pages.compare.comparison_context import Scene
+from dashboard.pages.compare.comparison_context import ComparisonContext, Section
 from dashboard.widgets import glossary, palette, plotly_charts
 
 _NAMES = {"model": "Model", "layer": "Layer (depth)", "pooling": "Pooling", "metric": "Distance"}
 
 
-def show(scene: Scene) -> None:
+def show(context: ComparisonContext) -> None:
     """Shares of the variance as bars and in a sentence."""
-    table = scene.table
+    table = context.table
     st.header("What matters more?")
     st.markdown(
         "Configurations score differently. How much of that is due to the model, how much to the layer, the pooling, the "
@@ -51,7 +51,7 @@ def show(scene: Scene) -> None:
         + (f" Only one {' and one '.join(fixed)} is there, so nothing can be said of that." if fixed else "")
     )
     _chart(shares, sentence)
-    _levels(table.means[places], columns, order, scene)
+    _levels(table.means[places], columns, order, context)
 
 
 def _plural(name: str, n: int) -> str:
@@ -118,10 +118,12 @@ def _chart(shares: list[tuple[str, float, bool]], sentence: str) -> None:
     )
 
 
-def _levels(means: np.ndarray, columns: dict[str, tuple], order: list[str], scene: Scene) -> None:
+def _levels(
+    means: np.ndarray, columns: dict[str, tuple], order: list[str], context: ComparisonContext
+) -> None:
     """The mean score of every level of every factor."""
     st.subheader("The mean score of each choice, over all others")
-    titles = {(one.model, one.weights): scene.model_title(one) for one in scene.table.experiments}
+    titles = {(one.model, one.weights): context.model_title(one) for one in context.table.experiments}
     # A row that breaks where it must, unlike columns, which get ever narrower.
     row = st.container(horizontal=True)
     for name in order:
@@ -144,3 +146,6 @@ def _levels(means: np.ndarray, columns: dict[str, tuple], order: list[str], scen
                     ),
                 },
             )
+
+
+SECTION = Section("factors", "What matters", 4, show)

@@ -6,29 +6,29 @@ import streamlit as st
 
 from core.models import registry
 from dashboard import url
-from dashboard.pages.compare import cost_tradeoff
-from dashboard.pages.compare.comparison_context import Scene, change_to, plan_search
+from dashboard.pages.compare.comparison_context import ComparisonContext, Section, change_to, open_search
+from dashboard.pages.compare.sections import cost_tradeoff
 from dashboard.widgets import glossary, markdown, pickers, plotly_charts
 
 
-def show(scene: Scene) -> None:
+def show(context: ComparisonContext) -> None:
     """Verdict and heat map."""
-    _verdict(scene)
+    _verdict(context)
     st.header("Models and layers")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        pickers.pooling(scene.grid, scene.chosen)
-        pickers.metric(scene.grid, scene.chosen)
-    _models_by_layers(scene)
+        pickers.pooling(context.grid, context.chosen)
+        pickers.metric(context.grid, context.chosen)
+    _models_by_layers(context)
 
 
-def _verdict(scene: Scene) -> None:
-    table = scene.table
+def _verdict(context: ComparisonContext) -> None:
+    table = context.table
     best = table.experiments[table.best]
     low, high = table.intervals
     n = len(table.experiments)
     with st.container(border=True):
         st.markdown(
-            f"**Best overall: {markdown.plain(scene.name(best))}** with a mean score of "
+            f"**Best overall: {markdown.plain(context.name(best))}** with a mean score of "
             f"**{table.means[table.best]:.1f}** of 100 at k = {table.k} "
             f"(95% interval {low[table.best]:.1f} to {high[table.best]:.1f}).",
             help=f"{glossary.SCORE}\n\n{glossary.INTERVAL}",
@@ -38,13 +38,13 @@ def _verdict(scene: Scene) -> None:
         else:
             _rivals(int(table.like_best.sum()) - 1, n - 1)
             kind = "time" if np.isfinite(table.costs["time"][table.best]) else "parameters"
-            st.markdown(cost_tradeoff.verdict(scene, kind))
+            st.markdown(cost_tradeoff.verdict(context, kind))
         with st.container(horizontal=True):
             st.button(
                 "Look at its results",
                 icon=":material/image_search:",
                 key="best-open",
-                on_click=lambda: plan_search(scene, best),
+                on_click=lambda: open_search(context, best),
             )
             st.button(
                 "Use it on my own pictures",
@@ -69,8 +69,8 @@ def _rivals(alike: int, others: int) -> None:
     )
 
 
-def _models_by_layers(scene: Scene) -> None:
-    table, chosen = scene.table, scene.chosen
+def _models_by_layers(context: ComparisonContext) -> None:
+    table, chosen = context.table, context.chosen
     cells = {
         ((one.model, one.weights), one.depth): place
         for place, one in enumerate(table.experiments)
@@ -88,7 +88,7 @@ def _models_by_layers(scene: Scene) -> None:
     values = np.full((len(models), len(depths)), np.nan)
     texts = [["" for _ in depths] for _ in models]
     hover = [["" for _ in depths] for _ in models]
-    data = [[None for _ in depths] for _ in models]
+    data: list[list[int | None]] = [[None for _ in depths] for _ in models]
     top = max(cells.values(), key=lambda place: table.means[place])
     low, high = table.intervals
     for (model, depth), place in cells.items():
@@ -97,13 +97,13 @@ def _models_by_layers(scene: Scene) -> None:
         values[r, c] = table.means[place]
         texts[r][c] = f"{table.means[place]:.0f}" + (" ★" if place == top else "")
         hover[r][c] = (
-            f"<b>{plotly_charts.words(scene.model_title(one))}</b><br>layer {glossary.depth(one.depth)}: {plotly_charts.words(one.layer)}"
+            f"<b>{plotly_charts.words(context.model_title(one))}</b><br>layer {glossary.depth(one.depth)}: {plotly_charts.words(one.layer)}"
             f"<br>score {table.means[place]:.1f} "
             f"({low[place]:.1f} to {high[place]:.1f})<br>click to look at its results"
         )
         data[r][c] = place
     best = table.experiments[top]
-    named = {model: scene.model_title(table.experiments[p]) for (model, _), p in cells.items()}
+    named = {model: context.model_title(table.experiments[p]) for (model, _), p in cells.items()}
     figure = plotly_charts.heat_map(
         values,
         [plotly_charts.words(named[model]) for model in models],
@@ -130,9 +130,12 @@ def _models_by_layers(scene: Scene) -> None:
         "heat-map",
         f"Mean score at k = {table.k} of each model (row) and layer (column) with {chosen.pooling} pooling and "
         f"{chosen.metric} distance, from {np.nanmin(values):.0f} to {np.nanmax(values):.0f}. "
-        f"The best is {scene.name(best)} (★). Click a cell to look at its results.",
+        f"The best is {context.name(best)} (★). Click a cell to look at its results.",
         numbers,
         {f"layer {glossary.depth(depth)}": st.column_config.NumberColumn(format="%.1f") for depth in depths},
     )
     if clicked is not None:
-        scene.open(table.experiments[int(clicked)])
+        context.open(table.experiments[int(clicked)])
+
+
+SECTION = Section("overview", "Overview", 1, show)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.evaluation import comparison
 from dashboard import url
-from dashboard.pages.compare.comparison_context import Scene, ratio
+from dashboard.pages.compare.comparison_context import ComparisonContext, Section, ratio
 from dashboard.pages.compare.experiment_table import COSTS
 from dashboard.widgets import glossary, markdown, palette, plotly_charts
 
@@ -59,9 +59,9 @@ def amount(kind: str, value: float) -> str:
     )
 
 
-def verdict(scene: Scene, kind: str) -> str:
+def verdict(context: ComparisonContext, kind: str) -> str:
     """What little less quality saves, in a sentence of Markdown that is true by computation."""
-    table, cost = scene.table, scene.table.costs[kind]
+    table, cost = context.table, context.table.costs[kind]
     best = table.best
     found = comparison.cheapest_within(table.means, cost, _MARGIN)
     if found is None or not np.isfinite(cost[best]):
@@ -70,7 +70,7 @@ def verdict(scene: Scene, kind: str) -> str:
     if cost[cheap] < cost[best] and table.means[cheap] >= table.means[best] - _MARGIN:
         return (
             f"Within {_MARGIN:g} point of it at {ratio(cost[cheap] / cost[best])} the {_KINDS[kind].noun}: "
-            f"**{markdown.plain(scene.name(table.experiments[cheap]))}** with {table.means[cheap]:.1f} ({_instead(kind, cost[cheap], cost[best])})."
+            f"**{markdown.plain(context.name(table.experiments[cheap]))}** with {table.means[cheap]:.1f} ({_instead(kind, cost[cheap], cost[best])})."
         )
     nothing = (
         f"Nothing within {_MARGIN:g} point of it costs less {_KINDS[kind].noun} than its "
@@ -81,7 +81,7 @@ def verdict(scene: Scene, kind: str) -> str:
         return nothing
     next_best = min(cheaper, key=lambda place: (-table.means[place], cost[place]))
     return (
-        f"{nothing} The best that does is **{markdown.plain(scene.name(table.experiments[next_best]))}**: "
+        f"{nothing} The best that does is **{markdown.plain(context.name(table.experiments[next_best]))}**: "
         f"{table.means[best] - table.means[next_best]:.1f} points lower at {ratio(cost[next_best] / cost[best])} the "
         f"{_KINDS[kind].noun} ({_instead(kind, cost[next_best], cost[best])})."
     )
@@ -93,12 +93,12 @@ def _instead(kind: str, less: float, more: float) -> str:
     return markdown.plain(f"{little} {'' if unit == other else unit + ' '}instead of {much} {other}")
 
 
-def show(scene: Scene) -> None:
+def show(context: ComparisonContext) -> None:
     """Scatter chart with the front, the front as a list, and a sentence."""
-    table = scene.table
+    table = context.table
     known = [kind for kind in COSTS if np.isfinite(table.costs[kind]).any()]
-    kind = scene.address.choice("cost", known, known[0], "kind of cost")
-    scene.shown["cost"] = kind if kind != known[0] else None
+    kind = context.address.choice(url.COST, known, known[0])
+    context.shown[url.COST] = kind if kind != known[0] else None
     st.header("What does a better score cost?")
     st.markdown(
         "Each mark is a configuration. On the **Pareto front** nothing else is both as good and as cheap: whatever you "
@@ -112,27 +112,27 @@ def show(scene: Scene) -> None:
         format_func=lambda one: _KINDS[one].title,
         key="cost",
         required=True,
-        on_change=lambda: url.change(cost=st.session_state["cost"]),
+        on_change=lambda: url.change({url.COST: st.session_state["cost"]}),
     )
     best = table.best
     st.markdown(
-        f"Best overall: **{markdown.plain(scene.name(table.experiments[best]))}** with {table.means[best]:.1f} of 100. "
-        + verdict(scene, kind)
+        f"Best overall: **{markdown.plain(context.name(table.experiments[best]))}** with {table.means[best]:.1f} of 100. "
+        + verdict(context, kind)
     )
     cost = table.costs[kind]
     unknown = int((~np.isfinite(cost)).sum())
     if unknown:
         st.caption(f"{unknown} experiments lack this measurement and are left out.")
     front = comparison.pareto_front(table.means, cost)
-    _chart(scene, kind, front)
-    _listed(scene, kind, front)
+    _chart(context, kind, front)
+    _listed(context, kind, front)
 
 
-def _chart(scene: Scene, kind: str, front: np.ndarray) -> None:
+def _chart(context: ComparisonContext, kind: str, front: np.ndarray) -> None:
     import plotly.graph_objects as go
 
-    table, cost = scene.table, scene.table.costs[kind]
-    titles = [scene.model_title(one) for one in table.experiments]
+    table, cost = context.table, context.table.costs[kind]
+    titles = [context.model_title(one) for one in table.experiments]
     styles = palette.class_styles(tuple(sorted(set(titles))))
     ink = plotly_charts.ink()
     figure = go.Figure()
@@ -154,7 +154,7 @@ def _chart(scene: Scene, kind: str, front: np.ndarray) -> None:
             name=plotly_charts.words(title),
             marker={"color": style.color, "symbol": style.symbol, "size": 8, "opacity": 0.6},
             customdata=places,
-            hovertext=[_hover(scene, kind, p) for p in places],
+            hovertext=[_hover(context, kind, p) for p in places],
             hovertemplate="%{hovertext}<extra></extra>",
         )
     groups = _numbered(front, cost, table.means)
@@ -170,7 +170,7 @@ def _chart(scene: Scene, kind: str, front: np.ndarray) -> None:
         cliponaxis=False,
         showlegend=False,
         customdata=marked,
-        hovertext=["<br><br>".join(_hover(scene, kind, p) for p in places) for places in groups.values()],
+        hovertext=["<br><br>".join(_hover(context, kind, p) for p in places) for places in groups.values()],
         hovertemplate="%{hovertext}<extra></extra>",
     )
     ticks = _ticks(float(np.nanmin(cost)), float(np.nanmax(cost)))
@@ -194,7 +194,7 @@ def _chart(scene: Scene, kind: str, front: np.ndarray) -> None:
         f"{table.means[front[-1]]:.0f} at {amount(kind, cost[front[-1]])}. Click a mark to look at its results.",
     )
     if clicked is not None:
-        scene.open(table.experiments[int(clicked)])
+        context.open(table.experiments[int(clicked)])
 
 
 def _numbered(front: np.ndarray, cost: np.ndarray, means: np.ndarray) -> dict[str, list[int]]:
@@ -215,16 +215,16 @@ def _ticks(low: float, high: float) -> dict[str, Any]:
     return {"tickvals": values, "ticktext": [glossary.count(v) if v >= 1000 else f"{v:g}" for v in values]}
 
 
-def _hover(scene: Scene, kind: str, place: int) -> str:
-    table, one = scene.table, scene.table.experiments[place]
+def _hover(context: ComparisonContext, kind: str, place: int) -> str:
+    table, one = context.table, context.table.experiments[place]
     return (
-        f"<b>{plotly_charts.words(scene.model_title(one))}</b><br>{plotly_charts.words(scene.name(one, model=False))}<br>"
+        f"<b>{plotly_charts.words(context.model_title(one))}</b><br>{plotly_charts.words(context.name(one, model=False))}<br>"
         f"score {table.means[place]:.1f}<br>{amount(kind, table.costs[kind][place])}"
     )
 
 
-def _listed(scene: Scene, kind: str, front: np.ndarray) -> None:
-    table = scene.table
+def _listed(context: ComparisonContext, kind: str, front: np.ndarray) -> None:
+    table = context.table
     low, high = table.intervals
     st.subheader("The Pareto front, from cheap to good")
     st.dataframe(
@@ -232,7 +232,7 @@ def _listed(scene: Scene, kind: str, front: np.ndarray) -> None:
             [
                 {
                     "number": number,
-                    "configuration": scene.name(table.experiments[p]),
+                    "configuration": context.name(table.experiments[p]),
                     "score": table.means[p],
                     "low": low[p],
                     "high": high[p],
@@ -251,3 +251,6 @@ def _listed(scene: Scene, kind: str, front: np.ndarray) -> None:
             "cost": _KINDS[kind].column,
         },
     )
+
+
+SECTION = Section("cost", "Quality and cost", 3, show)

@@ -6,26 +6,26 @@ from core.evaluation.comparison import BYTES_PER_NUMBER
 from core.models import registry
 from dashboard import url
 from dashboard.pages.compare import code_snippets
-from dashboard.pages.compare.comparison_context import Scene, plan_search
+from dashboard.pages.compare.comparison_context import ComparisonContext, Section, open_search
 from dashboard.widgets import glossary, markdown, pickers
 
 _LARGE = 10_000
 
 
-def show(scene: Scene) -> None:
+def show(context: ComparisonContext) -> None:
     """The configuration, what it costs, and the code."""
-    chosen = scene.chosen
+    chosen = context.chosen
     st.header("Use this configuration")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        pickers.configuration(scene.grid, chosen, scene.untrained)
-    about = scene.grid.run(chosen).about
+        pickers.configuration(context.grid, chosen, context.untrained)
+    about = context.grid.run(chosen).about
     layer = about.layer(chosen.layer)
     size = BYTES_PER_NUMBER * chosen.dimensions
-    place = scene.table.place(chosen.configuration)
+    place = context.table.place(chosen.configuration)
     if place is not None:
-        low, high = scene.table.intervals
+        low, high = context.table.intervals
         st.markdown(
-            f"On {markdown.quoted(scene.grid.dataset.title)} it scores **{scene.table.means[place]:.1f}** of 100 at k = {scene.k} "
+            f"On {markdown.quoted(context.grid.dataset.title)} it scores **{context.table.means[place]:.1f}** of 100 at k = {context.k} "
             f"(95% interval {low[place]:.1f} to {high[place]:.1f}). Your pictures differ: check it on some of yours with the "
             "command below.",
             help=f"{glossary.SCORE}\n\n{glossary.INTERVAL}",
@@ -43,7 +43,7 @@ def show(scene: Scene) -> None:
         "See what it finds",
         icon=":material/image_search:",
         key="use-open",
-        on_click=lambda: plan_search(scene, chosen),
+        on_click=lambda: open_search(context, chosen),
     )
     if chosen.weights == url.UNTRAINED:
         st.info(glossary.UNTRAINED, icon=":material/science:")
@@ -84,3 +84,6 @@ def show(scene: Scene) -> None:
         "The pictures stand in folders named after their classes. The experiment then appears here, as a dataset of its own."
     )
     st.code(code_snippets.measuring(chosen.configuration), language="bash")
+
+
+SECTION = Section("use", "Use it", 8, show)

@@ -10,7 +10,7 @@ from core.experiments.query_scores import Evaluation, evaluate
 from core.experiments.store import Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
-from dashboard.pages.compare.comparison_context import Scene
+from dashboard.pages.compare.comparison_context import ComparisonContext, Section
 from dashboard.widgets import glossary, markdown, palette, pickers, plotly_charts
 
 _VIEWS = {"models": "Best of each model", "layers": "Layers of one model"}
@@ -18,29 +18,29 @@ _MOST_CLASSES = 40
 _MOST_BARS = 400
 
 
-def show(scene: Scene) -> None:
+def show(context: ComparisonContext) -> None:
     """Classes by configurations, then one configuration: what it mixes up, and every picture's score."""
-    labels = scene.grid.dataset.classes
+    labels = context.grid.dataset.classes
     codes = {label: code for code, label in enumerate(labels)}
-    by_id = np.array([codes[label] for label in scene.grid.dataset.labels])
-    _classes(scene, by_id)
+    by_id = np.array([codes[label] for label in context.grid.dataset.labels])
+    _classes(context, by_id)
     st.header("One configuration")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        pickers.configuration(scene.grid, scene.chosen, scene.untrained)
+        pickers.configuration(context.grid, context.chosen, context.untrained)
     try:
-        found = evaluate(scene.grid, scene.chosen.configuration, scene.k)
+        found = evaluate(context.grid, context.chosen.configuration, context.k)
     except GridError as error:
         st.error(f"This experiment can't be shown: {markdown.plain(str(error))}", icon=":material/error:")
         return
-    _confusion(scene, found, by_id)
-    _bars(scene, found, by_id)
+    _confusion(context, found, by_id)
+    _bars(context, found, by_id)
 
 
-def _classes(scene: Scene, by_id: np.ndarray) -> None:
-    table, classes = scene.table, scene.grid.dataset.classes
+def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
+    table, classes = context.table, context.grid.dataset.classes
     names = [plotly_charts.words(one) for one in classes]
-    view = scene.address.choice("view", list(_VIEWS), "models")
-    scene.shown["view"] = view if view != "models" else None
+    view = context.address.choice(url.CLASSES_VIEW)
+    context.shown[url.CLASSES_VIEW] = view
     st.header("Classes")
     st.session_state["view"] = view
     st.segmented_control(
@@ -49,14 +49,14 @@ def _classes(scene: Scene, by_id: np.ndarray) -> None:
         format_func=_VIEWS.__getitem__,
         key="view",
         required=True,
-        on_change=lambda: url.change(view=st.session_state["view"]),
+        on_change=lambda: url.change({url.CLASSES_VIEW: st.session_state["view"]}),
     )
-    places = _best_of_models(scene) if view == "models" else _layers(scene)
+    places = _best_of_models(context) if view == "models" else _layers(context)
     if not places:
         st.info("The model below is not among those compared.", icon=":material/info:")
         return
     heads = [
-        scene.model_title(table.experiments[p])
+        context.model_title(table.experiments[p])
         if view == "models"
         else glossary.depth(table.experiments[p].depth)
         for p in places
@@ -75,7 +75,7 @@ def _classes(scene: Scene, by_id: np.ndarray) -> None:
         [[f"{value:.0f}" for value in row] for row in values],
         [
             [
-                f"<b>{names[c]}</b><br>{plotly_charts.words(scene.name(table.experiments[p]))}<br>mean score {means[c, i]:.1f}"
+                f"<b>{names[c]}</b><br>{plotly_charts.words(context.name(table.experiments[p]))}<br>mean score {means[c, i]:.1f}"
                 for i, p in enumerate(places)
             ]
             for c in shown
@@ -84,7 +84,7 @@ def _classes(scene: Scene, by_id: np.ndarray) -> None:
         "mean score",
         across=""
         if view == "models"
-        else f"layer of {plotly_charts.words(scene.model_title(table.experiments[places[0]]))}",
+        else f"layer of {plotly_charts.words(context.model_title(table.experiments[places[0]]))}",
         low=0.0,
         high=100.0,
     )
@@ -93,7 +93,7 @@ def _classes(scene: Scene, by_id: np.ndarray) -> None:
     def numbers() -> pd.DataFrame:
         return pd.DataFrame(
             {"class": [classes[c] for c in shown]}
-            | {scene.name(table.experiments[p]): values[:, i] for i, p in enumerate(places)}
+            | {context.name(table.experiments[p]): values[:, i] for i, p in enumerate(places)}
         )
 
     clicked = plotly_charts.show(
@@ -109,24 +109,24 @@ def _classes(scene: Scene, by_id: np.ndarray) -> None:
         + f". The hardest class is {classes[worst]} with {means[worst].mean():.0f} on average. "
         "Click a cell to open the class's hardest picture with that configuration.",
         numbers,
-        {scene.name(table.experiments[p]): st.column_config.NumberColumn(format="%.1f") for p in places},
+        {context.name(table.experiments[p]): st.column_config.NumberColumn(format="%.1f") for p in places},
     )
     if view == "models":
         st.caption(
             "The best configuration of each model: "
-            + "; ".join(markdown.plain(scene.name(table.experiments[p])) for p in places)
+            + "; ".join(markdown.plain(context.name(table.experiments[p])) for p in places)
             + "."
         )
     if clicked:
         place, code = int(clicked[0]), int(clicked[1])
         members = np.flatnonzero(by_id[table.queries] == code)
         lowest = members[np.argmin(table.scores[place, members])]
-        scene.open(table.experiments[place], int(table.queries[lowest]))
+        context.open(table.experiments[place], int(table.queries[lowest]))
 
 
-def _best_of_models(scene: Scene) -> list[int]:
+def _best_of_models(context: ComparisonContext) -> list[int]:
     """The best experiment of each model, best model first."""
-    table = scene.table
+    table = context.table
     found: dict[tuple[str, str], int] = {}
     for place in np.lexsort((table.costs["size"], -table.means)):
         one = table.experiments[place]
@@ -134,22 +134,22 @@ def _best_of_models(scene: Scene) -> list[int]:
     return list(found.values())
 
 
-def _layers(scene: Scene) -> list[int]:
+def _layers(context: ComparisonContext) -> list[int]:
     """The layers of the chosen model under its pooling and metric, by depth."""
 
     def fits(one: Summary) -> bool:
         return all(
-            getattr(one, part) == getattr(scene.chosen, part)
+            getattr(one, part) == getattr(context.chosen, part)
             for part in ("model", "weights", "pooling", "metric")
         )
 
-    table = scene.table
+    table = context.table
     places = [place for place, one in enumerate(table.experiments) if fits(one)]
     return sorted(places, key=lambda place: table.experiments[place].depth)
 
 
-def _confusion(scene: Scene, found: Evaluation, by_id: np.ndarray) -> None:
-    classes = scene.grid.dataset.classes
+def _confusion(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> None:
+    classes = context.grid.dataset.classes
     names = [plotly_charts.words(one) for one in classes]
     shares, counts = rankings.confusion(found.queries, found.ids[:, : found.k], by_id, len(classes))
     there = np.flatnonzero(counts)
@@ -214,17 +214,17 @@ def _confusion(scene: Scene, found: Evaluation, by_id: np.ndarray) -> None:
         i, j = int(clicked[0]), int(clicked[1])
         members = np.flatnonzero(by_id[found.queries] == i)
         most = members[np.argmax((by_id[found.ids[members, : found.k]] == j).sum(axis=1))]
-        scene.open(scene.chosen, int(found.queries[most]))
+        context.open(context.chosen, int(found.queries[most]))
 
 
 def _short(share: float) -> str:
     return "" if share == 0 else "<1" if share < 0.01 else f"{100 * share:.0f}"
 
 
-def _bars(scene: Scene, found: Evaluation, by_id: np.ndarray) -> None:
+def _bars(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> None:
     import plotly.graph_objects as go
 
-    dataset, classes = scene.grid.dataset, scene.grid.dataset.classes
+    dataset, classes = context.grid.dataset, context.grid.dataset.classes
     st.subheader("The score of every picture")
     rows = np.lexsort((-found.scores, by_id[found.queries]))
     if len(rows) > _MOST_BARS:
@@ -290,10 +290,13 @@ def _bars(scene: Scene, found: Evaluation, by_id: np.ndarray) -> None:
     clicked = plotly_charts.show(
         figure,
         "bars",
-        f"The score of {len(rows):,} pictures under {scene.name(scene.chosen)}, by class and from high to low; the mean is "
+        f"The score of {len(rows):,} pictures under {context.name(context.chosen)}, by class and from high to low; the mean is "
         f"{found.mean:.1f}, {nothing} have 0. Click a bar to open its picture.",
         numbers,
         {"score": st.column_config.NumberColumn(format="%.1f")},
     )
     if clicked is not None:
-        scene.open(scene.chosen, int(clicked))
+        context.open(context.chosen, int(clicked))
+
+
+SECTION = Section("classes", "Classes", 7, show)

@@ -8,7 +8,7 @@ from core.errors import GridError
 from core.evaluation import rankings
 from core.experiments.query_scores import evaluate
 from dashboard.frontend.gallery import gallery
-from dashboard.pages.compare.comparison_context import Scene, plan_search
+from dashboard.pages.compare.comparison_context import ComparisonContext, Section, open_search
 from dashboard.widgets import markdown, pickers, plotly_charts
 
 _SHOWN = 10
@@ -19,16 +19,16 @@ _HUBNESS = (
 )
 
 
-def show(scene: Scene) -> None:
+def show(context: ComparisonContext) -> None:
     """Three galleries."""
-    _hardest(scene)
-    if len(scene.table.experiments) > 1:
-        _dividing(scene)
-    _hubs(scene)
+    _hardest(context)
+    if len(context.table.experiments) > 1:
+        _dividing(context)
+    _hubs(context)
 
 
-def _hardest(scene: Scene) -> None:
-    table = scene.table
+def _hardest(context: ComparisonContext) -> None:
+    table = context.table
     means = table.scores.mean(axis=0)
     best = table.scores.max(axis=0)
     order = np.argsort(means, kind="stable")[:_SHOWN]
@@ -40,15 +40,15 @@ def _hardest(scene: Scene) -> None:
         + (f" Of these, {nobody} find no neighbor of their class under any configuration." if nobody else "")
     )
     _gallery(
-        scene,
+        context,
         "hardest",
         "Pictures with the lowest mean score, lowest first",
         [(int(table.queries[i]), (f"mean score {means[i]:.0f}", f"at best {best[i]:.0f}")) for i in order],
     )
 
 
-def _dividing(scene: Scene) -> None:
-    table = scene.table
+def _dividing(context: ComparisonContext) -> None:
+    table = context.table
     spread = rankings.disagreement(table.scores)
     order = np.argsort(-spread, kind="stable")[:_SHOWN]
     low, high = table.scores.min(axis=0), table.scores.max(axis=0)
@@ -57,7 +57,7 @@ def _dividing(scene: Scene) -> None:
         "Largest standard deviation of the score over configurations: here the choice of a configuration shows."
     )
     _gallery(
-        scene,
+        context,
         "dividing",
         "Pictures on which configurations disagree most, the most first",
         [
@@ -67,17 +67,17 @@ def _dividing(scene: Scene) -> None:
     )
 
 
-def _hubs(scene: Scene) -> None:
-    table, chosen = scene.table, scene.chosen
+def _hubs(context: ComparisonContext) -> None:
+    table, chosen = context.table, context.chosen
     st.header("Hubs: pictures that turn up everywhere")
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        pickers.configuration(scene.grid, chosen, scene.untrained)
+        pickers.configuration(context.grid, chosen, context.untrained)
     try:
-        found = evaluate(scene.grid, chosen.configuration, scene.k)
+        found = evaluate(context.grid, chosen.configuration, context.k)
     except GridError as error:
         st.error(f"Its hubs can't be shown: {markdown.plain(str(error))}", icon=":material/error:")
         return
-    counts = rankings.k_occurrence(found.ids[None, :, : found.k], len(scene.grid.dataset))[0]
+    counts = rankings.k_occurrence(found.ids[None, :, : found.k], len(context.grid.dataset))[0]
     mine = counts[found.queries]
     skew = float(rankings.skewness(mine))
     others = table.hubness
@@ -92,7 +92,7 @@ def _hubs(scene: Scene) -> None:
     )
     order = np.argsort(-counts, kind="stable")[:_SHOWN]
     _gallery(
-        scene,
+        context,
         "hubs",
         "Pictures that stand in the most result lists, the most first",
         [
@@ -101,11 +101,11 @@ def _hubs(scene: Scene) -> None:
             if counts[i]
         ],
     )
-    _hubness(scene)
+    _hubness(context)
 
 
-def _hubness(scene: Scene) -> None:
-    table, chosen = scene.table, scene.chosen
+def _hubness(context: ComparisonContext) -> None:
+    table, chosen = context.table, context.chosen
     places = [
         place
         for place, one in enumerate(table.experiments)
@@ -113,17 +113,18 @@ def _hubness(scene: Scene) -> None:
     ]
     if len(places) < 2:
         return
-    titles = [scene.model_title(table.experiments[p]) for p in places]
+    titles = [context.model_title(table.experiments[p]) for p in places]
     models = list(dict.fromkeys(titles))
     depths = sorted({table.experiments[p].depth for p in places})
     values = np.full((len(models), len(depths)), np.nan)
-    texts, hover, clicks = ([["" for _ in depths] for _ in models] for _ in range(3))
+    texts, hover = ([["" for _ in depths] for _ in models] for _ in range(2))
+    clicks: list[list[int | None]] = [[None for _ in depths] for _ in models]
     for place, title in zip(places, titles, strict=True):
         r, c = models.index(title), depths.index(table.experiments[place].depth)
         values[r, c] = table.hubness[place]
         texts[r][c] = f"{table.hubness[place]:.1f}"
         hover[r][c] = (
-            f"<b>{plotly_charts.words(title)}</b><br>{plotly_charts.words(scene.name(table.experiments[place], model=False))}"
+            f"<b>{plotly_charts.words(title)}</b><br>{plotly_charts.words(context.name(table.experiments[place], model=False))}"
             f"<br>skewness {values[r, c]:.2f}"
         )
         clicks[r][c] = place
@@ -142,7 +143,7 @@ def _hubness(scene: Scene) -> None:
     def numbers() -> pd.DataFrame:
         return pd.DataFrame(
             {
-                "configuration": [scene.name(table.experiments[p]) for p in places],
+                "configuration": [context.name(table.experiments[p]) for p in places],
                 "skewness": table.hubness[places],
             }
         )
@@ -157,14 +158,19 @@ def _hubness(scene: Scene) -> None:
         {"skewness": st.column_config.NumberColumn(format="%.2f")},
     )
     if clicked is not None:
-        scene.open(table.experiments[int(clicked)])
+        context.open(table.experiments[int(clicked)])
 
 
-def _gallery(scene: Scene, key: str, label: str, tiles: list[tuple[int, tuple[str, ...]]]) -> None:
+def _gallery(
+    context: ComparisonContext, key: str, label: str, tiles: list[tuple[int, tuple[str, ...]]]
+) -> None:
     gallery.show(
-        [scene.tile(item, lines=lines) for item, lines in tiles],
+        [context.tile(item, lines=lines) for item, lines in tiles],
         key=key,
-        on_pick=lambda picked: plan_search(scene, scene.chosen, picked),
+        on_pick=lambda picked: open_search(context, context.chosen, picked),
         size=112,
         label=label,
     )
+
+
+SECTION = Section("pictures", "Pictures", 6, show)

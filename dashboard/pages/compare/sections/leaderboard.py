@@ -1,44 +1,45 @@
 """The leaderboard: every configuration in numbers, to sort, to narrow down, to take away."""
 
+from collections.abc import Callable
+from typing import Any
+
 import numpy as np
 import pandas as pd
 import streamlit as st
 
 from core.experiments.store import Summary
-from dashboard.pages.compare.comparison_context import Scene, change_to, plan_search
-from dashboard.pages.compare.experiment_table import Comparison
+from dashboard import url
+from dashboard.pages.compare.comparison_context import ComparisonContext, Section, change_to, open_search
+from dashboard.pages.compare.experiment_table import ExperimentTable
 from dashboard.widgets import glossary, markdown
 
-_PARTS = {"weights": "Weights", "model": "Model", "pooling": "Pooling", "metric": "Distance"}
-_KEYS = (*(f"only-{part}" for part in _PARTS), "most-size", "most-time", "most-parameters")
-_LIMITS = {
-    "size": ("Largest vector", lambda value: glossary.size(int(value))),
-    "time": ("Longest time", lambda value: f"{value:.3g} ms"),
-    "parameters": ("Most parameters", glossary.count),
-}
+_PARTS = (
+    ("weights", "Weights", url.ONLY_WEIGHTS),
+    ("model", "Model", url.ONLY_MODEL),
+    ("pooling", "Pooling", url.ONLY_POOLING),
+    ("metric", "Distance", url.ONLY_METRIC),
+)
+_LIMITS: tuple[tuple[str, str, url.Choice, Callable[[float], str]], ...] = (
+    ("size", "Largest vector", url.MOST_BYTES, lambda value: glossary.size(int(value))),
+    ("time", "Longest time", url.MOST_TIME, lambda value: f"{value:.3g} ms"),
+    ("parameters", "Most parameters", url.MOST_PARAMETERS, glossary.count),
+)
 
 
-def keep_filters() -> None:
-    """Streamlit forgets widgets that a run does not draw; these are remembered while other sections are shown."""
-    for key in _KEYS:
-        if key in st.session_state:
-            st.session_state[key] = st.session_state[key]
-
-
-def show(scene: Scene) -> None:
+def show(context: ComparisonContext) -> None:
     """Filters, table, and what to do with a row."""
-    table = scene.table
+    table = context.table
     st.header("All configurations")
-    chosen = _filter(scene)
+    chosen = _filter(context)
     places = np.flatnonzero(chosen)
     places = places[np.lexsort((table.costs["size"][places], -table.means[places]))]
-    numbers = frame(scene, places)
+    numbers = frame(context, places)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{len(places):,}** of {len(table.experiments):,} configurations")
         st.download_button(
             "Download the table (CSV)",
             lambda: numbers.to_csv(index=False).encode(),
-            file_name=f"{scene.grid.dataset.name}-k{table.k}.csv",
+            file_name=f"{context.grid.dataset.name}-k{table.k}.csv",
             mime="text/csv",
             icon=":material/download:",
             on_click="ignore",
@@ -64,7 +65,7 @@ def show(scene: Scene) -> None:
     )
     rows = [row for row in event.selection.rows if row < len(places)]
     if rows:
-        _act(scene, table.experiments[places[rows[0]]])
+        _act(context, table.experiments[places[rows[0]]])
     else:
         st.caption(
             "Click a column's name to sort by it, and the box at the start of a row for what can be done with it."
@@ -83,9 +84,9 @@ def show(scene: Scene) -> None:
         )
 
 
-def frame(scene: Scene, places: np.ndarray) -> pd.DataFrame:
+def frame(context: ComparisonContext, places: np.ndarray) -> pd.DataFrame:
     """The numbers of some experiments, best first, as they are shown and downloaded."""
-    table: Comparison = scene.table
+    table: ExperimentTable = context.table
     some = [table.experiments[p] for p in places]
     low, high = table.intervals
     return pd.DataFrame(
@@ -111,7 +112,7 @@ def frame(scene: Scene, places: np.ndarray) -> pd.DataFrame:
     )
 
 
-def _columns(k: int) -> dict[str, object]:
+def _columns(k: int) -> dict[str, Any]:
     number = st.column_config.NumberColumn
     text = st.column_config.TextColumn
     return {
@@ -135,49 +136,71 @@ def _columns(k: int) -> dict[str, object]:
     }
 
 
-def _filter(scene: Scene) -> np.ndarray:
+def _filter(context: ComparisonContext) -> np.ndarray:
     """Draw the filters; returns which experiments pass."""
-    table = scene.table
+    table = context.table
     passing = np.ones(len(table.experiments), bool)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        for part, label in _PARTS.items():
-            options = sorted({getattr(one, part) for one in table.experiments})
-            key = f"only-{part}"
-            if len(options) < 2:
-                continue
-            # Another dataset may lack what was chosen.
-            st.session_state[key] = [one for one in st.session_state.get(key, []) if one in options]
-            wanted = st.multiselect(label, options, key=key, placeholder="All", width=180)
+        for part, label, key in _PARTS:
+            wanted = _values(context, label, key, sorted({getattr(one, part) for one in table.experiments}))
             if wanted:
                 passing &= np.array([getattr(one, part) in wanted for one in table.experiments])
-        for kind, (label, text) in _LIMITS.items():
-            passing &= _limit(kind, label, text, table.costs[kind])
+        for kind, label, limit, text in _LIMITS:
+            passing &= _at_most(context, label, limit, text, table.costs[kind])
     return passing
 
 
-def _limit(kind: str, label: str, text: object, cost: np.ndarray) -> np.ndarray:
-    known = np.unique(cost[np.isfinite(cost)])
-    if len(known) < 2:
-        return np.ones(len(cost), bool)
-    key = f"most-{kind}"
-    # Streamlit takes None for a choice that is yet to be made.
-    options = [0.0, *known.tolist()]
-    if st.session_state.get(key) not in options:
-        st.session_state[key] = 0.0
-    most = st.selectbox(
-        label, options, format_func=lambda value: text(value) if value else "Any", key=key, width=130
-    )
+def _values(context: ComparisonContext, label: str, key: url.Several, options: list[str]) -> list[str]:
+    """The values that are let through, none for all of them."""
+    context.shown[key] = wanted = context.address.several(key, options)
+    if len(options) > 1:
+        st.session_state[str(key)] = wanted
+        st.multiselect(
+            label,
+            options,
+            key=str(key),
+            placeholder="All",
+            width=180,
+            on_change=lambda: url.change({key: st.session_state[str(key)]}),
+        )
+    return wanted
+
+
+def _at_most(
+    context: ComparisonContext, label: str, key: url.Choice, text: Callable[[float], str], cost: np.ndarray
+) -> np.ndarray:
+    """(experiments,) bool: costs at most as much as the address says; all where it does not."""
+    known = {_exact(value): value for value in np.unique(cost[np.isfinite(cost)]).tolist()}
+    context.shown[key] = chosen = context.address.choice(key, ("", *known), shown="any")
+    most = known.get(chosen, 0.0)
+    if len(known) > 1:
+        st.session_state[str(key)] = most
+        st.selectbox(
+            label,
+            # Streamlit takes None for a choice that is yet to be made.
+            [0.0, *known.values()],
+            format_func=lambda value: text(value) if value else "Any",
+            key=str(key),
+            width=130,
+            on_change=lambda: url.change(
+                {key: _exact(value) if (value := st.session_state[str(key)]) else None}
+            ),
+        )
     return cost <= most if most else np.ones(len(cost), bool)
 
 
-def _act(scene: Scene, one: Summary) -> None:
+def _exact(cost: float) -> str:
+    return repr(cost).removesuffix(".0")
+
+
+def _act(context: ComparisonContext, one: Summary) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.markdown(f"**{markdown.plain(scene.name(one))}**")
+        st.markdown(f"**{markdown.plain(context.name(one))}**")
         st.button(
             "Look at its results",
             icon=":material/image_search:",
             key="row-open",
-            on_click=lambda: plan_search(scene, one),
+            on_click=lambda: open_search(context, one),
         )
         st.button(
             "Compare with another",
@@ -188,3 +211,6 @@ def _act(scene: Scene, one: Summary) -> None:
         st.button(
             "Use it", icon=":material/code:", key="row-use", on_click=lambda: change_to(one, section="use")
         )
+
+
+SECTION = Section("leaderboard", "Leaderboard", 2, show)

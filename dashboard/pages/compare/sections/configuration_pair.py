@@ -9,7 +9,7 @@ from core.experiments.query_scores import Evaluation, evaluate
 from core.experiments.store import Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
-from dashboard.pages.compare.comparison_context import Scene, plan_search
+from dashboard.pages.compare.comparison_context import ComparisonContext, Section, open_search
 from dashboard.widgets import glossary, markdown, palette, pickers
 
 _MOST_DIFFERENT = 6
@@ -19,26 +19,29 @@ _RBO = (
 )
 
 
-def show(scene: Scene) -> None:
+def show(context: ComparisonContext) -> None:
     """Pickers, the verdict over the dataset, one picture under both, where they differ most."""
     st.header("Two configurations side by side")
-    others = [one for one in scene.grid.summaries if one.configuration != scene.chosen.configuration]
+    others = [one for one in context.grid.summaries if one.configuration != context.chosen.configuration]
     if not others:
         st.info("There is only one experiment on this dataset; comparing takes two.", icon=":material/info:")
         return
-    second = scene.address.configuration(scene.grid.summaries, suffix="2", default=_rival(scene, others))
-    scene.shown |= {part + "2": getattr(second, part) for part in url.PARTS}
-    for letter, one, suffix in (("A", scene.chosen, ""), ("B", second, "2")):
+    second = context.address.configuration(context.grid.summaries, url.SECOND, _rival(context, others))
+    context.shown |= url.configuration(second, url.SECOND)
+    for letter, one, keys in (("A", context.chosen, url.PARTS), ("B", second, url.SECOND)):
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.markdown(f"### {letter}", width=28)
-            pickers.configuration(scene.grid, one, scene.untrained, suffix)
+            pickers.configuration(context.grid, one, context.untrained, keys)
     st.button(
-        "Swap A and B", icon=":material/swap_vert:", key="swap", on_click=lambda: _swap(scene.chosen, second)
+        "Swap A and B",
+        icon=":material/swap_vert:",
+        key="swap",
+        on_click=lambda: _swap(context.chosen, second),
     )
     try:
-        k = min(scene.k, scene.grid.run(second).about.top)
-        a = evaluate(scene.grid, scene.chosen.configuration, k)
-        b = evaluate(scene.grid, second.configuration, k)
+        k = min(context.k, context.grid.run(second).about.top)
+        a = evaluate(context.grid, context.chosen.configuration, k)
+        b = evaluate(context.grid, second.configuration, k)
     except GridError as error:
         st.error(
             f"This pair can't be compared: {markdown.plain(str(error))} Choose another above.",
@@ -49,36 +52,33 @@ def show(scene: Scene) -> None:
     if not len(queries):
         st.info("These two have no pictures in common.", icon=":material/info:")
         return
-    if second.configuration == scene.chosen.configuration:
+    if second.configuration == context.chosen.configuration:
         st.info("A and B are the same configuration; change one of them.", icon=":material/info:")
     gaps = a.scores[rows_a] - b.scores[rows_b]
     overlap = rankings.rank_biased_overlap(a.ids[rows_a, : a.k], b.ids[rows_b, : b.k])
     both = rankings.shared(a.ids[rows_a, : a.k], b.ids[rows_b, : b.k])
     _over_all(a.scores[rows_a], b.scores[rows_b], overlap, both, a.k)
-    place = int(np.searchsorted(queries, scene.query))
-    if place < len(queries) and queries[place] == scene.query:
+    place = int(np.searchsorted(queries, context.query))
+    if place < len(queries) and queries[place] == context.query:
         _one_picture(
-            scene, second, a, b, rows_a[place], rows_b[place], float(overlap[place]), int(both[place])
+            context, second, a, b, rows_a[place], rows_b[place], float(overlap[place]), int(both[place])
         )
     else:
         st.warning("This picture was left out of one of the experiments. Choose another below.")
-    _most_different(scene, queries, gaps, a.scores[rows_a], b.scores[rows_b])
+    _most_different(context, queries, gaps, a.scores[rows_a], b.scores[rows_b])
 
 
-def _rival(scene: Scene, others: list[Summary]) -> Summary:
+def _rival(context: ComparisonContext, others: list[Summary]) -> Summary:
     """What to compare with when the address does not say: the best of another model, or else the best other."""
     trained = [one for one in others if one.weights != url.UNTRAINED] or others
     another = [
-        one for one in trained if (one.model, one.weights) != (scene.chosen.model, scene.chosen.weights)
+        one for one in trained if (one.model, one.weights) != (context.chosen.model, context.chosen.weights)
     ]
     return max(another or trained, key=lambda one: one.score_10)
 
 
 def _swap(a: Summary, b: Summary) -> None:
-    url.change(
-        **{part: getattr(b, part) for part in url.PARTS},
-        **{part + "2": getattr(a, part) for part in url.PARTS},
-    )
+    url.change(url.configuration(b) | url.configuration(a, url.SECOND))
 
 
 def _over_all(a: np.ndarray, b: np.ndarray, overlap: np.ndarray, both: np.ndarray, k: int) -> None:
@@ -115,7 +115,7 @@ def difference(gap: comparison.Difference) -> str:
 
 
 def _one_picture(
-    scene: Scene,
+    context: ComparisonContext,
     second: Summary,
     a: Evaluation,
     b: Evaluation,
@@ -124,14 +124,14 @@ def _one_picture(
     overlap: float,
     both: int,
 ) -> None:
-    dataset, item = scene.grid.dataset, scene.grid.dataset.items[scene.query]
+    dataset, item = context.grid.dataset, context.grid.dataset.items[context.query]
     st.subheader("On one picture")
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         with st.container(width=150):
             gallery.show(
-                [gallery.tile(dataset, scene.query, title=item.title or item.label, lines=(item.label,))],
+                [gallery.tile(dataset, context.query, title=item.title or item.label, lines=(item.label,))],
                 key="pair-query",
-                on_pick=lambda picked: plan_search(scene, scene.chosen, picked),
+                on_pick=lambda picked: open_search(context, context.chosen, picked),
                 size=110,
                 columns=1,
                 label="The picture that is searched for",
@@ -150,20 +150,26 @@ def _one_picture(
     ids_a, ids_b = a.ids[row_a, : a.k], b.ids[row_b, : b.k]
     left, right = st.columns(2, gap="medium")
     with left:
-        _list(scene, "A", scene.chosen, ids_a, a.same[row_a], ids_b, "B")
+        _list(context, "A", context.chosen, ids_a, a.same[row_a], ids_b, "B")
     with right:
-        _list(scene, "B", second, ids_b, b.same[row_b], ids_a, "A")
+        _list(context, "B", second, ids_b, b.same[row_b], ids_a, "A")
 
 
 def _list(
-    scene: Scene, letter: str, one: Summary, ids: np.ndarray, same: np.ndarray, others: np.ndarray, other: str
+    context: ComparisonContext,
+    letter: str,
+    one: Summary,
+    ids: np.ndarray,
+    same: np.ndarray,
+    others: np.ndarray,
+    other: str,
 ) -> None:
-    st.markdown(f"**{letter}**  {markdown.plain(scene.name(one))}")
+    st.markdown(f"**{letter}**  {markdown.plain(context.name(one))}")
     there = {int(item): rank for rank, item in enumerate(others, 1)}
     gallery.show(
         [
             gallery.tile(
-                scene.grid.dataset,
+                context.grid.dataset,
                 int(item),
                 rank=rank,
                 mark=palette.mark(bool(same[rank - 1])),
@@ -172,7 +178,7 @@ def _list(
             for rank, item in enumerate(ids, 1)
         ],
         key=f"pair-{letter}",
-        on_pick=lambda picked: url.change(query=picked),
+        on_pick=lambda picked: url.change({url.QUERY: picked}),
         size=88,
         columns=5,
         label=f"The nearest pictures under {letter}, nearest first",
@@ -180,7 +186,7 @@ def _list(
 
 
 def _most_different(
-    scene: Scene, queries: np.ndarray, gaps: np.ndarray, a: np.ndarray, b: np.ndarray
+    context: ComparisonContext, queries: np.ndarray, gaps: np.ndarray, a: np.ndarray, b: np.ndarray
 ) -> None:
     st.subheader("Where they differ most")
     left, right = st.columns(2, gap="medium")
@@ -194,17 +200,20 @@ def _most_different(
                 continue
             gallery.show(
                 [
-                    scene.tile(
+                    context.tile(
                         int(queries[i]),
                         lines=(f"A {a[i]:.0f}, B {b[i]:.0f}",),
-                        selected=int(queries[i]) == scene.query,
+                        selected=int(queries[i]) == context.query,
                     )
                     for i in order
                 ],
                 key=f"differ-{key}",
-                on_pick=lambda picked: url.change(query=picked),
+                on_pick=lambda picked: url.change({url.QUERY: picked}),
                 size=88,
                 columns=6,
                 label=f"Pictures on which {words}, largest difference first",
             )
     st.caption("Click a picture to see both lists for it above.", help=glossary.SCORE)
+
+
+SECTION = Section("pair", "Side by side", 5, show)
