@@ -1,17 +1,17 @@
-"""Two and three dimensional layouts of the images of a dataset, layer after layer of one model.
+"""Projections of the images of a dataset to two or three dimensions, layer after layer of one model.
 
-The layouts of one model share a frame: each picture stays near its place while the layers change, so
+The projections of one model share a frame: each image stays near its place while the layers change, so
 that playing from the first layer to the last shows the classes coming apart, not the map turning.
 
 How the layers are aligned
 --------------------------
-``"umap"`` lays all layers out in one go. The neighbor graph of each layer is UMAP's own; an edge ties
+``"umap"`` projects all layers in one run. The neighbor graph of each layer is UMAP's own; an edge ties
 each image to itself in the layers before and after, and one UMAP optimization of that joint graph (a
 point for each image and layer) places everything, starting from the principal components. The idea, a
-spring between the same image in neighboring layers, is that of ``umap.AlignedUMAP``. Measured on 200 pictures
+spring between the same image in neighboring layers, is that of ``umap.AlignedUMAP``. Measured on 200 images
 of 10 classes, eight layers of a trained EfficientNet-Lite0 with average and with flatten pooling, on two
 cores; ``move`` is the mean distance an image moves from layer to layer and ``far`` the one that a
-twentieth of the moves exceed, both in units of the layouts' root mean square radius:
+twentieth of the moves exceed, both in units of the projections' root mean square radius:
 
 =====================================  =====  =====  ===============  ==========
 two dimensions, avg / flatten pooling  move   far    trustworthiness  seconds
@@ -27,7 +27,7 @@ joint graph (used here)                0.25   0.52   0.942 / 0.920    3 to 4
 Starting each layer from the one before is the cheapest and as faithful as can be, but the map still
 jumps. AlignedUMAP compiles its optimizer anew at each call and takes no notice of ``min_dist``. The joint
 graph is as smooth at a third of the time, makes fewer long jumps and keeps the classes as far apart as UMAP
-alone (silhouette of the last layer's layout, avg pooling: 0.83 against 0.80; AlignedUMAP 0.76 and 0.69).
+alone (silhouette of the last layer's projection, avg pooling: 0.83 against 0.80; AlignedUMAP 0.76 and 0.69).
 Its price is at most 0.01 of trustworthiness. (Seconds are wall time; for the joint graph, which runs in one
 thread, processor time.)
 
@@ -64,13 +64,13 @@ _COUPLING = 1.0
 _NEGATIVE_SAMPLE_RATE = 10
 _LARGE = 20_000  # points (images times layers) beyond which 200 epochs are enough, as in UMAP itself
 _FEWEST_FOR_UMAP = 4
-_SAMPLE = 2000  # images on which layouts of vectors are judged
+_SAMPLE = 2000  # images on which projections of vectors are judged
 _SAME = 1e-12  # the largest cosine distance that is rounding alone
 _JITTER = 1e-3  # of the start's radius; sets equal images apart
 
 
 @dataclass(frozen=True)
-class Layout:
+class Projection:
     """Where the images of a dataset lie under one layer.
 
     Attributes
@@ -80,11 +80,11 @@ class Layout:
     dimensions : 2 or 3.
     coordinates : (n_images, dimensions) float32; within [-1, 1] over all layers together, and centered but for images that
         no layer tells apart: these lie at one point, which counts once here and in the numbers below.
-    trustworthiness : of this layout: how far images that are neighbors here are neighbors under the layer's
+    trustworthiness : of this projection: how far images that are neighbors here are neighbors under the layer's
         cosine distances, from 0 to 1 (only true neighbors); nan for fewer than three images or
         a layer that doesn't tell the images apart.
-    silhouette : of the layer, not the layout: how far the classes are apart in cosine distance, from -1 to 1,
-        the same in every layout of the layer; nan without labels, with a single class, with classes of
+    silhouette : of the layer, not the projection: how far the classes are apart in cosine distance, from -1 to 1,
+        the same in every projection of the layer; nan without labels, with a single class, with classes of
         one image each, or for a layer that doesn't tell the images apart.
     parameters : what produced the coordinates and numbers, fit for JSON.
     """
@@ -109,12 +109,12 @@ def project(
     n_neighbors: int = 15,
     min_dist: float = 0.1,
     progress: Progress | None = None,
-) -> list[Layout]:
-    """Lay out all images under each layer of one model, in a frame common to the layers.
+) -> list[Projection]:
+    """Project all images under each layer of one model, in a frame common to the layers.
 
     The layers are handed over either as distances or as vectors. Distances suit vectors too long for memory
     (flatten pooling) and up to some thousands of images; vectors suit more images than that.
-    The same seed and input give the same layouts.
+    The same seed and input give the same projections.
 
     Parameters
     ----------
@@ -126,7 +126,7 @@ def project(
         silhouette are taken on 2,000 images drawn with the seed where there are more.
     method : ``"umap"`` or ``"pca"``.
     dimensions : 2 or 3.
-    seed : of the layout and the draw, 0 to 2**32 - 1.
+    seed : of the projection and the draw, 0 to 2**32 - 1.
     n_neighbors : neighbors that count as near, the image itself among them, at least 2; cut to
         ``n_images - 1``.
     min_dist : how tightly UMAP packs points, 0 (tight) to 1.
@@ -134,7 +134,7 @@ def project(
 
     Returns
     -------
-    layouts : one for each layer, in the order given. A layer under which all images are equal is one point
+    projections : one for each layer, in the order given. A layer under which all images are equal is one point
         at the origin.
 
     Raises
@@ -146,8 +146,8 @@ def project(
     Examples
     --------
     >>> layer = np.array([[1, 0.1], [1, 0.2], [0.1, 1], [0.2, 1]])
-    >>> [layout] = project(["a", "a", "b", "b"], vectors=[layer], method="pca")
-    >>> layout.coordinates.shape, round(layout.silhouette, 2)
+    >>> [projection] = project(["a", "a", "b", "b"], vectors=[layer], method="pca")
+    >>> projection.coordinates.shape, round(projection.silhouette, 2)
     ((4, 2), 0.99)
     """
     _check_parameters(method, dimensions, seed, n_neighbors, min_dist)
@@ -193,7 +193,7 @@ def project(
     # More neighbors than half of the images leave no strangers to mistake for neighbors.
     k = min(n_neighbors, (len(sample) - 1) // 2)
     parameters |= {"trustworthiness_neighbors": k, "judged_images": len(sample)}
-    layouts = []
+    projections = []
     for i, layer in enumerate(layers):
         own = dict(parameters)
         coordinates, trust, silhouette = np.zeros((n, dimensions), np.float32), float("nan"), float("nan")
@@ -204,8 +204,8 @@ def project(
             silhouette = _silhouette(judged, None if labels is None else labels[sample])
             if method == "pca":
                 own["explained_variance"] = round(variance, 6)
-        layouts.append(Layout(i, method, dimensions, coordinates[place], trust, silhouette, own))
-    return layouts
+        projections.append(Projection(i, method, dimensions, coordinates[place], trust, silhouette, own))
+    return projections
 
 
 def principal_components(distances: np.ndarray, dimensions: int) -> np.ndarray:
@@ -450,21 +450,21 @@ def _joint_umap(
     return _turned(list(placed.astype(np.float64).reshape(len(layers), n, dimensions))), parameters
 
 
-def _turned(layouts: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Each layout centered and turned, or mirrored, onto the next; the last, of the clearest classes, leads."""
+def _turned(projections: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Each projection centered and turned, or mirrored, onto the next; the last, of the clearest classes, leads."""
     from scipy.linalg import orthogonal_procrustes
 
     turned: list[np.ndarray] = []
-    for layout in reversed(layouts):
-        layout = layout - layout.mean(axis=0)
-        turned.insert(0, layout @ orthogonal_procrustes(layout, turned[0])[0] if turned else layout)
+    for one in reversed(projections):
+        one = one - one.mean(axis=0)
+        turned.insert(0, one @ orthogonal_procrustes(one, turned[0])[0] if turned else one)
     return turned
 
 
-def _common_frame(layouts: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """All layouts scaled by one number, so that the farthest coordinate of all is 1 from the center."""
-    farthest = max((np.abs(layout).max() for layout in layouts), default=0.0)
-    return [layout / farthest if farthest > 0 else layout for layout in layouts]
+def _common_frame(projections: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """All projections scaled by one number, so that the farthest coordinate of all is 1 from the center."""
+    farthest = max((np.abs(one).max() for one in projections), default=0.0)
+    return [one / farthest if farthest > 0 else one for one in projections]
 
 
 def _trustworthiness(distances: np.ndarray, coordinates: np.ndarray, k: int) -> float:
@@ -511,7 +511,7 @@ def _check_layers(layers: Sequence[_Layer], labels: Any) -> np.ndarray | None:
             f"The layers have different numbers of images: {', '.join(map(str, counts))}; give the same ones."
         )
     if counts[0] == 0:
-        raise UserError("There are no images to lay out; give at least one.")
+        raise UserError("There are no images to project; give at least one.")
     if labels is None:
         return None
     if len(labels) != counts[0]:
@@ -523,7 +523,7 @@ def _check_parameters(method: str, dimensions: int, seed: int, n_neighbors: int,
     if method not in METHODS:
         raise UnknownNameError("projection method", method, METHODS)
     if dimensions not in DIMENSIONS:
-        raise UserError(f"A layout has 2 or 3 dimensions, not {dimensions}.")
+        raise UserError(f"A projection has 2 or 3 dimensions, not {dimensions}.")
     if not 0 <= seed < 2**32:
         raise UserError(f"The seed must be from 0 to {2**32 - 1}, not {seed}.")
     if n_neighbors < 2:

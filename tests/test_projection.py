@@ -1,4 +1,4 @@
-"""Layouts: faithful to the layers, aligned between them, and the same each time."""
+"""Projections: faithful to the layers, aligned between them, and the same each time."""
 
 import json
 import math
@@ -30,9 +30,9 @@ def _distances(**options):
     return [metrics.pairwise("cosine", layer) for layer in _vectors(**options)]
 
 
-def _move(layouts):
+def _move(projections):
     """Mean distance that an image moves from layer to layer, in units of the root mean square radius."""
-    places = np.stack([layout.coordinates for layout in layouts])
+    places = np.stack([projection.coordinates for projection in projections])
     radius = np.sqrt(np.square(places).sum(axis=2).mean())
     return np.linalg.norm(np.diff(places, axis=0), axis=2).mean() / radius
 
@@ -41,17 +41,17 @@ def _move(layouts):
 @pytest.mark.parametrize("kind", ["distances", "vectors"])
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("method", METHODS)
-def test_each_layer_has_a_layout_within_the_common_frame(method, dimensions, kind):
+def test_each_layer_has_a_projection_within_the_common_frame(method, dimensions, kind):
     layers = list(_vectors()) if kind == "vectors" else _distances()
-    layouts = project(LABELS, **{kind: layers}, method=method, dimensions=dimensions)
-    assert [layout.layer for layout in layouts] == list(range(LAYERS))
-    for layout in layouts:
-        assert (layout.method, layout.dimensions) == (method, dimensions)
-        assert layout.coordinates.shape == (N, dimensions)
-        assert layout.coordinates.dtype == np.float32
-        np.testing.assert_allclose(layout.coordinates.mean(axis=0), 0, atol=1e-5)
-        assert json.loads(json.dumps(layout.parameters)) == layout.parameters
-    assert max(np.abs(layout.coordinates).max() for layout in layouts) == pytest.approx(1)
+    projections = project(LABELS, **{kind: layers}, method=method, dimensions=dimensions)
+    assert [projection.layer for projection in projections] == list(range(LAYERS))
+    for projection in projections:
+        assert (projection.method, projection.dimensions) == (method, dimensions)
+        assert projection.coordinates.shape == (N, dimensions)
+        assert projection.coordinates.dtype == np.float32
+        np.testing.assert_allclose(projection.coordinates.mean(axis=0), 0, atol=1e-5)
+        assert json.loads(json.dumps(projection.parameters)) == projection.parameters
+    assert max(np.abs(projection.coordinates).max() for projection in projections) == pytest.approx(1)
 
 
 @pytest.mark.parametrize("kind", ["distances", "vectors"])
@@ -69,11 +69,11 @@ def test_images_that_no_layer_tells_apart_lie_at_one_point_and_move_no_other(met
         without = [layer[np.ix_(once, once)] for layer in again]
     found = project([*LABELS, *["class 1"] * 3, "class 0"], **{kind: again}, method=method)
     expected = project([*LABELS, "class 0"], **{kind: without}, method=method)
-    for layout, plain in zip(found, expected, strict=True):
-        assert len(layout.coordinates) == N + 4
-        assert len(np.unique(layout.coordinates[[5, N, N + 1, N + 2]], axis=0)) == 1
-        np.testing.assert_array_equal(layout.coordinates[once], plain.coordinates)
-        assert layout.trustworthiness == plain.trustworthiness
+    for projection, plain in zip(found, expected, strict=True):
+        assert len(projection.coordinates) == N + 4
+        assert len(np.unique(projection.coordinates[[5, N, N + 1, N + 2]], axis=0)) == 1
+        np.testing.assert_array_equal(projection.coordinates[once], plain.coordinates)
+        assert projection.trustworthiness == plain.trustworthiness
     assert not np.array_equal(found[-1].coordinates[0], found[-1].coordinates[N + 3])
 
 
@@ -82,14 +82,14 @@ def test_vectors_of_zeros_lie_at_one_point(method):
     [vectors] = _vectors(layers=1)
     vectors[[2, 9, 30]] = 0
     vectors[9] *= -1
-    [layout] = project(LABELS, vectors=[vectors], method=method)
-    assert len(np.unique(layout.coordinates[[2, 9, 30]], axis=0)) == 1
-    assert len(np.unique(layout.coordinates, axis=0)) == N - 2
+    [projection] = project(LABELS, vectors=[vectors], method=method)
+    assert len(np.unique(projection.coordinates[[2, 9, 30]], axis=0)) == 1
+    assert len(np.unique(projection.coordinates, axis=0)) == N - 2
 
 
 @pytest.mark.parametrize("kind", ["distances", "vectors"])
 @pytest.mark.parametrize("method", METHODS)
-def test_the_same_seed_gives_the_same_layouts(method, kind):
+def test_the_same_seed_gives_the_same_projections(method, kind):
     layers = list(_vectors()) if kind == "vectors" else _distances()
     once, again = (project(LABELS, **{kind: layers}, method=method, seed=7) for _ in range(2))
     for first, second in zip(once, again, strict=True):
@@ -109,7 +109,10 @@ def test_aligned_layers_move_less_than_layers_laid_out_alone(dimensions):
     aligned = project(LABELS, distances=layers, dimensions=dimensions)
     alone = [project(LABELS, distances=[layer], dimensions=dimensions)[0] for layer in layers]
     assert _move(aligned) < 0.5 * _move(alone)
-    faith, best = (np.mean([layout.trustworthiness for layout in layouts]) for layouts in (aligned, alone))
+    faith, best = (
+        np.mean([projection.trustworthiness for projection in projections])
+        for projections in (aligned, alone)
+    )
     assert faith > best - 0.05
 
 
@@ -152,7 +155,7 @@ def test_distances_and_vectors_tell_the_same(method):
         assert one.trustworthiness == pytest.approx(other.trustworthiness, abs=0.03)
         if method == "pca":
             assert one.parameters["explained_variance"] == other.parameters["explained_variance"]
-            # Whole axes may be mirrored; distances in the layout do not know of it.
+            # Whole axes may be mirrored; distances in the projection do not know of it.
             np.testing.assert_allclose(
                 np.linalg.norm(one.coordinates, axis=1) / np.linalg.norm(one.coordinates),
                 np.linalg.norm(other.coordinates, axis=1) / np.linalg.norm(other.coordinates),
@@ -166,12 +169,12 @@ def test_well_separated_classes_score_high(method):
     rng = np.random.default_rng(1)
     labels = np.arange(N) % 2
     vectors = np.eye(10)[labels] + 0.03 * rng.normal(size=(N, 10))
-    [layout] = project(labels, vectors=[vectors], method=method)
-    assert layout.silhouette > 0.95
-    assert layout.trustworthiness > 0.75
+    [projection] = project(labels, vectors=[vectors], method=method)
+    assert projection.silhouette > 0.95
+    assert projection.trustworthiness > 0.75
     from sklearn.metrics import silhouette_score
 
-    assert silhouette_score(layout.coordinates, labels) > 0.75
+    assert silhouette_score(projection.coordinates, labels) > 0.75
 
 
 def test_umap_keeps_the_neighbors_of_separated_classes():
@@ -183,16 +186,16 @@ def test_umap_keeps_the_neighbors_of_separated_classes():
 def test_silhouette_grows_as_the_classes_come_apart_and_belongs_to_the_layer():
     flat = project(LABELS, distances=_distances(), method="pca", dimensions=2)
     deep = project(LABELS, distances=_distances(), method="pca", dimensions=3)
-    silhouettes = [layout.silhouette for layout in flat]
+    silhouettes = [projection.silhouette for projection in flat]
     assert silhouettes == sorted(silhouettes)
-    assert silhouettes == [layout.silhouette for layout in deep]
+    assert silhouettes == [projection.silhouette for projection in deep]
     assert flat[0].trustworthiness < deep[0].trustworthiness
 
 
 def test_min_dist_spreads_the_points():
     def nearest(min_dist):
-        [layout] = project(None, distances=_distances(layers=1), min_dist=min_dist)
-        between = metrics.pairwise("euclidean", layout.coordinates) + 9 * np.eye(N)
+        [projection] = project(None, distances=_distances(layers=1), min_dist=min_dist)
+        between = metrics.pairwise("euclidean", projection.coordinates) + 9 * np.eye(N)
         return np.median(between.min(axis=1))
 
     assert nearest(0.8) > 1.2 * nearest(0.0)
@@ -203,11 +206,11 @@ def test_many_images_as_vectors_take_seconds():
     n = 2500
     layers = list(_vectors(n=n, layers=1, n_classes=10))
     started = time.process_time()  # which other programs do not slow down
-    layouts = project(np.arange(n) % 10, vectors=layers)
+    projections = project(np.arange(n) % 10, vectors=layers)
     assert time.process_time() - started < 40
-    assert layouts[-1].coordinates.shape == (n, 2)
-    assert layouts[-1].parameters["judged_images"] == 2000
-    assert layouts[-1].trustworthiness > 0.8
+    assert projections[-1].coordinates.shape == (n, 2)
+    assert projections[-1].parameters["judged_images"] == 2000
+    assert projections[-1].trustworthiness > 0.8
 
 
 @pytest.mark.parametrize("kind", ["distances", "vectors"])
@@ -215,12 +218,12 @@ def test_many_images_as_vectors_take_seconds():
 def test_fewer_than_four_images_get_principal_components(n, kind):
     vectors = np.eye(4)[:n]
     layer = vectors if kind == "vectors" else metrics.pairwise("cosine", vectors)
-    [layout] = project(["a"] * n, **{kind: [layer]}, method="umap", dimensions=3)
-    assert layout.method == "pca"
-    assert "at least 4 images" in layout.parameters["fallback"]
-    assert layout.coordinates.shape == (n, 3)
-    assert np.isfinite(layout.coordinates).all()
-    assert math.isnan(layout.silhouette)
+    [projection] = project(["a"] * n, **{kind: [layer]}, method="umap", dimensions=3)
+    assert projection.method == "pca"
+    assert "at least 4 images" in projection.parameters["fallback"]
+    assert projection.coordinates.shape == (n, 3)
+    assert np.isfinite(projection.coordinates).all()
+    assert math.isnan(projection.silhouette)
 
 
 @pytest.mark.parametrize("dimensions", [2, 3])
@@ -240,17 +243,17 @@ def test_copies_of_an_image_are_laid_out_together(method, kind):
     vectors = next(_vectors(layers=1, separation=0))
     vectors[1:20] = vectors[0]
     layer = vectors if kind == "vectors" else metrics.pairwise("cosine", vectors)
-    [layout] = project(LABELS, **{kind: [layer]}, method=method)
-    assert np.isfinite(layout.coordinates).all()
-    copies = layout.coordinates[:20]
+    [projection] = project(LABELS, **{kind: [layer]}, method=method)
+    assert np.isfinite(projection.coordinates).all()
+    copies = projection.coordinates[:20]
     assert np.linalg.norm(copies - copies.mean(axis=0), axis=1).max() < 0.5
 
 
 @pytest.mark.parametrize("labels", [None, ["one"] * N, list(range(N))])
 def test_silhouette_is_nan_without_classes_to_compare(labels):
-    [layout] = project(labels, distances=_distances(layers=1), method="pca")
-    assert math.isnan(layout.silhouette)
-    assert layout.trustworthiness > 0.5
+    [projection] = project(labels, distances=_distances(layers=1), method="pca")
+    assert math.isnan(projection.silhouette)
+    assert projection.trustworthiness > 0.5
 
 
 @pytest.mark.parametrize("kind", ["distances", "vectors"])
@@ -283,15 +286,15 @@ def test_tiny_distances_are_laid_out_as_well_as_large_ones():
     rng = np.random.default_rng(0)
     labels = np.arange(N) % 2
     vectors = 1 + 1e-5 * (np.eye(10)[labels] + 0.1 * rng.normal(size=(N, 10)))  # cosine distances near 1e-11
-    for layout in (
+    for projection in (
         *project(labels, distances=[metrics.pairwise("cosine", vectors)]),
         *project(labels, vectors=[vectors]),
     ):
-        assert layout.silhouette > 0.8
-        assert layout.coordinates[labels == 0].mean(axis=0) == pytest.approx(
-            -layout.coordinates[labels == 1].mean(axis=0), abs=1e-5
+        assert projection.silhouette > 0.8
+        assert projection.coordinates[labels == 0].mean(axis=0) == pytest.approx(
+            -projection.coordinates[labels == 1].mean(axis=0), abs=1e-5
         )
-        assert layout.trustworthiness > 0.75
+        assert projection.trustworthiness > 0.75
 
 
 def test_no_warning_reaches_the_caller():

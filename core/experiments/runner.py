@@ -1,6 +1,6 @@
 """Computing a grid: every configuration of some models on a dataset.
 
-One model at a time: features of all layers in one pass, then distances, neighbors and layouts; a
+One model at a time: features of all layers in one pass, then distances, neighbors and projections; a
 model's results go to disk together. A run that is started again computes what is not there yet.
 """
 
@@ -171,7 +171,7 @@ def _pending(
     needed = {layer for layer, _, _ in missing}
     placed = {(layer, pooling) for layer, pooling, _ in done}
     if any((layer, pooling) not in placed for layer, pooling, _ in missing):
-        # Layouts of layers are aligned with each other, so a new layer means all of them again.
+        # Projections of layers are aligned with each other, so a new layer means all of them again.
         needed |= {layer for layer, pooling in placed if pooling in poolings}
     return _Work(
         layers=tuple(layer.name for layer in model.layers if layer.name in needed),
@@ -196,7 +196,7 @@ def _run_model(folder: Path, dataset: Dataset, network: _Network, work: _Work, p
     top = min(work.top, len(features.ids) - 1)
 
     experiments: list[store.Computed] = []
-    placed: list[store.StoredLayout] = []
+    placed: list[store.StoredProjection] = []
     for pooling in work.poolings:
         progress.stage(f"neighbors, {pooling}", len(work.layers))
         matrices = []
@@ -334,7 +334,7 @@ def place(
     cosine: Sequence[np.ndarray | None],
     labels: Sequence[str],
     progress: Progress,
-) -> list[store.StoredLayout]:
+) -> list[store.StoredProjection]:
     """UMAP and PCA of all images under each layer, in two and three dimensions.
 
     Parameters
@@ -348,16 +348,16 @@ def place(
     elif len(features.ids) <= settings.MAX_LAYOUT_IMAGES and all(one.in_memory for one in blocks):
         given = {"vectors": [one.whole() for one in blocks]}
     else:
-        progress.say(f"No layouts for {pooling}: too many pictures for vectors of this length.")
+        progress.say(f"No projections for {pooling}: too many pictures for vectors of this length.")
         return []
     kinds = list(itertools.product(projection.METHODS, projection.DIMENSIONS))
-    progress.stage(f"layouts, {pooling}", len(kinds))
+    progress.stage(f"projections, {pooling}", len(kinds))
     shown = [labels[place] for place in features.ids]
     placed = []
     for method, dimensions in kinds:
         for one in projection.project(shown, **given, method=method, dimensions=dimensions):
             placed.append(
-                store.StoredLayout(
+                store.StoredProjection(
                     layer=layers[one.layer],
                     pooling=pooling,
                     method=method,
@@ -413,19 +413,19 @@ def _merge(
     """The new results together with those of an earlier run that were not computed again."""
     old = kept.read_all()
     computed = {(e.layer, e.pooling, e.metric) for e in new.experiments}
-    layouts: list[store.StoredLayout] = []
-    for pooling in {one.pooling for one in (*old.layouts, *new.layouts)}:
-        before = [one for one in old.layouts if one.pooling == pooling]
-        now = [one for one in new.layouts if one.pooling == pooling]
-        # Only layouts made together are aligned with each other: those of the more layers stay.
-        layouts += now if {one.layer for one in before} <= {one.layer for one in now} else before
+    projections: list[store.StoredProjection] = []
+    for pooling in {one.pooling for one in (*old.projections, *new.projections)}:
+        before = [one for one in old.projections if one.pooling == pooling]
+        now = [one for one in new.projections if one.pooling == pooling]
+        # Only projections computed together are aligned with each other: those of the more layers stay.
+        projections += now if {one.layer for one in before} <= {one.layer for one in now} else before
     layers = {layer.name: layer for layer in (*kept.about.layers, *about.layers)}
     return (
         replace(about, layers=tuple(sorted(layers.values(), key=lambda layer: layer.depth))),
         store.Contents(
             new.experiments + [e for e in old.experiments if (e.layer, e.pooling, e.metric) not in computed],
             {**old.vectors, **new.vectors},
-            layouts,
+            projections,
         ),
     )
 
@@ -438,7 +438,7 @@ def _in_order(contents: store.Contents, about: store.ModelRun) -> store.Contents
         sorted(contents.experiments, key=lambda e: (depth[e.layer], place[e.pooling], place[e.metric])),
         dict(sorted(contents.vectors.items(), key=lambda item: (depth[item[0][0]], place[item[0][1]]))),
         sorted(
-            contents.layouts,
+            contents.projections,
             key=lambda one: (place[one.pooling], one.method, one.dimensions, depth[one.layer]),
         ),
     )

@@ -125,7 +125,7 @@ class Summary:
 
 
 @dataclass(frozen=True)
-class StoredLayout:
+class StoredProjection:
     """Coordinates (n, dimensions) float32 of the images ``ids``, with how they were made and how far to trust them."""
 
     layer: str
@@ -181,13 +181,13 @@ class DatasetGrid:
 
     def projections(
         self, model: str, weights: str, pooling: str, method: str, dimensions: int
-    ) -> list[StoredLayout]:
+    ) -> list[StoredProjection]:
         """The projections of all layers of a model, by depth; empty when there are none; raises :class:`GridError`."""
         run = self.runs.get((model, weights))
         if run is None:
             return []
         wanted = (pooling, method, dimensions)
-        return _projections.get((run.file("projections"), wanted), lambda: run.layouts(*wanted))
+        return _projections.get((run.file("projections"), wanted), lambda: run.projections(*wanted))
 
 
 class Grid:
@@ -339,11 +339,11 @@ class StoredRun:
         ids = frozen(table["id"].to_numpy())
         return ids, parquet_tables.matrix(table["vector"], len(ids))
 
-    def layouts(self, pooling: str, method: str, dimensions: int) -> list[StoredLayout]:
-        """The layouts of all layers, by depth; empty when there are none; raises :class:`GridError`."""
+    def projections(self, pooling: str, method: str, dimensions: int) -> list[StoredProjection]:
+        """The projections of all layers, by depth; empty when there are none; raises :class:`GridError`."""
         wanted = {"pooling": pooling, "method": method, "dimensions": dimensions}
         return [
-            self._layout(key, facts)
+            self._projection(key, facts)
             for key, facts in self._entries("projections")
             if key == {**wanted, "layer": key["layer"]}
         ]
@@ -360,16 +360,16 @@ class StoredRun:
             for key, facts in self._tables("neighbors").entries
         ]
         vectors = {(key["layer"], key["pooling"]): self.vectors(**key) for key, _ in self._entries("vectors")}
-        layouts = [self._layout(key, facts) for key, facts in self._entries("projections")]
-        return Contents(experiments, vectors, layouts)
+        projections = [self._projection(key, facts) for key, facts in self._entries("projections")]
+        return Contents(experiments, vectors, projections)
 
     def _entries(self, kind: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
         return self._tables(kind).entries if kind in self.about.files else []
 
-    def _layout(self, key: dict[str, Any], facts: dict[str, Any]) -> StoredLayout:
+    def _projection(self, key: dict[str, Any], facts: dict[str, Any]) -> StoredProjection:
         table = self._tables("projections").read(key, ["id", "coordinates"])
         ids = frozen(table["id"].to_numpy())
-        return StoredLayout(
+        return StoredProjection(
             ids=ids, coordinates=parquet_tables.matrix(table["coordinates"], len(ids)), **key, **facts
         )
 
@@ -416,7 +416,7 @@ class Contents:
 
     experiments: list[Computed]
     vectors: dict[tuple[str, str], tuple[np.ndarray, np.ndarray]]
-    layouts: list[StoredLayout]
+    projections: list[StoredProjection]
 
 
 def write_run(dataset_folder: Path, dataset: Dataset, about: ModelRun, contents: Contents) -> StoredRun:
@@ -492,7 +492,7 @@ def write_run(dataset_folder: Path, dataset: Dataset, about: ModelRun, contents:
                     "parameters": one.parameters,
                 },
             )
-            for one in contents.layouts
+            for one in contents.projections
         ],
     }
     files = {kind: _write_named(folder, kind, entries) for kind, entries in tables_by_kind.items() if entries}

@@ -1,6 +1,6 @@
 """Published data brought into a grid, where it stands beside our own results with the weights ``published``.
 
-What was not published stays unknown: distances, vectors, times, and how far a layout can be trusted.
+What was not published stays unknown: distances, vectors, times, and how far a projection can be trusted.
 """
 
 import hashlib
@@ -23,7 +23,7 @@ from core.metrics import METRICS
 from core.models import architecture, registry
 from core.progress import Progress
 from core.published import archive, names
-from core.published.reader import Broken, Copy, find, read_layout, read_neighbors
+from core.published.reader import Broken, Copy, find, read_neighbors, read_projection
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")
 
@@ -185,7 +185,7 @@ def _import_model(
     def read_places(path: Path) -> None:
         name = names.ours(model.name, path.stem)
         if name in layers:
-            places[name] = read_layout(path, labels)
+            places[name] = read_projection(path, labels)
 
     for metric in copy.metrics(model.name):
         if metric not in METRICS:
@@ -195,7 +195,7 @@ def _import_model(
             continue
         for path in copy.experiments(model.name, metric):
             attempt(path, lambda path=path, metric=metric: read_experiment(path, metric))
-    for path in copy.layouts(model.name):
+    for path in copy.projections(model.name):
         attempt(path, lambda path=path: read_places(path))
     if not experiments:
         return 0
@@ -220,7 +220,9 @@ def _import_model(
         layers=tuple(ordered),
         top=max(one.neighbors.ids.shape[1] for one in found),
     )
-    store.write_run(folder, dataset, about, store.Contents(found, {}, _layouts(ordered, places, len(labels))))
+    store.write_run(
+        folder, dataset, about, store.Contents(found, {}, _projections(ordered, places, len(labels)))
+    )
     return len(found)
 
 
@@ -269,12 +271,12 @@ def _fingerprint(found: Sequence[store.Computed]) -> str:
     return digest.hexdigest()
 
 
-def _layouts(
+def _projections(
     layers: Sequence[store.LayerRun], places: dict[str, np.ndarray], n_images: int
-) -> list[store.StoredLayout]:
+) -> list[store.StoredProjection]:
     """The published places, each layer's moved and turned onto the one before, all scaled by one number.
 
-    UMAP means nothing by where a layout lies and how it is turned, so nothing that was published is lost.
+    UMAP means nothing by where a projection lies and how it is turned, so nothing that was published is lost.
     """
     from scipy.linalg import orthogonal_procrustes
 
@@ -288,7 +290,7 @@ def _layouts(
         turned.append(centered)
     scale = max((float(np.abs(one).max()) for one in turned), default=0.0) or 1.0
     return [
-        store.StoredLayout(
+        store.StoredProjection(
             layer=layer.name,
             pooling=names.POOLING,
             method="umap",

@@ -67,7 +67,7 @@ class Copy:
     def experiments(self, model: str, metric: str) -> list[Path]:
         return _jsons(self.root / "similarity" / self.name / model / metric)
 
-    def layouts(self, model: str) -> list[Path]:
+    def projections(self, model: str) -> list[Path]:
         return _jsons(self.root / "umap" / self.name / model)
 
 
@@ -124,7 +124,7 @@ def read_neighbors(path: Path, n_images: int) -> Neighbors:
     return Neighbors(np.array(queries), np.array([rows[query] for query in queries]), None)
 
 
-def read_layout(path: Path, labels: list[str]) -> np.ndarray:
+def read_projection(path: Path, labels: list[str]) -> np.ndarray:
     """Places (n_images, 2) float64 of all pictures; raises :class:`Broken`."""
     points = read_json(path)
     if not isinstance(points, list) or len(points) != len(labels):

@@ -20,7 +20,7 @@ from core.collections import collection_projection as collection_layout
 from core.collections.collection_projection import CollectionLayout
 from core.data.datasets import Dataset
 from core.errors import GridError, UserError
-from core.experiments.store import Grid, StoredLayout, StoredRun
+from core.experiments.store import Grid, StoredProjection, StoredRun
 from core.search import shared_engine
 
 METHODS = {"umap": "UMAP", "pca": "PCA"}
@@ -47,7 +47,7 @@ class Stack:
     parameters: tuple[Mapping[str, Any], ...]
 
 
-def stack(layouts: Sequence[StoredLayout], n_images: int) -> Stack:
+def stack(layouts: Sequence[StoredProjection], n_images: int) -> Stack:
     """Layouts of one model, at least one, by depth, as a stack.
 
     Raises

@@ -287,7 +287,7 @@ def many_points(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     ]
     centers = rng.uniform(-0.7, 0.7, (10, 2))
     placed = [
-        store.StoredLayout(
+        store.StoredProjection(
             layer.name,
             "avg",
             "umap",

@@ -14,7 +14,7 @@ from starlette.applications import Starlette
 
 from core.data import datasets
 from core.experiments import store
-from core.experiments.store import Grid, StoredLayout
+from core.experiments.store import Grid, StoredProjection
 from core.server import plotly_js, projections
 from dashboard.frontend.scatter import scatter
 from tests.conftest import ROOT
@@ -24,10 +24,10 @@ LAYERS = ("early", "middle", "late")
 N_IMAGES = 24
 
 
-def some_layouts(layers: tuple[str, ...] = LAYERS, pooling: str = "avg") -> list[StoredLayout]:
+def some_layouts(layers: tuple[str, ...] = LAYERS, pooling: str = "avg") -> list[StoredProjection]:
     rng = np.random.default_rng(0)
     return [
-        StoredLayout(
+        StoredProjection(
             layer,
             pooling,
             method,
@@ -44,11 +44,11 @@ def some_layouts(layers: tuple[str, ...] = LAYERS, pooling: str = "avg") -> list
     ]
 
 
-def place(folder: Path, made: list[StoredLayout], model: str = "good") -> store.StoredRun:
+def place(folder: Path, made: list[StoredProjection], model: str = "good") -> store.StoredRun:
     """Give a model of the grid these layouts."""
     dataset = datasets.load(folder / DATASET)
     run = Grid(folder).run(dataset, model, "imagenet")
-    return store.write_run(folder / DATASET, dataset, run.about, replace(run.read_all(), layouts=made))
+    return store.write_run(folder / DATASET, dataset, run.about, replace(run.read_all(), projections=made))
 
 
 @pytest.fixture
@@ -204,7 +204,7 @@ def test_points_are_served_in_steps_too_small_to_see_and_kept_by_the_browser(pla
     assert "immutable" in headers["cache-control"]
     points = json.loads(body)
     steps = numbers(points["coordinates"], "<i2").reshape(len(LAYERS), N_IMAGES, 2)
-    stored = np.stack([one.coordinates for one in placed.layouts("avg", "umap", 2)])
+    stored = np.stack([one.coordinates for one in placed.projections("avg", "umap", 2)])
     np.testing.assert_allclose(steps / 32767 * np.abs(stored).max(), stored, atol=1e-4)
     assert numbers(points["ids"], "<u4").tolist() == list(range(N_IMAGES))
 

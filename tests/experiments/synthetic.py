@@ -35,7 +35,7 @@ def random_run(
     ids = np.arange(len(dataset))
     names = ("early", "late")
     features = Features(ids, {}, ())
-    experiments, vectors, layouts = [], {}, []
+    experiments, vectors, projections = [], {}, []
     for name in names:
         rows = rng.normal(size=(len(ids), 6)).astype(np.float32)
         features.vectors[name, "avg"] = blocks = ColumnBlocks(len(ids), 6)
@@ -45,8 +45,8 @@ def random_run(
         )
         experiments += found
         vectors[name, "avg"] = (ids, rows)
-        layouts += [
-            store.StoredLayout(name, "avg", "umap", n, ids, rows[:, :n], 0.9, 0.5, {"seed": 0})
+        projections += [
+            store.StoredProjection(name, "avg", "umap", n, ids, rows[:, :n], 0.9, 0.5, {"seed": 0})
             for n in (2, 3)
         ]
     about = store.ModelRun(
@@ -63,4 +63,4 @@ def random_run(
         top=min(5, len(ids) - 1),
     )
     folder = store.write_dataset(grid_dir, dataset)
-    return store.write_run(folder, dataset, about, store.Contents(experiments, vectors, layouts))
+    return store.write_run(folder, dataset, about, store.Contents(experiments, vectors, projections))

@@ -130,19 +130,19 @@ def test_what_is_missing_is_added_and_the_rest_kept(copy, dataset):
     assert [s.depth for s in after.summaries] == sorted(s.depth for s in after.summaries)
 
 
-def test_layouts_of_all_layers_stay_aligned_when_a_layer_is_added(copy, dataset):
+def test_projections_of_all_layers_stay_aligned_when_a_layer_is_added(copy, dataset):
     runner.run([dataset], request(layers=("conv_dw_6",), poolings=("avg",)), copy, Silent())
     run = open_run(copy, dataset)
-    added = run.layouts("avg", "pca", 2)
+    added = run.projections("avg", "pca", 2)
     assert [one.layer for one in added] == ["conv1", "conv_dw_6", "conv_pw_13"]
-    assert [one.layer for one in run.layouts("flatten", "pca", 2)] == list(LAYERS)
+    assert [one.layer for one in run.projections("flatten", "pca", 2)] == list(LAYERS)
     assert max(np.abs(one.coordinates).max() for one in added) == pytest.approx(1)
 
 
-def test_layouts_are_kept_when_only_a_metric_is_added(copy, dataset):
-    before = open_run(copy, dataset).layouts("avg", "umap", 3)
+def test_projections_are_kept_when_only_a_metric_is_added(copy, dataset):
+    before = open_run(copy, dataset).projections("avg", "umap", 3)
     runner.run([dataset], request(layers=("conv1",), metrics=("euclidean",)), copy, Silent())
-    after = open_run(copy, dataset).layouts("avg", "umap", 3)
+    after = open_run(copy, dataset).projections("avg", "umap", 3)
     for one, two in zip(before, after, strict=True):
         np.testing.assert_array_equal(one.coordinates, two.coordinates)
 

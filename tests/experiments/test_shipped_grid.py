@@ -67,7 +67,7 @@ def test_every_file_reads_and_agrees_with_its_summary(name):
             assert experiment.facts["score_10"] == pytest.approx(scoring.score(same, 10).mean())
             assert (np.diff(experiment.pair_quantiles) >= 0).all()
         poolings = {e.pooling for e in contents.experiments}
-        assert {(one.method, one.dimensions, one.pooling) for one in contents.layouts} == set(
+        assert {(one.method, one.dimensions, one.pooling) for one in contents.projections} == set(
             itertools.product(("umap", "pca"), (2, 3), poolings)
         )
         trained = run.about.weights != "untrained"

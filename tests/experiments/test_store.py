@@ -43,7 +43,7 @@ def test_what_was_written_is_read_back(run, dataset):
         np.testing.assert_array_equal(one.neighbors.ids, two.neighbors.ids)
         np.testing.assert_array_equal(one.neighbors.distances, two.neighbors.distances)
         np.testing.assert_array_equal(one.pair_quantiles, two.pair_quantiles)
-    assert len(after.layouts) == 4
+    assert len(after.projections) == 4
     assert after.vectors["early", "avg"][1].shape == (len(dataset), 6)
 
 
@@ -80,7 +80,7 @@ def test_a_broken_file_gives_a_sentence_and_leaves_the_rest(run, dataset, kind, 
         "neighbors": lambda: again.neighbors("early", "avg", "cosine"),
         "pairs": lambda: again.pair_quantiles("early", "avg", "cosine"),
         "vectors": lambda: again.vectors("early"),
-        "projections": lambda: again.layouts("avg", "umap", 2),
+        "projections": lambda: again.projections("avg", "umap", 2),
     }
     for other, read in readers.items():
         if other == kind:

@@ -69,8 +69,8 @@ def test_what_was_not_published_is_absent(copy, out):
     with pytest.raises(GridError):
         run.vectors("conv5_block16_concat", "flatten")
     assert {layer.ms_per_image for layer in run.about.layers} == {None}
-    assert {one.trustworthiness for one in run.layouts("flatten", "umap", 2)} == {None}
-    assert run.layouts("flatten", "pca", 2) == run.layouts("flatten", "umap", 3) == []
+    assert {one.trustworthiness for one in run.projections("flatten", "umap", 2)} == {None}
+    assert run.projections("flatten", "pca", 2) == run.projections("flatten", "umap", 3) == []
     assert "Apache-2.0" in run.about.weights_source
     assert json.loads((run.folder / "model.json").read_text())["format"] == 2
 
@@ -113,9 +113,9 @@ def test_layers_are_named_and_ordered_as_ours_and_others_follow(copy, out):
     assert [layer.depth for layer in run_of(out, "resnet50").about.layers] == [1, 8]
 
 
-def test_layouts_keep_every_distance_up_to_one_scale(copy, out):
+def test_projections_keep_every_distance_up_to_one_scale(copy, out):
     bring(copy, out)
-    stored = run_of(out).layouts("flatten", "umap", 2)
+    stored = run_of(out).projections("flatten", "umap", 2)
     assert [one.layer for one in stored] == ["conv2_block1_1_conv", "conv5_block16_concat"]
     scales = []
     for one in stored:
@@ -257,11 +257,11 @@ def test_a_file_too_large_is_not_read(copy, out, monkeypatch):
 
 
 @pytest.mark.parametrize("content", ["[]", "[1]", '[{"x": 1}]', "{}", "null"])
-def test_a_broken_layout_costs_itself_a_sentence(copy, out, content):
+def test_a_broken_projection_costs_itself_a_sentence(copy, out, content):
     (copy / "umap/shapes18/resnet50/res2a_branch2a.json").write_text(content)
     report = bring(copy, out)
     assert report.experiments == {"shapes18": 10} and len(report.sentences) == 1
-    assert len(run_of(out, "resnet50").layouts("flatten", "umap", 2)) == 1
+    assert len(run_of(out, "resnet50").projections("flatten", "umap", 2)) == 1
 
 
 @pytest.mark.parametrize("value", ["NaN", "Infinity", "1e999", '"1"', "true", "null", "[]"])
