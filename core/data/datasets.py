@@ -75,6 +75,11 @@ class Dataset:
             )
         return path
 
+    def sample(self, most: int) -> list[SourceItem]:
+        """At most ``most`` items, spread over all of them."""
+        step = -(-len(self) // most)
+        return [self.item(place) for place in range(step // 2, len(self), step)]
+
     def item(self, item_id: int) -> SourceItem:
         """An item as sources have theirs."""
         one = self.items[item_id]

@@ -25,13 +25,19 @@ class CollectionSource:
     Parameters
     ----------
     info : its counts, where they are known already.
+
+    Attributes
+    ----------
+    version : counts the changes of its content; metric : the distance that it is searched with.
     """
 
     url_key: ClassVar[str] = "collection"
 
     def __init__(self, engine: Engine, collection: Collection, info: Info | None = None):
-        self.collection = collection
+        self.collection, self.about = collection, collection.about
         self._engine, self._info = engine, info
+        state = collection.state
+        self.version, self.metric = state.version, state.metric
 
     def __len__(self) -> int:
         return self.info.images
@@ -43,18 +49,17 @@ class CollectionSource:
 
     @property
     def name(self) -> str:
-        return self.collection.about.name
+        return self.about.name
 
-    @cached_property
+    @property
     def key(self) -> str:
-        return f"{self.collection.about.uuid}-{self.collection.state.version}"
+        return f"{self.about.uuid}-{self.version}"
 
     @cached_property
     def _configuration(self) -> Configuration:
-        about = self.collection.about
         # The weights without the path of a file.
-        slug = embedder.weights_slug(about)
-        return Configuration(about.model, slug, about.layer, about.pooling, self.collection.state.metric)
+        slug = embedder.weights_slug(self.about)
+        return Configuration(self.about.model, slug, self.about.layer, self.about.pooling, self.metric)
 
     @property
     def configuration(self) -> Mapping[str, str]:
@@ -70,7 +75,7 @@ class CollectionSource:
 
     @property
     def capabilities(self) -> frozenset[Capability]:
-        known = self.collection.about.weights in (weights.IMAGENET, weights.UNTRAINED)
+        known = self.about.weights in (weights.IMAGENET, weights.UNTRAINED)
         return frozenset({Capability.CONDITIONS, *([Capability.ACTIVATIONS] if known else [])})
 
     @property

@@ -57,8 +57,7 @@ class DatasetSource:
         return registry.get_model(self._configuration.model).resample
 
     def sample(self, most: int) -> list[SourceItem]:
-        step = max(1, len(self) // most)
-        return [self.dataset.item(place) for place in range(step // 2, len(self), step)]
+        return self.dataset.sample(most)
 
     def prepare(self, progress: Progress) -> None:
         self._engine.check(self.dataset, self._configuration)

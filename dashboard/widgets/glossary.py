@@ -130,6 +130,11 @@ def distance(number: float) -> str:
     return f"{number:#.3g}".rstrip(".") if number else "0"
 
 
+def distance_lines(number: float | None) -> tuple[str, ...]:
+    """The line of a tile that has a distance; none where it is not known."""
+    return () if number is None else (f"distance {distance(number)}",)
+
+
 def percent(share: float) -> str:
     """A share as a percentage that says neither 0% nor 100% unless it is so."""
     value = 100.0 * share

@@ -8,20 +8,17 @@ import base64
 import binascii
 import hashlib
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
 
 import streamlit as st
 from PIL import Image
 
-from core.data.datasets import Dataset
 from core.data.source import SourceItem
 from core.errors import UserError
 from core.imaging import decode, url_download
 from core.settings import settings
 from dashboard.frontend.gallery import gallery
-from dashboard.frontend.gallery.gallery import Tile
 from dashboard.frontend.paste import paste
 from dashboard.widgets import markdown
 
@@ -29,7 +26,10 @@ _PICTURES = "live-pictures"
 _CURRENT = "live-current"
 _REFUSED = "live-refused"
 _MOST = 8
-SAMPLES = 8
+_SAMPLES = 8
+
+# Gives at most so many images of a source.
+Sample = Callable[[int], list[SourceItem]]
 
 
 @dataclass(frozen=True)
@@ -57,12 +57,12 @@ def choose(key: str) -> None:
     st.session_state[_CURRENT] = key
 
 
-def show(samples: Callable[[], None]) -> None:
+def show(sample: Sample | None) -> None:
     """The ways in, and what was refused.
 
     Parameters
     ----------
-    samples : shows a few pictures to begin with.
+    sample : gives a few images to begin with, None where there are none.
     """
     ways = ["Upload", "Address", "Paste", "Camera", "Sample"]
     st.session_state.setdefault("live-way", ways[0])
@@ -88,48 +88,32 @@ def show(samples: Callable[[], None]) -> None:
         paste.paste(key="live-paste", data={"most": settings.MAX_IMAGE_BYTES}, on_pasted_change=_pasted)
     elif way == "Camera":
         st.camera_input("Take a picture", key="live-camera", on_change=_photographed, width=480)
-    elif current():
+    elif sample and current():
         # A page without any picture shows the samples anyway.
-        samples()
+        samples(sample)
     for sentence in st.session_state.pop(_REFUSED, []):
         st.error(sentence, icon=":material/error:")
 
 
-def samples(tiles: Sequence[Tile], on_pick: Callable[[int], None]) -> None:
-    """A few pictures to begin with."""
-    gallery.show(tiles, key="live-samples", on_pick=on_pick, size=88, label="Sample pictures")
-
-
-def samples_of(dataset: Dataset) -> None:
-    """A few pictures of a dataset to begin with."""
-    step = max(1, len(dataset) // SAMPLES)
-    samples(
-        [
-            gallery.tile(dataset, i, title=dataset.items[i].title or dataset.items[i].label)
-            for i in range(step // 2, len(dataset), step)
-        ],
-        lambda item: from_dataset(dataset, item),
+def samples(sample: Sample) -> None:
+    """A few images to begin with."""
+    items = {item.id: item for item in sample(_SAMPLES)}
+    gallery.show(
+        [gallery.tile(item, title=item.name) for item in items.values()],
+        key="live-samples",
+        on_pick=lambda item_id: search_with(items[item_id]),
+        size=88,
+        label="Sample pictures",
     )
-
-
-def from_dataset(dataset: Dataset, item_id: int) -> None:
-    """Search with a picture of a dataset."""
-    item = dataset.items[item_id]
-    from_file(f"{dataset.fingerprint}/{item_id}", item.title or item.label, lambda: dataset.path(item_id))
 
 
 def search_with(item: SourceItem) -> None:
     """Search with an image of a source."""
-    from_file(item.content, item.name, item.file)
-
-
-def from_file(key: str, name: str, path: Callable[[], Path]) -> None:
-    """Search with a picture that the server has; ``path`` says where, or why it is not to be had."""
     try:
         started = time.perf_counter()
-        _keep(Picture(key, name, decode.read(path()), _since(started)))
+        _keep(Picture(item.content, item.name, decode.read(item.file()), _since(started)))
     except UserError as error:
-        _refuse(name, str(error))
+        _refuse(item.name, str(error))
 
 
 def _uploaded() -> None:

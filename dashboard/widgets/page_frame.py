@@ -1,16 +1,18 @@
-"""How every page of experiments begins: with a dataset's grid, or with what to do when there is none."""
+"""The frame of every page of experiments: its dataset or collection, or what to do where there is none."""
 
 from collections.abc import Callable, Sequence
 
 import streamlit as st
 
-from core.collections import Collection, labelled_dataset
+from core import collections
+from core.collections import labelled_dataset
+from core.data.source import Source
 from core.errors import UserError
 from core.experiments.store import DatasetGrid, Grid
 from dashboard import url
 from dashboard.url import Address
-from dashboard.widgets import collection_view, markdown, pickers
-from dashboard.widgets.collection_view import Overview
+from dashboard.widgets import markdown, pickers, sources
+from dashboard.widgets.sources import GridSource
 
 _MOST_TOLD = 8
 
@@ -19,7 +21,6 @@ def page(
     page: url.Page,
     draw: Callable[[Address, Sequence[str], DatasetGrid], None],
     otherwise: Callable[[DatasetGrid], None] = lambda grid: None,
-    collection: Callable[[Address, Sequence[str], Collection, Overview], None] | None = None,
 ) -> None:
     """Read the address and the experiments of its dataset, and draw the page with them.
 
@@ -27,26 +28,60 @@ def page(
     ----------
     draw : given the address, the names for :func:`pickers.dataset`, and the grid, which has experiments.
     otherwise : drawn below the sentence that says that a dataset has no experiments.
-    collection : draws the page with a collection that has pictures, where the page can show those too.
     """
-    address = url.read(page)
-    datasets = Grid().dataset_names()
+    address, datasets = url.read(page), Grid().dataset_names()
+    if datasets:
+        _dataset(page, address, datasets, datasets, draw, otherwise)
+    else:
+        _no_datasets()
+
+
+def source_page(
+    page: url.Page,
+    draw: Callable[[Address, Sequence[str], Source], None],
+    choose: Callable[[Address, DatasetGrid], GridSource | str],
+) -> None:
+    """Read the address, and draw the page with the source in it, which has images.
+
+    Parameters
+    ----------
+    draw : given the address, the names for :func:`pickers.dataset`, and the source.
+    choose : which experiment of a dataset to show, or a sentence of Markdown that says why none can be.
+    """
+    address, datasets = url.read(page), Grid().dataset_names()
     try:
-        collections = collection_view.names() if collection is not None else []
+        found = collections.names()
     except UserError as error:
         st.error(markdown.plain(str(error)), icon=":material/error:")
-        collections = []
-    names = [*datasets, *(labelled_dataset.PREFIX + name for name in collections)]
-    if not names:
-        _how_to_begin(
-            "There are no datasets here yet. This computes experiments on a folder of class-named folders:"
-        )
-        return
-    if collection is not None:
-        chosen = address.collection(collections) or ("" if datasets else collections[0])
-        if chosen:
-            _collection(page, address, names, chosen, collection)
+        found = []
+    names = [*datasets, *(labelled_dataset.PREFIX + name for name in found)]
+
+    def draw_grid(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
+        source = choose(address, grid)
+        if isinstance(source, GridSource):
+            draw(address, names, source)
             return
+        pickers.dataset(names, grid.dataset.name)
+        st.info(source, icon=":material/info:")
+        tell(st.container(), address.notices, grid.notices)
+        url.write(page, {url.DATASET: grid.dataset.name})
+
+    if not names:
+        _no_datasets()
+    elif chosen := address.collection(found) or ("" if datasets else found[0]):
+        _collection(page, address, names, chosen, draw)
+    else:
+        _dataset(page, address, names, datasets, draw_grid)
+
+
+def _dataset(
+    page: url.Page,
+    address: Address,
+    names: Sequence[str],
+    datasets: Sequence[str],
+    draw: Callable[[Address, Sequence[str], DatasetGrid], None],
+    otherwise: Callable[[DatasetGrid], None] = lambda grid: None,
+) -> None:
     name = address.dataset(datasets)
     try:
         grid = Grid().load(name)
@@ -72,31 +107,29 @@ def _collection(
     address: Address,
     names: Sequence[str],
     name: str,
-    draw: Callable[[Address, Sequence[str], Collection, Overview], None],
+    draw: Callable[[Address, Sequence[str], Source], None],
 ) -> None:
-    trouble = None
     try:
-        opened, overview = collection_view.load(name)
+        source = sources.load(name)
     except UserError as error:
-        trouble = str(error)
+        pickers.dataset(names, labelled_dataset.PREFIX + name)
+        st.error(markdown.plain(str(error)), icon=":material/error:")
     else:
-        if overview.images:
+        if len(source):
             try:
-                draw(address, names, opened, overview)
+                draw(address, names, source)
             except UserError as error:
                 # Its storage went away after it was opened.
                 st.error(markdown.plain(str(error)), icon=":material/error:")
             return
-    pickers.dataset(names, labelled_dataset.PREFIX + name)
-    if trouble is not None:
-        st.error(markdown.plain(trouble), icon=":material/error:")
-    else:
+        pickers.source(names, source)
         st.info(
             f"There are no pictures in the collection {markdown.quoted(name)} yet. Add some on the page *Your images*, or so:",
             icon=":material/hourglass_empty:",
         )
         st.code(f"playground collection add {name} FOLDER", language="bash")
-    collection_view.link(name)
+    if st.button("Your images", icon=":material/photo_library:", key="open-images"):
+        url.open_page(url.YOUR_IMAGES, {url.COLLECTION: name})
     tell(st.container(), address.notices, ())
     url.write(page, {url.COLLECTION: name})
 
@@ -120,6 +153,12 @@ def _listed(place: st.delta_generator.DeltaGenerator, opening: str, sentences: S
     more = [f"and {len(sentences) - _MOST_TOLD} more"] if len(sentences) > _MOST_TOLD else []
     lines = [opening, *(f"- {one}" for one in [*sentences[:_MOST_TOLD], *more])]
     place.warning("\n".join(lines), icon=":material/warning:")
+
+
+def _no_datasets() -> None:
+    _how_to_begin(
+        "There are no datasets here yet. This computes experiments on a folder of class-named folders:"
+    )
 
 
 def _how_to_begin(sentence: str, dataset: str = "FOLDER") -> None:

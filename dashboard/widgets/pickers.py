@@ -11,6 +11,7 @@ from typing import Any
 import streamlit as st
 
 from core.collections import labelled_dataset
+from core.data.source import Source
 from core.experiments.store import DatasetGrid, Grid, ModelRun, Summary
 from core.server import projections
 from dashboard import url
@@ -44,6 +45,12 @@ def dataset(names: Sequence[str], shown: str, width: int = 140) -> None:
     if any(name.startswith(labelled_dataset.PREFIX) for name in names):
         width += 80
     select("Dataset", names, shown, title, chosen, "dataset", glossary.DATASET, width)
+
+
+def source(names: Sequence[str], shown: Source) -> None:
+    """Choose a dataset or a collection, as :func:`dataset`; a source is shown."""
+    prefix = labelled_dataset.PREFIX if shown.url_key == url.COLLECTION else ""
+    dataset(names, prefix + shown.name)
 
 
 def configuration(

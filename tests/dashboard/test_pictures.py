@@ -18,7 +18,7 @@ def app() -> Starlette:
 
 
 def test_a_picture_is_a_small_webp_that_may_be_kept_for_good(grid_dir, app):
-    url = gallery.source(Grid().load(DATASET).dataset, 3)
+    url = gallery.address(Grid().load(DATASET).dataset.address(3))
     status, headers, body = http_get(app, url)
     assert status == 200
     assert headers["content-type"] == "image/webp"

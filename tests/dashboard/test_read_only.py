@@ -105,12 +105,11 @@ def test_a_picture_is_not_removed(pets, read_only):
     script = (
         "from core.collections import Collection\n"
         "from dashboard import url\n"
-        "from dashboard.widgets import collection_view\n"
+        "from dashboard.widgets import sources\n"
         "from dashboard.pages.your_images import browse_images\n"
         "from dashboard.pages.your_images.collection_context import Scene\n"
-        "collection, overview = collection_view.load('pets')\n"
         "browse_images.pick(1)\n"
-        "browse_images.details(Scene(url.read(url.YOUR_IMAGES), 'pets', collection, overview))\n"
+        "browse_images.details(Scene(url.read(url.YOUR_IMAGES), sources.load('pets')))\n"
     )
     page = AppTest.from_string(script, default_timeout=60).run()
     assert [one.label for one in page.button] == ["Remove it from the collection"] and not enabled(page)

@@ -12,7 +12,6 @@ from urllib.parse import quote
 
 import streamlit as st
 
-from core.data.datasets import Dataset, Item
 from core.data.source import SourceItem
 from core.features.channel_files import Visualization
 from dashboard.widgets.palette import Mark
@@ -53,18 +52,13 @@ class Tile:
     frame: tuple[float, float, float, float] | None = None
 
 
-def tile(dataset: Dataset, item_id: int, **about: Any) -> Tile:
-    """The tile of an image of a dataset, titled with its label; ``about`` has other fields of :class:`Tile`."""
-    item = dataset.items[item_id]
-    return Tile(id=item_id, src=source(dataset, item_id), alt=alt(item), **({"title": item.label} | about))
-
-
-def tile_of(item: SourceItem, **about: Any) -> Tile:
+def tile(item: SourceItem, **about: Any) -> Tile:
     """An image of a source, titled with its label; one whose file can't be shown says why."""
-    src, lines = address(item.thumbnail), about.pop("lines", ())
+    about = {"title": item.label or item.title, "lines": ()} | about
+    src = address(item.thumbnail)
     if item.missing:
-        src, lines = MISSING, (*lines, item.missing)
-    return Tile(item.id, src, item.alt, lines=lines, **({"title": item.label or item.title} | about))
+        src, about["lines"] = MISSING, (*about["lines"], item.missing)
+    return Tile(item.id, src, item.alt, **about)
 
 
 def show(
@@ -111,20 +105,10 @@ def show(
     )
 
 
-def alt(item: Item) -> str:
-    """An image of a dataset in words."""
-    return f"{item.title} ({item.label})" if item.title and item.title != item.label else item.label
-
-
 def channel_source(model: str, weights: str, layer: str, picture: Visualization) -> str:
     """URL of an image that ships for a channel, from :mod:`core.server.media`."""
     path = "/".join(quote(part, safe="") for part in (model, weights, layer))
     return address(f"channels/{path}/{picture.channel}.webp?v={picture.version}")
-
-
-def source(dataset: Dataset, item_id: int) -> str:
-    """URL of an image of a dataset, from :mod:`core.server.media`."""
-    return address(dataset.address(item_id))
 
 
 def address(path: str) -> str:

@@ -58,7 +58,7 @@ class Points:
 
 def of_run(dataset: Dataset, run: StoredRun, pooling: str, method: str, dimensions: int) -> Points:
     """The points of all layers of a model."""
-    before, after = gallery.source(dataset, 0).rsplit("/0?", 1)
+    before, after = gallery.address(dataset.address(0)).rsplit("/0?", 1)
     return Points(
         projections.source(run, pooling, method, dimensions),
         projections.pictures_source(dataset),

@@ -61,8 +61,8 @@ class ComparisonContext:
 
     def tile(self, item: int, **about: Any) -> gallery.Tile:
         """A picture by its own name, which is shorter than that of its class; the class where it has none."""
-        one = self.grid.dataset.items[item]
-        return gallery.tile(self.grid.dataset, item, title=one.title or one.label, **about)
+        one = self.grid.dataset.item(item)
+        return gallery.tile(one, title=one.name, **about)
 
     def model_title(self, one: Summary) -> str:
         """The title of a configuration's model; says so when it is untrained or has other weights."""

@@ -7,11 +7,13 @@ import numpy as np
 import streamlit as st
 
 from core import jobs
-from core.collections import Collection, Hit, labelled_dataset
+from core.collections import Collection, Hit
 from core.collections import collection_projection as collection_layout
 from core.collections.collection_projection import CollectionLayout
 from core.errors import UserError
 from core.models import registry
+from core.search import shared_engine
+from core.search.collection_source import CollectionSource
 from core.server import projections
 from core.server.projections import Stack
 from dashboard import url
@@ -19,25 +21,34 @@ from dashboard.frontend.gallery import gallery
 from dashboard.frontend.scatter import scatter
 from dashboard.pages.embeddings import selection_panel as panel
 from dashboard.url import Address
-from dashboard.widgets import collection_view, glossary, job_progress, markdown, page_frame, palette, pickers
-from dashboard.widgets.collection_view import Overview, Sample
+from dashboard.widgets import (
+    glossary,
+    image_input,
+    job_progress,
+    markdown,
+    page_frame,
+    palette,
+    pickers,
+    sources,
+)
+from dashboard.widgets.sources import Sample
 
 _MOST_IMAGES = 2**31 - 1
 
 
-def show(address: Address, names: Sequence[str], collection: Collection, overview: Overview) -> None:
+def show(address: Address, names: Sequence[str], source: CollectionSource) -> None:
     """The page below its title."""
     st.markdown("Every point is a picture; those that the collection's layer takes for similar lie together.")
-    name = overview.about.name
+    collection, overview, name = source.collection, source, source.name
     method = address.choice(url.METHOD)
     dimensions = int(address.choice(url.DIMENSIONS))
-    most = min(pickers.MAX_NEIGHBORS, overview.images)
+    most = min(pickers.MAX_NEIGHBORS, len(overview))
     k = page_frame.number_of_neighbors(address, most)
     picked = address.number_or_none(url.IMAGE, 1, _MOST_IMAGES)
     with st.container(horizontal=True, vertical_alignment="bottom", key="pickers"):
-        pickers.dataset(names, labelled_dataset.PREFIX + name)
+        pickers.source(names, source)
         pickers.projection(method, dimensions)
-    st.caption(overview.describe(), width="stretch")
+    st.caption(sources.describe(source), width="stretch")
     notices = st.container()
     layout = collection_layout.read(collection, method, dimensions)
     if layout is None:
@@ -57,7 +68,7 @@ def show(address: Address, names: Sequence[str], collection: Collection, overvie
     )
 
 
-def _compute(collection: Collection, overview: Overview, method: str, dimensions: int) -> None:
+def _compute(collection: Collection, overview: CollectionSource, method: str, dimensions: int) -> None:
     """Offer to lay the images out, and show how it goes."""
     about, title = overview.about, projections.METHODS[method]
     key = ("collection-layout", about.uuid, about.name, method, dimensions)
@@ -86,14 +97,14 @@ def _compute(collection: Collection, overview: Overview, method: str, dimensions
 
 def _layout(
     collection: Collection,
-    overview: Overview,
+    overview: CollectionSource,
     layout: CollectionLayout,
     method: str,
     picked: int | None,
     k: int,
     most: int,
 ) -> None:
-    sample = collection_view.laid_out(collection, layout)
+    sample = sources.laid_out(collection, layout)
     places = {image: place for place, image in enumerate(layout.ids)}
     hits, trouble = _near(collection, picked, k)
     row = None if picked is None else collection.image(picked)
@@ -123,7 +134,7 @@ def _layout(
         with right:
             if panel.shows_selection(selected):
                 panel.show_selected(
-                    sample, overview.configuration, points, method, places.get(picked), selected, pick
+                    sample, overview._configuration, points, method, places.get(picked), selected, pick
                 )
             else:
                 pickers.neighbors(k, most)
@@ -132,7 +143,7 @@ def _layout(
 
 def _chart(
     sample: Sample,
-    overview: Overview,
+    overview: CollectionSource,
     layout: CollectionLayout,
     method: str,
     picked: int | None,
@@ -192,7 +203,7 @@ def _picture(collection: Collection, row: Any, hits: Sequence[Hit], trouble: str
     about, buttons = st.columns([2, 3], vertical_alignment="center")
     with about:
         gallery.show(
-            [collection_view.tile(collection, row)],
+            [gallery.tile(CollectionSource(shared_engine.engine(), collection).item(row))],
             key="embeddings-picked",
             size=110,
             columns=1,
@@ -200,7 +211,7 @@ def _picture(collection: Collection, row: Any, hits: Sequence[Hit], trouble: str
         )
     with buttons:
         if st.button("Search with it", icon=":material/image_search:", key="open-live"):
-            collection_view.search_with(collection, row)
+            image_input.search_with(CollectionSource(shared_engine.engine(), collection).item(row))
             url.open_page(url.YOUR_PICTURE, {url.COLLECTION: collection.about.name})
         st.button(
             "Clear",
@@ -212,11 +223,11 @@ def _picture(collection: Collection, row: Any, hits: Sequence[Hit], trouble: str
     if marked:
         agree = sum(hit.label == row.label for hit in hits)
         st.markdown(f"**{agree} of the {len(hits)} nearest** have the same label.")
+    source = CollectionSource(shared_engine.engine(), collection)
     gallery.show(
         [
-            collection_view.tile(
-                collection,
-                hit,
+            gallery.tile(
+                source.item(hit),
                 rank=rank,
                 mark=palette.mark(hit.label == row.label) if marked else None,
                 lines=(f"distance {glossary.distance(hit.distance)}",),

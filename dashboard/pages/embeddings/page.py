@@ -5,6 +5,7 @@ from collections.abc import Sequence
 import numpy as np
 import streamlit as st
 
+from core.data.source import Source
 from core.errors import GridError
 from core.experiments.query_scores import Evaluation, evaluate
 from core.experiments.store import DatasetGrid, Summary
@@ -15,7 +16,8 @@ from dashboard.frontend.scatter import scatter
 from dashboard.pages.embeddings import collection_points
 from dashboard.pages.embeddings import selection_panel as panel
 from dashboard.url import Address
-from dashboard.widgets import glossary, markdown, page_frame, pickers
+from dashboard.widgets import glossary, markdown, page_frame, pickers, sources
+from dashboard.widgets.sources import GridSource
 
 # Chart and details stand side by side where there is room for both.
 _RULES = """<style>
@@ -36,16 +38,24 @@ def show() -> None:
     """The page from top to bottom."""
     st.html(_RULES)
     st.title("Embeddings")
-    page_frame.page(url.EMBEDDINGS, _embeddings, collection=collection_points.show)
+    page_frame.source_page(
+        url.EMBEDDINGS,
+        _page,
+        lambda address, grid: GridSource(grid, address.configuration(grid.summaries, default=_first(grid))),
+    )
 
 
-def _embeddings(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
+def _page(address: Address, names: Sequence[str], source: Source) -> None:
+    several = sources.experiments(source)
+    if several is None:
+        collection_points.show(address, names, source)
+        return
+    grid, chosen = several.grid, several.chosen
     st.markdown(
         "Every point is a picture; those that a layer takes for similar lie together. "
         "Press **Play** to go through the layers and see the classes come apart."
     )
     dataset = grid.dataset
-    chosen = address.configuration(grid.summaries, default=_first(grid))
     most = min(pickers.MAX_NEIGHBORS, grid.run(chosen).about.top)
     k = page_frame.number_of_neighbors(address, most)
     picked = address.number_or_none(url.QUERY, 0, len(dataset) - 1)

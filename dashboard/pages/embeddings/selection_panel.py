@@ -68,15 +68,11 @@ def _picture(
     if picked is None:
         st.markdown("Click a point to see its picture and what is nearest to it.")
         return
-    item = grid.dataset.items[picked]
+    item = grid.dataset.item(picked)
     about, buttons = st.columns([2, 3], vertical_alignment="center")
     with about:
         gallery.show(
-            [
-                gallery.tile(
-                    grid.dataset, picked, title=item.title or item.label, lines=(f"class: {item.label}",)
-                )
-            ],
+            [gallery.tile(item, title=item.name, lines=(f"class: {item.label}",))],
             key="embeddings-picked",
             size=110,
             columns=1,
@@ -106,8 +102,7 @@ def _picture(
     gallery.show(
         [
             gallery.tile(
-                grid.dataset,
-                int(found.ids[row, place]),
+                grid.dataset.item(int(found.ids[row, place])),
                 rank=place + 1,
                 mark=palette.mark(bool(found.same[row, place])),
                 lines=_distance(found, row, place),
@@ -170,13 +165,8 @@ def show_selected(
     page = min(st.session_state.get(turn, 1), pages)
     gallery.show(
         [
-            gallery.tile(
-                dataset,
-                item,
-                title=dataset.items[item].title or dataset.items[item].label,
-                selected=item == picked,
-            )
-            for item in map(int, selected[(page - 1) * _PER_PAGE : page * _PER_PAGE])
+            gallery.tile(item, title=item.name, selected=item.id == picked)
+            for item in map(dataset.item, selected[(page - 1) * _PER_PAGE : page * _PER_PAGE].tolist())
         ],
         key="embeddings-selected",
         on_pick=on_pick,

@@ -197,9 +197,8 @@ def _found(scene: Scene, channel: int) -> None:
     gallery.show(
         [
             gallery.tile(
-                dataset,
-                one.item,
-                title=dataset.items[one.item].title or dataset.items[one.item].label,
+                dataset.item(one.item),
+                title=dataset.item(one.item).name,
                 rank=rank,
                 lines=(f"activation {glossary.distance(one.value)}",),
                 frame=one.box,
@@ -221,7 +220,7 @@ def _found(scene: Scene, channel: int) -> None:
 
 def _through(dataset: Dataset, item: int) -> None:
     """Send a picture of the dataset through the network, from a callback."""
-    image_input.from_dataset(dataset, item)
+    image_input.search_with(dataset.item(item))
     url.change({url.MODELS_PART: "picture", url.SHEET: None})
 
 

@@ -40,7 +40,7 @@ def show(scene: Scene) -> None:
             dataset = Grid().dataset(scene.dataset)
         except UserError as error:
             st.error(markdown.plain(str(error)), icon=":material/error:")
-    image_input.show(lambda: None if dataset is None else image_input.samples_of(dataset))
+    image_input.show(None if dataset is None else dataset.sample)
     picture = image_input.current()
     if picture is None:
         st.info(
@@ -48,7 +48,7 @@ def show(scene: Scene) -> None:
             icon=":material/add_photo_alternate:",
         )
         if dataset is not None:
-            image_input.samples_of(dataset)
+            image_input.samples(dataset.sample)
         return
     _switch(picture)
     if not scene.choice.available:

@@ -88,10 +88,10 @@ def _results(grid: DatasetGrid, chosen: Summary, query: int, k: int) -> None:
 
 
 def _query(dataset: Dataset, query: int) -> None:
-    item = dataset.items[query]
+    item = dataset.item(query)
     st.header("Your picture")
     gallery.show(
-        [gallery.tile(dataset, query, title=item.title or item.label, lines=(f"class: {item.label}",))],
+        [gallery.tile(item, title=item.name, lines=(f"class: {item.label}",))],
         key="query",
         size=160,
         columns=1,
@@ -138,8 +138,7 @@ def _neighbors(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
     lines = _distances(grid, chosen, found, row)
     tiles = [
         gallery.tile(
-            grid.dataset,
-            int(found.ids[row, place]),
+            grid.dataset.item(int(found.ids[row, place])),
             rank=place + 1,
             mark=palette.mark(bool(found.same[row, place])),
             lines=lines[place],
@@ -153,7 +152,7 @@ def _neighbors(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
         size=172,
         columns=5,
         label=f"The {found.k} nearest pictures, nearest first",
-        announce=f"Nearest to {gallery.alt(grid.dataset.items[int(found.queries[row])])}: "
+        announce=f"Nearest to {grid.dataset.item(int(found.queries[row])).alt}: "
         f"{int(found.same[row, : found.k].sum())} of {found.k} are of its class.",
     )
     yes, no = palette.mark(True), palette.mark(False)
@@ -230,13 +229,8 @@ def _browse(address: Address, dataset: Dataset, query: int) -> dict[url.Key, obj
     shown = ids[(page - 1) * _PER_PAGE : page * _PER_PAGE]
     gallery.show(
         [
-            gallery.tile(
-                dataset,
-                item,
-                title=dataset.items[item].title or dataset.items[item].label,
-                selected=item == query,
-            )
-            for item in map(int, shown)
+            gallery.tile(item, title=item.name, selected=item.id == query)
+            for item in map(dataset.item, shown.tolist())
         ],
         key="browse",
         on_pick=lambda item: url.change({url.QUERY: item}),
@@ -284,7 +278,7 @@ def _cost(grid: DatasetGrid, chosen: Summary) -> None:
 def _pictures(grid: DatasetGrid) -> None:
     st.header("The pictures")
     gallery.show(
-        [gallery.tile(grid.dataset, item) for item in range(min(_PER_PAGE, len(grid.dataset)))],
+        [gallery.tile(grid.dataset.item(place)) for place in range(min(_PER_PAGE, len(grid.dataset)))],
         key="browse",
         size=88,
         label="Pictures of the dataset",

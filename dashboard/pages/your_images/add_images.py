@@ -200,7 +200,7 @@ def _looked_at(scene: Scene, here: server_folders.Folder, token: str) -> None:
     key = f"images-level-{here.path}-{token}"
     level = st.session_state.get(key)
     seen = collection_jobs.look(
-        scene.overview.about,
+        scene.source.about,
         "Looking at the folder",
         ("preview", here.path, token, level),
         lambda job: scene.collection.preview([here.path], label_level=level),
@@ -227,7 +227,7 @@ def _looked_at(scene: Scene, here: server_folders.Folder, token: str) -> None:
 
 def _restore_too(scene: Scene) -> bool:
     """Whether pictures that were removed before are to be taken in again."""
-    if not scene.overview.info.removed:
+    if not scene.source.info.removed:
         return False
     return st.checkbox(
         "Take in removed pictures, too",

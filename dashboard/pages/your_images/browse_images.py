@@ -10,7 +10,7 @@ from core.errors import UserError
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.collection_context import Scene
-from dashboard.widgets import collection_view, glossary, markdown, read_only_notice
+from dashboard.widgets import glossary, markdown, read_only_notice
 
 _PER_PAGE = 48
 _PICKED = "images-picked"
@@ -19,7 +19,7 @@ _MOST_LABELS, _MOST_FACTS = 30, 20
 
 def show(scene: Scene) -> None:
     """A gallery of all pictures, page by page, and their labels."""
-    info = scene.overview.info
+    info = scene.source.info
     if not info.images:
         if collection_jobs.changing(scene.name) is None:
             st.info(
@@ -61,7 +61,7 @@ def details(scene: Scene) -> None:
 
 def _tile(scene: Scene, image: Any) -> gallery.Tile:
     lines = (image.label,) if image.label else ()
-    return collection_view.tile(scene.collection, image, title=short_name(image), lines=lines)
+    return gallery.tile(scene.source.item(image), title=short_name(image), lines=lines)
 
 
 def short_name(image: Any) -> str:
@@ -71,7 +71,7 @@ def short_name(image: Any) -> str:
 
 def facts(scene: Scene, image: Any) -> str:
     """What is known of a picture, as a list in Markdown."""
-    known = {"name": image_sources.told_path(image.path, image.metadata, scene.overview.sources)}
+    known = {"name": image_sources.told_path(image.path, image.metadata, scene.source.info.sources)}
     known |= {key: value for key, value in image.metadata.items() if key != image_sources.NAME}
     known |= {"size": glossary.size(image.size or 0), "SHA-256": f"{image.hash or ''}"[:16]}
     return "\n".join(

@@ -5,10 +5,10 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core.collections import Collection
+from core.search.collection_source import CollectionSource
 from dashboard import url
 from dashboard.url import Address
 from dashboard.widgets import pager
-from dashboard.widgets.collection_view import Overview
 
 # What the parts have in the address, each for itself.
 OWN: tuple[url.Key, ...] = (url.AT, url.THRESHOLD, url.WAY, url.FOLDER)
@@ -19,10 +19,16 @@ class Scene:
     """The page in this run; ``shown`` is what the address is to say, and the parts add to it."""
 
     address: Address
-    name: str
-    collection: Collection
-    overview: Overview
+    source: CollectionSource
     shown: dict[url.Key, Any] = field(default_factory=dict)
+
+    @property
+    def name(self) -> str:
+        return self.source.name
+
+    @property
+    def collection(self) -> Collection:
+        return self.source.collection
 
     def page(self, things: Sequence[Any], size: int) -> tuple[Sequence[Any], int]:
         """Those of the page that the address asks for, and the place of the first of them; draws the choice of a page."""

@@ -13,7 +13,7 @@ from core.errors import JobsError, UserError
 from core.jobs import Job
 from core.settings import settings
 from dashboard import url
-from dashboard.widgets import collection_view, job_progress, markdown
+from dashboard.widgets import job_progress, markdown, sources
 
 
 def change(name: str, title: str, work: Callable[[Collection, Job], Any]) -> bool:
@@ -110,7 +110,7 @@ def _so_far(name: str, job: Job) -> None:
     if not job.running:
         return
     try:
-        info = collection_view.load(name)[1].info
+        info = sources.load(name).info
     except UserError:
         # The job says what became of it.
         return
@@ -130,7 +130,7 @@ def _told(result: Any) -> str:
 
 def _conflicts(name: str, report: Report) -> None:
     """The images that lists give different labels, without what lies above the folders that were added."""
-    known = collection_view.load(name)[1].sources
+    known = sources.load(name).info.sources
     sentences = [
         one.sentence(lambda path: image_sources.told_path(path, {}, known)) for one in report.conflicts
     ]

@@ -15,7 +15,7 @@ from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.browse_images import details, pick, short_name
 from dashboard.pages.your_images.collection_context import Scene
-from dashboard.widgets import collection_view, glossary, markdown
+from dashboard.widgets import glossary, markdown
 
 _MOST, _MOST_GROUPS = 500, 1_000
 _MOST_NAMED = 10
@@ -76,14 +76,14 @@ def duplicates(scene: Scene) -> None:
 
 def outliers(scene: Scene) -> None:
     """Pictures that are far from all others."""
-    neighbors = min(curation.NEIGHBORS, scene.overview.images - 1)
+    neighbors = min(curation.NEIGHBORS, scene.source.info.images - 1)
     st.caption(
         f"The pictures with the largest mean distance to their {f'{neighbors} nearest neighbors' if neighbors > 1 else 'nearest neighbor'}, the farthest "
         "first: what does not belong here, is broken, or is of a kind that the collection has little of."
     )
     if _too_few(scene):
         return
-    most = min(_MOST, max(_PER_PAGE, round(_OUTLYING * scene.overview.images)))
+    most = min(_MOST, max(_PER_PAGE, round(_OUTLYING * scene.source.info.images)))
     found = _found(
         scene,
         "Looking for outliers",
@@ -108,7 +108,7 @@ def label_errors(scene: Scene) -> None:
         f"clearest first. Up to {curation.NEIGHBORS} neighbors vote, in a small class only as many as it has other pictures. Below each picture is "
         "its label, then the suggested one. Some of these labels are right: a model that does not tell two classes apart errs too."
     )
-    if len(scene.overview.labels) < 2:
+    if len(scene.source.info.labels) < 2:
         st.info(
             "Label errors can be looked for when pictures have at least two labels: add a folder or a zip with one folder of pictures per "
             "class, or a list with a column of labels on the command line.",
@@ -155,7 +155,7 @@ def _too_small(labels: Sequence[str]) -> str:
 
 
 def _too_few(scene: Scene) -> bool:
-    few = scene.overview.images < 2
+    few = scene.source.info.images < 2
     if few:
         st.info("There is nothing to compare before there are two pictures.", icon=":material/photo_library:")
     return few
@@ -164,18 +164,16 @@ def _too_few(scene: Scene) -> bool:
 def _found(scene: Scene, title: str, asked: tuple, work: Callable[[Collection, Job], Any]) -> Any:
     """What was found; computed once for each state of the collection."""
     return collection_jobs.look(
-        scene.overview.about,
+        scene.source.about,
         title,
-        (scene.overview.version, *asked),
+        (scene.source.version, *asked),
         lambda job: work(scene.collection, job),
     )
 
 
 def _threshold(scene: Scene) -> float:
     """The largest distance of near-duplicates, of a few that make sense for these vectors."""
-    largest = _largest(
-        scene.overview.about.uuid, scene.overview.version, scene.overview.metric, scene.collection
-    )
+    largest = _largest(scene.source.about.uuid, scene.source.version, scene.source.metric, scene.collection)
     place = scene.address.number(url.THRESHOLD, 0, _STEPS, _STEPS // 5)
     scene.shown[url.THRESHOLD] = place
     st.session_state["images-threshold"] = place
@@ -242,12 +240,12 @@ def _gallery(
     for place, one in enumerate(found):
         title, lines = words(one)
         number = None if rank is None else rank + place
-        tiles.append(collection_view.tile(scene.collection, one, title=title, lines=lines, rank=number))
+        tiles.append(gallery.tile(scene.source.item(one), title=title, lines=lines, rank=number))
     gallery.show(tiles, key=key, on_pick=pick, size=130, label=label)
 
 
 def _table(scene: Scene, found: Sequence[Finding], value: str, **others: list) -> pd.DataFrame:
-    known = scene.overview.sources
+    known = scene.source.info.sources
     rows = [
         {
             "id": one.id,

@@ -14,7 +14,7 @@ from core.models import extractor, registry, weights
 from core.search import shared_engine
 from core.settings import settings
 from dashboard import url
-from dashboard.widgets import collection_view, glossary, job_progress, markdown, pickers, read_only_notice
+from dashboard.widgets import glossary, job_progress, markdown, pickers, read_only_notice, sources
 
 # The number of neighbors that experiments are ranked by, where there are so many.
 _K = 10
@@ -28,8 +28,8 @@ _PAGES = (
 def show(name: str) -> None:
     """What can be computed of a collection, what is being, and where what was computed is to be seen."""
     try:
-        collection, overview = collection_view.load(name)
-        made = collection_view.dataset_of(collection)
+        source = sources.load(name)
+        made = sources.labelled(source)
     except UserError as error:
         st.info(markdown.plain(str(error)), icon=":material/label_off:")
         return
@@ -61,7 +61,7 @@ def show(name: str) -> None:
             icon=":material/lock:",
         )
         return
-    _form(name, overview.about.model, there, changed)
+    _form(name, source.about.model, there, changed)
 
 
 def _form(name: str, model: str, there: DatasetGrid | None, changed: bool) -> None:

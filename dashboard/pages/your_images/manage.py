@@ -23,10 +23,10 @@ _EXPORT = "export.parquet"
 
 def failures(scene: Scene) -> None:
     """The files that can't be read, with the reasons."""
-    if not scene.overview.info.failures:
+    if not scene.source.info.failures:
         st.success("Every file that was met could be read.", icon=":material/check_circle:")
         return
-    known = scene.overview.sources
+    known = scene.source.info.sources
     table = pd.DataFrame(
         [
             {"file": image_sources.told_path(row.path, row.metadata, known), "reason": row.reason}
@@ -35,7 +35,7 @@ def failures(scene: Scene) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{scene.overview.info.failures:,}** can't be read. They are tried again when they are added again."
+            f"**{scene.source.info.failures:,}** can't be read. They are tried again when they are added again."
         )
         st.download_button(
             "Download the list (CSV)",
@@ -122,15 +122,15 @@ def _confirm(name: str) -> None:
 
 
 def _details(scene: Scene) -> None:
-    about, info = scene.overview.about, scene.overview.info
+    about, info = scene.source.about, scene.source.info
     facts = {
         "Model": f"{about.model}, {glossary.weights(about.weights)}",
         "Layer": f"{about.layer}, {about.pooling} pooling",
         "Vectors": f"{info.contents:,} of {about.dimensions:,} numbers as {about.dtype}, {glossary.size(info.vector_bytes)}",
-        "Index": f"{scene.collection.state.kind} ({info.factory or 'none yet'}), {scene.overview.metric} distance, "
+        "Index": f"{scene.collection.state.kind} ({info.factory or 'none yet'}), {scene.source.metric} distance, "
         f"{info.index_rows:,} vectors in it, {glossary.size(info.index_bytes)}",
         "Catalog": about.catalog + (f", {glossary.size(info.catalog_bytes)}" if info.catalog_bytes else ""),
-        "From": ", ".join(_named(path) for path in scene.overview.sources) or "uploads only",
+        "From": ", ".join(_named(path) for path in scene.source.info.sources) or "uploads only",
     }
     st.subheader("What it is")
     st.markdown("\n".join(f"- **{name}**: {markdown.plain(value)}" for name, value in facts.items()))
@@ -149,14 +149,14 @@ def _update(scene: Scene, busy: bool) -> None:
     if st.button(
         "Update",
         icon=":material/sync:",
-        **read_only_notice.changing(disabled=busy or not scene.overview.sources),
+        **read_only_notice.changing(disabled=busy or not scene.source.info.sources),
     ):
         _change(scene, "Updating", lambda opened, job: opened.update(job))
 
 
 def _index(scene: Scene, busy: bool) -> None:
     st.subheader("Index")
-    dropped = scene.overview.info.tombstones
+    dropped = scene.source.info.tombstones
     st.caption(
         "Makes the index anew, of another kind or with another distance if you like, without running the model again"
         + (
@@ -178,7 +178,7 @@ def _index(scene: Scene, busy: bool) -> None:
         metric = st.selectbox(
             "Distance",
             metrics,
-            metrics.index(scene.overview.metric),
+            metrics.index(scene.source.metric),
             key=f"images-distance-{scene.name}",
             help=glossary.METRIC,
             width=150,
@@ -186,7 +186,7 @@ def _index(scene: Scene, busy: bool) -> None:
         pressed = st.button(
             "Make the index anew",
             icon=":material/build:",
-            **read_only_notice.changing(disabled=busy or not scene.overview.images),
+            **read_only_notice.changing(disabled=busy or not scene.source.info.images),
         )
     if pressed:
         _change(scene, "Making the index", lambda opened, job: opened.optimize(kind, metric, job))
@@ -195,21 +195,21 @@ def _index(scene: Scene, busy: bool) -> None:
 def _verify(scene: Scene) -> None:
     st.subheader("Check")
     st.caption("Reads every byte of vectors and index, and sees whether they agree with the catalog.")
-    asked = ("images-verify", scene.overview.about.uuid)
+    asked = ("images-verify", scene.source.about.uuid)
     if st.button("Check it", icon=":material/fact_check:"):
         st.session_state[asked] = st.session_state.get(asked, 0) + 1
     if asked not in st.session_state:
         return
-    known = scene.overview.sources
+    known = scene.source.info.sources
 
     def named(image: Any) -> str:
         # Visitors do not see where the server keeps its files.
         return image_sources.told_path(image.path, image.metadata, known)
 
     problems = collection_jobs.look(
-        scene.overview.about,
+        scene.source.about,
         "Checking",
-        ("verify", scene.overview.version, st.session_state[asked]),
+        ("verify", scene.source.version, st.session_state[asked]),
         lambda job: scene.collection.verify(named),
     )
     if problems:
@@ -223,9 +223,9 @@ def _export(scene: Scene) -> None:
     st.caption(
         "Names, labels, metadata, hashes and vectors as one Parquet file, which pandas and most other tools read."
     )
-    if not scene.overview.images:
+    if not scene.source.info.images:
         return
-    size = scene.overview.info.vector_bytes
+    size = scene.source.info.vector_bytes
     if size > settings.MAX_EXPORT_BYTES:
         st.info(
             f"The vectors take {glossary.size(size)}, too much for a browser; "
@@ -233,15 +233,15 @@ def _export(scene: Scene) -> None:
             icon=":material/terminal:",
         )
         return
-    asked = ("images-export", scene.overview.about.uuid, scene.overview.version)
+    asked = ("images-export", scene.source.about.uuid, scene.source.version)
     if st.button("Prepare the file", icon=":material/dataset:"):
         st.session_state[asked] = True
     if asked not in st.session_state:
         return
     made = collection_jobs.look(
-        scene.overview.about,
+        scene.source.about,
         "Exporting",
-        ("export", scene.overview.version),
+        ("export", scene.source.version),
         lambda job: _written(scene, job),
     )
     if made is not None:
@@ -256,7 +256,7 @@ def _export(scene: Scene) -> None:
 
 
 def _written(scene: Scene, job: Job) -> int:
-    known = scene.overview.sources
+    known = scene.source.info.sources
     # Where the files of the server lie is nobody's business.
     return export.write(
         scene.collection,

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 import streamlit as st
 
+from core import collections
 from core.errors import UserError
 from core.models import registry
+from core.search.collection_source import CollectionSource
 from dashboard import url
 from dashboard.pages.your_images import (
     add_images,
@@ -20,8 +22,7 @@ from dashboard.pages.your_images import (
 )
 from dashboard.pages.your_images.collection_context import OWN, Scene
 from dashboard.url import Address
-from dashboard.widgets import collection_view, glossary, markdown, read_only_notice
-from dashboard.widgets.collection_view import Overview
+from dashboard.widgets import glossary, markdown, read_only_notice, sources
 
 # In the address: all collections are listed, whichever the session last showed.
 _ALL = "all"
@@ -54,7 +55,7 @@ def show() -> None:
     )
     address = url.read(url.YOUR_IMAGES)
     try:
-        names = collection_view.names()
+        names = collections.names()
     except UserError as error:
         st.error(markdown.plain(str(error)), icon=":material/error:")
         return
@@ -84,7 +85,7 @@ def _list(names: list[str]) -> None:
     for name in names:
         with st.container(border=True, horizontal=True, vertical_alignment="center"):
             try:
-                _, overview = collection_view.load(name)
+                source = sources.load(name)
             except UserError as error:
                 with st.container(gap="xsmall", width="stretch"):
                     st.markdown(f"**{name}**")
@@ -100,7 +101,7 @@ def _list(names: list[str]) -> None:
                 continue
             with st.container(gap=None, width="stretch"):
                 st.markdown(f"**{name}**")
-                st.caption(_facts(overview))
+                st.caption(_facts(source))
                 if job := collection_jobs.changing(name):
                     st.caption(
                         f":material/progress_activity: {markdown.plain(job.title)}: "
@@ -113,7 +114,7 @@ def _list(names: list[str]) -> None:
 def _one(address: Address, names: list[str], name: str) -> None:
     _switch(names, name)
     try:
-        collection, overview = collection_view.load(name)
+        source = sources.load(name)
     except UserError as error:
         st.error(markdown.plain(str(error)), icon=":material/error:")
         st.button(
@@ -126,18 +127,18 @@ def _one(address: Address, names: list[str], name: str) -> None:
         manage.confirm()
         url.write(url.YOUR_IMAGES, {url.COLLECTION: name})
         return
-    st.caption(_facts(overview))
-    _links(name, overview)
-    scene = Scene(address, name, collection, overview)
+    st.caption(_facts(source))
+    _links(name, source)
+    scene = Scene(address, source)
     busy = collection_jobs.changing(name) is not None
-    first = "pictures" if overview.images or busy else "add"
+    first = "pictures" if source.info.images or busy else "add"
     part = address.choice(url.IMAGES_PART, list(_PARTS), first, _PARTS[first].title)
     collection_jobs.watch(name)
     st.session_state["images-part"] = part
     st.segmented_control(
         "Part",
         list(_PARTS),
-        format_func=lambda one: _title(one, overview),
+        format_func=lambda one: _title(one, source),
         key="images-part",
         required=True,
         label_visibility="collapsed",
@@ -178,9 +179,9 @@ def _go(values: dict[url.Key, object]) -> None:
     url.change(dict.fromkeys(OWN) | values)
 
 
-def _links(name: str, overview: Overview) -> None:
+def _links(name: str, source: CollectionSource) -> None:
     """Where else a collection can be seen."""
-    if not overview.images:
+    if not source.info.images:
         return
     with st.container(horizontal=True):
         for page, title, icon in (
@@ -191,13 +192,13 @@ def _links(name: str, overview: Overview) -> None:
                 url.open_page(page, {url.COLLECTION: name})
 
 
-def _title(part: str, overview: Overview) -> str:
-    count = {"failures": overview.info.failures, "removed": overview.info.removed}.get(part, 0)
+def _title(part: str, source: CollectionSource) -> str:
+    count = {"failures": source.info.failures, "removed": source.info.removed}.get(part, 0)
     return _PARTS[part].title + (f" ({count:,})" if count else "")
 
 
-def _facts(overview: Overview) -> str:
-    about, info = overview.about, overview.info
+def _facts(source: CollectionSource) -> str:
+    about, info = source.about, source.info
     model = registry.MODELS[about.model].title if about.model in registry.MODELS else about.model
     weights = (
         ""
@@ -208,7 +209,7 @@ def _facts(overview: Overview) -> str:
     )
     parts = [
         f"{info.images:,} picture{'s' if info.images != 1 else ''}",
-        f"{model}{weights}, {about.layer}, {about.pooling}, {overview.metric}",
+        f"{model}{weights}, {about.layer}, {about.pooling}, {source.metric}",
     ]
     if info.labels:
         parts.append(f"{len(info.labels):,} label{'s' if len(info.labels) != 1 else ''}")

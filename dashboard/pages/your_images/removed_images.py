@@ -11,7 +11,7 @@ from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.browse_images import facts, short_name
 from dashboard.pages.your_images.collection_context import Scene
-from dashboard.widgets import collection_view, markdown, read_only_notice
+from dashboard.widgets import markdown, read_only_notice
 
 _PER_PAGE, _MOST_PATHS = 48, 10_000
 _PICKED = "images-removed-picked"
@@ -19,7 +19,7 @@ _PICKED = "images-removed-picked"
 
 def show(scene: Scene) -> None:
     """All removed pictures with what can be done about them, and those of which only the path is known."""
-    info = scene.overview.info
+    info = scene.source.info
     if not info.removed:
         st.info("No picture was removed from this collection.", icon=":material/photo_library:")
         return
@@ -64,7 +64,7 @@ def _pick(image_id: int) -> None:
 
 def _tile(scene: Scene, image: Any) -> gallery.Tile:
     lines = (image.label,) if image.label else ()
-    return collection_view.tile(scene.collection, image, title=short_name(image), lines=lines)
+    return gallery.tile(scene.source.item(image), title=short_name(image), lines=lines)
 
 
 @st.dialog("Removed picture")
@@ -114,13 +114,13 @@ def _purge(scene: Scene, paths: Sequence[str]) -> None:
 
 def _paths(scene: Scene) -> None:
     """Those that an older version removed, or that were deleted for good."""
-    count = scene.overview.info.removed_paths
+    count = scene.source.info.removed_paths
     st.markdown(f"**{count:,}** known by path only")
     st.caption(
         "An older version removed them, or they were deleted for good. They can only be read again from where they came from: add that again "
         "with *Take in removed pictures, too*."
     )
-    known = scene.overview.sources
+    known = scene.source.info.sources
     paths = scene.collection.removed_paths(_MOST_PATHS)
     st.dataframe(
         pd.DataFrame({"file": [image_sources.told_path(path, {}, known) for path in paths]}), hide_index=True

@@ -1,34 +1,26 @@
-"""The live page: a reader's own picture, and what is nearest to it."""
+"""The page Your picture: a user's own image, and the images of a source nearest to it."""
 
+import json
 from collections.abc import Sequence
 from dataclasses import replace
 
-import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core.data.datasets import Dataset
-from core.errors import GridError
+from core.data.source import Capability, Source
 from core.experiments.store import DatasetGrid, Summary
 from core.imaging import decode
-from core.search import query, shared_engine
-from core.search.dataset_source import DatasetSource
+from core.search import shared_engine
 from core.search.query import Answer
 from dashboard import url
 from dashboard.frontend.gallery import gallery
-from dashboard.pages.your_picture import collection_part, query_panel, why_similar
-from dashboard.pages.your_picture.query_panel import Question
+from dashboard.pages.your_picture import conditions, place_in_projection, query_panel, why_similar
+from dashboard.pages.your_picture.query_panel import Query
 from dashboard.url import Address
-from dashboard.widgets import (
-    glossary,
-    image_input,
-    markdown,
-    page_frame,
-    palette,
-    pickers,
-    plotly_charts,
-    warmup,
-)
+from dashboard.widgets import glossary, image_input, markdown, page_frame, pickers, sources, warmup
+from dashboard.widgets.sources import GridSource
+
+_WHY, _PLACE, _API = "Why these?", "Where is it?", "Use the API"
 
 
 def show() -> None:
@@ -37,54 +29,18 @@ def show() -> None:
     st.markdown(
         "Search a dataset, or your own images, with a picture of your own, and see what made the results similar."
     )
-    page_frame.page(url.YOUR_PICTURE, _live, collection=collection_part.show)
+    page_frame.source_page(url.YOUR_PICTURE, _page, _choose)
 
 
-def _live(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
-    dataset = grid.dataset
-    usable = _usable(grid)
-    if not usable.summaries:
-        pickers.dataset(names, dataset.name)
-        st.info(_nothing_to_search_under(grid), icon=":material/info:")
-        page_frame.tell(st.container(), address.notices, grid.notices)
-        url.write(url.YOUR_PICTURE, {url.DATASET: dataset.name})
-        return
-    best = usable.summaries[0]
-    chosen = address.configuration(usable.summaries, default=best)
-    k = page_frame.number_of_neighbors(address, min(pickers.MAX_NEIGHBORS, len(dataset)))
-    untrained = address.switch(url.SHOW_UNTRAINED)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
-        pickers.dataset(names, dataset.name)
-        pickers.configuration(usable, chosen, untrained)
-        pickers.neighbors(k)
-    st.caption(_why(usable, chosen, best))
-    source = DatasetSource(shared_engine.engine(), dataset, chosen.configuration)
-    loading = warmup.start(source)
-    notices = st.container()
-    image_input.show(lambda: image_input.samples_of(dataset))
-    picture = image_input.current()
-    if picture is None:
-        st.info(
-            "Nothing to search with yet: bring a picture of your own, or begin with one of these.",
-            icon=":material/add_photo_alternate:",
+def _choose(address: Address, grid: DatasetGrid) -> GridSource | str:
+    """The experiment in the address, or the best of those that an image can be searched under here."""
+    found = _searchable(grid.key, grid)
+    if found:
+        keys = {(one.model, one.weights) for one in found}
+        runs = {key: run for key, run in grid.runs.items() if key in keys}
+        return GridSource(
+            replace(grid, summaries=found, runs=runs), address.configuration(found, default=found[0])
         )
-        image_input.samples_of(dataset)
-    else:
-        answered = query_panel.show(
-            picture,
-            loading,
-            usable.run(chosen).about.title,
-            (dataset.fingerprint, chosen.configuration, k),
-            lambda question: query.search(source, picture.image, k, question.box),
-            lambda question, answer: _results(dataset, question, answer),
-        )
-        if answered is not None:
-            _more(usable, chosen, *answered)
-    page_frame.tell(notices, address.notices, grid.notices)
-    url.write(url.YOUR_PICTURE, url.configuration(chosen) | {url.K: k, url.SHOW_UNTRAINED: untrained})
-
-
-def _nothing_to_search_under(grid: DatasetGrid) -> str:
     if all(one.weights == glossary.PUBLISHED for one in grid.summaries):
         return (
             "Of this dataset there are published results alone, without the vectors that a new picture would be compared with. "
@@ -93,20 +49,56 @@ def _nothing_to_search_under(grid: DatasetGrid) -> str:
     return "No model with weights on this machine has experiments on this dataset, so there is nothing to search under."
 
 
-def _usable(grid: DatasetGrid) -> DatasetGrid:
-    """The experiments that a new picture can be searched under here, the best first."""
-    found = _searchable(grid.key, grid)
-    keys = {(one.model, one.weights) for one in found}
-    return replace(grid, summaries=found, runs={key: run for key, run in grid.runs.items() if key in keys})
-
-
 # For a minute: installing a package with weights needs no new start.
 @st.cache_data(show_spinner=False, ttl=60, max_entries=8)
 def _searchable(key: str, _grid: DatasetGrid) -> tuple[Summary, ...]:
     return tuple(shared_engine.engine().searchable(_grid.dataset))
 
 
-def _why(grid: DatasetGrid, chosen: Summary, best: Summary) -> str:
+def _page(address: Address, names: Sequence[str], source: Source) -> None:
+    most = min(pickers.MAX_NEIGHBORS, len(source))
+    k = page_frame.number_of_neighbors(address, most)
+    shown = sources.entries(source) | {url.K: k}
+    where: list[str] = []
+    several = sources.experiments(source)
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
+        pickers.source(names, source)
+        if several:
+            shown[url.SHOW_UNTRAINED] = untrained = address.switch(url.SHOW_UNTRAINED)
+            pickers.configuration(several.grid, several.chosen, untrained)
+        if Capability.CONDITIONS in source.capabilities:
+            where, entries = conditions.show(address, source)
+            shown |= entries
+        pickers.neighbors(k, most)
+    st.caption(_score(several) if several else sources.describe(source), width="stretch")
+    loading = warmup.start(source)
+    notices = st.container()
+    image_input.show(source.sample)
+    picture = image_input.current()
+    if picture is None:
+        st.info(
+            "Nothing to search with yet: bring a picture of your own, or begin with one of these.",
+            icon=":material/add_photo_alternate:",
+        )
+        image_input.samples(source.sample)
+    else:
+        answered = query_panel.show(
+            source,
+            picture,
+            loading,
+            k,
+            where,
+            lambda asked, answer: _results(source, asked, answer, bool(where)),
+        )
+        if answered is not None and answered[1].neighbors:
+            _more(source, k, where, *answered)
+    page_frame.tell(notices, address.notices, several.grid.notices if several else ())
+    url.write(url.YOUR_PICTURE, shown)
+
+
+def _score(source: GridSource) -> str:
+    """The score of the configuration, beside that of the best."""
+    grid, chosen, best = source.grid, source.chosen, source.grid.summaries[0]
     name = pickers.model_name(grid.run(best).about)
     if chosen.configuration == best.configuration:
         return (
@@ -114,132 +106,86 @@ def _why(grid: DatasetGrid, chosen: Summary, best: Summary) -> str:
             f"{best.score_10:.1f} of 100 at k = 10."
         )
     return (
-        f"The best here without a download is {markdown.plain(name)}, layer {markdown.plain(best.layer)}, {best.pooling}, {best.metric}: "
-        f"{best.score_10:.1f} of 100 at k = 10; this one has {chosen.score_10:.1f}."
+        f"The best here without a download is {markdown.plain(name)}, layer {markdown.plain(best.layer)}, {best.pooling}, "
+        f"{best.metric}: {best.score_10:.1f} of 100 at k = 10; this one has {chosen.score_10:.1f}."
     )
 
 
-def _results(dataset: Dataset, question: Question, answer: Answer) -> None:
-    st.header(f"The {len(answer.neighbors)} nearest")
-    votes = " · ".join(f"**{markdown.plain(vote.label)}** {vote.count}" for vote in answer.votes)
-    st.markdown(f"They vote: {votes}")
+def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> None:
+    items = {one.item.id: one.item for one in answer.neighbors}
+    st.header(f"The {len(items)} nearest" if len(items) > 1 else "The nearest")
+    for note in answer.notes:
+        st.caption(markdown.plain(note))
+    if not items:
+        st.info(
+            "No picture of the collection meets the conditions." if narrowed else "Nothing was found.",
+            icon=":material/filter_alt_off:",
+        )
+        return
+    if answer.votes:
+        votes = " · ".join(f"**{markdown.plain(vote.label)}** {vote.count}" for vote in answer.votes)
+        st.markdown(f"They vote: {votes}")
     gallery.show(
         [
             gallery.tile(
-                dataset,
-                one.item.id,
+                one.item,
                 rank=rank,
-                lines=(one.item.title, f"distance {glossary.distance(one.distance or 0.0)}"),
+                lines=(
+                    *one.item.details,
+                    *glossary.distance_lines(one.distance),
+                    *([f"and {one.copies} more of the same content"] if one.copies else []),
+                ),
             )
             for rank, one in enumerate(answer.neighbors, 1)
         ],
         key="live-results",
-        on_pick=lambda item: image_input.from_dataset(dataset, item),
+        on_pick=lambda item: image_input.search_with(items[item]),
         columns=5,
-        label="Pictures of the dataset, nearest first",
-        announce=f"{len(answer.neighbors)} results for {question.picture.name}",
+        label=f"Pictures of the {source.url_key}, nearest first",
+        announce=f"{len(items)} results for {asked.picture.name}",
     )
-    query_panel.times(question.picture, answer.features_ms, answer.search_ms)
+    query_panel.times(asked.picture, answer.features_ms, answer.search_ms)
 
 
-def _more(grid: DatasetGrid, chosen: Summary, question: Question, answer: Answer) -> None:
-    dataset = grid.dataset
-    ids = [one.item.id for one in answer.neighbors]
-    table = pd.DataFrame(
-        {
-            "rank": range(1, len(ids) + 1),
-            "id": ids,
-            "label": [dataset.items[i].label for i in ids],
-            "title": [dataset.items[i].title for i in ids],
-            "distance": [one.distance for one in answer.neighbors],
-        }
-    )
+def _more(source: Source, k: int, where: Sequence[str], asked: Query, answer: Answer) -> None:
     st.download_button(
         "Download the results (CSV)",
-        table.to_csv(index=False),
+        _table(answer).to_csv(index=False),
         "results.csv",
         "text/csv",
         icon=":material/download:",
     )
-    parts = ["Why these?", "Where is it?", "Use the API"]
-    st.session_state.setdefault("live-part", parts[0])
+    several = sources.experiments(source)
+    parts = [_WHY, *([_PLACE] if several else []), _API]
+    if st.session_state.get("live-part") not in parts:
+        st.session_state["live-part"] = _WHY
     part = st.segmented_control("More about this search", parts, key="live-part", required=True)
-    if part == parts[0]:
-        why_similar.show(
-            [_reason(dataset, item) for item in ids],
-            chosen.configuration,
-            decode.crop(question.picture.image, question.box),
-            question.key,
-        )
-    elif part == parts[1]:
-        _place(grid, chosen, answer)
+    if part == _API:
+        fields = [*source.params.items(), ("k", str(k)), *(("where", one) for one in where)]
+        query_panel.snippet(fields, asked.box)
+    elif part == _PLACE and several:
+        place_in_projection.show(several, answer)
+    elif Capability.ACTIVATIONS in source.capabilities:
+        items = [one.item for one in answer.neighbors]
+        why_similar.show(source, items, decode.crop(asked.picture.image, asked.box), asked.key)
     else:
-        fields = url.link(url.YOUR_PICTURE, url.configuration(chosen))
-        query_panel.snippet([*fields.items(), ("k", str(len(ids)))], question.box)
-
-
-def _reason(dataset: Dataset, item: int) -> why_similar.Result:
-    about = dataset.items[item]
-    return why_similar.Result(
-        (dataset.fingerprint, item),
-        about.title or about.label,
-        gallery.alt(about),
-        lambda: dataset.path(item),
-    )
-
-
-def _place(grid: DatasetGrid, chosen: Summary, answer: Answer) -> None:
-    """A star among the points of the stored layout."""
-    try:
-        layouts = grid.projections(chosen.model, chosen.weights, chosen.pooling, "umap", 2)
-    except GridError as error:
-        st.warning(markdown.plain(str(error)), icon=":material/warning:")
-        return
-    layout = next((one for one in layouts if one.layer == chosen.layer), None)
-    if layout is None:
-        st.info("There is no layout of this layer and pooling; running the grid again makes one.")
-        return
-    import plotly.graph_objects as go
-
-    rows = {int(item): row for row, item in enumerate(layout.ids)}
-    near = [(rows[one.item.id], one.distance or 0.0) for one in answer.neighbors if one.item.id in rows]
-    if not near:
-        st.info("None of the nearest pictures stands in the layout, so there is no place to show.")
-        return
-    # A distance of zero may come out a little below it.
-    weights = np.array([1.0 / (max(distance, 0.0) + 1e-6) for _, distance in near])
-    star = np.average(layout.coordinates[[row for row, _ in near]], axis=0, weights=weights)
-    labels = np.array([grid.dataset.items[i].label for i in layout.ids])
-    figure = go.Figure()
-    for name, style in palette.class_styles(grid.dataset.classes).items():
-        x, y = layout.coordinates[labels == name].T
-        figure.add_scatter(
-            x=x,
-            y=y,
-            name=plotly_charts.words(name),
-            mode="markers",
-            marker={"color": style.color, "symbol": style.symbol, "size": 8},
-            hovertext=plotly_charts.words(name),
-            hovertemplate="%{hovertext}<extra></extra>",
+        st.info(
+            "The regions that made pictures similar can't be shown for weights of your own.",
+            icon=":material/info:",
         )
-    ink = "#ffffff" if palette.is_dark() else "#000000"
-    figure.add_scatter(
-        x=[star[0]],
-        y=[star[1]],
-        name="your picture",
-        mode="markers",
-        marker={"symbol": "star", "size": 22, "color": "#ffd500", "line": {"width": 2, "color": ink}},
-    )
-    figure.update_layout(
-        height=460, margin={"l": 0, "r": 0, "t": 10, "b": 0}, legend={"orientation": "h", "y": -0.05}
-    )
-    figure.update_xaxes(visible=False)
-    figure.update_yaxes(visible=False, scaleanchor="x")
-    st.plotly_chart(figure, key="live-place", config={"displayModeBar": False})
-    st.caption(
-        f"The star stands at the mean place of the {len(near)} nearest pictures, the nearer ones counting for more. "
-        "It is not a projection of the picture itself."
-    )
+
+
+def _table(answer: Answer) -> pd.DataFrame:
+    """The results with all that is known of them."""
+    rows = []
+    for rank, one in enumerate(answer.neighbors, 1):
+        facts = {
+            name: value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+            for name, value in one.item.facts.items()
+        }
+        about = {"rank": rank, "id": one.item.id, "label": one.item.label}
+        rows.append({**about, **facts, "distance": one.distance})
+    return pd.DataFrame(rows)
 
 
 show()

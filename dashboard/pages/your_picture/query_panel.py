@@ -1,86 +1,85 @@
-"""The middle of the live page: the reader's picture with its region, beside what a search with it found."""
+"""The middle of the page Your picture: the image with its region, beside the results of a search with it."""
 
 import json
 import shlex
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
 
 import streamlit as st
 
+from core.data.source import Source
 from core.errors import UserError
 from core.imaging.decode_pool import Box
 from core.jobs import Job
+from core.search.query import Answer, search
 from dashboard.frontend.region import region
-from dashboard.widgets import image_input, markdown, warmup
+from dashboard.widgets import image_input, markdown, sources, warmup
 from dashboard.widgets.image_input import Picture
 
-_Found = TypeVar("_Found")
 _SIDE = 330
 _BOXES = "live-boxes"
 _LAST = "live-answer"
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is searched with."""
+class Query:
+    """An image, and the region of it that is searched with."""
 
     picture: Picture
     box: Box
 
     @property
     def key(self) -> str:
-        """Tells it from others."""
+        """Differs from that of every other query."""
         return f"{self.picture.key}{self.box}"
 
 
 def show(
+    source: Source,
     picture: Picture,
     loading: Job,
-    name: str,
-    asked: Hashable,
-    search: Callable[[Question], _Found],
-    draw: Callable[[Question, _Found], None],
-) -> tuple[Question, _Found] | None:
-    """Show the picture and what a search finds; None where it found nothing yet, or could not.
+    k: int,
+    where: Sequence[str],
+    draw: Callable[[Query, Answer], None],
+) -> tuple[Query, Answer] | None:
+    """Show the image and the results of a search with it; None where there are none yet, or can't be.
 
     Parameters
     ----------
-    loading : what has to be there first, of the model ``name``.
-    asked : what the answer depends on beside the picture and its region.
-    search : may raise a UserError, whose sentence is shown.
-    draw : shows what was found.
+    loading : what a search of the source needs.
+    draw : shows the results.
     """
     _queries(picture)
     boxes: dict[str, Box] = st.session_state.setdefault(_BOXES, {})
-    question = Question(picture, boxes.get(picture.key, region.WHOLE))
+    query = Query(picture, boxes.get(picture.key, region.WHOLE))
     outer = st.container(horizontal=True, gap="medium", key="search")
     with outer.container(width=_SIDE, key="search-query"):
         st.header("Your picture")
         region.show(
             picture.image,
             f"Your picture {picture.name}",
-            question.box,
+            query.box,
             lambda drawn: boxes.update({picture.key: drawn}),
             "live-region",
         )
         st.caption("Draw a frame to search with a region; drag it, or use the arrow keys.")
-        if question.box != region.WHOLE:
-            st.button("Search with the whole picture", on_click=lambda: boxes.pop(picture.key, None))
+        if query.box != region.WHOLE:
+            st.button(
+                "Search with the whole picture", on_click=lambda: boxes.update({picture.key: region.WHOLE})
+            )
     with outer.container(key="search-results"):
         if not loading.wait(0.3):
-            warmup.watch(loading, name)
-            return None
-        if loading.error:
-            st.error(markdown.plain(loading.error), icon=":material/error:")
+            warmup.watch(loading, sources.model_title(source))
             return None
         try:
-            found = _answer((asked, question.key), lambda: search(question))
+            if loading.error:
+                raise UserError(loading.error)
+            answer = _answer(source, query, k, where)
         except UserError as error:
             st.error(markdown.plain(str(error)), icon=":material/error:")
             return None
-        draw(question, found)
-    return question, found
+        draw(query, answer)
+    return query, answer
 
 
 def times(picture: Picture, features_ms: float, search_ms: float) -> None:
@@ -92,7 +91,7 @@ def times(picture: Picture, features_ms: float, search_ms: float) -> None:
 
 
 def snippet(fields: Sequence[tuple[str, str]], box: Box) -> None:
-    """The same search with the API, on the command line and in Python; a name may stand among the fields more than once."""
+    """The same search with the API, on the command line and in Python; a field may occur more than once."""
     if box != region.WHOLE:
         fields = [*fields, ("crop", ",".join(f"{share:g}" for share in box))]
     address = f"{(st.context.url or 'http://127.0.0.1:8501').split('?')[0].removesuffix('/live').rstrip('/')}/api/v1/search"
@@ -112,7 +111,7 @@ def snippet(fields: Sequence[tuple[str, str]], box: Box) -> None:
 
 
 def _queries(picture: Picture) -> None:
-    """Switch between the pictures that came in."""
+    """Switch between the images of this session."""
     kept = list(image_input.pictures().values())
     if len(kept) < 2:
         return
@@ -126,9 +125,11 @@ def _queries(picture: Picture) -> None:
     )
 
 
-def _answer(asked: Hashable, search: Callable[[], Any]) -> Any:
-    """The answer; the last one again when only what is told about it changes."""
-    last = st.session_state.get(_LAST)
-    if last is None or last[0] != asked:
-        last = st.session_state[_LAST] = (asked, search())
+def _answer(source: Source, query: Query, k: int, where: Sequence[str]) -> Answer:
+    """The answer; the last one again when only what is shown of it changes."""
+    key = (source.key, *source.params.values(), k, *where, query.key)
+    last: tuple[Hashable, Answer] | None = st.session_state.get(_LAST)
+    if last is None or last[0] != key:
+        last = (key, search(source, query.picture.image, k, query.box, where))
+        st.session_state[_LAST] = last
     return last[1]

@@ -1,20 +1,18 @@
-"""Why a result was found: it and the query, colored by what made them similar."""
+"""Why a result is near: it and the query, colored by the regions that make them similar."""
 
 import base64
 import io
 from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass
 from html import escape
-from pathlib import Path
 
 import numpy as np
 import streamlit as st
 from PIL import Image
 
+from core.data.source import Source, SourceItem
 from core.errors import UserError
-from core.experiments.store import Configuration
 from core.imaging import decode
-from core.search import shared_engine, similarity_map
+from core.search import similarity_map
 from dashboard.widgets import heatmap, markdown
 
 _REMEMBERED = "live-activations"
@@ -22,32 +20,20 @@ _MOST = 12
 _SIDE = 320
 
 
-@dataclass(frozen=True)
-class Result:
-    """A result to be explained.
-
-    key : tells it from all others; title, alt : its name, and what is to be seen; path : says where its file is, or raises a UserError.
-    """
-
-    key: Hashable
-    title: str
-    alt: str
-    path: Callable[[], Path]
-
-
 @st.fragment
-def show(results: Sequence[Result], chosen: Configuration, image: Image.Image, key: str) -> None:
-    """Choose a result and see the regions that count.
+def show(source: Source, results: Sequence[SourceItem], image: Image.Image, key: str) -> None:
+    """Choose a result and see the regions that make it similar.
 
     Parameters
     ----------
     results : nearest first.
-    image : what was searched with; ``key`` tells it from other queries.
+    image : what was searched with; ``key`` differs from that of other queries.
     """
-    if not similarity_map.applies(chosen.pooling, chosen.metric):
+    pooling, metric = source.configuration["pooling"], source.configuration["metric"]
+    if not similarity_map.applies(pooling, metric):
         st.info(
             f"The similarity can be taken apart into regions for avg and max pooling with the cosine distance, "
-            f"not for {chosen.pooling} with {chosen.metric}.",
+            f"not for {pooling} with {metric}.",
             icon=":material/info:",
         )
         return
@@ -56,17 +42,17 @@ def show(results: Sequence[Result], chosen: Configuration, image: Image.Image, k
         place = st.selectbox(
             "Result",
             range(len(results)),
-            format_func=lambda place: f"{place + 1} · {results[place].title}",
-            key=f"live-reason-{hash(tuple(result.key for result in results))}",
+            format_func=lambda place: f"{place + 1} · {results[place].name}",
+            key=f"live-reason-{hash(tuple(result.content for result in results))}",
             width=300,
         )
         opacity = st.slider("Strength of the colors", 0.0, 1.0, 0.55, 0.05, key="live-opacity", width=260)
-    engine, result = shared_engine.engine(), results[place]
+    result, configuration = results[place], tuple(source.configuration.values())
     try:
-        other = decode.read(result.path())
-        mine = _remembered((key, chosen), lambda: engine.activation(image, chosen))
-        its = _remembered((result.key, chosen), lambda: engine.activation(other, chosen))
-        shares = similarity_map.regions(mine, its, chosen.pooling)
+        other = decode.read(result.file())
+        mine = _remembered((key, configuration), lambda: source.activation(image))
+        its = _remembered((result.content, configuration), lambda: source.activation(other))
+        shares = similarity_map.regions(mine, its, pooling)
     except UserError as error:
         st.error(markdown.plain(str(error)), icon=":material/error:")
         return

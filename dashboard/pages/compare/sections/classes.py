@@ -9,7 +9,6 @@ from core.evaluation import rankings
 from core.experiments.query_scores import Evaluation, evaluate
 from core.experiments.store import Summary
 from dashboard import url
-from dashboard.frontend.gallery import gallery
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section
 from dashboard.widgets import glossary, markdown, palette, pickers, plotly_charts
 
@@ -245,7 +244,7 @@ def _bars(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> N
         marker={"color": [styles[classes[c]].color for c in of], "line": {"width": 0}},
         customdata=found.queries[rows].tolist(),
         hovertext=[
-            f"<b>{plotly_charts.words(gallery.alt(dataset.items[int(found.queries[r])]))}</b><br>score {found.scores[r]:.0f}<br>click to open it"
+            f"<b>{plotly_charts.words(dataset.item(int(found.queries[r])).alt)}</b><br>score {found.scores[r]:.0f}<br>click to open it"
             for r in rows
         ],
         hovertemplate="%{hovertext}<extra></extra>",

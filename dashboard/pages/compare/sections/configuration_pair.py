@@ -124,12 +124,12 @@ def _one_picture(
     overlap: float,
     both: int,
 ) -> None:
-    dataset, item = context.grid.dataset, context.grid.dataset.items[context.query]
+    item = context.grid.dataset.item(context.query)
     st.subheader("On one picture")
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         with st.container(width=150):
             gallery.show(
-                [gallery.tile(dataset, context.query, title=item.title or item.label, lines=(item.label,))],
+                [gallery.tile(item, title=item.name, lines=(item.label,))],
                 key="pair-query",
                 on_pick=lambda picked: open_search(context, context.chosen, picked),
                 size=110,
@@ -169,8 +169,7 @@ def _list(
     gallery.show(
         [
             gallery.tile(
-                context.grid.dataset,
-                int(item),
+                context.grid.dataset.item(int(item)),
                 rank=rank,
                 mark=palette.mark(bool(same[rank - 1])),
                 lines=(f"{other}: place {there[int(item)]}" if int(item) in there else f"only in {letter}",),
