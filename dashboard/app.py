@@ -10,18 +10,16 @@ from pathlib import Path
 import streamlit as st
 from starlette.middleware import Middleware
 from streamlit import config
-from streamlit.runtime.scriptrunner import script_runner
 
 from core import access
 from core.search import shared_engine
-from core.server import routes
+from core.server import redirect, routes
 from core.server.bodies import FORM_BYTES, Bodies, Limit
 from core.server.hosts import Guard
 from core.settings import settings
+from dashboard import keras_session
 
-# Before every run of a page Streamlit clears Keras's session, as TensorFlow 1 needed. Now that only throws away
-# what the networks of all users were compiled to, and the next picture waits ten times as long for its vector.
-script_runner._clean_problem_modules = lambda: None
+keras_session.keep()
 
 
 def _allow_hosts() -> None:
@@ -56,7 +54,8 @@ _uploads = Limit(
 app = st.App(
     # Not beside the folder pages: Streamlit would take every file there for a page.
     Path(__file__).resolve().parent / "pages/navigation.py",
-    routes=routes.page_routes(_base),
+    # Streamlit knows the default page as / alone.
+    routes=[*routes.page_routes(_base), redirect.to_parent(f"{routes.prefix(_base)}/search")],
     middleware=[Middleware(Bodies, limits=[_uploads])],
     lifespan=shared_engine.lifespan,
 )

@@ -1,6 +1,5 @@
 """The live page without a browser: what it shows before anything is computed."""
 
-import importlib
 import subprocess
 import sys
 
@@ -8,7 +7,6 @@ import numpy as np
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
-from core import access
 from dashboard.widgets import heatmap
 from tests.conftest import ROOT
 from tests.dashboard.conftest import app
@@ -62,14 +60,3 @@ def test_the_region_that_counts_most_is_the_brightest():
 def test_without_strength_the_picture_is_left_as_it_is():
     picture = Image.new("RGB", (30, 20), (10, 20, 30))
     assert np.array_equal(np.asarray(heatmap.overlay(picture, np.eye(3), 0.0)), np.asarray(picture))
-
-
-def test_running_a_page_keeps_what_networks_were_compiled_to(monkeypatch):
-    import keras
-
-    # The module makes a server of this process.
-    monkeypatch.setattr(access, "_read_only", False)
-    importlib.import_module("dashboard.app")
-    first = keras.backend.get_uid("kept")
-    AppTest.from_string("import streamlit as st\nst.write('a page')").run()
-    assert keras.backend.get_uid("kept") == first + 1
