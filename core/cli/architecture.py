@@ -1,4 +1,4 @@
-"""``models describe``: what the networks are made of, as it ships."""
+"""``models describe``: compute the files that describe architectures."""
 
 import argparse
 import sys
@@ -25,8 +25,8 @@ def _describe(options: argparse.Namespace) -> None:
     models = [registry.get_model(name) for name in options.names or registry.MODELS]
     output.start_tensorflow()
     for model in models:
-        made = architecture.describe(model.build_graph(), model)
+        description = architecture.describe(model.build_graph(), model)
         folder = (options.out or settings.MODELS_DIR) / model.name
         folder.mkdir(parents=True, exist_ok=True)
-        parquet_tables.replace_file(folder / architecture.FILE, architecture.text(made).encode())
-        print(f"{model.name}: {len(made.layers)} layers", file=sys.stderr)
+        parquet_tables.replace_file(folder / architecture.FILE, architecture.text(description).encode())
+        print(f"{model.name}: {len(description.layers)} layers", file=sys.stderr)

@@ -1,4 +1,4 @@
-"""``channels``: what single channels of a layer answer to."""
+"""``channels``: feature visualizations and top-activating images."""
 
 import argparse
 import sys
@@ -10,30 +10,31 @@ from core.errors import UserError
 
 def add(commands: Any) -> None:
     """Add the command to a parser."""
-    channels = output.group(commands, "channels", "what single channels of a layer answer to")
+    channels = output.group(commands, "channels", "feature visualizations and top-activating images")
 
     compute = output.command(
-        channels, "compute", _compute, "compute and keep what excites the channels of the eight layers"
+        channels,
+        "compute",
+        _compute,
+        "compute and store feature visualizations and top-activating images of the eight layers",
     )
     compute.add_argument(
         "--model", action="append", help="repeatable; default: those whose weights come in packages"
     )
     compute.add_argument("--weights", default="imagenet", help="imagenet (default) or untrained")
     compute.add_argument("--dataset", action="append", help="repeatable; default: objects200 and emoji200")
-    compute.add_argument("-n", type=int, help="channels of each layer that get a picture (default: 6)")
-    compute.add_argument("--steps", type=int, help="of the ascent that makes a picture")
+    compute.add_argument("-n", type=int, help="channels of each layer to visualize (default: 6)")
+    compute.add_argument("--steps", type=int, help="of gradient ascent for a visualization")
 
-    show = output.command(
-        channels, "show", _show, "the pictures of a dataset that excite the channels of a layer"
-    )
+    show = output.command(channels, "show", _show, "list the top-activating images of channels of a layer")
     show.add_argument("--model", required=True)
     show.add_argument("--layer", required=True)
     show.add_argument("--weights", default="imagenet", help="imagenet (default) or untrained")
     show.add_argument("--dataset", default="objects200", help="default: objects200")
     show.add_argument(
-        "--channel", type=int, action="append", help="repeatable; default: those with a picture made for them"
+        "--channel", type=int, action="append", help="repeatable; default: those with a feature visualization"
     )
-    show.add_argument("-k", type=int, default=3, help="pictures for each channel, 1 to 9 (default: 3)")
+    show.add_argument("-k", type=int, default=3, help="images for each channel, 1 to 9 (default: 3)")
     output.grid_option(show)
     show.add_argument("--json", action="store_true")
 
@@ -71,10 +72,10 @@ def _show(options: argparse.Namespace) -> None:
     if not 1 <= options.k <= channel_files.MOST:
         raise UserError(f"-k is {options.k}; it must be 1 to {channel_files.MOST}.")
     dataset, model = grid.dataset(options.dataset), registry.get_model(options.model)
-    made = {
+    visualized = {
         one.channel: one for one in channel_files.visualizations(model.name, options.weights, options.layer)
     }
-    channels = list(dict.fromkeys(options.channel or made))
+    channels = list(dict.fromkeys(options.channel or visualized))
     rows = []
     with output.Bar() as bar:
         for channel in channels:
@@ -90,8 +91,10 @@ def _show(options: argparse.Namespace) -> None:
                     "class": dataset.items[one.item].label,
                     "title": dataset.items[one.item].title,
                     "box": [round(edge, 3) for edge in one.box],
-                    "made": float(f"{made[channel].activation:.5g}") if channel in made else None,
+                    "made": float(f"{visualized[channel].activation:.5g}") if channel in visualized else None,
                 }
                 for rank, one in enumerate(found, 1)
             ]
-    output.table(rows, options.json, "No channel with a picture here; name some with --channel.")
+    output.table(
+        rows, options.json, "No channel of this layer has a feature visualization; name some with --channel."
+    )

@@ -1,4 +1,4 @@
-"""``models``: the models, their layers, where their weights are and how to get them."""
+"""``models``: list the models, their layers and weights, and download weights."""
 
 import argparse
 import sys
@@ -12,7 +12,7 @@ def add(commands: Any) -> None:
     """Add the commands to a parser; ``models`` alone lists."""
     about = "list the models, their layers and weights"
     models = output.command(commands, "models", _list, about)
-    models.add_argument("--json", action="store_true", help="with the layers and all of each file's origin")
+    models.add_argument("--json", action="store_true", help="with the layers and the origin of each file")
     more = models.add_subparsers(metavar="COMMAND")
     listing = output.command(more, "list", _list, about)
     listing.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
@@ -101,4 +101,4 @@ def _fetch(options: argparse.Namespace) -> None:
         raise UserError("\n".join(failures))
 
 
-_WITHOUT_NETWORK = "Without a connection the five models of `models list` with weights in packages work, and all others untrained."
+_WITHOUT_NETWORK = "Without a connection, the models of `models list` with weights in packages work, and all others untrained."

@@ -1,1 +1,1 @@
-"""What single channels of a layer answer to."""
+"""What single channels of a layer respond to: feature visualizations and top-activating images."""

@@ -1,4 +1,4 @@
-"""What the channels of a layer answer to one picture."""
+"""The activations of a layer for one image."""
 
 import numpy as np
 from PIL import Image
@@ -8,9 +8,9 @@ from core.search import shared_engine
 
 
 def activation(image: Image.Image, model: str, weights: str, layer: str) -> np.ndarray:
-    """(height, width, channels) float32: what any layer with height and width answers to a picture.
+    """(height, width, channels) float32: the activation of any layer with height and width for an image.
 
-    The networks are those of the process's engine: loaded once, and shared with the searches.
+    The process loads each network once and shares it with the searches.
 
     Raises
     ------

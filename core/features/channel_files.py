@@ -1,7 +1,7 @@
-"""What ships of the channels of a layer: pictures that excite them, and what excites them in the datasets.
+"""The files of feature visualizations and top-activating images.
 
 One folder per model below ``settings.MODELS_DIR``, in it two files of tables per weights, a table per layer. Reading imports
-no TensorFlow; what is damaged reads as not there, since all of it can be computed again.
+no TensorFlow. A damaged table reads as a missing one, since it can be computed again.
 """
 
 import hashlib
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from core.experiments.parquet_tables import Entry, Tables
 
 MOST = 9
-"""As many pictures of a dataset are kept for each channel."""
+"""Top-activating images of a dataset that are kept for each channel."""
 
 VISUALIZATIONS, TOP_IMAGES = "channels", "exciting"
 _SLUGS = ("imagenet", "untrained")
@@ -37,13 +37,13 @@ _visualizations = Shared(256)
 
 @dataclass(frozen=True)
 class Visualization:
-    """A picture made to excite a channel.
+    """A feature visualization: an image optimized to activate a channel.
 
     Parameters
     ----------
     channel : from 0.
-    webp : the picture's file.
-    activation : the highest activation of the channel on the picture, at the size it was made.
+    webp : the image's file.
+    activation : the highest activation of the channel for the image, at the size it was computed in.
     """
 
     channel: int
@@ -52,19 +52,19 @@ class Visualization:
 
     @cached_property
     def version(self) -> str:
-        """Changes with the picture: hex digits for the end of its address."""
+        """Hex digits that change with the image, for its URL."""
         return hashlib.sha256(self.webp).hexdigest()[:16]
 
 
 @dataclass(frozen=True)
 class TopImage:
-    """A picture of a dataset that excites a channel.
+    """A top-activating image of a channel.
 
     Parameters
     ----------
-    item : id of the picture in its dataset.
-    value : the highest activation of the channel on it, above zero.
-    box : left, top, right, bottom of the region that did it, as shares (0 to 1) of the picture's width and height.
+    item : id of the image in its dataset.
+    value : the highest activation of the channel for it, above zero.
+    box : left, top, right, bottom of the region with the high activation, as fractions of the image's width and height.
     """
 
     item: int
@@ -74,12 +74,12 @@ class TopImage:
 
 @dataclass(frozen=True)
 class TopImages:
-    """What excites the channels of a layer in a dataset.
+    """The top-activating images of all channels of a layer in a dataset.
 
     items : (n_channels, MOST) ids, highest activation first.
-    values : (n_channels, MOST) float32, zero where there are fewer pictures with an activation above zero.
+    values : (n_channels, MOST) float32, zero where fewer images have an activation above zero.
     boxes : (n_channels, MOST, 4) float32, as in :class:`TopImage`.
-    spread : (n_channels,) float32, standard deviation of the highest activation over all pictures.
+    spread : (n_channels,) float32, standard deviation of the highest activation over all images.
     """
 
     items: np.ndarray
@@ -89,16 +89,12 @@ class TopImages:
 
     def of(self, channel: int) -> list[TopImage]:
         """Of one channel, highest first."""
-        rows = zip(self.items[channel], self.values[channel], self.boxes[channel], strict=True)
-        return [
-            TopImage(int(item), float(value), tuple(float(edge) for edge in box))
-            for item, value, box in rows
-            if value > 0
-        ]
+        rows = zip(self.items[channel], self.values[channel], self.boxes[channel].tolist(), strict=True)
+        return [TopImage(int(item), float(value), tuple(box)) for item, value, box in rows if value > 0]
 
 
 def visualizations(model: str, weights: str, layer: str) -> list[Visualization]:
-    """The pictures that ship for a layer, the channel with the largest spread first; empty when there are none."""
+    """The stored visualizations of a layer, the channel with the largest spread first."""
     tables = _tables(model, weights, VISUALIZATIONS)
     if tables is None:
         return []
@@ -120,7 +116,7 @@ def _read_visualizations(model: str, weights: str, layer: str) -> list[Visualiza
 def top_images(
     dataset: Dataset, model: str, weights: str, layer: str, channel: int, n: int = MOST
 ) -> list[TopImage] | None:
-    """What excites a channel most in a dataset, highest first; None when that is not stored for this dataset and layer."""
+    """The stored top-activating images of a channel, highest first; None where none are stored for this dataset and layer."""
     found = top_images_of_layer(dataset, model, weights, layer)
     if found is None or not 0 <= channel < len(found.items):
         return None
@@ -128,7 +124,7 @@ def top_images(
 
 
 def top_images_of_layer(dataset: Dataset, model: str, weights: str, layer: str) -> TopImages | None:
-    """What excites all channels of a layer in a dataset; None when that is not stored for the pictures it has now."""
+    """The stored top-activating images of a layer; None where none are stored for the images that the dataset has now."""
     key = {"dataset": dataset.name, "layer": layer}
     facts = _facts(model, weights, TOP_IMAGES, key)
     if facts is None or facts.get("dataset_fingerprint") != dataset.fingerprint:
@@ -154,7 +150,7 @@ def top_images_of_layer(dataset: Dataset, model: str, weights: str, layer: str) 
 
 
 def stored(model: str, weights: str, kind: str) -> list[tuple[dict[str, Any], dict[str, Any]]]:
-    """Key and facts of every table of a kind, :data:`VISUALIZATIONS` or :data:`TOP_IMAGES`; empty when there are none."""
+    """Key and facts of every table of a kind, :data:`VISUALIZATIONS` or :data:`TOP_IMAGES`."""
     tables = _tables(model, weights, kind)
     return tables.entries if tables else []
 
@@ -162,9 +158,9 @@ def stored(model: str, weights: str, kind: str) -> list[tuple[dict[str, Any], di
 def write_visualizations(
     model: str, weights: str, layer: str, made: Sequence[Visualization], facts: dict[str, Any]
 ) -> None:
-    """Keep the pictures of a layer, in place of those that are there.
+    """Store the visualizations of a layer, in place of those that exist.
 
-    The file of the model is replaced as a whole: killed at any moment, the old one is there or the new one.
+    The file of the model is replaced as a whole: a process that is killed leaves the old one or the new one.
 
     Raises
     ------
@@ -187,7 +183,7 @@ def write_visualizations(
 def write_top_images(
     model: str, weights: str, dataset: Dataset, by_layer: dict[str, TopImages], facts: dict[str, Any]
 ) -> None:
-    """Keep what excites the channels of some layers in a dataset; replaces and raises as :func:`write_visualizations`."""
+    """Store the top-activating images of layers; replaces and raises as :func:`write_visualizations`."""
     import pyarrow as pa
 
     from core.experiments import parquet_tables as tables
@@ -196,7 +192,7 @@ def write_top_images(
     entries = []
     for layer, found in by_layer.items():
         peak = found.values.max(axis=1)
-        # As shares of the highest, half precision holds values of any size.
+        # As fractions of the highest, half precision holds values of any size.
         shares = found.values / np.where(peak > 0, peak, 1)[:, None]
         columns = {
             "items": tables.list_array(found.items, pa.int32()),
@@ -210,21 +206,21 @@ def write_top_images(
 
 
 def _put(model: str, weights: str, kind: str, entries: "list[Entry]") -> None:
-    """Tables into a file, beside those it has; the caller holds the right to write to the model's folder."""
+    """Add tables to a file, or replace them; the caller holds the lock of the model's folder."""
     from core.experiments import parquet_tables as tables
 
     path = _path(model, weights, kind)
     new = [entry.key for entry in entries]
-    there = _tables(model, weights, kind)
-    for key, facts in stored(model, weights, kind):
-        if key not in new:
+    old = _tables(model, weights, kind)
+    for key, facts in old.entries if old else []:
+        if old and key not in new:
             try:
-                rows = there.read(key, entries[0].rows.column_names)
+                rows = old.read(key, entries[0].rows.column_names)
             except GridError as error:
                 _log.warning("%s It is left out.", error)
             else:
                 entries.append(tables.Entry(key, rows.cast(entries[0].rows.schema), facts))
-    # The same results in the same file, in whatever order they were made.
+    # The same results give the same file, in whatever order they were computed.
     depths = [layer.name for layer in registry.get_model(model).layers]
     entries.sort(key=lambda entry: (entry.key.get("dataset", ""), depths.index(entry.key["layer"])))
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
@@ -248,7 +244,7 @@ def _path(model: str, weights: str, kind: str) -> Path:
 
 
 def _tables(model: str, weights: str, kind: str) -> "Tables | None":
-    # Names that may come from an address: only known ones lead to a file.
+    # Names may come from a URL: only known ones lead to a file.
     if model not in registry.MODELS or weights not in _SLUGS:
         return None
     path = _path(model, weights, kind)

@@ -1,4 +1,4 @@
-"""What excites a channel in a dataset: the pictures with the highest activation, and the region that did it."""
+"""The images of a dataset with the highest activation of a channel, and the region that activates it."""
 
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
@@ -33,9 +33,9 @@ def top_images(
     n: int = MOST,
     progress: Progress | None = None,
 ) -> list[TopImage]:
-    """The pictures of a dataset that excite a channel most, highest first; only those with an activation above zero.
+    """The top-activating images of a channel, highest first; only those with an activation above zero.
 
-    Stored results are read; others are computed for all channels of the layer in one pass over the dataset, and kept
+    Stored results are read. Others are computed for all channels of the layer in one pass over the dataset, and kept
     in memory.
 
     Parameters
@@ -43,7 +43,7 @@ def top_images(
     weights : ``"imagenet"`` or ``"untrained"``.
     layer : any with height and width, as ``core.models.architecture`` names them.
     n : at most :data:`MOST`.
-    progress : told of every picture; whatever it raises ends the computation.
+    progress : gets a step per image; what it raises ends the computation.
 
     Raises
     ------
@@ -54,11 +54,11 @@ def top_images(
     if stored is not None:
         return stored
 
-    def make() -> channel_files.TopImages:
+    def compute() -> channel_files.TopImages:
         graph = shared_engine.engine().graph(model, weights)
         return find(dataset, registry.get_model(model), graph, [layer], progress or Silent())[layer]
 
-    found = _kept.get((dataset.fingerprint, model, weights, layer), make)
+    found = _kept.get((dataset.fingerprint, model, weights, layer), compute)
     if not 0 <= channel < len(found.items):
         raise UserError(f"{layer} of {model} has the channels 0 to {len(found.items) - 1}, not {channel}.")
     return found.of(channel)[:n]
@@ -67,27 +67,31 @@ def top_images(
 def find(
     dataset: Dataset, model: registry.Model, graph: "keras.Model", layers: Sequence[str], progress: Progress
 ) -> dict[str, channel_files.TopImages]:
-    """What excites the channels of some layers, in one pass over a dataset.
+    """The top-activating images of all channels of some layers, in one pass over a dataset.
 
-    Of each channel the maps of its :data:`MOST` pictures are held meanwhile, however many pictures there are. Those that
-    can't be read are left out.
+    Memory holds the maps of :data:`MOST` images per channel, however large the dataset is. Images that can't be read are
+    left out.
 
     Returns
     -------
-    by layer : what was found.
+    images by layer.
+
+    Raises
+    ------
+    UserError : none of the images can be read.
     """
     network = Intermediate(model, graph, layers, settings.BATCH_SIZE)
     best = {layer: _Best() for layer in layers}
-    progress.stage(f"what excites {model.name} in {dataset.name}", len(dataset))
+    progress.stage(f"{model.name} on {dataset.name}, activations", len(dataset))
     files = [dataset.path(item.id) for item in dataset.items]
     for batch in extractor.read_batches(files, model.input_size, model.resample, settings.BATCH_SIZE):
         if len(batch.places):
-            for layer, answers in zip(layers, network(batch.pixels), strict=True):
-                for place, answer in zip(batch.places, answers, strict=True):
-                    best[layer].add(int(place), answer)
+            for layer, activations in zip(layers, network(batch.pixels), strict=True):
+                for place, activation in zip(batch.places, activations, strict=True):
+                    best[layer].add(int(place), activation)
         progress.step(len(batch.places) + len(batch.failures))
     if not best[layers[0]].seen:
-        raise UserError(f"None of the pictures of {dataset.name!r} can be read.")
+        raise UserError(f"None of the images of {dataset.name!r} can be read.")
     progress.stage("regions", len(layers))
     found = {}
     for layer in layers:
@@ -97,27 +101,27 @@ def find(
 
 
 class _Best:
-    """The pictures with the highest peaks of each channel so far, with their maps."""
+    """The images with the highest peaks of each channel so far, with their maps."""
 
     def __init__(self) -> None:
         self.seen: list[np.ndarray] = []
 
-    def add(self, item: int, answer: np.ndarray) -> None:
-        """Another picture; ``answer`` is (height, width, channels)."""
-        height, width, n_channels = answer.shape
+    def add(self, item: int, activation: np.ndarray) -> None:
+        """Add an image with its activation (height, width, channels)."""
+        height, width, n_channels = activation.shape
         if not self.seen:
             self.values = np.zeros((n_channels, MOST), np.float32)
             self.items = np.zeros((n_channels, MOST), np.int64)
-            # Shares of their peak, so that half precision holds them.
+            # As fractions of their peak, so that half precision holds them.
             self.maps = np.zeros((n_channels, MOST, height, width), np.float16)
-        peaks = answer.max(axis=(0, 1))
+        peaks = activation.max(axis=(0, 1))
         self.seen.append(peaks)
         last = self.values.argmin(axis=1)
         # Of equal peaks the first stays.
         risen = np.flatnonzero(peaks > self.values[np.arange(n_channels), last])
         self.values[risen, last[risen]] = peaks[risen]
         self.items[risen, last[risen]] = item
-        self.maps[risen, last[risen]] = (answer[..., risen] / peaks[risen]).transpose(2, 0, 1)
+        self.maps[risen, last[risen]] = (activation[..., risen] / peaks[risen]).transpose(2, 0, 1)
 
     def found(self) -> channel_files.TopImages:
         boxes = np.zeros((*self.values.shape, 4), np.float32)
@@ -137,12 +141,13 @@ class _Best:
 def _interpolation(n: int) -> np.ndarray:
     """(factor * n, n) float32: the bilinear upsampling of n positions by an odd factor, to at least :data:`_FINE`.
 
-    The factor is odd, so that the middle of each position falls on one of the fine ones, and the peak stays.
+    The factor is odd, so that the center of each position falls on a fine one, which keeps the peak.
     """
     factor = max(1, -(-_FINE // n)) | 1
-    # Middles of the fine positions, in coarse positions; beyond the outermost middles, those go on.
+    # Centers of the fine positions, in coarse positions; beyond the outermost centers, their values continue.
     at = np.clip((np.arange(n * factor) + 0.5) / factor - 0.5, 0, n - 1)
-    return np.maximum(0, 1 - np.abs(at[:, None] - np.arange(n))).astype(np.float32)
+    weights: np.ndarray = np.maximum(0, 1 - np.abs(at[:, None] - np.arange(n)))
+    return weights.astype(np.float32)
 
 
 def _region(coarse: np.ndarray, fine: np.ndarray) -> tuple[float, float, float, float]:

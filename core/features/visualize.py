@@ -1,8 +1,8 @@
-"""The input that excites a channel most.
+"""Feature visualization: the input that activates a channel most.
 
-Gradient ascent on a picture that is kept as the coefficients of its Fourier transform, scaled so that coarse and fine
-detail are learned alike, in colors without correlation, under small random moves, so that what comes out does not hang on
-single pixels: Olah, Mordvintsev and Schubert, "Feature Visualization", Distill 2017.
+Gradient ascent after Olah, Mordvintsev and Schubert, "Feature Visualization", Distill 2017. The image is held as the coefficients of its
+Fourier transform, scaled so that coarse and fine detail are learned at the same rate, and in uncorrelated colors. Small
+random transforms keep the result from depending on single pixels.
 """
 
 import math
@@ -21,28 +21,28 @@ if TYPE_CHECKING:
 
 STEPS = 112
 
-# Pixels of the input between neighboring positions of a layer -> side of the picture, so that it shows several positions
-# and most of what one of them sees. The smaller the picture, the faster.
+# Pixels of the input between neighboring positions of a layer -> side of the image. It spans several positions and most of
+# their receptive fields; a smaller image is faster.
 _SIDES = {1: 32, 2: 48, 4: 80, 8: 112, 16: 144, 32: 160}
-# From this spacing on, one position sees all of the picture: what excites the middle one shows an object, where the mean
-# over all would show pieces of it everywhere. Below, it shows a texture.
+# From this spacing on, the receptive field of one position covers the image. Only the middle position is maximized, which
+# shows an object; the mean over all would show pieces of it everywhere. Below, the result is a texture.
 _WHOLE = 32
-# There the strongest positions count, this part of them: what excites an edge can't be everywhere, and the mean over all
-# positions is highest where the filter is left out of it, on a plain color.
+# Below, this fraction of the positions is maximized, the strongest: an edge can't be everywhere, and the mean over all
+# positions is highest for a plain color.
 _STRONG = 1 / 2
-# Part of the sides of a picture that is left out at each edge: there the padding of the convolutions has its say.
+# Fraction of the sides that is cut off at each edge, where the padding of the convolutions has an effect.
 _EDGE = 1 / 8
-# Random moves in every step: turns in radians, sizes, and shifts as a part of the side.
+# Random transforms in every step: rotation in radians, scale, and shift as a fraction of the side.
 _TURN, _SIZE, _SHIFT = 0.15, 0.1, 1 / 12
 
 _RATE = 0.05
 _START = 0.01
-# Amplitudes fall with frequency to this power, a little faster than those of photographs, from what the authors give
-# a frequency of this many waves in the picture.
+# Amplitudes fall with frequency to this power, a little faster than those of photographs, from the authors' value at
+# a frequency of this many waves per image.
 _POWER = 1.2
 _WAVES = 8
 # Colors of photographs as uncorrelated directions: the square root of their covariance in ImageNet
-# (tensorflow/lucid, optvis/param/color.py), brought to a largest column of length one.
+# (tensorflow/lucid, optvis/param/color.py), scaled to a largest column of length one.
 _COLORS = np.array([[0.26, 0.09, 0.02], [0.27, 0.00, -0.05], [0.27, -0.09, 0.03]], np.float32)
 _COLORS /= np.linalg.norm(_COLORS, axis=0).max()
 
@@ -55,19 +55,19 @@ def visualize(
     progress: Progress,
     steps: int = STEPS,
 ) -> np.ndarray:
-    """A picture for each of some channels of a layer, made to excite it as much as possible.
+    """Visualize channels of a layer.
 
-    A channel's picture is the same each time, and whatever others are made with it, up to rounding.
+    The image of a channel is the same in every run, alone or with others, up to rounding.
 
     Parameters
     ----------
     graph : as ``core.models.weights.load`` gives it.
     channels : from 0.
-    progress : told of every step; whatever it raises ends the ascent.
+    progress : gets every step; what it raises ends the ascent.
 
     Returns
     -------
-    pictures : (len(channels), side, side, 3) uint8, RGB; the coarser the layer, the larger the side.
+    images : (len(channels), side, side, 3) uint8, RGB; the coarser the layer, the larger the side.
 
     Raises
     ------
@@ -82,7 +82,7 @@ def visualize(
     shift = round(side * _SHIFT)
     canvas = side + 2 * shift
     network = _copy(graph, output, side, to_ascend=True)
-    rows, columns = (_looked_at(n, spacing) for n in network.output.shape[1:3])
+    rows, columns = (_maximized(n, spacing) for n in network.output.shape[1:3])
     n_positions = (rows.stop - rows.start) * (columns.stop - columns.start)
     n_strong = n_positions if spacing >= _WHOLE else max(1, round(n_positions * _STRONG))
     wanted = tf.one_hot(channels, output.shape[-1])[:, None, None]
@@ -99,34 +99,36 @@ def visualize(
         planes = tf.signal.irfft2d(tf.complex(waves[..., 0], waves[..., 1]) * amplitudes, (canvas, canvas))
         return tf.sigmoid(tf.transpose(planes, (0, 2, 3, 1)) @ _COLORS.T)
 
-    @tf.function(input_signature=[tf.TensorSpec(moves.shape[1:])], autograph=False)
     def ascend(move: tf.Tensor) -> None:
         with tf.GradientTape() as tape:
-            seen = _moved(paint(), side, shift, move)
-            answers = network(model.preprocessing(255 * seen), training=False)
-            mine = tf.reduce_sum(answers[:, rows, columns] * wanted, axis=3)
+            transformed = _transform(paint(), side, shift, move)
+            activations = network(model.preprocessing(255 * transformed), training=False)
+            mine = tf.reduce_sum(activations[:, rows, columns] * wanted, axis=3)
             strongest = tf.math.top_k(tf.reshape(mine, (len(channels), -1)), n_strong).values
             loss = -tf.reduce_sum(strongest) / n_strong
         adam.apply(tape.gradient(loss, [waves]), [waves])
 
-    progress.stage(f"pictures for {layer}", steps)
-    # Traced by hand: TensorFlow would warn of functions that are traced again and again.
-    ascend = ascend.get_concrete_function()
+    progress.stage(f"visualizations of {layer}", steps)
+    # Traced once: TensorFlow would warn of a function that is traced in every call of this one.
+    step = tf.function(
+        ascend, input_signature=[tf.TensorSpec(moves.shape[1:])], autograph=False
+    ).get_concrete_function()
     for move in moves:
-        ascend(tf.constant(move))
+        step(tf.constant(move))
         progress.step()
     edge = shift + round(side * _EDGE)
-    return np.round(paint()[:, edge:-edge, edge:-edge].numpy() * 255).astype(np.uint8)
+    images: np.ndarray = np.round(paint()[:, edge:-edge, edge:-edge].numpy() * 255)
+    return images.astype(np.uint8)
 
 
 def peaks(
-    graph: "keras.Model", model: registry.Model, layer: str, channels: Sequence[int], pictures: np.ndarray
+    graph: "keras.Model", model: registry.Model, layer: str, channels: Sequence[int], images: np.ndarray
 ) -> np.ndarray:
-    """The highest activation of each channel on the picture of the same place.
+    """The highest activation of each channel for its image.
 
     Parameters
     ----------
-    pictures : (n, side, side, 3) uint8 of any side, one for each of n channels, seen at that size.
+    images : (n, side, side, 3) uint8 of any side, one for each of n channels, not resized.
 
     Returns
     -------
@@ -137,9 +139,10 @@ def peaks(
     UserError : as :func:`visualize`.
     """
     output = _output(graph, model, layer, channels)
-    network = _copy(graph, output, pictures.shape[1], to_ascend=False)
-    answers = network(model.preprocessing(pictures.astype(np.float32)), training=False).numpy()
-    return answers.max(axis=(1, 2))[np.arange(len(channels)), list(channels)]
+    network = _copy(graph, output, images.shape[1], to_ascend=False)
+    activations = network(model.preprocessing(images.astype(np.float32)), training=False)
+    highest: np.ndarray = activations.numpy().max(axis=(1, 2))
+    return highest[np.arange(len(channels)), list(channels)]
 
 
 def _output(
@@ -155,30 +158,31 @@ def _output(
 
 def _spacing(model: registry.Model, output: "keras.KerasTensor") -> int:
     """About how many pixels of the input lie between neighboring positions: a power of two."""
-    return 2 ** min(5, max(0, round(math.log2(model.input_size / output.shape[1]))))
+    return 1 << min(5, max(0, round(math.log2(model.input_size / output.shape[1]))))
 
 
-def _looked_at(n: int, spacing: int) -> slice:
-    """Those of n positions in a row whose answers are to grow."""
+def _maximized(n: int, spacing: int) -> slice:
+    """Those of n positions in a row that are maximized."""
     if spacing >= _WHOLE:
         return slice((n - 1) // 2, n // 2 + 1)
     return slice(round(n * _EDGE), n - round(n * _EDGE))
 
 
 def _amplitudes(side: int) -> np.ndarray:
-    """(side, side // 2 + 1): how much the coefficient of each frequency counts in the picture."""
+    """(side, side // 2 + 1): factor of the coefficient of each frequency."""
     frequency = np.hypot(np.fft.fftfreq(side)[:, None], np.fft.rfftfreq(side)[None])
-    waves = side * np.maximum(frequency, 1 / side)  # in the picture, from one
-    return side**2 / 4 / _WAVES * (_WAVES / waves) ** _POWER
+    waves = side * np.maximum(frequency, 1 / side)  # per image, at least one
+    amplitudes: np.ndarray = side**2 / 4 / _WAVES * (_WAVES / waves) ** _POWER
+    return amplitudes
 
 
-def _moved(pictures: "tf.Tensor", side: int, shift: int, move: "tf.Tensor") -> "tf.Tensor":
-    """A window of each picture, turned, scaled and shifted.
+def _transform(images: "tf.Tensor", side: int, shift: int, move: "tf.Tensor") -> "tf.Tensor":
+    """A window of each image, rotated, scaled and shifted.
 
     Parameters
     ----------
-    pictures : (n, canvas, canvas, 3) from 0 to 1; gray lies around them.
-    move : (n, 4) from -1 to 1: turn, size, shift to the right and down.
+    images : (n, canvas, canvas, 3) from 0 to 1; gray outside.
+    move : (n, 4) from -1 to 1: rotation, scale, shift to the right and down.
 
     Returns
     -------
@@ -189,11 +193,11 @@ def _moved(pictures: "tf.Tensor", side: int, shift: int, move: "tf.Tensor") -> "
     angle, size, right, down = tf.unstack(move, axis=1)
     size = 1 + _SIZE * size
     cosine, sine = tf.cos(_TURN * angle) / size, tf.sin(_TURN * angle) / size
-    # The middle of the window falls on the middle of the canvas, but for the shift.
-    center, middle = (pictures.shape[1] - 1) / 2, (side - 1) / 2
+    # Without the shift, the middle of the window is that of the canvas.
+    center, middle = (images.shape[1] - 1) / 2, (side - 1) / 2
     zero = tf.zeros_like(angle)
-    moved = tf.raw_ops.ImageProjectiveTransformV3(
-        images=pictures - 0.5,
+    transformed = tf.raw_ops.ImageProjectiveTransformV3(
+        images=images - 0.5,
         transforms=tf.stack(
             [
                 *(cosine, -sine, center - (cosine - sine) * middle + shift * right),
@@ -207,16 +211,16 @@ def _moved(pictures: "tf.Tensor", side: int, shift: int, move: "tf.Tensor") -> "
         interpolation="BILINEAR",
         fill_mode="CONSTANT",
     )
-    return moved + 0.5
+    return transformed + 0.5
 
 
 def _copy(graph: "keras.Model", output: "keras.KerasTensor", side: int, to_ascend: bool) -> "keras.Model":
-    """The graph up to an output for pictures of another size; the graph itself is left alone.
+    """A copy of the graph up to an output, for images of another size.
 
     Parameters
     ----------
-    to_ascend : a rectifier at the end is left out, since the ascent would end where it is flat, and those before pass
-        a gradient where it would be lost.
+    to_ascend : leave out a ReLU at the end, since the ascent would stop where it is flat, and let those before it pass
+        a gradient where it would vanish.
     """
     import keras
 
@@ -224,7 +228,7 @@ def _copy(graph: "keras.Model", output: "keras.KerasTensor", side: int, to_ascen
     last = output._keras_history.operation
 
     def copy_layer(layer: keras.Layer) -> keras.Layer:
-        # Nothing is drawn at random: the process's random numbers belong to those who build untrained models.
+        # Nothing is drawn at random: that would change the weights of untrained models that are built meanwhile.
         settings = {
             name: "zeros" if name.endswith("_initializer") else value
             for name, value in layer.get_config().items()
@@ -251,14 +255,15 @@ def _copy(graph: "keras.Model", output: "keras.KerasTensor", side: int, to_ascen
 
 
 def _rectifier(layer: "keras.Layer") -> Callable[[Any], Any] | None:
-    """A stand-in for the layer's ReLU with the same values; None where it has none.
+    """A replacement of the layer's ReLU with the same values; None where it has none.
 
-    Its gradient is that of ReLU, unless none of a picture's gets through: then all of it does but what would push
-    further down. So does the authors' code (tensorflow/lucid, misc/redirected_relu_grad.py).
+    Its gradient is that of ReLU, unless that is zero for the whole image: then the gradient passes, except where it would
+    push values further down. The authors' code does the same (tensorflow/lucid, misc/redirected_relu_grad.py).
     """
     import keras
     import tensorflow as tf
 
+    top: float | None
     if isinstance(layer, keras.layers.ReLU) and not layer.negative_slope and not layer.threshold:
         top = math.inf if layer.max_value is None else float(layer.max_value)
     else:
@@ -267,8 +272,7 @@ def _rectifier(layer: "keras.Layer") -> Callable[[Any], Any] | None:
     if top is None:
         return None
 
-    @tf.custom_gradient
-    def rectify(x: tf.Tensor) -> tuple[tf.Tensor, Callable]:
+    def rectify(x: tf.Tensor) -> tuple[tf.Tensor, Callable[[tf.Tensor], tf.Tensor]]:
         def gradient(upstream: tf.Tensor) -> tf.Tensor:
             passed = tf.where((x > 0) & (x < top), upstream, 0.0)
             rising = tf.where((x <= 0) & (upstream > 0), 0.0, upstream)
@@ -277,4 +281,5 @@ def _rectifier(layer: "keras.Layer") -> Callable[[Any], Any] | None:
 
         return tf.clip_by_value(x, 0.0, top), gradient
 
-    return rectify
+    rectified: Callable[[Any], Any] = tf.custom_gradient(rectify)
+    return rectified

@@ -1,7 +1,7 @@
-"""CNNs as feature extractors: what exists, where weights come from, images to vectors."""
+"""Models as feature extractors: the table of models, their weights, images to vectors."""
 
 import os
 
-# Read by TensorFlow when it is imported, which the functions of this package do. Its C++ part reports a machine without a
-# GPU as an error; what really goes wrong comes as an exception.
+# TensorFlow reads it when functions of this package import it. Its C++ part logs a missing GPU as an error; real errors are
+# exceptions.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

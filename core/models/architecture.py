@@ -1,7 +1,7 @@
-"""What a network is made of: every layer with its shape, its cost, and how much of the picture it sees.
+"""The architecture of a model: every layer with its shape, its cost and its receptive field.
 
-Descriptions are made from the Keras graphs (:func:`describe`) and ship as one small file a model, so that reading them
-(:func:`read`) imports no TensorFlow.
+:func:`describe` computes it from the Keras graph. One small file per model ships, so that :func:`read` imports no
+TensorFlow.
 """
 
 import json
@@ -27,7 +27,7 @@ FILE = "architecture.json"
 
 _kept = Shared(32)
 
-# Layers that answer every position from that position alone.
+# Layers that compute every position from that position alone.
 _POINTWISE = {
     "Activation",
     "Add",
@@ -48,7 +48,7 @@ _POINTWISE = {
 class Layer:
     """A layer of a network, and of the intermediate model that ends in it: that of its ancestors and itself.
 
-    Multiply-adds are those of convolutions for one picture at the model's input size, without biases; one of them
+    Multiply-adds are those of convolutions for one image at the model's input size, without biases; one of them
     counts as two floating point operations (FLOPs). Normalizations, activations and poolings are not counted.
 
     Parameters
@@ -60,13 +60,13 @@ class Layer:
     kernel, stride : (rows, columns) of the window; None without one.
     own_parameters, own_multiply_adds : of the layer alone.
     parameters, multiply_adds : of the intermediate model.
-    path : layers on the longest way from the image, 0 for the image itself.
+    path : layers on the longest path from the image, 0 for the image itself.
     receptive_field : (rows, columns) of the input that one position of the output is computed from, through windows
         alone; larger than the input where the windows reach over its edge. None where the whole input has been pooled
         to one position.
     spacing : (rows, columns) of the input between neighboring positions of the output; None as above.
-    sees_all : whether a pooling of the whole input takes part, such as squeeze-and-excitation, by which every position
-        depends a little on all of the input, whatever the receptive field.
+    sees_all : whether it depends on a pooling of the whole input, such as squeeze-and-excitation, in addition to the
+        receptive field.
     depth : place among the eight of the grid, 1 to 8; None for the others.
     inputs : names of the layers that it takes its input from.
     """
@@ -98,7 +98,7 @@ class Layer:
 
     @property
     def flops(self) -> int:
-        """Floating point operations of the intermediate model for one picture: two for each multiply-add."""
+        """Floating point operations of the intermediate model for one image: two for each multiply-add."""
         return 2 * self.multiply_adds
 
 
@@ -131,7 +131,7 @@ class Architecture:
 
     @cached_property
     def trunk(self) -> tuple[Layer, ...]:
-        """The layers that every way from the image to the end goes through: what is left without the branches."""
+        """The layers that every path from the image to the end goes through."""
         places = {layer.name: place for place, layer in enumerate(self.layers)}
         last_use = dict.fromkeys(places, 0)
         for place, layer in enumerate(self.layers):
@@ -147,7 +147,7 @@ class Architecture:
 
 
 def read(model: str, folder: Path | None = None) -> Architecture:
-    """The description that ships of a model; no TensorFlow is imported.
+    """The stored description of a model; no TensorFlow is imported.
 
     Parameters
     ----------
@@ -163,7 +163,7 @@ def read(model: str, folder: Path | None = None) -> Architecture:
 
 
 def _read(model: str, path: Path) -> Architecture:
-    again = f"make it again with: playground models describe {model}"
+    again = f"compute it again with: playground models describe {model}"
     try:
         data = json.loads(path.read_text("utf-8"))
         if data["format"] != FORMAT:
@@ -178,7 +178,7 @@ def _read(model: str, path: Path) -> Architecture:
         earlier: set[str] = set()
         for layer in layers:
             if layer.name in earlier or not earlier.issuperset(layer.inputs):
-                raise ValueError(f"{layer.name} stands in the wrong place")
+                raise ValueError(f"{layer.name} is in the wrong place")
             earlier.add(layer.name)
         if not layers:
             raise ValueError("it has no layers")
@@ -189,7 +189,7 @@ def _read(model: str, path: Path) -> Architecture:
 
 
 def text(architecture: Architecture) -> str:
-    """What :func:`read` reads, a line for each layer."""
+    """The content of the file that :func:`read` reads, a line per layer."""
     head = {"format": FORMAT, "model": architecture.model, "columns": [field.name for field in fields(Layer)]}
     rows = ",\n".join(json.dumps(astuple(layer), separators=(",", ":")) for layer in architecture.layers)
     return f'{json.dumps(head)[:-1]}, "layers": [\n{rows}\n]}}\n'
@@ -270,7 +270,7 @@ def layers_by_name(graph: "keras.Model") -> dict[str, "keras.Layer"]:
     """The layers of a graph in its order, by our names: those of Keras but for its counters.
 
     A counter of Keras runs on through the process, so two graphs of one model have different names; ours is the place
-    among the counted layers of that kind, from 1, in the order in which they were made.
+    among the counted layers of that kind, from 1, in the order of their construction.
     """
     counted: dict[str, list[int]] = {}
     for layer in graph.layers:

@@ -1,8 +1,8 @@
 """Read the arrays of a pickled checkpoint without running anything in it.
 
 Three layouts are known: PyTorch's zip archive, PyTorch's older file (both hold a dictionary of tensors) and a plain
-pickle of NumPy arrays. A pickle is a program that may call what it names; here every name stands for a description of
-an array in this module, and any other name is refused, so that nothing but arrays can come out.
+pickle of NumPy arrays. A pickle is a program that may call what it names. Here each allowed name is a description of
+an array in this module, and any other name is refused, so that nothing but arrays is read.
 """
 
 import io

@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from tensorflow.types.experimental import ConcreteFunction
 
 POOLINGS = {
-    "avg": "The mean over all positions of each channel: what is in the picture, wherever it is. The usual choice.",
-    "max": "The strongest position of each channel: what is somewhere in the picture, however small.",
+    "avg": "The mean over all positions of each channel: what is in the image, wherever it is. The usual choice.",
+    "max": "The strongest position of each channel: what is somewhere in the image, however small.",
     "gem": "Between mean and maximum (generalized mean with p = 3): strong positions count more.",
     "flatten": "Every position of every channel: what is where. Long vectors, and a shifted object is another vector.",
 }
@@ -33,9 +33,12 @@ _GEM_FLOOR = 1e-6
 
 @dataclass(frozen=True)
 class Batch:
-    """Pictures ready for a forward pass.
+    """Images ready for a forward pass.
 
-    places : (n,) indexes into the list of files; pixels : (n, size, size, 3) uint8;
+    Parameters
+    ----------
+    places : (n,) indexes into the list of files.
+    pixels : (n, size, size, 3) uint8.
     failures : index and reason for each file of the batch that can't be decoded.
     """
 
@@ -53,8 +56,8 @@ class Extractor:
     graph : its Keras graph with weights, as ``core.models.weights.load`` gives it.
     layers : names of layers, computed in one pass.
     poolings : of :data:`POOLINGS`.
-    batch_size : pictures in one forward pass. The graph is compiled for this size; a smaller batch is filled up.
-    compile : of ``core.models.runtime``: what runs it.
+    batch_size : images in one forward pass. The graph is compiled for this size; a smaller batch is padded.
+    compile : a function of ``core.models.runtime``, which chooses what runs the network.
 
     Raises
     ------
@@ -110,7 +113,7 @@ class Extractor:
         return {key: vectors[:n] for key, vectors in zip(keys, self._run(pixels), strict=True)}
 
     def warm_up(self) -> None:
-        """Run once on nothing: the first run of a graph optimizes it, which takes many times a later one."""
+        """Run once on zeros: the first run optimizes the graph and takes many times as long as later ones."""
         size = self.model.input_size
         self(np.zeros((1, size, size, 3), np.uint8))
 
@@ -119,19 +122,19 @@ class Extractor:
         return dimensions(self.model.layer(layer).shape, pooling)
 
     def batches(self, files: Sequence[Path]) -> Iterator[Batch]:
-        """Decode and resize files in threads, ahead of their use; see :func:`read_batches`."""
+        """Batches of files at the model's input size, as :func:`read_batches` reads them."""
         return read_batches(files, self.model.input_size, self.model.resample, self.batch_size)
 
 
 def dimensions(shape: tuple[int, int, int], pooling: str) -> int:
-    """Length of the vector that a pooling makes of an activation of this (height, width, channels)."""
+    """Length of the vector of an activation (height, width, channels) under a pooling."""
     return int(np.prod(shape)) if pooling == "flatten" else shape[-1]
 
 
 def read_batches(files: Sequence[Path], size: int, resample: str, batch_size: int) -> Iterator[Batch]:
-    """Decode and resize files in threads while the caller works on the batch before.
+    """Decode and resize files in threads while the caller works on the previous batch.
 
-    A file that can't be decoded is reported in ``Batch.failures``; it ends nothing.
+    ``Batch.failures`` lists the files that can't be decoded.
 
     Parameters
     ----------

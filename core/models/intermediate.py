@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def output(graph: "keras.Model", model: registry.Model, layer: str) -> "keras.KerasTensor":
-    """What a layer gives: (batch, height, width, channels).
+    """The output of a layer: (batch, height, width, channels).
 
     Parameters
     ----------
@@ -41,7 +41,7 @@ class Intermediate:
     ----------
     graph : as ``core.models.weights.load`` gives it.
     layers : as ``core.models.architecture`` names them.
-    batch_size : pictures in one pass; fewer are filled up.
+    batch_size : images in one pass; a smaller batch is padded.
 
     Raises
     ------
@@ -57,21 +57,22 @@ class Intermediate:
         self._shape = (batch_size, model.input_size, model.input_size, 3)
 
         def forward(pixels: "tf.Tensor") -> list["tf.Tensor"]:
-            answers = cut(model.preprocessing(tf.cast(pixels, tf.float32)), training=False)
-            # A tensor of its own for each: a layer that only hands on what it gets would have that of another.
-            return [tf.identity(a) for a in (answers if isinstance(answers, list | tuple) else [answers])]
+            activations = cut(model.preprocessing(tf.cast(pixels, tf.float32)), training=False)
+            activations = activations if isinstance(activations, list | tuple) else [activations]
+            # A layer that passes its input on would otherwise share the tensor of another.
+            return [tf.identity(activation) for activation in activations]
 
         pixels = tf.TensorSpec(self._shape, tf.uint8)
         function = tf.function(forward, input_signature=[pixels], autograph=False)
         self._run = runtime.compile(function.get_concrete_function())
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
-        """Pictures (n, size, size, 3) uint8 to (n, height, width, channels) float32 for each layer in order."""
+        """Images (n, size, size, 3) uint8 to (n, height, width, channels) float32 for each layer in order."""
         n = len(pixels)
         if n < self.batch_size:
             pixels = np.concatenate([pixels, np.zeros((self.batch_size - n, *self._shape[1:]), np.uint8)])
-        return [answer[:n] for answer in self._run(pixels)]
+        return [activation[:n] for activation in self._run(pixels)]
 
     def warm_up(self) -> None:
-        """Run once on nothing: the first run of a graph optimizes it, which takes many times a later one."""
+        """Run once on zeros: the first run optimizes the graph and takes many times as long as later ones."""
         self(np.zeros(self._shape, np.uint8))

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
     import keras
 
 WHOLE_MODEL = "model_weights"
-# Layers that change pictures, or that nobody can tell what they do.
+# Layers that change images, and those whose computation is unknown.
 _INPUT_LAYERS = (
     "Rescaling",
     "Normalization",
@@ -45,9 +45,9 @@ def fill(graph: "keras.Model", path: Path) -> bool:
 
 
 def input_difference(file: "h5py.File", graph: "keras.Model", size: int) -> str | None:
-    """What a whole model does with its input that the graph does not; None for weights alone, which don't say.
+    """What a whole model does with its input that the graph does not; None for weights alone, which don't tell.
 
-    It is read from the model's description. Building the model would run code that the file may hold.
+    This is read from the model's description. Building the model could run code from the file.
     """
     text = file.attrs.get("model_config")
     if text is None:
@@ -55,17 +55,17 @@ def input_difference(file: "h5py.File", graph: "keras.Model", size: int) -> str 
     model = json.loads(text)
     layers = list(_layers(model))
     if len(inputs := _inputs(model)) > 1:
-        return f"it has {len(inputs)} inputs, where one picture is given"
+        return f"it has {len(inputs)} inputs, where one image is given"
     for layer in layers:
         shape = layer["config"].get("batch_input_shape", (None, None, None, None))[1:]
         if len(shape) != 3 or any(a not in (None, b) for a, b in zip(shape, (size, size, 3), strict=True)):
             given = " x ".join("any" if side is None else str(side) for side in shape)
-            return f"its input is {given}, where pictures of {size} x {size} x 3 are given"
+            return f"its input is {given}, where images of {size} x {size} x 3 are given"
     own = [type(layer).__name__ for layer in graph.layers]
     for name in _INPUT_LAYERS:
         found = [layer for layer in layers if layer["class_name"].rpartition(">")[2] == name]
         if len(found) > own.count(name):
-            return f"its layer {found[0]['config'].get('name', name)} ({name}) is none of the model used here"
+            return f"its layer {found[0]['config'].get('name', name)} ({name}) is not part of the model used here"
     return None
 
 

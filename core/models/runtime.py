@@ -1,6 +1,6 @@
-"""What runs a compiled network: OpenVINO where it is installed and wanted, TensorFlow everywhere else.
+"""What runs a compiled network: OpenVINO where it is installed and turned on, TensorFlow everywhere else.
 
-Both give the same vectors up to the rounding of float32; ``python -m benchmarks --only forward`` tells what OpenVINO brings.
+Both give the same vectors up to the rounding of float32. ``python -m benchmarks --only forward`` compares their speed.
 """
 
 import importlib.util
@@ -21,20 +21,20 @@ if TYPE_CHECKING:
     from tensorflow.types.experimental import ConcreteFunction
 
 Network = Callable[[np.ndarray], list[np.ndarray]]
-"""A batch of the one shape it was compiled for, to the outputs in order. Can be called from several threads."""
+"""A batch of the shape that it was compiled for -> the outputs in order. Can be called from several threads."""
 
 _log = logging.getLogger(__name__)
 
 
 def name() -> str:
-    """``"openvino"`` or ``"tensorflow"``: what networks compiled now are run by."""
+    """What runs networks that are compiled now: ``"openvino"`` or ``"tensorflow"``."""
     return "openvino" if settings.OPENVINO and importlib.util.find_spec("openvino") else "tensorflow"
 
 
 def compile(forward: "ConcreteFunction") -> Network:
-    """A function of one tensor that answers a list of tensors, ready to run.
+    """A function from one tensor to a list of tensors, ready to run.
 
-    A network that OpenVINO can't take, such as one with an operation of the user's own, is run by TensorFlow.
+    TensorFlow runs a network that OpenVINO can't read, such as one with a custom operation.
     """
     if name() == "openvino":
         import tensorflow as tf
@@ -48,7 +48,7 @@ def compile(forward: "ConcreteFunction") -> Network:
 
 def import_openvino() -> ModuleType:
     """The package; raises ImportError where it can't be imported."""
-    # It reports its import to its maker when this package of theirs is there, which is not needed otherwise.
+    # With this package, it reports each import to its maker.
     sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
     return importlib.import_module("openvino")
 
@@ -75,15 +75,15 @@ def with_openvino(forward: "ConcreteFunction") -> Network:
         network = core.compile_model(
             core.read_model(file),
             "CPU",
-            # One batch after the other on all cores: callers wait for an answer, or have the next batch ready.
+            # One batch after the other on all cores.
             {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"},
         )
     names = [output.name for output in forward.outputs]
 
     def run(pixels: np.ndarray) -> list[np.ndarray]:
-        # A request of its own: one that is shared refuses a second thread.
-        answer = network.infer_new_request([pixels])
-        return [answer[name] for name in names]
+        # A shared request refuses a second thread.
+        outputs = network.infer_new_request([pixels])
+        return [outputs[name] for name in names]
 
     return run
 
@@ -91,7 +91,7 @@ def with_openvino(forward: "ConcreteFunction") -> Network:
 def _with_constants(forward: "ConcreteFunction") -> "tf.compat.v1.GraphDef":
     """The graph of a function with the values of its variables in it, as OpenVINO reads it.
 
-    A saved model would do as well, but TensorFlow takes a second or more to write one.
+    OpenVINO reads saved models too, but TensorFlow takes a second or more to write one.
     """
     import tensorflow as tf
 
@@ -105,7 +105,7 @@ def _with_constants(forward: "ConcreteFunction") -> "tf.compat.v1.GraphDef":
     graph = forward.graph.as_graph_def()
     nodes = {node.name: node for node in graph.node}
     kept = tf.compat.v1.GraphDef(versions=graph.versions, library=graph.library)
-    # Only what the outputs need: OpenVINO takes every other end, such as those for gradients, for an output to compute.
+    # Only what the outputs need: OpenVINO would compute every other end, such as those for gradients, as an output.
     waiting, seen = [output.op.name for output in forward.outputs], set(values)
     while waiting:
         node = nodes[waiting.pop()]

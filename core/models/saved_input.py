@@ -1,4 +1,4 @@
-"""Whether a model that a user has saved does with pictures what is done with them here."""
+"""Compare a saved model of a user with the model of the table: do they preprocess images in the same way?"""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -17,20 +17,20 @@ _TOLERANCE = 1e-3
 def difference(model: Model, graph: "keras.Model", saved: "keras.Model") -> str | None:
     """What differs between a saved model and our graph with its weights; None when the features are the same.
 
-    Pictures go through both. The saved model may take them as they are or preprocessed as ``Model.preprocessing`` does it; whatever
-    its layers do before the graph's own ones then shows in the features of the model's eight layers.
+    Two images go through both. The saved model may take them as they are or preprocessed. What its layers do before those of
+    the graph then shows in the features of the model's eight layers.
     """
     shapes = [tuple(tensor.shape) for tensor in saved.inputs]
     if len(shapes) != 1:
-        return f"it has {len(shapes)} inputs, where one picture is given"
+        return f"it has {len(shapes)} inputs, where one image is given"
     expected = (model.input_size, model.input_size, 3)
     if len(shapes[0]) != 4 or any(a not in (None, b) for a, b in zip(shapes[0][1:], expected, strict=True)):
         given = " x ".join("any" if side is None else str(side) for side in shapes[0][1:])
-        return f"its input is {given}, where pictures of {' x '.join(map(str, expected))} are given"
-    pictures = _pictures(model.input_size)
-    preprocessed = np.asarray(model.preprocessing(pictures), np.float32)
+        return f"its input is {given}, where images of {' x '.join(map(str, expected))} are given"
+    images = _images(model.input_size)
+    preprocessed = np.asarray(model.preprocessing(images), np.float32)
     ours = _ours(model, graph, preprocessed)
-    for x in (preprocessed, pictures):
+    for x in (preprocessed, images):
         seen = _activations(saved, x)
         if all(
             any(_same(feature, other) for other in seen if other.shape == feature.shape) for feature in ours
@@ -43,7 +43,7 @@ def difference(model: Model, graph: "keras.Model", saved: "keras.Model") -> str 
     )
 
 
-def _pictures(size: int) -> np.ndarray:
+def _images(size: int) -> np.ndarray:
     """(2, size, size, 3) float32 from 0 to 255: slopes of color with noise, one of them dark."""
     y, x = np.mgrid[:size, :size] / size
     noise = np.random.default_rng(0).uniform(0, 60, (size, size, 3))
@@ -59,7 +59,7 @@ def _ours(model: Model, graph: "keras.Model", x: np.ndarray) -> list[np.ndarray]
 
 
 def _activations(saved: "keras.Model", x: np.ndarray) -> list[np.ndarray]:
-    """What all layers answer, those of models inside models too; nothing where the model can't take the pictures."""
+    """The outputs of all layers, those of nested models included; empty where the model can't take the images."""
     seen: list[Any] = []
     layers = list(_layers(saved))
 
@@ -76,7 +76,7 @@ def _activations(saved: "keras.Model", x: np.ndarray) -> list[np.ndarray]:
     try:
         saved(x, training=False)
     except Exception:
-        # What a stranger's graph raises on pictures is any class at all.
+        # An unknown graph may raise any class.
         return []
     return [np.asarray(one) for one in seen if len(getattr(one, "shape", ())) == 4]
 
@@ -94,7 +94,7 @@ def _layers(model: "keras.Model") -> Iterator[Any]:
 
 
 def _first_layers(saved: "keras.Model") -> Iterator[str]:
-    """The steps before the first layer with weights to learn, as they would be named to who wrote them."""
+    """Descriptions of the steps before the first layer with trainable weights."""
     for step in getattr(saved, "operations", saved.layers):
         kind = type(step).__name__
         if kind == "InputLayer":

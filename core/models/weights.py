@@ -1,4 +1,4 @@
-"""Where the numbers in a model come from, and putting them there.
+"""Where the weights of a model come from, and loading them.
 
 Weights are named by ``"imagenet"``, ``"untrained"`` or the path of a file that Keras has saved.
 """
@@ -27,7 +27,7 @@ IMAGENET = "imagenet"
 UNTRAINED = "untrained"
 SEED = 0
 
-_building = threading.RLock()  # seeds belong to the process
+_building = threading.RLock()  # the random state belongs to the process
 
 
 @dataclass(frozen=True)

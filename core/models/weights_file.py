@@ -1,4 +1,4 @@
-"""Files of weights that a user has saved with Keras, and their way into a model."""
+"""Load the weights of a file that a user has saved with Keras into a model."""
 
 import json
 import os
@@ -54,7 +54,7 @@ def load(model: Model, path: Path) -> "keras.Model":
         return _load_weights_file(model, path)
     except WeightsError:
         raise
-    except (OSError, RuntimeError) as error:  # what h5py raises of a file that is not as it should be
+    except (OSError, RuntimeError) as error:  # of h5py, for a damaged file
         raise _unreadable(path) from error
 
 
@@ -71,7 +71,7 @@ def _misfit(model: Model, path: Path, kind: str | None = None) -> WeightsError:
 
 
 def _load_weights_file(model: Model, path: Path) -> "keras.Model":
-    """Without the classifier, or else with it."""
+    """Weights of the model without its classifier, or else with it."""
     import h5py
 
     with h5py.File(path) as file:  # OSError if it is no HDF5
@@ -82,7 +82,7 @@ def _load_weights_file(model: Model, path: Path) -> "keras.Model":
         try:
             reason = keras2.input_difference(file, graph, model.input_size) if legacy else None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
-            # What a description that is not as Keras writes it leads to.
+            # From a description that Keras did not write.
             raise _unreadable(path) from error
     if legacy is None and not path.name.endswith(".weights.h5"):
         raise WeightsError(
@@ -108,7 +108,7 @@ def _load_weights_file(model: Model, path: Path) -> "keras.Model":
 
 
 def _own_input_layers(names: list[str], graph: "keras.Model") -> str | None:
-    """A layer for the input, by its name in a file of weights, that the graph and its ImageNet sibling lack."""
+    """The name of an input layer in a file of weights that neither the graph nor its ImageNet variant has."""
     own = [type(layer).__name__.lower() for layer in graph.layers]
     for kind, siblings in (("rescaling", "normalization" in own), ("normalization", 0), ("resizing", 0)):
         found = [name for name in names if re.fullmatch(rf"{kind}(_\d+)?", name)]
@@ -119,9 +119,9 @@ def _own_input_layers(names: list[str], graph: "keras.Model") -> str | None:
 
 def _other_input(model: Model, path: Path, reason: str) -> WeightsError:
     return WeightsError(
-        f"{path.name} would give other vectors than the model it was saved from: {reason}. Models are accepted that take "
-        f"RGB images of {model.input_size} x {model.input_size} from 0 to 255 and do just that with them ({model.preprocessing.description}), "
-        "or that are given such numbers already."
+        f"{path.name} would give other vectors than the model it was saved from: {reason}. A model must take "
+        f"RGB images of {model.input_size} x {model.input_size} from 0 to 255 and preprocess them in the same way "
+        f"({model.preprocessing.description}), or take preprocessed images."
     )
 
 
@@ -137,7 +137,7 @@ def _fill(graph: "keras.Model", path: Path) -> bool:
 
 
 def _load_keras_file(model: Model, path: Path) -> "keras.Model":
-    """The weights of a saved model that starts with ours, whatever comes after."""
+    """The weights of a saved model that begins with this one."""
     import keras
 
     try:
@@ -150,7 +150,7 @@ def _load_keras_file(model: Model, path: Path) -> "keras.Model":
         ):
             raise _unreadable(path) from error
         raise WeightsError(
-            f"{path.name} needs Python code of its own, such as a Lambda layer, and none is run; save the weights "
+            f"{path.name} needs Python code of its own, such as a Lambda layer, and no code of a file is run; save the weights "
             "alone with model.save_weights('name.weights.h5')."
         ) from error
     graph = model.build_graph()
@@ -169,7 +169,7 @@ def _load_keras_file(model: Model, path: Path) -> "keras.Model":
 
 
 def _copy(weights: list[Any], graph: "keras.Model") -> None:
-    """The first weights into the graph's own."""
+    """Copy the first weights into the graph."""
     import keras
 
     for target, value in zip(graph.weights, weights, strict=False):
@@ -193,9 +193,9 @@ def _is_scaling(layer: Any) -> bool:
 
 
 def _scale_input(graph: "keras.Model") -> "keras.Model":
-    """Stand in for the layer by which keras.applications divides by sqrt(deviation) in its ImageNet EfficientNets.
+    """Replace the layer by which keras.applications divides by sqrt(deviation) in its ImageNet EfficientNets.
 
-    The graph built without weights lacks it. Dividing by the square root of a larger variance comes to the same.
+    The graph built without weights lacks it. Dividing by the square root of a larger variance is equivalent.
     """
     import keras
 

@@ -38,7 +38,7 @@ def stopped(dataset, loaded, tmp_path_factory):
     folder = tmp_path_factory.mktemp("stopped") / "models"
     with pytest.MonkeyPatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(settings, "MODELS_DIR", folder)
-        run(dataset, Log(ends_at=f"pictures for {SECOND}"))
+        run(dataset, Log(ends_at=f"visualizations of {SECOND}"))
     return folder
 
 
@@ -83,7 +83,7 @@ def test_started_again_it_computes_what_is_missing(dataset, stopped, models_dir)
     first = channel_files.visualizations(NAME, "imagenet", FIRST)
     assert len(first) == 2 and channel_files.visualizations(NAME, "imagenet", SECOND) == []
 
-    assert run(dataset).stages == [f"loading {NAME}", f"pictures for {SECOND}"]
+    assert run(dataset).stages == [f"loading {NAME}", f"visualizations of {SECOND}"]
     assert channel_files.visualizations(NAME, "imagenet", FIRST) == first
     assert len(channel_files.visualizations(NAME, "imagenet", SECOND)) == 2
 
@@ -91,7 +91,7 @@ def test_started_again_it_computes_what_is_missing(dataset, stopped, models_dir)
     assert log.stages == [] and log.sentences == [f"{NAME} · imagenet: already there"]
     assert run(dataset, n=1).stages == []
     with pytest.raises(KeyboardInterrupt):
-        run(dataset, Log(ends_at=f"pictures for {FIRST}"), steps=2)
+        run(dataset, Log(ends_at=f"visualizations of {FIRST}"), steps=2)
 
 
 def test_pictures_are_small_and_of_the_channels_that_differ_most_between_pictures(
@@ -121,10 +121,10 @@ def test_for_other_pictures_in_the_dataset_it_is_computed_again(dataset, stopped
     shutil.copytree(stopped, models_dir)
     other = draw_dataset(tmp_path / "more" / dataset.images.name, 2, 2)
     assert other.name == dataset.name and other.fingerprint != dataset.fingerprint
-    log = Log(ends_at=f"pictures for {SECOND}")
+    log = Log(ends_at=f"visualizations of {SECOND}")
     with pytest.raises(KeyboardInterrupt):
         run(other, log)
-    assert log.stages == [f"loading {NAME}", f"what excites {NAME} in {other.name}", "regions"]
+    assert log.stages == [f"loading {NAME}", f"{NAME} on {other.name}, activations", "regions"]
     assert channel_files.top_images(dataset, NAME, "imagenet", FIRST, 0) is None
     assert channel_files.top_images(other, NAME, "imagenet", FIRST, 0) is not None
 
