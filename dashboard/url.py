@@ -169,7 +169,7 @@ INNER = Choice("inner", "layer")
 MODELS_PART = Choice("part", "part of the page", ("architecture", "channels", "picture"), "architecture")
 CHANNEL = Number("channel")
 SHEET = Number("sheet", "page", 1)
-ALONE = Switch("alone", "switch *Without the picture*")
+ALONE = Switch("alone", "switch *Without the image*")
 FIND = Text("find", "search for a layer", 60)
 EIGHT = Switch("eight", "switch *Only the eight*")
 

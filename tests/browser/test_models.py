@@ -1,4 +1,4 @@
-"""The models page as a visitor meets it: real networks, the shipped pictures of their channels."""
+"""The models page in a browser, with real networks and the shipped visualizations."""
 
 import csv
 import re
@@ -50,9 +50,9 @@ def test_all_layers_come_as_csv(page: Page):
     assert [row["layer"] for row in rows] == [layer.name for layer in architecture.read("squeezenet").layers]
 
 
-def test_a_channel_is_chosen_by_its_picture_and_framed_in_the_data(page: Page):
+def test_a_channel_is_chosen_by_its_visualization_and_framed_in_the_data(page: Page):
     go(page, f"{MODEL}&part=channels")
-    made = tiles(page, "made to excite channels")
+    made = tiles(page, "Feature visualizations of channels")
     chosen = made.nth(3)
     chosen.click()
     wait_until_idle(page)
@@ -62,7 +62,7 @@ def test_a_channel_is_chosen_by_its_picture_and_framed_in_the_data(page: Page):
         "() => [...document.querySelectorAll('*')].flatMap(e => e.shadowRoot ? [...e.shadowRoot.querySelectorAll('img')] : [])"
         ".filter(i => i.getBoundingClientRect().top < innerHeight).every(i => i.complete && i.naturalWidth > 0)"
     )
-    found = tiles(page, "excite the channel most")
+    found = tiles(page, "Top-activating images")
     expect(found).to_have_count(9)
     outer, inner = (found.first.locator(part).bounding_box() for part in ("img", ".frame"))
     assert inner["width"] > 4 and inner["height"] > 4
@@ -91,13 +91,13 @@ def test_an_upload_goes_through_the_network_and_a_map_leads_to_its_channel(page:
     assert page.errors == []
 
 
-def test_making_a_picture_shows_how_far_it_is_and_can_be_stopped(page: Page):
+def test_visualizing_a_channel_shows_its_progress_and_can_be_canceled(page: Page):
     go(page, f"{MODEL.replace('fire4_concat', 'fire2_concat')}&part=channels&channel=9")
-    page.get_by_role("button", name="Make its picture").click()
+    page.get_by_role("button", name="Visualize").click()
     expect(page.get_by_text(re.compile(r"\d+ of \d+ steps"))).to_be_visible(timeout=FIRST)
     page.get_by_role("button", name="Cancel").click()
     expect(page.get_by_text("stopped.")).to_be_visible(timeout=FIRST)
-    expect(page.get_by_role("button", name="Make its picture")).to_be_visible()
+    expect(page.get_by_role("button", name="Visualize")).to_be_visible()
     assert page.errors == []
 
 

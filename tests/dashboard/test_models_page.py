@@ -86,7 +86,7 @@ def test_what_does_not_exist_is_told(grid_dir, open_page):
     sentences = told(page)
     for name in ("model", "layer", "channel", "weights", "part of the page"):
         assert name in sentences
-    assert "No layer is called that" in sentences
+    assert "No layer" in sentences
 
 
 def test_models_without_trained_weights_say_how_to_get_them(grid_dir, open_page, monkeypatch):
@@ -166,7 +166,7 @@ def test_the_page_works_without_any_dataset(open_page, monkeypatch, tmp_path):
 
 @pytest.fixture
 def shipped(grid_dir, tmp_path, monkeypatch):
-    """Pictures of two channels of a layer, and what excites all its channels in the drawings."""
+    """Stored visualizations of two channels of a layer, and top-activating images of all its channels."""
     folder = tmp_path / "models" / SMALL
     folder.mkdir(parents=True)
     shutil.copy(settings.MODELS_DIR / SMALL / architecture.FILE, folder)
@@ -185,18 +185,18 @@ def shipped(grid_dir, tmp_path, monkeypatch):
     return layer
 
 
-def test_shipped_pictures_are_shown_and_their_first_channel_is_chosen(shipped, open_page):
+def test_shipped_visualizations_are_shown_and_the_first_channel_is_chosen(shipped, open_page):
     page = open_page("models", model=SMALL, layer=shipped, part="channels", dataset=DATASET)
     assert not page.exception
     tiles = gallery_of(page, 0)["tiles"]
     assert [(tile["id"], tile["selected"]) for tile in tiles] == [(40, True), (3, False)]
     assert tiles[1]["src"].startswith(f"./channels/{SMALL}/imagenet/{shipped}/3.webp?v=")
     assert page.query_params["channel"] == "40"
-    assert "No picture of Drawings excites this channel" in told(page)
+    assert "No image of Drawings activates this channel" in told(page)
     assert not page.button
 
 
-def test_what_excites_a_channel_is_framed(shipped, open_page):
+def test_top_activating_images_are_framed(shipped, open_page):
     page = open_page("models", model=SMALL, layer=shipped, part="channels", channel=3, dataset=DATASET)
     tiles = gallery_of(page, 2)["tiles"]
     assert [(tile["id"], tile["rank"], tile["lines"]) for tile in tiles] == [
@@ -206,14 +206,14 @@ def test_what_excites_a_channel_is_framed(shipped, open_page):
     assert tiles[0]["frame"] == pytest.approx([0.2, 0.4, 0.6, 1.0], abs=0.003)
 
 
-def test_a_channel_without_a_shipped_picture_offers_to_make_one(shipped, open_page):
+def test_a_channel_without_a_shipped_visualization_offers_to_compute_one(shipped, open_page):
     page = open_page("models", model=SMALL, layer=shipped, part="channels", channel=100, dataset=DATASET)
-    assert [one.label for one in page.button] == ["Make its picture"]
+    assert [one.label for one in page.button] == ["Visualize"]
     page = open_page("models", model=SMALL, layer="fire9_concat", part="channels", dataset=DATASET)
-    assert [one.label for one in page.button] == ["Make its picture", "Find them"]
+    assert [one.label for one in page.button] == ["Visualize", "Compute"]
 
 
-def test_shipped_pictures_need_no_weights_here_but_making_some_does(shipped, open_page, monkeypatch):
+def test_shipped_visualizations_need_no_weights_but_computing_one_does(shipped, open_page, monkeypatch):
     whole = architecture.read(SMALL)
     last = whole.grid_layers[-1].name
     made = [channel_files.Visualization(5, decode.thumbnail(Image.new("RGB", (8, 8)), 8), 1.0)]

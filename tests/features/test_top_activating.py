@@ -145,7 +145,7 @@ def test_a_dataset_of_which_nothing_can_be_read_is_told(tmp_path):
     drawn = draw_dataset(tmp_path, 1, 2)
     for item in drawn.items:
         drawn.path(item.id).write_bytes(b"")
-    with pytest.raises(UserError, match="None of the pictures"):
+    with pytest.raises(UserError, match="can be read"):
         top_activating.top_images(drawn, NAME, "imagenet", LAYERS[0], 0)
 
 

@@ -162,7 +162,7 @@ def test_a_model_for_pictures_of_another_size_is_refused(tmp_path):
 
     smaller = keras.applications.MobileNet(input_shape=(160, 160, 3), weights=None, include_top=False)
     smaller.save(tmp_path / "mine.keras")
-    with pytest.raises(WeightsError, match="160 x 160 x 3.*224 x 224 x 3"):
+    with pytest.raises(WeightsError, match=r"160 x 160 x 3.*224 x 224 x 3"):
         weights.load(MOBILENET, tmp_path / "mine.keras")
 
 

@@ -1,7 +1,8 @@
-"""The architecture: facts of the model, a diagram, the chosen layer, and a table of all layers to take away."""
+"""The section *Architecture*: facts of the model, a diagram, the chosen layer, and a table of all layers."""
 
 import json
 from dataclasses import asdict
+from typing import Any
 
 import pandas as pd
 import streamlit as st
@@ -10,31 +11,31 @@ from core.models import weights
 from core.models.architecture import Architecture, Layer
 from dashboard import url
 from dashboard.pages.models import model_context, network_diagram
-from dashboard.pages.models.model_context import Scene
+from dashboard.pages.models.model_context import ModelContext
 from dashboard.widgets import glossary, markdown
 
 _FLOPS = (
-    "Floating point operations for one picture, two for each multiply-add of a convolution. Normalizations, activations "
+    "Floating point operations for one image, two for each multiply-add of a convolution. Normalizations, activations "
     "and poolings are not counted, as is usual."
 )
 _FIELD = (
-    "The part of the picture that one position of a layer is computed from. In the middle of the picture it is seen whole; "
-    "at the edge it reaches beyond."
+    "The part of the image that one position of a layer is computed from. At the edge of the image it reaches "
+    "beyond it."
 )
 
 
-def show(scene: Scene) -> None:
-    """This part of the page."""
-    _facts(scene)
-    st.header("From the picture to the last layer")
-    network_diagram.show(scene)
-    st.markdown(sentence(scene.architecture, scene.layer))
-    _table(scene)
+def show(context: ModelContext) -> None:
+    """Show the section."""
+    _facts(context)
+    st.header("From the image to the last layer")
+    network_diagram.show(context)
+    st.markdown(sentence(context.architecture, context.layer))
+    _table(context)
 
 
-def sentence(made: Architecture, layer: Layer) -> str:
-    """A layer and what leads to it, in Markdown."""
-    end, size = made.layers[-1], made.layers[0].shape[0]
+def sentence(architecture: Architecture, layer: Layer) -> str:
+    """A layer and the model that ends in it, in Markdown."""
+    end, size = architecture.layers[-1], architecture.layers[0].shape[0]
     place = f"number {layer.depth} of the eight that are compared" if layer.depth else "not one of the eight"
     parts = [
         f"**{markdown.plain(layer.name)}**, {layer.type}, {place}: its output is {model_context.shape(layer)}.",
@@ -43,7 +44,7 @@ def sentence(made: Architecture, layer: Layer) -> str:
         f"{glossary.count(end.flops)} FLOPs ({glossary.percent(layer.flops / end.flops)}).",
     ]
     if layer.receptive_field is None:
-        parts.append("The whole picture has been pooled to one position before it.")
+        parts.append("The whole image has been pooled to one position before it.")
     else:
         rows, columns = layer.receptive_field
         beyond = (
@@ -51,23 +52,23 @@ def sentence(made: Architecture, layer: Layer) -> str:
             if min(rows, columns) > size
             else f" of {size} × {size}"
         )
-        parts.append(
-            f"One position sees {rows} × {columns} pixels{beyond}; neighboring positions lie "
-            f"{layer.spacing[0]} pixels apart."
-            if layer.spacing != (1, 1)
-            else f"One position sees {rows} × {columns} pixels{beyond}."
+        apart = (
+            f"; neighboring positions are {layer.spacing[0]} pixels apart"
+            if layer.spacing not in (None, (1, 1))
+            else ""
         )
+        parts.append(f"One position sees {rows} × {columns} pixels{beyond}{apart}.")
         if layer.sees_all:
             parts.append(
-                "Through squeeze-and-excitation, which weighs the channels by what is in the whole picture, it depends on "
-                "all of it as well."
+                "Through squeeze-and-excitation, which weights the channels by the whole image, it depends on all of "
+                "it as well."
             )
     return " ".join(parts)
 
 
-def _facts(scene: Scene) -> None:
-    model, made = scene.model, scene.architecture
-    end = made.layers[-1]
+def _facts(context: ModelContext) -> None:
+    model, architecture = context.model, context.architecture
+    end = architecture.layers[-1]
     with st.container(horizontal=True, gap="large"):
         st.metric(
             "Parameters", glossary.count(model.parameters), width="content", help="Without a classifier."
@@ -75,26 +76,26 @@ def _facts(scene: Scene) -> None:
         st.metric("FLOPs", glossary.count(end.flops), width="content", help=_FLOPS)
         st.metric(
             "Layers",
-            f"{len(made.layers):,}",
+            f"{len(architecture.layers):,}",
             width="content",
-            help=f"As Keras counts them, activations and normalizations too; {end.path} of them on the longest way through.",
+            help=f"As Keras counts them, with activations and normalizations; {end.path} of them on the longest path.",
         )
-        st.metric("Receptive field", f"{max(end.receptive_field):,} px", width="content", help=_FIELD)
+        st.metric("Receptive field", f"{max(end.receptive_field or (0,)):,} px", width="content", help=_FIELD)
     st.markdown(
-        f"- **Weights**: {_origin(scene)}\n"
+        f"- **Weights**: {_origin(context)}\n"
         f"- **Input**: resized to {model.input_size} × {model.input_size}, {model.resample}, then {markdown.plain(model.preprocessing.description)}\n"
         f"- **Source**: {markdown.plain(model.source)}"
     )
 
 
-def _origin(scene: Scene) -> str:
-    if scene.choice.control:
-        return f"random, from seed {weights.SEED}. {model_context.trained(scene.model)}"
-    return model_context.trained(scene.model)
+def _origin(context: ModelContext) -> str:
+    if context.choice.control:
+        return f"random, from seed {weights.SEED}. {model_context.trained(context.model)}"
+    return model_context.trained(context.model)
 
 
-def frame(made: Architecture) -> pd.DataFrame:
-    """All layers as a table, a row each."""
+def frame(architecture: Architecture) -> pd.DataFrame:
+    """A row for each layer."""
 
     def pair(value: tuple[int, int] | None) -> str | None:
         return None if value is None else "×".join(map(str, value))
@@ -119,18 +120,18 @@ def frame(made: Architecture) -> pd.DataFrame:
                 "path": layer.path,
                 "inputs": " ".join(layer.inputs),
             }
-            for order, layer in enumerate(made.layers)
+            for order, layer in enumerate(architecture.layers)
         ]
     ).astype({"depth": "Int64"})
 
 
-def _table(scene: Scene) -> None:
-    made = scene.architecture
+def _table(context: ModelContext) -> None:
+    architecture = context.architecture
     st.header("All layers")
-    text = scene.address.text(url.FIND)
-    eight = scene.address.switch(url.EIGHT)
-    scene.shown |= {url.FIND: text, url.EIGHT: eight}
-    whole = frame(made)
+    text = context.address.text(url.FIND)
+    eight = context.address.switch(url.EIGHT)
+    context.shown |= {url.FIND: text, url.EIGHT: eight}
+    whole = frame(architecture)
     wanted = whole["depth"].notna() if eight else pd.Series(True, whole.index)
     for word in text.lower().split():
         wanted &= (whole["layer"] + " " + whole["type"]).str.lower().str.contains(word, regex=False)
@@ -154,49 +155,49 @@ def _table(scene: Scene) -> None:
         st.download_button(
             "CSV",
             lambda: whole.to_csv(index=False).encode(),
-            f"{scene.model.name}-layers.csv",
+            f"{context.model.name}-layers.csv",
             "text/csv",
             icon=":material/download:",
             on_click="ignore",
-            help="All layers, whatever is listed below.",
+            help="All layers, not only those listed below.",
         )
         st.download_button(
             "JSON",
-            lambda: as_json(made),
-            f"{scene.model.name}-layers.json",
+            lambda: as_json(architecture),
+            f"{context.model.name}-layers.json",
             "application/json",
             icon=":material/download:",
             on_click="ignore",
         )
     rows = whole[wanted].reset_index(drop=True)
     if rows.empty:
-        st.info("No layer is called that. Look for something else.", icon=":material/filter_alt_off:")
+        st.info("No layer has this name or type.", icon=":material/filter_alt_off:")
         return
-    key = f"layers-{scene.model.name}-{eight}-{text}"
+    key = f"layers-{context.model.name}-{eight}-{text}"
 
     def picked() -> None:
         chosen = st.session_state[key].selection.rows
         if chosen and chosen[0] < len(rows):
-            model_context.choose_layer(scene, rows["layer"][chosen[0]])
+            model_context.choose_layer(context, rows["layer"][chosen[0]])
 
     st.dataframe(
-        _listed(rows, made.layers[-1]),
+        _listed(rows, architecture.layers[-1]),
         hide_index=True,
         height=min(560, 38 + 35 * len(rows)),
-        column_config=_columns(made.layers[-1]),
+        column_config=_columns(architecture.layers[-1]),
         on_select=picked,
         selection_mode="single-row",
         key=key,
     )
     st.caption(
-        f"{len(rows):,} of {len(made.layers):,} layers. The box at the start of a row chooses its layer for this page.",
-        help=f"**FLOPs**: {_FLOPS}\n\n**Receptive field**: {_FIELD} Layers marked with + depend on the whole picture as well, "
+        f"{len(rows):,} of {len(architecture.layers):,} layers. Select a row to choose its layer for this page.",
+        help=f"**FLOPs**: {_FLOPS}\n\n**Receptive field**: {_FIELD} Layers marked with + depend on the whole image as well, "
         "through squeeze-and-excitation.",
     )
 
 
 def _listed(rows: pd.DataFrame, end: Layer) -> pd.DataFrame:
-    """What of the table is shown, costs up to a layer as shares of the whole model's."""
+    """The columns that the page shows, with costs up to a layer in percent of the model's."""
     field = rows["receptive_field"].fillna("all") + rows["sees_all"].where(
         rows["receptive_field"].notna(), False
     ).map({True: " +", False: ""})
@@ -215,7 +216,7 @@ def _listed(rows: pd.DataFrame, end: Layer) -> pd.DataFrame:
     )
 
 
-def _columns(end: Layer) -> dict[str, object]:
+def _columns(end: Layer) -> dict[str, Any]:
     column = st.column_config
     return {
         "depth": column.TextColumn("of 8", width=50, help="Place among the eight that are compared."),
@@ -241,7 +242,7 @@ def _columns(end: Layer) -> dict[str, object]:
     }
 
 
-def as_json(made: Architecture) -> bytes:
+def as_json(architecture: Architecture) -> bytes:
     """All layers as JSON."""
-    rows = [asdict(layer) | {"flops": layer.flops} for layer in made.layers]
-    return json.dumps({"model": made.model, "layers": rows}, indent=1).encode()
+    rows = [asdict(layer) | {"flops": layer.flops} for layer in architecture.layers]
+    return json.dumps({"model": architecture.model, "layers": rows}, indent=1).encode()

@@ -1,4 +1,4 @@
-"""What excites a channel: a picture made to excite it, and the pictures of a dataset that do."""
+"""The section *Channels*: the feature visualization of a channel, and its top-activating images in a dataset."""
 
 import threading
 from collections.abc import Callable, Iterator, Sequence
@@ -23,58 +23,58 @@ from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.frontend.region import region
 from dashboard.pages.models import model_context
-from dashboard.pages.models.model_context import Scene
+from dashboard.pages.models.model_context import ModelContext
 from dashboard.widgets import glossary, image_input, job_progress, markdown
 
 _working = threading.BoundedSemaphore(settings.LIVE_PASSES)
 _MOST = 9
 _SIDE = 330
 _HOW = (
-    "The picture begins as noise and is changed step by step so that the channel answers more and more, under small "
-    "moves and turns: Olah, Mordvintsev and Schubert, Feature Visualization, 2017."
+    "Gradient ascent changes noise step by step so that the activation of the channel grows, under small shifts and "
+    "rotations: Olah, Mordvintsev and Schubert, Feature Visualization, 2017."
 )
 
 
-def show(scene: Scene) -> None:
-    """This part of the page."""
-    layer = scene.layer
+def show(context: ModelContext) -> None:
+    """Show the section."""
+    layer = context.layer
     if not layer.spatial:
         st.info(
-            f"{markdown.plain(layer.name)} has no positions: the whole picture has been pooled to one before it, so no region "
-            "can have excited it. Choose another layer above.",
+            f"{markdown.plain(layer.name)} has no positions: the whole image has been pooled to one before it, so no region "
+            "can activate it. Choose another layer above.",
             icon=":material/info:",
         )
         return
-    shipped = channel_files.visualizations(scene.model.name, scene.weights, layer.name)
-    channel = scene.channel
+    shipped = channel_files.visualizations(context.model.name, context.weights, layer.name)
+    channel = context.channel
     if channel is None:
         channel = shipped[0].channel if shipped else 0
-    scene.shown[url.CHANNEL] = channel
+    context.shown[url.CHANNEL] = channel
     st.header(f"The channels of {markdown.plain(layer.name)}")
     if shipped:
-        _gallery(scene, shipped, channel)
-    elif not scene.choice.control:
+        _visualizations(context, shipped, channel)
+    elif not context.choice.control:
         st.caption(
-            f"No pictures ship for this layer; any of its {layer.channels:,} channels can be looked at below."
+            f"No feature visualizations ship for this layer. Choose any of its {layer.channels:,} channels below."
         )
     with st.container(horizontal=True, vertical_alignment="bottom"):
         _channel_picker(layer.channels, channel)
-        model_context.dataset_picker(scene)
+        model_context.dataset_picker(context)
     outer = st.container(horizontal=True, gap="medium", key="channel")
     with outer.container(width=_SIDE, key="channel-picture"):
         st.header(f"Channel {channel}")
-        _made(scene, channel, next((one for one in shipped if one.channel == channel), None))
+        _visualization(context, channel, next((one for one in shipped if one.channel == channel), None))
     with outer.container(key="channel-exciting"):
-        _found(scene, channel)
+        _top_images(context, channel)
 
 
-def _gallery(scene: Scene, shipped: Sequence[Visualization], channel: int) -> None:
+def _visualizations(context: ModelContext, shipped: Sequence[Visualization], channel: int) -> None:
     gallery.show(
         [
             gallery.Tile(
                 one.channel,
-                gallery.channel_source(scene.model.name, scene.weights, scene.layer.name, one),
-                f"Made to excite channel {one.channel}",
+                gallery.channel_source(context.model.name, context.weights, context.layer.name, one),
+                f"Feature visualization of channel {one.channel}",
                 title=f"channel {one.channel}",
                 selected=one.channel == channel,
             )
@@ -84,10 +84,10 @@ def _gallery(scene: Scene, shipped: Sequence[Visualization], channel: int) -> No
         on_pick=lambda number: url.change({url.CHANNEL: number}),
         size=100,
         columns=12,
-        label=f"Pictures made to excite channels of {scene.layer.name}",
+        label=f"Feature visualizations of channels of {context.layer.name}",
     )
     st.caption(
-        f"{len(shipped)} of its {scene.layer.channels:,} channels. Each picture was made by the network to excite one channel.",
+        f"{len(shipped)} of its {context.layer.channels:,} channels. Each feature visualization is optimized to activate one channel.",
         help=_HOW,
     )
 
@@ -101,53 +101,57 @@ def _channel_picker(channels: int, channel: int) -> None:
         channels - 1,
         key=key,
         on_change=lambda: url.change({url.CHANNEL: st.session_state[key]}),
-        help="Any of the layer's channels, those without a shipped picture too.",
+        help="Any channel of the layer, also without a shipped feature visualization.",
         width=180,
     )
 
 
-def _made(scene: Scene, channel: int, shipped: Visualization | None) -> None:
-    """The picture of the channel: shipped, or made here."""
+def _visualization(context: ModelContext, channel: int, shipped: Visualization | None) -> None:
+    """The feature visualization of the channel: shipped, or computed here."""
     if shipped is not None:
-        source = gallery.channel_source(scene.model.name, scene.weights, scene.layer.name, shipped)
-        _large(scene, channel, source)
-        st.caption(f"The channel answers it with up to {glossary.distance(shipped.activation)}.", help=_HOW)
+        source = gallery.channel_source(context.model.name, context.weights, context.layer.name, shipped)
+        _large(context, channel, source)
+        st.caption(f"It activates the channel up to {glossary.distance(shipped.activation)}.", help=_HOW)
         return
-    key = ("visualize", scene.model.name, scene.weights, scene.layer.name, channel)
+    key = ("visualize", context.model.name, context.weights, context.layer.name, channel)
     job = jobs.get(key)
     if job is not None and job.state == "done":
-        _large(scene, channel, region.data_url(Image.fromarray(job.result), _SIDE))
-        st.caption("Made on this machine, and kept until the server ends.", help=_HOW)
+        _large(context, channel, region.data_url(Image.fromarray(job.result), _SIDE))
+        st.caption("Computed on this machine, and kept until the server stops.", help=_HOW)
         return
     if job is not None:
         job_progress.watch(job, "steps")
         if job.running:
             return
-    if not _computable(scene):
+    if not _computable(context):
         return
     st.markdown(
-        "No picture of this channel ships. The network can make one here, in half a minute or some minutes, depending on the "
+        "No feature visualization of this channel ships. Computing it takes half a minute to some minutes, depending on the "
         "model and the layer."
     )
     st.button(
-        "Make its picture",
+        "Visualize",
         icon=":material/auto_awesome:",
         on_click=lambda: job_progress.start(
             key,
-            f"A picture for channel {channel}",
-            _visualize(scene.model, scene.weights, scene.layer.name, channel),
+            f"Feature visualization of channel {channel}",
+            _visualize(context.model, context.weights, context.layer.name, channel),
         ),
-        help=f"{_HOW} You can go to other pages meanwhile.",
+        help=f"{_HOW} You can use other pages meanwhile.",
     )
 
 
-def _large(scene: Scene, channel: int, source: str) -> None:
+def _large(context: ModelContext, channel: int, source: str) -> None:
     gallery.show(
-        [gallery.Tile(channel, source, f"A picture made to excite channel {channel} of {scene.layer.name}")],
+        [
+            gallery.Tile(
+                channel, source, f"Feature visualization of channel {channel} of {context.layer.name}"
+            )
+        ],
         key="channel-large",
         size=280,
         columns=1,
-        label="The picture of the channel",
+        label="The feature visualization of the channel",
     )
 
 
@@ -165,32 +169,32 @@ def _visualize(model: registry.Model, slug: str, layer: str, channel: int) -> Ca
 
 @contextmanager
 def _turn(job: Progress) -> Iterator[None]:
-    """Only so many of these at a time, whatever many are asked for; one that waits can be cancelled."""
+    """Limit how many of these run at a time; a job that waits can be canceled."""
     while not _working.acquire(timeout=0.5):
-        job.stage("Waiting until others are done", 0)
+        job.stage("Waiting for other jobs", 0)
     try:
         yield
     finally:
         _working.release()
 
 
-def _found(scene: Scene, channel: int) -> None:
-    """The pictures of the dataset that excite the channel most."""
-    st.header("What excites it in the data")
-    if scene.dataset is None:
+def _top_images(context: ModelContext, channel: int) -> None:
+    """The top-activating images of the channel in the dataset."""
+    st.header("Top-activating images")
+    if context.dataset is None:
         st.info("There are no datasets here yet.", icon=":material/info:")
         return
     try:
-        dataset = Grid().dataset(scene.dataset)
+        dataset = Grid().dataset(context.dataset)
     except UserError as error:
         st.error(markdown.plain(str(error)), icon=":material/error:")
         return
-    found = _exciting(scene, dataset, channel)
+    found = _stored_or_computed(context, dataset, channel)
     if found is None:
         return
     if not found:
         st.info(
-            f"No picture of {markdown.plain(dataset.title)} excites this channel: it stays at zero or below.",
+            f"No image of {markdown.plain(dataset.title)} activates this channel: it stays at zero or below.",
             icon=":material/info:",
         )
         return
@@ -209,24 +213,24 @@ def _found(scene: Scene, channel: int) -> None:
         on_pick=lambda item: _through(dataset, item),
         size=140,
         columns=5,
-        label=f"Pictures of {dataset.title} that excite the channel most, the highest activation first",
+        label=f"Top-activating images of {dataset.title}, the highest activation first",
     )
     st.caption(
-        "The frame is the region around the highest activation where it is at least half of that. Click a picture to see "
-        "what all channels of the layer answer to it.",
-        help="The map of the channel is smoothed to the picture's size; the frame holds the connected area around its peak.",
+        "The frame is the region around the highest activation where it is at least half of that. Click an image to see "
+        "the activations of all channels of the layer.",
+        help="The activation is interpolated to the image's size; the frame holds the connected area around its peak.",
     )
 
 
 def _through(dataset: Dataset, item: int) -> None:
-    """Send a picture of the dataset through the network, from a callback."""
+    """Send an image of the dataset through the network, from a callback."""
     image_input.search_with(dataset.item(item))
     url.change({url.MODELS_PART: "picture", url.SHEET: None})
 
 
-def _exciting(scene: Scene, dataset: Dataset, channel: int) -> list[TopImage] | None:
-    """Stored, or computed here with progress; None while there is nothing to show yet."""
-    about = (scene.model.name, scene.weights, scene.layer.name)
+def _stored_or_computed(context: ModelContext, dataset: Dataset, channel: int) -> list[TopImage] | None:
+    """Stored top-activating images, or a job that computes them; None while there are none to show."""
+    about = (context.model.name, context.weights, context.layer.name)
     found = channel_files.top_images(dataset, *about, channel, _MOST)
     if found is not None:
         return found
@@ -235,14 +239,14 @@ def _exciting(scene: Scene, dataset: Dataset, channel: int) -> list[TopImage] | 
     if job is not None and job.state == "done":
         from core.features import top_activating
 
-        # Kept for all channels of the layer by the computation that is done, unless many others have come since.
-        with st.spinner("Looking for them…"):
+        # The job has cached them for all channels of the layer, unless many others have come since.
+        with st.spinner("Reading the images…"):
             return top_activating.top_images(dataset, *about, channel, _MOST)
     if job is not None:
-        job_progress.watch(job, "pictures")
+        job_progress.watch(job, "images")
         if job.running:
             return None
-    if not _computable(scene):
+    if not _computable(context):
         return None
 
     def work(job: Progress) -> None:
@@ -253,18 +257,20 @@ def _exciting(scene: Scene, dataset: Dataset, channel: int) -> list[TopImage] | 
             top_activating.top_images(dataset, *about, channel, _MOST, job)
 
     st.markdown(
-        f"Not computed yet for this layer. One pass over the {len(dataset):,} pictures answers it for all "
-        f"{scene.layer.channels:,} channels."
+        f"Not computed yet for this layer. One pass over the {len(dataset):,} images computes them for all "
+        f"{context.layer.channels:,} channels."
     )
     st.button(
-        "Find them",
+        "Compute",
         icon=":material/image_search:",
-        on_click=lambda: job_progress.start(key, f"What excites {scene.layer.name} in {dataset.title}", work),
+        on_click=lambda: job_progress.start(
+            key, f"Top-activating images of {context.layer.name} in {dataset.title}", work
+        ),
     )
     return None
 
 
-def _computable(scene: Scene) -> bool:
-    if not scene.choice.available:
-        st.info(f"This takes the weights. {model_context.trained(scene.model)}", icon=":material/info:")
-    return scene.choice.available
+def _computable(context: ModelContext) -> bool:
+    if not context.choice.available:
+        st.info(f"This needs the weights. {model_context.trained(context.model)}", icon=":material/info:")
+    return context.choice.available

@@ -1,4 +1,4 @@
-"""A picture through the network: what each channel of a layer answers at each place of it."""
+"""The section *Your image*: the activations of a layer for an image."""
 
 import numpy as np
 import streamlit as st
@@ -14,7 +14,7 @@ from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.frontend.region import region
 from dashboard.pages.models import model_context
-from dashboard.pages.models.model_context import Scene
+from dashboard.pages.models.model_context import ModelContext
 from dashboard.widgets import heatmap, image_input, job_progress, markdown, pager
 from dashboard.widgets.image_input import Picture
 
@@ -24,58 +24,58 @@ _OPACITY = 0.7
 _LAST = "inspect-activation"
 
 
-def show(scene: Scene) -> None:
-    """This part of the page."""
-    layer = scene.layer
+def show(context: ModelContext) -> None:
+    """Show the section."""
+    layer = context.layer
     if not layer.spatial:
         st.info(
-            f"{markdown.plain(layer.name)} has no positions: the whole picture has been pooled to one before it, so there are "
+            f"{markdown.plain(layer.name)} has no positions: the whole image has been pooled to one before it, so there are "
             "no maps to draw. Choose another layer above.",
             icon=":material/info:",
         )
         return
     dataset = None
-    if scene.dataset is not None:
+    if context.dataset is not None:
         try:
-            dataset = Grid().dataset(scene.dataset)
+            dataset = Grid().dataset(context.dataset)
         except UserError as error:
             st.error(markdown.plain(str(error)), icon=":material/error:")
     image_input.show(None if dataset is None else dataset.sample)
     picture = image_input.current()
     if picture is None:
         st.info(
-            "No picture yet: bring one of your own, or begin with one of these.",
+            "No image yet: add one of your own, or start with one of these.",
             icon=":material/add_photo_alternate:",
         )
         if dataset is not None:
             image_input.samples(dataset.sample)
         return
     _switch(picture)
-    if not scene.choice.available:
-        st.info(f"This takes the weights. {model_context.trained(scene.model)}", icon=":material/info:")
+    if not context.choice.available:
+        st.info(f"This needs the weights. {model_context.trained(context.model)}", icon=":material/info:")
         return
     outer = st.container(horizontal=True, gap="medium", key="search")
     with outer.container(width=245, key="search-query"):
-        st.header("The picture")
+        st.header("The image")
         gallery.show(
             [gallery.Tile(0, region.data_url(picture.image, 480), picture.name, title=picture.name)],
             key="inspect-shown",
             size=200,
             columns=1,
-            label="The picture that goes through the network",
+            label="The image that goes through the network",
         )
     with outer.container(key="search-results"):
-        st.header(f"What {markdown.plain(layer.name)} answers")
-        _maps(scene, picture)
+        st.header(f"Activations of {markdown.plain(layer.name)}")
+        _maps(context, picture)
 
 
 def _switch(picture: Picture) -> None:
-    """Switch between the pictures that came in."""
+    """Switch between the images of this session."""
     kept = image_input.pictures()
     if len(kept) > 1:
         st.session_state["inspect-picture"] = picture.key
         st.pills(
-            "Picture",
+            "Image",
             list(kept),
             format_func=lambda key: markdown.plain(kept[key].name[:40]),
             key="inspect-picture",
@@ -83,10 +83,10 @@ def _switch(picture: Picture) -> None:
         )
 
 
-def _maps(scene: Scene, picture: Picture) -> None:
-    layer = scene.layer
+def _maps(context: ModelContext, picture: Picture) -> None:
+    layer = context.layer
     try:
-        loading = _loading(scene)
+        loading = _loading(context)
     except JobsError as error:
         st.error(markdown.plain(str(error)), icon=":material/error:")
         st.button("Try again")
@@ -94,25 +94,25 @@ def _maps(scene: Scene, picture: Picture) -> None:
     if not loading.wait(0.3) or loading.state != "done":
         job_progress.watch(loading, cancel=False)
         if not loading.running:
-            st.button("Try again", on_click=lambda: jobs.forget(_key(scene)))
+            st.button("Try again", on_click=lambda: jobs.forget(_key(context)))
         return
     try:
-        activation = _activation(scene, picture)
+        activation = _activation(context, picture)
     except UserError as error:
         st.error(markdown.plain(str(error)), icon=":material/error:")
         return
     sheets = -(-layer.channels // _PER_SHEET)
-    sheet = scene.address.number(url.SHEET, 1, sheets, 1)
-    scene.shown[url.SHEET] = sheet
+    sheet = context.address.number(url.SHEET, 1, sheets, 1)
+    context.shown[url.SHEET] = sheet
     order = activations.strongest(activation, layer.channels)
-    alone = scene.address.switch(url.ALONE)
-    scene.shown[url.ALONE] = alone
+    alone = context.address.switch(url.ALONE)
+    context.shown[url.ALONE] = alone
     with st.container(horizontal=True, vertical_alignment="center"):
         if sheets > 1:
             pager.show(sheets, sheet, url.SHEET)
         st.session_state["inspect-alone"] = alone
         st.toggle(
-            "Without the picture",
+            "Without the image",
             key="inspect-alone",
             on_change=lambda: url.change({url.ALONE: st.session_state["inspect-alone"]}),
         )
@@ -122,10 +122,10 @@ def _maps(scene: Scene, picture: Picture) -> None:
             gallery.Tile(
                 channel,
                 _map(picture, activation[:, :, channel], alone),
-                f"Map of channel {channel}",
+                f"Activation of channel {channel}",
                 title=f"channel {channel}",
                 lines=(_extent(activation[:, :, channel]),),
-                selected=channel == scene.channel,
+                selected=channel == context.channel,
             )
             for channel in shown
         ],
@@ -133,42 +133,42 @@ def _maps(scene: Scene, picture: Picture) -> None:
         on_pick=lambda channel: url.change({url.MODELS_PART: "channels", url.CHANNEL: channel}),
         size=120,
         columns=6,
-        label=f"Maps of the channels of {layer.name}, the strongest first, sheet {sheet} of {sheets}",
+        label=f"Activations of the channels of {layer.name}, the strongest first, sheet {sheet} of {sheets}",
     )
     st.html(heatmap.legend("its weakest place", "its strongest place"))
     silent = int((activation.max(axis=(0, 1)) <= 0).sum())
     none = f" {silent:,} of them stay at zero or below everywhere." if silent else ""
     st.caption(
         f"All {layer.channels:,} channels by their highest activation, {layer.shape[0]} × {layer.shape[1]} places each; every "
-        f"map has its own scale.{none} Click a map to see what else excites its channel."
+        f"map has its own scale.{none} Click a map to see what its channel responds to."
     )
 
 
-def _loading(scene: Scene) -> jobs.Job:
-    """The network up to the layer, got ready in the background."""
-    about = (scene.model.name, scene.weights, scene.layer.name)
+def _loading(context: ModelContext) -> jobs.Job:
+    """The job that loads the network up to the layer."""
+    about = (context.model.name, context.weights, context.layer.name)
 
     def work(job: Progress) -> None:
         job.stage("Starting TensorFlow and loading the model", 0)
         size = registry.get_model(about[0]).input_size
         activations.activation(Image.new("RGB", (size, size)), *about)
 
-    # One that has failed stays so until the reader tries again: by itself it would fail again and again.
-    return jobs.get(_key(scene)) or jobs.start(
-        _key(scene), f"{scene.model.title} up to {scene.layer.name}", work
+    # A failed job stays until the user retries it: started again in every run it would fail in each.
+    return jobs.get(_key(context)) or jobs.start(
+        _key(context), f"{context.model.title} up to {context.layer.name}", work
     )
 
 
-def _key(scene: Scene) -> tuple[str, ...]:
-    return ("activations", scene.model.name, scene.weights, scene.layer.name)
+def _key(context: ModelContext) -> tuple[str, ...]:
+    return ("activations", context.model.name, context.weights, context.layer.name)
 
 
-def _activation(scene: Scene, picture: Picture) -> np.ndarray:
-    """The activation; the last one again when only what is shown of it changes."""
-    asked = (picture.key, scene.model.name, scene.weights, scene.layer.name)
+def _activation(context: ModelContext, picture: Picture) -> np.ndarray:
+    """The activation; cached while only what is shown of it changes."""
+    key = (picture.key, context.model.name, context.weights, context.layer.name)
     last = st.session_state.get(_LAST)
-    if last is None or last[0] != asked:
-        last = st.session_state[_LAST] = (asked, activations.activation(picture.image, *asked[1:]))
+    if last is None or last[0] != key:
+        last = st.session_state[_LAST] = (key, activations.activation(picture.image, *key[1:]))
     return last[1]
 
 

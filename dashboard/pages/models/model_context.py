@@ -1,4 +1,4 @@
-"""What all parts of the models page work with: the model and its weights, the layer, ways to choose them."""
+"""What the sections of the models page share: the model, its weights and layer, and the widgets that choose them."""
 
 from dataclasses import dataclass, field
 from typing import Any
@@ -15,13 +15,13 @@ from dashboard.widgets import glossary, markdown, pickers
 
 _FIRST = "efficientnet-lite0"
 _FIRST_DEPTH = 6
-# Entries of the address that belong to one layer of one model.
+# Keys of the URL that belong to one layer of one model.
 _OF_LAYER: dict[url.Key, object] = {url.CHANNEL: None, url.SHEET: None}
 
 
 @dataclass(frozen=True)
 class Choice:
-    """A model with its weights; ``untrained`` says whether controls are offered beside trained weights."""
+    """A model with its weights; ``untrained``: whether untrained models are offered beside trained ones."""
 
     model: registry.Model
     weights: str
@@ -39,7 +39,7 @@ class Choice:
 
     @property
     def entries(self) -> dict[url.Key, object]:
-        """What the address says of it."""
+        """Keys and values for the URL."""
         return {
             url.MODEL: self.model.name,
             url.WEIGHTS: self.weights,
@@ -48,11 +48,14 @@ class Choice:
 
 
 @dataclass
-class Scene:
-    """The page in this run.
+class ModelContext:
+    """What the page shows in this run.
 
-    channel : that was chosen, None before; dataset : name of the one whose pictures are shown, None when there is none.
-    shown : what the address is to say, parts of the page add to it.
+    Parameters
+    ----------
+    channel : the chosen channel; None before one is chosen.
+    dataset : name of the dataset whose images are shown; None where there is none.
+    shown : keys and values for the URL; sections add theirs.
     """
 
     address: Address
@@ -73,25 +76,25 @@ class Scene:
 
 
 def choice(address: Address) -> Choice:
-    """The model and the weights that the address asks for, checked."""
+    """The model and the weights of the URL, checked."""
     model = registry.get_model(address.choice(url.MODEL, list(registry.MODELS), _FIRST))
     untrained = address.switch(url.SHOW_UNTRAINED)
     valid = _weights(model)
     return Choice(model, address.choice(url.WEIGHTS, valid, valid[0]), untrained)
 
 
-def make(address: Address, chosen: Choice) -> Scene:
-    """What the address asks for, checked; raises ModelDataError when the model's description can't be read."""
-    made = architecture.read(chosen.model.name)
-    # A layer of the grid stands under "layer", where other pages look for theirs; any other one under "inner".
+def read(address: Address, chosen: Choice) -> ModelContext:
+    """The state of the URL, checked; raises ModelDataError where the model's architecture can't be read."""
+    network = architecture.read(chosen.model.name)
+    # A layer of the grid is the key "layer", which other pages share; any other layer is "inner".
     key = url.INNER if url.INNER in address.asked else url.LAYER
-    default = made.grid_layers[_FIRST_DEPTH - 1].name
-    layer = made.layer(address.choice(key, [one.name for one in made.layers], default))
+    default = network.grid_layers[_FIRST_DEPTH - 1].name
+    layer = network.layer(address.choice(key, [one.name for one in network.layers], default))
     channel = address.number_or_none(url.CHANNEL, 0, layer.channels - 1)
     names = Grid().dataset_names()
     dataset = address.dataset(names) if names else None
     shown = chosen.entries | _entries(layer) | {url.CHANNEL: channel, url.DATASET: dataset}
-    return Scene(address, chosen, made, layer, channel, dataset, shown)
+    return ModelContext(address, chosen, network, layer, channel, dataset, shown)
 
 
 def model_picker(chosen: Choice, layer: Layer | None) -> None:
@@ -121,15 +124,15 @@ def model_picker(chosen: Choice, layer: Layer | None) -> None:
     pickers.select("Model", offered, here, _title, change, "inspect-model", glossary.MODEL, 330)
 
 
-def layer_picker(scene: Scene) -> None:
+def layer_picker(context: ModelContext) -> None:
     """Choose any layer, the eight of the grid first."""
-    rest = [layer for layer in scene.architecture.layers if layer.depth is None]
+    rest = [layer for layer in context.architecture.layers if layer.depth is None]
     pickers.select(
         "Layer",
-        [layer.name for layer in (*scene.architecture.grid_layers, *rest)],
-        scene.layer.name,
-        lambda name: layer_title(scene.architecture.layer(name)),
-        lambda name: choose_layer(scene, name),
+        [layer.name for layer in (*context.architecture.grid_layers, *rest)],
+        context.layer.name,
+        lambda name: layer_title(context.architecture.layer(name)),
+        lambda name: choose_layer(context, name),
         "inspect-layer",
         f"{glossary.LAYER}\n\nThe eight that the other pages compare come first, with their number; then all others. "
         "Type a part of a name to find it.",
@@ -137,13 +140,13 @@ def layer_picker(scene: Scene) -> None:
     )
 
 
-def dataset_picker(scene: Scene) -> None:
+def dataset_picker(context: ModelContext) -> None:
     """Choose a dataset, where there are any."""
-    if scene.dataset is not None:
+    if context.dataset is not None:
         pickers.select(
-            "Pictures of",
+            "Images of",
             Grid().dataset_names(),
-            scene.dataset,
+            context.dataset,
             Grid().title,
             lambda name: url.change({url.DATASET: name}),
             "inspect-dataset",
@@ -153,21 +156,21 @@ def dataset_picker(scene: Scene) -> None:
 
 
 def untrained_switch(chosen: Choice) -> None:
-    """Choose whether untrained controls are offered where there are trained weights."""
+    """Choose whether untrained models are offered where there are trained weights."""
     key = "inspect-untrained"
     st.session_state[key] = chosen.untrained
     st.toggle(
         "Show untrained controls",
         key=key,
         on_change=lambda: url.change({url.SHOW_UNTRAINED: st.session_state[key]}),
-        help="Networks with random weights, a control that shows what training is worth. Models whose trained weights "
-        "are not here are listed with random ones in any case.",
+        help="Networks with random weights, a control that shows the effect of training. Models whose trained weights "
+        "are not on this machine are always listed with random ones.",
     )
 
 
-def choose_layer(scene: Scene, name: object) -> None:
-    """Go to a layer, from a callback; anything may stand in its name."""
-    found = [layer for layer in scene.architecture.layers if layer.name == name]
+def choose_layer(context: ModelContext, name: object) -> None:
+    """Go to a layer, from a callback; names of no layer are ignored."""
+    found = [layer for layer in context.architecture.layers if layer.name == name]
     if found:
         url.change(_entries(found[0]) | _OF_LAYER)
 
@@ -183,23 +186,23 @@ def shape(layer: Layer) -> str:
 
 
 def trained(model: registry.Model) -> str:
-    """Where the trained weights of a model are, or how they come to this machine, in Markdown."""
+    """Where the trained weights of a model are, or how to get them, in Markdown."""
     here, sentence = _availability(model.name)
     if here or model.name not in registry.APPLICATIONS:
         return f"ImageNet. {markdown.plain(sentence)}" if here else markdown.plain(sentence)
     return f"`playground models fetch {model.name}` downloads its ImageNet weights, which are not here."
 
 
-def tell_control(scene: Scene) -> None:
-    """Say that the weights are random where they are, and how to get others."""
-    if not scene.choice.control:
+def control_notice(context: ModelContext) -> None:
+    """A notice where the weights are random, with the way to trained ones."""
+    if not context.choice.control:
         return
     sentence = (
-        f"This is an untrained control: {scene.model.title} with random weights. What it shows is the work of the "
-        "architecture alone; no channel has learned to look for anything."
+        f"This is an untrained control: {context.model.title} with random weights. What it shows comes from the "
+        "architecture alone: no channel has learned anything."
     )
-    if weights.IMAGENET not in _weights(scene.model):
-        sentence += f" {trained(scene.model)}"
+    if weights.IMAGENET not in _weights(context.model):
+        sentence += f" {trained(context.model)}"
     st.info(sentence, icon=":material/science:")
 
 
@@ -215,14 +218,14 @@ def _title(one: tuple[str, str]) -> str:
 
 
 def _weights(model: registry.Model) -> list[str]:
-    """The weights that there is something to show of, trained ones first."""
+    """The weights with something to show, trained ones first."""
     here = _availability(model.name)[0] or channel_files.visualizations(
         model.name, weights.IMAGENET, model.layers[-1].name
     )
     return [weights.IMAGENET, weights.UNTRAINED] if here else [weights.UNTRAINED]
 
 
-# For a minute: a download or a package that is installed needs no new start.
+# For a minute: after a download or an installation no restart is needed.
 @st.cache_data(show_spinner=False, ttl=60)
 def _availability(model: str) -> tuple[bool, str]:
     return weights.availability(registry.get_model(model))

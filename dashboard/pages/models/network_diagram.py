@@ -1,32 +1,32 @@
-"""A network drawn from left to right: how its maps shrink and widen, and what has been spent and seen by then."""
+"""A diagram of a network from left to right: sizes and channels of its layers, costs and receptive field up to each."""
 
 import math
 from typing import TYPE_CHECKING
 
 from core.models.architecture import Layer
 from dashboard.pages.models import model_context
-from dashboard.pages.models.model_context import Scene
+from dashboard.pages.models.model_context import ModelContext
 from dashboard.widgets import glossary, palette, plotly_charts
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
 
-# Of the marks, as multiples of the size below them: neighbors stand apart even where their layers are next to each other.
+# Of the marks, as multiples of the size below them, so that marks of adjacent layers do not overlap.
 _HEIGHTS = (1.4, 2.3, 3.8)
 _LINES = (("parameters", "solid"), ("FLOPs", "dash"), ("receptive field", "dot"))
 
 
-def show(scene: Scene) -> None:
+def show(context: ModelContext) -> None:
     """The diagram; a click on a mark chooses its layer."""
     from plotly.subplots import make_subplots
 
-    made, ink = scene.architecture, plotly_charts.ink()
-    places = {layer.name: place for place, layer in enumerate(made.layers)}
+    architecture, ink = context.architecture, plotly_charts.ink()
+    places = {layer.name: place for place, layer in enumerate(architecture.layers)}
     # Padding is no size of its own.
-    trunk = [layer for layer in made.trunk if layer.spatial and layer.type != "ZeroPadding2D"]
+    trunk = [layer for layer in architecture.trunk if layer.spatial and layer.type != "ZeroPadding2D"]
     ends = [places[layer.name] + 0.5 for layer in trunk]
     starts = [-0.5, *ends[:-1]]
-    size = made.layers[0].shape[0]
+    size = architecture.layers[0].shape[0]
 
     figure = make_subplots(2, 1, shared_xaxes=True, row_heights=[0.56, 0.44], vertical_spacing=0.05)
     scale = plotly_charts.hues()
@@ -40,7 +40,7 @@ def show(scene: Scene) -> None:
         marker={
             "color": channels,
             "colorscale": [[i / (len(scale) - 1), color] for i, color in enumerate(scale)],
-            # The faintest color is for nothing at all: three channels are something.
+            # The faintest color is below the lowest value, which is more than nothing.
             "cmin": low - 1,
             "cmax": high,
             "line": {"width": 0},
@@ -69,9 +69,9 @@ def show(scene: Scene) -> None:
         row=1,
         col=1,
     )
-    _marks(figure, scene, places, trunk, ink)
+    _marks(figure, context, places, trunk, ink)
     colors = palette.class_styles(tuple(name for name, _ in _LINES))
-    end = made.layers[-1]
+    end = architecture.layers[-1]
     for name, dash in _LINES:
         shares = [_share(name, layer, end, size) for layer in trunk]
         figure.add_scatter(
@@ -99,9 +99,11 @@ def show(scene: Scene) -> None:
     )
     figure.update_yaxes(range=[0, 104], ticksuffix="%", title={"text": "up to the layer"}, row=2, col=1)
     # Room for the marks of the first and the last layer.
-    margin = 0.03 * len(made.layers)
-    figure.update_xaxes(range=[-margin, len(made.layers) - 1 + margin], showgrid=False, zeroline=False)
-    figure.update_xaxes(title={"text": "layer, counted from the picture"}, row=2, col=1)
+    margin = 0.03 * len(architecture.layers)
+    figure.update_xaxes(
+        range=[-margin, len(architecture.layers) - 1 + margin], showgrid=False, zeroline=False
+    )
+    figure.update_xaxes(title={"text": "layer, counted from the image"}, row=2, col=1)
     figure.update_layout(
         height=560,
         bargap=0,
@@ -112,23 +114,25 @@ def show(scene: Scene) -> None:
     figure.update_yaxes(fixedrange=True)
     plotly_charts.show(
         figure,
-        f"diagram-{scene.model.name}",
-        _alt(scene, trunk),
-        on_click=lambda name: model_context.choose_layer(scene, name),
+        f"diagram-{context.model.name}",
+        _alt(context, trunk),
+        on_click=lambda name: model_context.choose_layer(context, name),
     )
 
 
-def _marks(figure: "go.Figure", scene: Scene, places: dict[str, int], trunk: list[Layer], ink: str) -> None:
-    """The eight with their numbers, one above the other where they stand close, and the chosen layer."""
+def _marks(
+    figure: "go.Figure", context: ModelContext, places: dict[str, int], trunk: list[Layer], ink: str
+) -> None:
+    """The eight with their numbers, at alternating heights, and the chosen layer."""
 
     def top(layer: Layer) -> int:
-        # A branch such as squeeze-and-excitation stands where it leaves the trunk.
+        # A branch such as squeeze-and-excitation is placed where it leaves the trunk.
         before = [one for one in trunk if places[one.name] <= places[layer.name]]
         return layer.shape[0] if layer.spatial else before[-1].shape[0]
 
-    eight = list(scene.architecture.grid_layers)
-    marked = eight if scene.layer.depth else [*eight, scene.layer]
-    here = [layer.name == scene.layer.name for layer in marked]
+    eight = list(context.architecture.grid_layers)
+    marked = eight if context.layer.depth else [*eight, context.layer]
+    here = [layer.name == context.layer.name for layer in marked]
     x = [places[layer.name] for layer in marked]
     y = [top(layer) * _HEIGHTS[place % len(_HEIGHTS)] for place, layer in enumerate(marked)]
     figure.add_scatter(
@@ -161,7 +165,7 @@ def _marks(figure: "go.Figure", scene: Scene, places: dict[str, int], trunk: lis
         hovertemplate="%{hovertext}<extra></extra>",
         cliponaxis=False,
         showlegend=False,
-        # Streamlit fades what is not selected; the click has done its work by then.
+        # Streamlit fades what is not selected, but a click here only chooses the layer.
         selected={"marker": {"opacity": 1}},
         unselected={"marker": {"opacity": 1}},
         row=1,
@@ -174,11 +178,11 @@ def _share(name: str, layer: Layer, end: Layer, size: int) -> float:
         return 100 * layer.parameters / end.parameters
     if name == "FLOPs":
         return 100 * layer.flops / end.flops
-    return 100 * min(1.0, max(layer.receptive_field) / size)
+    return 100 * min(1.0, max(layer.receptive_field or (size,)) / size)
 
 
 def _apart(sizes: list[int]) -> list[int]:
-    """Sizes far enough apart for their numbers to stand beside a logarithmic axis."""
+    """Sizes whose numbers do not overlap on a logarithmic axis."""
     kept: list[int] = []
     for one in reversed(sizes):
         if not kept or kept[-1] / one > 1.35:
@@ -197,16 +201,16 @@ def _hover(layer: Layer) -> str:
     return "<br>".join(lines)
 
 
-def _alt(scene: Scene, trunk: list[Layer]) -> str:
-    made, last = scene.architecture, trunk[-1]
-    size = made.layers[0].shape[0]
-    half = next(layer for layer in trunk if layer.flops >= made.layers[-1].flops / 2)
-    seen = next((layer for layer in trunk if min(layer.receptive_field) >= size), None)
+def _alt(context: ModelContext, trunk: list[Layer]) -> str:
+    layers, last = context.architecture.layers, trunk[-1]
+    size = layers[0].shape[0]
+    half = next(layer for layer in trunk if layer.flops >= layers[-1].flops / 2)
+    seen = next((layer for layer in trunk if min(layer.receptive_field or (size,)) >= size), None)
     parts = [
-        f"Above, what a layer answers with: maps of {size} pixels shrink to {last.shape[0]} while 3 colors become "
-        f"{last.channels:,} channels. Below, how much of all parameters and FLOPs a model cut there has, and how much of the "
-        f"picture's width one position sees. Half of the FLOPs are spent by {half.name}",
-        f"; from {seen.name} on a position sees as much as the whole picture." if seen else ".",
+        f"Above, the output of each layer: {size} pixels shrink to {last.shape[0]} while 3 colors become "
+        f"{last.channels:,} channels. Below, the parameters and FLOPs of a model cut there, and the part of the "
+        f"image's width that one position sees. Half of the FLOPs are reached at {half.name}",
+        f"; from {seen.name} on a position sees the whole image." if seen else ".",
         " Numbers mark the eight layers that are compared: click one, or a bar, to choose its layer.",
     ]
     return "".join(parts)
