@@ -11,7 +11,7 @@ from core.errors import UserError
 from core.features import channel_files
 from core.features.channel_files import MOST, TopImage
 from core.models import extractor, registry
-from core.models.intermediate import Intermediate
+from core.models.intermediate_model import IntermediateModel
 from core.progress import Progress, Silent
 from core.search import shared_engine
 from core.settings import settings
@@ -80,7 +80,7 @@ def find(
     ------
     UserError : none of the images can be read.
     """
-    network = Intermediate(model, graph, layers, settings.BATCH_SIZE)
+    network = IntermediateModel(model, graph, layers, settings.BATCH_SIZE)
     best = {layer: _Best() for layer in layers}
     progress.stage(f"{model.name} on {dataset.name}, activations", len(dataset))
     files = [dataset.path(item.id) for item in dataset.items]

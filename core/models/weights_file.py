@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.errors import UnknownNameError, WeightsError
-from core.models import keras2, keras_weights, saved_input
+from core.models import keras2_file, keras_weights, saved_model_check
 from core.models.definition import Model
 from core.models.keras_weights import KerasWeights
 
@@ -76,11 +76,11 @@ def _load_weights_file(model: Model, path: Path) -> "keras.Model":
 
     with h5py.File(path) as file:  # OSError if it is no HDF5
         scaled = "layers/rescaling_1" in file
-        legacy = keras2.kind(file)
+        legacy = keras2_file.kind(file)
         names = list(file["layers"]) if "layers" in file else []
         graph = model.build_graph()
         try:
-            reason = keras2.input_difference(file, graph, model.input_size) if legacy else None
+            reason = keras2_file.input_difference(file, graph, model.input_size) if legacy else None
         except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             # From a description that Keras did not write.
             raise _unreadable(path) from error
@@ -95,7 +95,7 @@ def _load_weights_file(model: Model, path: Path) -> "keras.Model":
         raise _other_input(
             model, path, f"it has weights of a layer {own}, which does not say what it computes"
         )
-    fill = keras2.fill if legacy else _fill
+    fill = keras2_file.fill if legacy else _fill
     misfit = _misfit(model, path, legacy)
     if not fill(graph, path):
         if not isinstance(model.weights, KerasWeights):
@@ -163,7 +163,7 @@ def _load_keras_file(model: Model, path: Path) -> "keras.Model":
     _copy(saved.weights[starts[0] :], graph)
     if any(_is_scaling(layer) for layer in _flatten(saved)):
         _scale_input(graph)
-    if reason := saved_input.difference(model, graph, saved):
+    if reason := saved_model_check.difference(model, graph, saved):
         raise _other_input(model, path, reason)
     return graph
 

@@ -17,7 +17,7 @@ from core.exact_index import Index
 from core.experiments.store import Configuration, Grid, Summary
 from core.imaging import decode
 from core.models import extractor, registry, weights
-from core.models.intermediate import Intermediate
+from core.models.intermediate_model import IntermediateModel
 from core.published.names import WEIGHTS as PUBLISHED
 from core.settings import settings
 
@@ -120,8 +120,8 @@ class Engine:
         model, slug, layer = configuration.model, configuration.weights, configuration.layer
         defined, graph = registry.get_model(model), self.graph(model, slug)
 
-        def make() -> Intermediate:
-            made = Intermediate(defined, graph, [layer], 1)
+        def make() -> IntermediateModel:
+            made = IntermediateModel(defined, graph, [layer], 1)
             made.warm_up()
             return made
 

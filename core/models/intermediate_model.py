@@ -34,7 +34,7 @@ def output(graph: "keras.Model", model: registry.Model, layer: str) -> "keras.Ke
     return found
 
 
-class Intermediate:
+class IntermediateModel:
     """Activations of some layers, in one forward pass.
 
     Parameters
