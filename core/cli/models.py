@@ -1,10 +1,11 @@
-"""``models``: list the models, their layers and weights, and download weights."""
+"""``models``: list the models, download their weights, and describe their architectures."""
 
 import argparse
 import sys
+from pathlib import Path
 from typing import Any
 
-from core.cli import architecture, output
+from core.cli import output
 from core.errors import UserError
 
 
@@ -22,7 +23,9 @@ def add(commands: Any) -> None:
         nargs="*",
         help="a model of the list or any of keras.applications; default: all that Keras offers",
     )
-    architecture.add(more)
+    describe = output.command(more, "describe", _describe, "describe the layers of models for the dashboard")
+    describe.add_argument("names", nargs="*", metavar="NAME", help="default: all models")
+    describe.add_argument("--out", type=Path, help="folder of all models; default: where the dashboard looks")
 
 
 def _list(options: argparse.Namespace) -> None:
@@ -102,3 +105,18 @@ def _fetch(options: argparse.Namespace) -> None:
 
 
 _WITHOUT_NETWORK = "Without a connection, the models of `models list` with weights in packages work, and all others untrained."
+
+
+def _describe(options: argparse.Namespace) -> None:
+    from core.experiments import parquet_tables
+    from core.models import architecture, registry
+    from core.settings import settings
+
+    models = [registry.get_model(name) for name in options.names or registry.MODELS]
+    output.start_tensorflow()
+    for model in models:
+        description = architecture.describe(model.build_graph(), model)
+        folder = (options.out or settings.MODELS_DIR) / model.name
+        folder.mkdir(parents=True, exist_ok=True)
+        parquet_tables.replace_file(folder / architecture.FILE, architecture.text(description).encode())
+        print(f"{model.name}: {len(description.layers)} layers", file=sys.stderr)
