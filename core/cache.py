@@ -1,5 +1,6 @@
 """Values that take long to compute or to read, kept while they are used."""
 
+import os
 import threading
 from collections import OrderedDict
 from collections.abc import Callable, Hashable
@@ -9,6 +10,7 @@ from typing import Any, TypeVar, cast
 import numpy as np
 
 _T = TypeVar("_T")
+FileState = tuple[tuple[str, int, int], ...]
 
 
 class Shared:
@@ -57,11 +59,14 @@ class Shared:
         return dropped
 
 
-def file_state(path: Path) -> tuple[tuple[str, int, int], ...]:
+def file_state(path: Path) -> FileState:
     """What changes when a file, or a file in a folder, is written: names, times and sizes; empty when there is none."""
     try:
-        files = list(path.iterdir()) if path.is_dir() else [path]
-        stats = [(file.name, file.stat()) for file in files]
+        if path.is_dir():
+            with os.scandir(path) as entries:
+                stats = [(entry.name, entry.stat()) for entry in entries]
+        else:
+            stats = [(path.name, path.stat())]
     except OSError:
         return ()
     return tuple(sorted((name, stat.st_mtime_ns, stat.st_size) for name, stat in stats))

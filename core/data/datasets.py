@@ -9,9 +9,11 @@ from functools import cached_property, partial
 from pathlib import Path
 from urllib.parse import quote
 
+from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_config
+
 from core.data import folder_walker
 from core.data.source import SourceItem
-from core.errors import DatasetError, UnknownNameError
+from core.errors import DatasetError, UnknownNameError, first_problem
 from core.imaging import decode as images
 from core.imaging import servable_files
 from core.settings import settings
@@ -22,6 +24,7 @@ _MOST_NAMED = 20
 _DESCRIPTION = "dataset.json"
 
 
+@with_config(ConfigDict(strict=True, extra="forbid"))
 @dataclass(frozen=True)
 class Item:
     """One labelled picture; ``id`` is its place in the dataset, from 0."""
@@ -110,6 +113,28 @@ class Dataset:
         return f"pictures/{quote(self.name, safe='')}/{item_id}?v={self.fingerprint[:12]}"
 
 
+class _Version(BaseModel):
+    format: int
+
+
+@with_config(ConfigDict(strict=True))
+@dataclass(frozen=True)
+class _Described:
+    """A dataset as ``dataset.json`` has it; ``images`` is a folder relative to that file, or absolute."""
+
+    name: str
+    title: str
+    description: str
+    classes: tuple[str, ...]
+    items: tuple[Item, ...]
+    fingerprint: str
+    images: str
+    collection: str = ""
+
+
+_DESCRIBED = TypeAdapter(_Described)
+
+
 def names(grid_dir: Path | None = None) -> list[str]:
     """The datasets that have a description in a grid folder, in alphabetical order."""
     return sorted(path.parent.name for path in (grid_dir or settings.GRID_DIR).glob(f"*/{_DESCRIPTION}"))
@@ -156,35 +181,23 @@ def load(folder: Path) -> Dataset:
     ------
     DatasetError : the description is missing, broken or of another format.
     """
-    path = folder / _DESCRIPTION
+    label = f"{folder.name}/{_DESCRIPTION}"
     try:
-        data = json.loads(path.read_text("utf-8"))
-        if data["format"] != FORMAT:
+        data = (folder / _DESCRIPTION).read_bytes()
+        if (found := _Version.model_validate_json(data).format) != FORMAT:
             raise DatasetError(
-                f"{folder.name}/{_DESCRIPTION} has format {data['format']!r}, this version reads format {FORMAT}; "
-                "rebuild the dataset or update the project."
+                f"{label} has format {found}, this version reads format {FORMAT}; rebuild the dataset or update the project."
             )
-        items = tuple(Item(**item) for item in data["items"])
-        dataset = Dataset(
-            name=str(data["name"]),
-            title=str(data["title"]),
-            description=str(data["description"]),
-            classes=tuple(map(str, data["classes"])),
-            items=items,
-            fingerprint=str(data["fingerprint"]),
-            images=folder / data["images"],
-            collection=str(data.get("collection", "")),
-        )
-    except (OSError, ValueError, KeyError, TypeError) as error:
-        raise DatasetError(
-            f"{folder.name}/{_DESCRIPTION} can't be read ({type(error).__name__}: {error}); restore or rebuild it."
-        ) from None
-    if not items:
-        raise DatasetError(f"{folder.name}/{_DESCRIPTION} lists no images.")
-    for place, item in enumerate(items):
-        if item.id != place or not isinstance(item.file, str) or item.label not in dataset.classes:
-            raise DatasetError(f"{folder.name}/{_DESCRIPTION}: item {place} has a wrong id, file or label.")
-    return dataset
+        described = _DESCRIBED.validate_json(data)
+    except (OSError, ValidationError) as error:
+        reason = first_problem(error) if isinstance(error, ValidationError) else type(error).__name__
+        raise DatasetError(f"{label} can't be read ({reason}); restore or rebuild it.") from None
+    if not described.items:
+        raise DatasetError(f"{label} lists no images.")
+    for place, item in enumerate(described.items):
+        if item.id != place or item.label not in described.classes:
+            raise DatasetError(f"{label}: item {place} has a wrong id or label.")
+    return Dataset(**{**vars(described), "images": folder / described.images})
 
 
 def scan(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> Dataset:

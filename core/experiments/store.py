@@ -11,16 +11,17 @@ from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 import pyarrow as pa
+from pydantic import BaseModel, ConfigDict, Field, TypeAdapter, ValidationError, with_config
 
 from core import disk
-from core.cache import Shared, file_state, frozen
+from core.cache import FileState, Shared, file_state, frozen
 from core.data import datasets
 from core.data.datasets import Dataset
-from core.errors import DatasetError, GridError, UnknownNameError, UserError
+from core.errors import DatasetError, GridError, UnknownNameError, UserError, first_problem
 from core.evaluation.rankings import Neighbors
 from core.experiments import parquet_tables
 from core.settings import settings
@@ -32,6 +33,9 @@ _WITH_DISTANCES = 1
 _MANIFEST = "model.json"
 # Distances of all pairs are kept as this many quantiles, evenly spaced from 0 to 1.
 N_QUANTILES = 201
+
+_STRICT = ConfigDict(strict=True, allow_inf_nan=False)
+_Count = Annotated[int, Field(ge=0)]
 
 # What was read last, by the state of its file or the hash in the file's name.
 _datasets = Shared(32)
@@ -55,6 +59,7 @@ class Configuration:
     metric: str
 
 
+@with_config(_STRICT)
 @dataclass(frozen=True)
 class LayerRun:
     """A layer as it was computed: place, size and measured cost.
@@ -65,12 +70,13 @@ class LayerRun:
     """
 
     name: str
-    depth: int
-    shape: tuple[int, int, int]
-    parameters: int
+    depth: _Count
+    shape: tuple[_Count, _Count, _Count]
+    parameters: _Count
     ms_per_image: float | None = None
 
 
+@with_config(_STRICT)
 @dataclass(frozen=True)
 class ModelRun:
     """What ``model.json`` says of a model's experiments on a dataset."""
@@ -82,10 +88,10 @@ class ModelRun:
     weights: str
     weights_source: str
     weights_fingerprint: str
-    input_size: int
-    parameters: int
+    input_size: _Count
+    parameters: _Count
     layers: tuple[LayerRun, ...]
-    top: int
+    top: Annotated[int, Field(ge=1)]
     measured: dict[str, Any] = field(default_factory=dict)
     skipped: tuple[tuple[int, str], ...] = ()
     files: dict[str, str] = field(default_factory=dict)
@@ -101,6 +107,13 @@ class ModelRun:
             if layer.name == name:
                 return layer
         raise GridError(f"The grid of {self.model} ({self.weights}) on {self.dataset} has no layer {name!r}.")
+
+
+class _Version(BaseModel):
+    format: int
+
+
+_MODEL_RUN = TypeAdapter(ModelRun)
 
 
 @dataclass(frozen=True)
@@ -236,7 +249,7 @@ class Grid:
             if not any(name == _MANIFEST or name.endswith(".parquet") for name, _, _ in state):
                 continue
             try:
-                run = _run(folder, dataset)
+                run = _run(folder, state, dataset)
                 summaries += run.summaries
             except GridError as error:
                 notices.append(str(error))
@@ -249,12 +262,12 @@ class Grid:
 
     def run(self, dataset: Dataset, model: str, weights: str) -> "StoredRun":
         """One model's experiments; raises :class:`GridError` when missing or broken."""
-        return _run(run_folder(self.folder / dataset.name, model, weights), dataset)
+        folder = run_folder(self.folder / dataset.name, model, weights)
+        return _run(folder, file_state(folder), dataset)
 
 
-def _run(folder: Path, dataset: Dataset) -> "StoredRun":
-    key = (folder, file_state(folder), dataset.fingerprint)
-    return _runs.get(key, lambda: StoredRun(folder, dataset))
+def _run(folder: Path, state: FileState, dataset: Dataset) -> "StoredRun":
+    return _runs.get((folder, state, dataset.fingerprint), lambda: StoredRun(folder, dataset))
 
 
 def _experiment(configuration: Configuration | Summary) -> tuple[str, str, str]:
@@ -542,52 +555,20 @@ def run_folder(dataset_folder: Path, model: str, weights: str) -> Path:
 def _read_manifest(folder: Path) -> ModelRun:
     label = f"{folder.parent.name}/{folder.name}/{_MANIFEST}"
     try:
-        data = json.loads((folder / _MANIFEST).read_text("utf-8"))
-        if data.pop("format") not in (_WITH_DISTANCES, FORMAT):
+        data = (folder / _MANIFEST).read_bytes()
+        if _Version.model_validate_json(data).format not in (_WITH_DISTANCES, FORMAT):
             raise GridError(f"{label} is of another format than {FORMAT}; run the grid again for this model.")
-        data["layers"] = tuple(
-            LayerRun(**{**layer, "shape": tuple(layer["shape"])}) for layer in data["layers"]
-        )
-        data["skipped"] = tuple((int(item), str(reason)) for item, reason in data["skipped"])
-        about = ModelRun(**data)
-        _check_kinds(about)
+        about = _MODEL_RUN.validate_json(data)
     except FileNotFoundError:
         raise GridError(f"{label} is missing; run the grid for this model.") from None
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise GridError(
-            f"{label} is damaged ({type(error).__name__}); run the grid again for this model."
-        ) from None
+    except (OSError, ValidationError) as error:
+        reason = first_problem(error) if isinstance(error, ValidationError) else type(error).__name__
+        raise GridError(f"{label} is damaged ({reason}); run the grid again for this model.") from None
     if f"{about.model}.{about.weights}" != folder.name or about.dataset != folder.parent.name:
         raise GridError(
             f"{label} belongs to {about.model}.{about.weights} on {about.dataset}; it was moved here."
         )
     return about
-
-
-def _check_kinds(about: ModelRun) -> None:
-    """Raise :class:`TypeError` for a value of another kind than its field: readers rely on them."""
-    texts = [
-        about.title,
-        about.weights_source,
-        about.weights_fingerprint,
-        *about.files,
-        *about.files.values(),
-    ]
-    numbers = [about.input_size, about.parameters, about.top]
-    costs = []
-    for layer in about.layers:
-        texts.append(layer.name)
-        numbers += [layer.depth, layer.parameters, *layer.shape]
-        costs += [] if layer.ms_per_image is None else [layer.ms_per_image]
-    if (
-        not all(isinstance(text, str) for text in texts)
-        or not all(type(number) is int and number >= 0 for number in numbers)
-        or not all(type(cost) in (int, float) and np.isfinite(cost) for cost in costs)
-        or not all(len(layer.shape) == 3 for layer in about.layers)
-        or not isinstance(about.measured, dict)
-        or about.top < 1
-    ):
-        raise TypeError("a value is of another kind than its field")
 
 
 def _write_named(folder: Path, kind: str, entries: Sequence[parquet_tables.Entry]) -> str:

@@ -14,7 +14,7 @@ from core.cache import Shared
 from core.data.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError, WeightsError
 from core.exact_index import Index
-from core.experiments.store import Configuration, Grid, Summary
+from core.experiments.store import Configuration, DatasetGrid, Grid, Summary
 from core.imaging import decode
 from core.models import extractor, registry, weights
 from core.models.intermediate_model import IntermediateModel
@@ -42,6 +42,7 @@ class Engine:
         self._graphs = Shared(settings.LIVE_MODELS)
         self._networks = Shared(settings.LIVE_MODELS * 4)
         self._indexes = Shared(settings.LIVE_INDEXES)
+        self._searchable = Shared(settings.LIVE_INDEXES)
         self._collections = Shared(settings.LIVE_INDEXES)
         # More forward passes at a time than there are cores only take memory.
         self._passes = threading.BoundedSemaphore(settings.LIVE_PASSES)
@@ -51,8 +52,12 @@ class Engine:
 
         Those whose weights are on this machine and whose vectors are short enough to be kept.
         """
-        limit = settings.LIVE_INDEX_BYTES / (4 * len(dataset))
         grid = self.grid.load(dataset.name)
+        return self._searchable.get(grid.key, lambda: self._list_searchable(grid))
+
+    def _list_searchable(self, grid: DatasetGrid) -> list[Summary]:
+        limit = settings.LIVE_INDEX_BYTES / (4 * len(grid.dataset))
+        # Looking for weights takes a while.
         here = {key for key in grid.runs if _weights_here(*key)}
         found = [
             row for row in grid.summaries if row.dimensions <= limit and (row.model, row.weights) in here
