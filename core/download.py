@@ -46,7 +46,7 @@ def download(url: str, path: Path, known_hash: str | None, progress: Progress, l
     try:
         pooch.retrieve(url, known_hash, fname=path.name, path=path.parent, downloader=downloader)
     except requests.HTTPError as error:
-        status = error.response.status_code
+        status = error.response.status_code if error.response is not None else "with an error"
         raise DownloadError(f"The server answered {status} for {url}.") from None
     except (requests.exceptions.ChunkedEncodingError, requests.exceptions.ContentDecodingError):
         raise DownloadError(

@@ -165,7 +165,7 @@ def _scipy(name: str, X: np.ndarray, Y: np.ndarray) -> np.ndarray:
     from scipy.spatial.distance import cdist, pdist, squareform
 
     # Each pair only once where both sides are the same.
-    return squareform(pdist(X, name), checks=False) if Y is X else cdist(X, Y, name)
+    return np.asarray(squareform(pdist(X, name), checks=False) if Y is X else cdist(X, Y, name))
 
 
 def _matrix(X: np.ndarray) -> np.ndarray:

@@ -151,14 +151,14 @@ def project(
     ((4, 2), 0.99)
     """
     _check_parameters(method, dimensions, seed, n_neighbors, min_dist)
-    if (distances is None) == (vectors is None):
+    layers: list[_Layer]
+    if distances is not None and vectors is None:
+        layers = [_DistanceLayer(matrix, f"layer {i + 1}") for i, matrix in enumerate(distances)]
+    elif vectors is not None and distances is None:
+        layers = [_VectorLayer(matrix, f"layer {i + 1}", seed) for i, matrix in enumerate(vectors)]
+    else:
         raise ValueError("Give either distances or vectors.")
     rng = np.random.default_rng(seed)
-    layers: list[_Layer] = (
-        [_DistanceLayer(matrix, f"layer {i + 1}") for i, matrix in enumerate(distances)]
-        if distances is not None
-        else [_VectorLayer(matrix, f"layer {i + 1}", seed) for i, matrix in enumerate(vectors)]
-    )
     labels = _check_layers(layers, labels)
     # Images that no layer tells apart are one point.
     first, place = _distinct(layers)
@@ -187,8 +187,7 @@ def project(
         parameters |= more
     else:
         parameters["alignment"] = "procrustes"
-    shared = iter(_common_frame(shared))
-    variances = iter(variances)
+    results = zip(_common_frame(shared), variances, strict=True)
 
     # More neighbors than half of the images leave no strangers to mistake for neighbors.
     k = min(n_neighbors, (len(sample) - 1) // 2)
@@ -198,7 +197,8 @@ def project(
         own = dict(parameters)
         coordinates, trust, silhouette = np.zeros((n, dimensions), np.float32), float("nan"), float("nan")
         if not layer.collapsed:
-            coordinates, variance = next(shared).astype(np.float32), next(variances)
+            in_frame, variance = next(results)
+            coordinates = in_frame.astype(np.float32)
             judged = layer.distances(sample)
             trust = _trustworthiness(judged, coordinates[sample], k)
             silhouette = _silhouette(judged, None if labels is None else labels[sample])
@@ -265,14 +265,16 @@ class _DistanceLayer:
         same = self._distances <= min(_SAME, 1e-6 * self._distances.mean())
         if np.count_nonzero(same) == self.n:
             return np.arange(self.n)
-        return connected_components(same, directed=False)[1]
+        return np.asarray(connected_components(same, directed=False)[1])
 
     def only(self, images: np.ndarray) -> "_DistanceLayer":
         """The layer without the other images."""
         return _DistanceLayer(self._distances[np.ix_(images, images)], "the layer")
 
     def distances(self, images: np.ndarray) -> np.ndarray:
-        return self._distances if len(images) == self.n else self._distances[np.ix_(images, images)]
+        return (
+            self._distances if len(images) == self.n else np.asarray(self._distances[np.ix_(images, images)])
+        )
 
     def neighbors(self, k: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
         """(n, k) nearest images and their distances, the image itself first."""
@@ -295,9 +297,8 @@ class _DistanceLayer:
         values, directions = np.maximum(values[::-1], 0.0), directions[:, ::-1]
         directions = directions * np.sign(directions[np.abs(directions).argmax(axis=0), np.arange(count)])
         total = float(np.trace(products))
-        return _padded(directions * np.sqrt(values), dimensions), float(
-            values.sum() / total
-        ) if total > 0 else 0.0
+        share = float(values.sum() / total) if total > 0 else 0.0
+        return _padded(directions * np.sqrt(values), dimensions), share
 
 
 class _VectorLayer:
@@ -336,7 +337,7 @@ class _VectorLayer:
         vectors = self._vectors[images]
         distances = np.clip(1.0 - vectors @ vectors.T, 0.0, 2.0)
         np.fill_diagonal(distances, 0.0)
-        return (distances + distances.T) / 2
+        return np.asarray((distances + distances.T) / 2)
 
     def neighbors(self, k: int, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
         """(n, k) nearest images and their distances, the image itself first."""
@@ -357,9 +358,8 @@ class _VectorLayer:
         from sklearn.decomposition import PCA
 
         pca = PCA(min(dimensions, *self._vectors.shape), random_state=self._seed)
-        return _padded(pca.fit_transform(self._vectors), dimensions), float(
-            pca.explained_variance_ratio_.sum()
-        )
+        components = _padded(pca.fit_transform(self._vectors), dimensions)
+        return components, float(pca.explained_variance_ratio_.sum())
 
 
 _Layer = _DistanceLayer | _VectorLayer
@@ -470,11 +470,9 @@ def _common_frame(projections: Sequence[np.ndarray]) -> list[np.ndarray]:
 def _trustworthiness(distances: np.ndarray, coordinates: np.ndarray, k: int) -> float:
     from sklearn.manifold import trustworthiness
 
-    return (
-        float(trustworthiness(distances, coordinates, n_neighbors=k, metric="precomputed"))
-        if k >= 1
-        else float("nan")
-    )
+    if k < 1:
+        return float("nan")
+    return float(trustworthiness(distances, coordinates, n_neighbors=k, metric="precomputed"))
 
 
 def _silhouette(distances: np.ndarray, labels: np.ndarray | None) -> float:

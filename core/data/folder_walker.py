@@ -161,7 +161,7 @@ def shown(name: str) -> str:
     return os.fsencode(name).decode("utf-8", "replace").replace("\0", "\ufffd")
 
 
-def is_folder(child: os.DirEntry) -> bool:
+def is_folder(child: os.DirEntry[str]) -> bool:
     """Whether an entry is a folder, or a link to one."""
     try:
         return child.is_dir()
@@ -170,7 +170,7 @@ def is_folder(child: os.DirEntry) -> bool:
         return False
 
 
-def _special(child: os.DirEntry) -> str | None:
+def _special(child: os.DirEntry[str]) -> str | None:
     try:
         return None if child.is_file() else special(child.stat().st_mode)
     except OSError:

@@ -92,7 +92,7 @@ def resample_means(values: np.ndarray, resamples: int | None = None, seed: int =
     # How often each query was drawn: one matrix product serves all experiments.
     flat = (picks + np.arange(resamples)[:, None] * n).ravel()
     counts = np.bincount(flat, minlength=resamples * n).reshape(resamples, n)
-    return counts.astype(np.float64) @ values.T / n
+    return np.asarray(counts.astype(np.float64) @ values.T / n)
 
 
 def interval(means: np.ndarray, level: float = 0.95) -> tuple[np.ndarray, np.ndarray]:

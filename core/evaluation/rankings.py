@@ -25,7 +25,7 @@ class Neighbors:
 
 def shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
     """How many pictures two result lists have in common: (n_queries,) int; ``a``, ``b`` (n_queries, k)."""
-    return (a[:, :, None] == b[:, None, :]).sum(axis=(1, 2))
+    return np.asarray((a[:, :, None] == b[:, None, :]).sum(axis=(1, 2)))
 
 
 def rank_biased_overlap(a: np.ndarray, b: np.ndarray, p: float = RBO_P) -> np.ndarray:
@@ -62,7 +62,7 @@ def rank_biased_overlap(a: np.ndarray, b: np.ndarray, p: float = RBO_P) -> np.nd
     deeper = np.maximum(depth[:, None], depth)
     found = np.stack([(equal & (deeper == d)).sum(axis=(1, 2)) for d in depth], axis=1)
     agreement = np.cumsum(found, axis=1) / depth
-    return agreement[:, -1] * p**k + (1.0 - p) / p * (agreement * p**depth).sum(axis=1)
+    return np.asarray(agreement[:, -1] * p**k + (1.0 - p) / p * (agreement * p**depth).sum(axis=1))
 
 
 def k_occurrence(ids: np.ndarray, n_items: int) -> np.ndarray:
@@ -95,7 +95,7 @@ def skewness(counts: np.ndarray) -> np.ndarray:
     centered = counts - counts.mean(axis=-1, keepdims=True)
     spread = np.sqrt((centered**2).mean(axis=-1))
     third = (centered**3).mean(axis=-1)
-    return np.divide(third, spread**3, out=np.zeros_like(third), where=spread > 1e-12)
+    return np.asarray(np.divide(third, spread**3, out=np.zeros_like(third), where=spread > 1e-12))
 
 
 def confusion(
@@ -135,9 +135,9 @@ def class_means(values: np.ndarray, codes: np.ndarray, n_classes: int) -> np.nda
     members = np.zeros((len(codes), n_classes))
     members[np.arange(len(codes)), codes] = 1.0
     with np.errstate(invalid="ignore", divide="ignore"):
-        return values @ members / members.sum(axis=0)
+        return np.asarray(values @ members / members.sum(axis=0))
 
 
 def disagreement(values: np.ndarray) -> np.ndarray:
     """How much experiments differ on each query: (n_queries,) standard deviation of (n_experiments, n_queries)."""
-    return np.asarray(values, np.float64).std(axis=0)
+    return np.asarray(np.std(np.asarray(values, np.float64), axis=0))

@@ -27,7 +27,7 @@ def same_label(queries: np.ndarray, neighbors: np.ndarray, labels: Sequence[str]
     same : (..., n_queries, n_neighbors) bool; False behind the end of a list.
     """
     codes = np.unique(np.asarray(labels), return_inverse=True)[1]
-    return (codes[neighbors] == codes[queries][:, None]) & (neighbors >= 0)
+    return np.asarray((codes[neighbors] == codes[queries][:, None]) & (neighbors >= 0))
 
 
 def score(same: np.ndarray, k: int) -> np.ndarray:
@@ -46,7 +46,7 @@ def score(same: np.ndarray, k: int) -> np.ndarray:
     [66.7]
     """
     weights = (k - np.arange(k)) / k
-    return 100.0 * (_first(same, k) @ weights) / weights.sum()
+    return np.asarray(100.0 * (_first(same, k) @ weights) / weights.sum())
 
 
 def attainable_score(n_relevant: np.ndarray, k: int) -> np.ndarray:
@@ -68,7 +68,7 @@ def attainable_score(n_relevant: np.ndarray, k: int) -> np.ndarray:
 
 def precision_at_k(same: np.ndarray, k: int) -> np.ndarray:
     """Share of the first k neighbors that are good: (n_queries,), 0..1."""
-    return _first(same, k).mean(axis=1)
+    return np.asarray(_first(same, k).mean(axis=1))
 
 
 def recall_at_k(same: np.ndarray, k: int, n_relevant: np.ndarray) -> np.ndarray:
@@ -79,7 +79,7 @@ def recall_at_k(same: np.ndarray, k: int, n_relevant: np.ndarray) -> np.ndarray:
     n_relevant : (n_queries,) how many other images share each query's label (:func:`count_relevant`).
         A query with none has recall 0.
     """
-    return _first(same, k).sum(axis=1) / np.maximum(n_relevant, 1)
+    return np.asarray(_first(same, k).sum(axis=1) / np.maximum(n_relevant, 1))
 
 
 def average_precision_at_k(same: np.ndarray, k: int, n_relevant: np.ndarray) -> np.ndarray:
@@ -91,7 +91,7 @@ def average_precision_at_k(same: np.ndarray, k: int, n_relevant: np.ndarray) -> 
     """
     same = _first(same, k)
     precision = np.cumsum(same, axis=1) / np.arange(1, k + 1)
-    return (precision * same).sum(axis=1) / np.maximum(np.minimum(n_relevant, k), 1)
+    return np.asarray((precision * same).sum(axis=1) / np.maximum(np.minimum(n_relevant, k), 1))
 
 
 def count_relevant(queries: np.ndarray, labels: Sequence[str]) -> np.ndarray:
@@ -103,8 +103,8 @@ def count_relevant(queries: np.ndarray, labels: Sequence[str]) -> np.ndarray:
 
 def per_class(values: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
     """Mean of the queries' values in each class, by label; ``labels`` is one per query."""
-    labels = np.asarray(labels)
-    return {str(label): float(values[labels == label].mean()) for label in np.unique(labels)}
+    names = np.asarray(labels)
+    return {str(name): float(values[names == name].mean()) for name in np.unique(names)}
 
 
 def n_resamples(n_queries: int) -> int:

@@ -53,7 +53,7 @@ class ColumnBlocks:
             for start in range(0, self.n_columns, self._width):
                 block = np.ascontiguousarray(rows[:, start : start + self._width], np.float32)
                 self._file.seek(self._offset(start) + self.n_rows * block.shape[1] * _BYTES)
-                self._file.write(block)
+                self._file.write(block.data)
         self.n_rows += len(rows)
 
     def blocks(self) -> Iterator[np.ndarray]:

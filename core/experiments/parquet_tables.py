@@ -82,7 +82,7 @@ class Tables:
             self.entries: list[tuple[dict[str, Any], dict[str, Any]]] = [
                 (e["key"], e["facts"]) for e in index
             ]
-            self._places = {_frozen(key): place for place, (key, _) in enumerate(self.entries)}
+            self._places = {_hashable(key): place for place, (key, _) in enumerate(self.entries)}
         except (OSError, KeyError, ValueError, TypeError, AttributeError, pa.ArrowException) as error:
             raise GridError(_broken(self._name, error)) from None
 
@@ -93,14 +93,14 @@ class Tables:
         ------
         GridError : there is no such table, or it is damaged.
         """
-        if _frozen(key) not in self._places:
+        if _hashable(key) not in self._places:
             raise GridError(f"{self._name} has no table for {', '.join(map(str, key.values()))}.")
         try:
             with pq.ParquetFile(
                 self._path, metadata=self._metadata, page_checksum_verification=True, memory_map=False
             ) as file:
                 table = file.read_row_group(
-                    self._places[_frozen(key)], columns=list(columns), use_threads=False
+                    self._places[_hashable(key)], columns=list(columns), use_threads=False
                 )
         except (OSError, ValueError, pa.ArrowException) as error:
             raise GridError(_broken(self._name, error)) from None
@@ -145,7 +145,7 @@ def content_hash(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _frozen(key: dict[str, Any]) -> tuple:
+def _hashable(key: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
     return tuple(sorted(key.items()))
 
 

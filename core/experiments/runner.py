@@ -9,6 +9,7 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -342,20 +343,20 @@ def place(
     cosine : for each layer the distances of all pairs, or None where they are too many.
     """
     blocks = [features.vectors[layer, pooling] for layer in layers]
-    given: dict[str, list[np.ndarray]]
-    if all(matrix is not None for matrix in cosine):
-        given = {"distances": list(cosine)}
+    shown = [labels[place] for place in features.ids]
+    distances = [matrix for matrix in cosine if matrix is not None]
+    if len(distances) == len(layers):
+        project = partial(projection.project, shown, distances=distances)
     elif len(features.ids) <= settings.MAX_LAYOUT_IMAGES and all(one.in_memory for one in blocks):
-        given = {"vectors": [one.whole() for one in blocks]}
+        project = partial(projection.project, shown, vectors=[one.whole() for one in blocks])
     else:
         progress.say(f"No projections for {pooling}: too many pictures for vectors of this length.")
         return []
     kinds = list(itertools.product(projection.METHODS, projection.DIMENSIONS))
     progress.stage(f"projections, {pooling}", len(kinds))
-    shown = [labels[place] for place in features.ids]
     placed = []
     for method, dimensions in kinds:
-        for one in projection.project(shown, **given, method=method, dimensions=dimensions):
+        for one in project(method=method, dimensions=dimensions):
             placed.append(
                 store.StoredProjection(
                     layer=layers[one.layer],

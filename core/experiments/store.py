@@ -453,17 +453,7 @@ def write_run(dataset_folder: Path, dataset: Dataset, about: ModelRun, contents:
         "neighbors": [
             parquet_tables.Entry(
                 {"layer": e.layer, "pooling": e.pooling, "metric": e.metric},
-                pa.table(
-                    {
-                        "query": pa.array(e.neighbors.queries, pa.int32()),
-                        "ids": parquet_tables.list_array(e.neighbors.ids, pa.int32()),
-                    }
-                    | (
-                        {"distances": parquet_tables.list_array(e.neighbors.distances, pa.float32())}
-                        if known
-                        else {}
-                    )
-                ),
+                _neighbors_table(e.neighbors),
                 e.facts,
             )
             for e in contents.experiments
@@ -518,6 +508,16 @@ def write_run(dataset_folder: Path, dataset: Dataset, about: ModelRun, contents:
         if path.name != _MANIFEST and path.name not in files.values():
             path.unlink()
     return StoredRun(folder, dataset)
+
+
+def _neighbors_table(lists: Neighbors) -> pa.Table:
+    columns = {
+        "query": pa.array(lists.queries, pa.int32()),
+        "ids": parquet_tables.list_array(lists.ids, pa.int32()),
+    }
+    if lists.distances is not None:
+        columns["distances"] = parquet_tables.list_array(lists.distances, pa.float32())
+    return pa.table(columns)
 
 
 def write_dataset(grid_dir: Path, dataset: Dataset) -> Path:

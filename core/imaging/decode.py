@@ -9,9 +9,10 @@ whichever way it came in.
 import io
 import re
 import warnings
+from collections.abc import Callable
 from functools import cache, lru_cache
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 from PIL import Image, ImageCms, UnidentifiedImageError, features
@@ -208,14 +209,14 @@ def _is_heif(data: bytes) -> bool:
 
 
 @cache
-def _heif_file() -> type[Image.Image]:
+def _heif_file() -> Callable[[io.BytesIO], Image.Image]:
     # Opened by its class and not registered in Pillow: nothing else in this process begins to read HEIF.
     from pi_heif import HeifImageFile, options
 
     # One thread, since pictures are decoded several at a time, and only the picture itself.
     options.DECODE_THREADS = 1
     options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
-    return HeifImageFile
+    return cast(Callable[[io.BytesIO], Image.Image], HeifImageFile)
 
 
 def reduce(image: Image.Image, reduction: Reduction) -> Image.Image:
@@ -295,7 +296,7 @@ def _as_viewed(image: Image.Image) -> Image.Image:
     profile = image.info.get("icc_profile")
     colors, alpha = _split(_eight_bits(image))
     colors = _to_srgb(colors, profile)
-    if alpha is not None and alpha.getextrema()[0] < 255:
+    if alpha is not None and cast(tuple[int, int], alpha.getextrema())[0] < 255:
         white = Image.new("RGB", colors.size, "white")
         white.paste(colors, mask=alpha)
         colors = white
@@ -358,7 +359,7 @@ def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
     elif isinstance(profile, bytes) and 0 < len(profile) <= _MAX_PROFILE_BYTES:
         transform = _transform(profile, image.mode)
     if transform is not None:
-        return ImageCms.applyTransform(image, transform)
+        return cast(Image.Image, ImageCms.applyTransform(image, transform))
     return image.convert("RGB")
 
 

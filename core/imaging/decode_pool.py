@@ -8,6 +8,7 @@ forks, since a server with threads can't be forked safely.
 
 import atexit
 import contextlib
+import io
 import logging
 import os
 import signal
@@ -18,7 +19,7 @@ import threading
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import cast
 
 from PIL import Image
 
@@ -246,6 +247,9 @@ class _Worker:
             env=_environment(),
             cwd=_ROOT,
         )
+        # Without buffers, the pipes are plain files.
+        self._requests = cast(io.FileIO, self._process.stdin)
+        self._replies = cast(io.FileIO, self._process.stdout)
         self._ready = False
 
     def decode(self, data: bytes, reduction: Reduction | None) -> Image.Image:
@@ -274,7 +278,7 @@ class _Worker:
 
     def kill(self) -> None:
         self._process.kill()
-        for pipe in (self._process.stdin, self._process.stdout):
+        for pipe in (self._requests, self._replies):
             with contextlib.suppress(OSError):
                 pipe.close()
         try:
@@ -292,17 +296,15 @@ class _Worker:
         return Image.frombuffer("RGB", (width, height), self._receive(width * height * 3), "raw", "RGB", 0, 1)
 
     def _send(self, data: bytes) -> None:
-        pipe: IO[bytes] = self._process.stdin
         rest = memoryview(data)
         while rest:
-            rest = rest[pipe.write(rest) :]
+            rest = rest[self._requests.write(rest) :]
 
     def _receive(self, length: int) -> bytearray:
-        pipe: IO[bytes] = self._process.stdout
         data = bytearray(length)
         rest = memoryview(data)
         while rest:
-            if not (count := pipe.readinto(rest)):
+            if not (count := self._replies.readinto(rest)):
                 raise _WorkerError("it ended")
             rest = rest[count:]
         return data
@@ -321,7 +323,7 @@ def _plausible(width: int, height: int, reduction: Reduction | None) -> bool:
 class _Watch:
     """Kills a process that is not done in time: its pipes then end and wake whoever waits for them."""
 
-    def __init__(self, process: subprocess.Popen, seconds: float):
+    def __init__(self, process: subprocess.Popen[bytes], seconds: float):
         self._process = process
         self._expired = False
         self._timer = threading.Timer(seconds, self._expire)

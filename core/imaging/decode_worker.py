@@ -6,7 +6,6 @@ It has limits on its address space, its processor time and what it may write, an
 import os
 import resource
 import signal
-import sys
 from collections.abc import Callable
 from typing import BinaryIO
 
@@ -97,4 +96,4 @@ def _limit_request() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -25,6 +25,7 @@ import time
 from dataclasses import dataclass
 from functools import lru_cache
 from http import HTTPStatus
+from typing import Any
 from urllib.parse import urljoin
 
 import certifi
@@ -319,10 +320,10 @@ def _addresses(target: _Target, deadline: _Deadline) -> list[_Address]:
 
 
 def _lookup(host: str, deadline: _Deadline) -> list[_Address]:
-    answers: queue.SimpleQueue[list[tuple]] = queue.SimpleQueue()
+    answers: queue.SimpleQueue[list[tuple[Any, ...]]] = queue.SimpleQueue()
 
     def ask() -> None:
-        found: list[tuple] = []
+        found: list[tuple[Any, ...]] = []
         try:
             found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)
         except (OSError, UnicodeError):
@@ -418,6 +419,6 @@ class _TimedReader(io.RawIOBase):
     def readable(self) -> bool:
         return True
 
-    def readinto(self, buffer: memoryview) -> int:
+    def readinto(self, buffer: Any) -> int:
         self._channel.settimeout(self._deadline.left())
         return self._channel.recv_into(buffer)

@@ -84,7 +84,8 @@ def check(
 def _published(folder: Path, wanted: Sequence[str]) -> tuple[list[tuple[Dataset, StoredRun]], list[str]]:
     """Every published run of the wanted datasets, with a sentence for each that can't be read."""
     stored = Grid(folder)
-    runs, sentences = [], []
+    runs: list[tuple[Dataset, StoredRun]] = []
+    sentences: list[str] = []
     for name in wanted or stored.dataset_names():
         grid = stored.load(name)
         sentences += grid.notices

@@ -8,6 +8,7 @@ import re
 import tempfile
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -194,9 +195,9 @@ def _import_model(
             )
             continue
         for path in copy.experiments(model.name, metric):
-            attempt(path, lambda path=path, metric=metric: read_experiment(path, metric))
+            attempt(path, partial(read_experiment, path, metric))
     for path in copy.projections(model.name):
-        attempt(path, lambda path=path: read_places(path))
+        attempt(path, partial(read_places, path))
     if not experiments:
         return 0
     ordered = _numbered(model, list(layers.values()))

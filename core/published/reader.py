@@ -133,11 +133,11 @@ def read_projection(path: Path, labels: list[str]) -> np.ndarray:
     for point, label in zip(points, labels, strict=True):
         if not isinstance(point, dict) or point.get("class") != label:
             raise Broken(f"{path.name} gives a picture another class than classes.json")
-        x, y = point.get("x"), point.get("y")
-        if not all(type(number) in (int, float) and abs(number) < 1e6 for number in (x, y)):
-            raise Broken(f"{path.name} has a point that is no place")
-        places.append((float(x), float(y)))
-    return np.array(places)
+        place: list[Any] = [point.get("x"), point.get("y")]
+        if not all(type(number) in (int, float) and abs(number) < 1e6 for number in place):
+            raise Broken(f"{path.name} has a point whose coordinates are no numbers below a million")
+        places.append(place)
+    return np.array(places, np.float64)
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -270,7 +270,7 @@ def test_a_point_that_is_no_place_is_refused(copy, out, value):
     points = json.loads(path.read_text())
     text = json.dumps([{**points[0], "x": "HERE"}, *points[1:]]).replace('"HERE"', value)
     path.write_text(text)
-    assert "no place" in bring(copy, out).sentences[0]
+    assert "res2a_branch2a.json has a point" in bring(copy, out).sentences[0]
 
 
 @pytest.mark.parametrize(
