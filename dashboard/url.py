@@ -16,6 +16,7 @@ import streamlit as st
 
 from core.collections import labelled_dataset
 from core.experiments.store import Summary
+from core.imaging.decode_pool import Box
 from core.server import projections
 from dashboard.frontend.address import address as address_bar
 from dashboard.widgets import markdown
@@ -23,6 +24,7 @@ from dashboard.widgets import markdown
 _PAGES = Path(__file__).resolve().parent / "pages"
 _FIRST_DATASET = "objects200"
 UNTRAINED = "untrained"
+WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
 # -- Kinds of keys ---------------------------------------------------------------------------------
@@ -101,6 +103,14 @@ class Several(Key):
         return self.separator.join(map(str, value)) or None
 
 
+class Region(Key):
+    """A part of an image, ``left,top,right,bottom`` as shares of its size, as the API has it; left out where it is the whole."""
+
+    def text(self, value: object) -> str | None:
+        assert isinstance(value, tuple)
+        return None if value == WHOLE else ",".join(f"{share:.6g}" for share in value)
+
+
 # -- The keys --------------------------------------------------------------------------------------
 
 DATASET = Choice("dataset")
@@ -138,9 +148,6 @@ GALLERY_PAGE = Number("page", "page", 1)
 # Embeddings.
 METHOD = Choice("method", "projection", tuple(projections.METHODS), "umap")
 DIMENSIONS = Choice("dimensions", "number of dimensions", ("2", "3"), "2")
-PANEL = Choice("panel", "panel", ("image", "selection"), "image")
-# Numbers of images, in a row as 3-7.
-SELECTED = Text("selected", "selection", 1000)
 
 # Compare: the section, and what only one section has.
 SECTION = Choice("section", default="overview")
@@ -159,7 +166,7 @@ FILTERS = (ONLY_WEIGHTS, ONLY_MODEL, ONLY_POOLING, ONLY_METRIC, MOST_BYTES, MOST
 # Your picture: what is searched with, which region of it, conditions, and what is shown of the results.
 # An image of a dataset or a collection ("dataset/NAME/NUMBER"), or the SHA-256 of one that was brought along.
 INPUT = Text("input", "image to search with")
-CROP = Text("crop", "region", 60)
+CROP = Region("crop", "region")
 LABEL = Choice("label", "label", default="")
 WHERE = Several("where", "conditions", "\n")
 ABOUT = Choice("about", "part about the results", ("why", "place", "api"), "why")
@@ -222,8 +229,6 @@ EMBEDDINGS = Page(
         METHOD,
         DIMENSIONS,
         SHOW_UNTRAINED,
-        PANEL,
-        SELECTED,
     ),
 )
 COMPARE = Page(
@@ -342,6 +347,23 @@ class Address:
             named = ", ".join(map(markdown.quoted, unknown))
             self.notices.append(f"The {key.words} lets through {named}, which does not exist here.")
         return [one for one in valid if one in wanted]
+
+    def region(self, key: Region) -> Box:
+        """A part of an image; the whole where the address has none."""
+        wanted = self.asked.get(key)
+        if wanted is None:
+            return WHOLE
+        try:
+            left, top, right, bottom = map(float, wanted[:100].split(","))
+        except ValueError:
+            left = right = top = bottom = 0.0
+        if 0 <= left < right <= 1 and 0 <= top < bottom <= 1:
+            return left, top, right, bottom
+        self.notices.append(
+            f"The {key.words} {markdown.quoted(wanted)} is not left, top, right and bottom as shares of the image; "
+            "this shows the whole image."
+        )
+        return WHOLE
 
     def as_asked(self, keys: Iterable[Key]) -> dict[Key, str]:
         """What the address says of some keys, unchecked: to keep what this run does not show."""

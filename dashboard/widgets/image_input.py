@@ -1,7 +1,7 @@
-"""How a reader's own pictures come in: uploads, an address, the clipboard, the camera, or a sample.
+"""The image to search with: an upload, a URL, the clipboard, the camera, or an image of a source.
 
-Every one goes through the guarded decoder and none is written to disk. What came in is kept in the
-session, a few pictures at a time.
+Every one goes through the guarded decoder and none is written to disk. The address of the page says which image it is; the session
+keeps the last few, and those of sources are read again where it has not.
 """
 
 import base64
@@ -17,13 +17,15 @@ from PIL import Image
 from core.data.source import SourceItem
 from core.errors import UserError
 from core.imaging import decode, url_download
+from core.imaging.decode_pool import Box
 from core.settings import settings
+from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.frontend.paste import paste
-from dashboard.widgets import markdown
+from dashboard.url import Address
+from dashboard.widgets import markdown, sources
 
 _PICTURES = "live-pictures"
-_CURRENT = "live-current"
 _REFUSED = "live-refused"
 _MOST = 8
 _SAMPLES = 8
@@ -34,35 +36,47 @@ Sample = Callable[[int], list[SourceItem]]
 
 @dataclass(frozen=True)
 class Picture:
-    """A picture to search with; ``key`` tells it from the others."""
+    """An image to search with.
+
+    key : its value of :data:`url.INPUT`; content : changes with the image of a source.
+    """
 
     key: str
     name: str
     image: Image.Image
     decode_ms: float
+    content: str = ""
 
 
 def pictures() -> dict[str, Picture]:
-    """What came in, by key, the oldest first."""
+    """Those that the session keeps, by key, the oldest first."""
     return st.session_state.setdefault(_PICTURES, {})
 
 
-def current() -> Picture | None:
-    """The one that is searched with."""
-    return pictures().get(st.session_state.get(_CURRENT, ""))
+def current(address: Address) -> Picture | None:
+    """The image in the address; None, with a notice where it has one that is not to be had."""
+    key = address.text(url.INPUT)
+    if key and key not in pictures():
+        try:
+            _load(key)
+        except UserError as error:
+            address.notices.append(f"The image to search with can't be shown: {markdown.plain(str(error))}")
+    return pictures().get(key)
 
 
-def choose(key: str) -> None:
-    """Search with another one of those that came in."""
-    st.session_state[_CURRENT] = key
+def choose(key: str, region: Box = url.WHOLE) -> None:
+    """Search with another image, or a region of it, from a callback."""
+    url.change({url.INPUT: key, url.CROP: region})
 
 
-def show(sample: Sample | None) -> None:
+def show(sample: Sample | None, source: str, chosen: bool) -> None:
     """The ways in, and what was refused.
 
     Parameters
     ----------
     sample : gives a few images to begin with, None where there are none.
+    source : they are of: ``"dataset/NAME"`` or ``"collection/NAME"``.
+    chosen : there is an image to search with; without one, pages show the samples anyway.
     """
     ways = ["Upload", "Address", "Paste", "Camera", "Sample"]
     st.session_state.setdefault("live-way", ways[0])
@@ -88,32 +102,30 @@ def show(sample: Sample | None) -> None:
         paste.paste(key="live-paste", data={"most": settings.MAX_IMAGE_BYTES}, on_pasted_change=_pasted)
     elif way == "Camera":
         st.camera_input("Take a picture", key="live-camera", on_change=_photographed, width=480)
-    elif sample and current():
-        # A page without any picture shows the samples anyway.
-        samples(sample)
+    elif sample and chosen:
+        samples(sample, source)
     for sentence in st.session_state.pop(_REFUSED, []):
         st.error(sentence, icon=":material/error:")
 
 
-def samples(sample: Sample) -> None:
+def samples(sample: Sample, source: str) -> None:
     """A few images to begin with."""
-    items = {item.id: item for item in sample(_SAMPLES)}
     gallery.show(
-        [gallery.tile(item, title=item.name) for item in items.values()],
+        [gallery.tile(item, title=item.name) for item in sample(_SAMPLES)],
         key="live-samples",
-        on_pick=lambda item_id: search_with(items[item_id]),
+        on_pick=lambda item: choose(f"{source}/{item}"),
         size=88,
         label="Sample pictures",
     )
 
 
-def search_with(item: SourceItem) -> None:
-    """Search with an image of a source."""
-    try:
-        started = time.perf_counter()
-        _keep(Picture(item.content, item.name, decode.read(item.file()), _since(started)))
-    except UserError as error:
-        _refuse(item.name, str(error))
+def _load(key: str) -> None:
+    """Read an image of a source that the session does not keep; raises UserError where it is not to be had."""
+    item = sources.item(key)
+    if item is None:
+        raise UserError("images that were brought along are kept until the session ends. Bring it again.")
+    started = time.perf_counter()
+    _keep(Picture(key, item.name, decode.read(item.file()), _since(started), item.content))
 
 
 def _uploaded() -> None:
@@ -127,11 +139,11 @@ def _photographed() -> None:
 
 
 def _fetched() -> None:
-    url = st.session_state["live-url"].strip()
-    if not url:
+    source = st.session_state["live-url"].strip()
+    if not source:
         return
     try:
-        _take(url.rpartition("/")[2] or "fetched", url_download.fetch_image(url))
+        _take(source.rpartition("/")[2] or "fetched", url_download.fetch_image(source))
     except UserError as error:
         _refuse("", str(error))
 
@@ -150,12 +162,11 @@ def _pasted() -> None:
 
 def _take(name: str, data: bytes) -> None:
     key = hashlib.sha256(data).hexdigest()
-    if key in pictures():
-        choose(key)
-        return
     try:
-        started = time.perf_counter()
-        _keep(Picture(key, name, decode.decode_guarded(data), _since(started)))
+        if key not in pictures():
+            started = time.perf_counter()
+            _keep(Picture(key, name, decode.decode_guarded(data), _since(started)))
+        choose(key)
     except UserError as error:
         _refuse(name, str(error))
 
@@ -165,7 +176,6 @@ def _keep(picture: Picture) -> None:
     kept[picture.key] = picture
     while len(kept) > _MOST or (len(kept) > 1 and _pixels(kept) > settings.MAX_IMAGE_PIXELS):
         del kept[next(iter(kept))]
-    choose(picture.key)
 
 
 def _pixels(kept: dict[str, Picture]) -> int:

@@ -9,8 +9,9 @@ from core.collections import Collection, Info, labelled_dataset
 from core.collections.collection_projection import CollectionLayout
 from core.collections.labelled_dataset import Labelled
 from core.data.datasets import Dataset, Item
-from core.data.source import Source
-from core.experiments.store import DatasetGrid, Summary
+from core.data.source import Source, SourceItem
+from core.errors import UnknownNameError
+from core.experiments.store import DatasetGrid, Grid, Summary
 from core.models import registry
 from core.search import collection_source, shared_engine
 from core.search.collection_source import CollectionSource
@@ -87,6 +88,30 @@ def load(name: str) -> CollectionSource:
     opened = engine.collection(name)
     info = _info(str(settings.COLLECTIONS_DIR), opened.about.uuid, opened.state.version, opened)
     return CollectionSource(engine, opened, info)
+
+
+def item(place: str) -> SourceItem | None:
+    """The image of ``"dataset/NAME/NUMBER"`` or ``"collection/NAME/NUMBER"``; None of other texts.
+
+    Raises
+    ------
+    UserError : there is no such image.
+    """
+    kind, _, rest = place.partition("/")
+    name, _, text = rest.rpartition("/")
+    if kind not in ("dataset", "collection") or not text.isascii() or not text.isdigit() or len(text) > 9:
+        return None
+    number = int(text)
+    if kind == "dataset":
+        dataset = Grid().dataset(name)
+        found = dataset.item(number) if number < len(dataset) else None
+    else:
+        source = load(name)
+        row = source.collection.image(number)
+        found = None if row is None else source.item(row)
+    if found is None:
+        raise UnknownNameError("image", text, ())
+    return found
 
 
 def labelled(source: CollectionSource) -> Labelled:

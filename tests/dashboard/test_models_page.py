@@ -271,7 +271,7 @@ def test_a_network_that_can_not_be_loaded_is_told_once_and_tried_again_on_demand
     jobs.forget(key)
     picture = image_input.Picture("key", "red", Image.new("RGB", (20, 10), (200, 0, 0)), 1.0)
     page.session_state["live-pictures"] = {"key": picture}
-    page.session_state["live-current"] = "key"
+    page.query_params["input"] = "key"
     page.run()
     assert jobs.get(key).wait(10)
     page.run()

@@ -29,7 +29,7 @@ def open_live(image: Image.Image | None = None, **address: str) -> AppTest:
     page = app("your_picture")
     if image is not None:
         page.session_state[image_input._PICTURES] = {"mine": Picture("mine", "mine.png", image, 1.0)}
-        page.session_state[image_input._CURRENT] = "mine"
+        page.query_params["input"] = "mine"
     for key, value in address.items():
         page.query_params[key] = value
     page.run()
@@ -77,7 +77,7 @@ def test_pictures_that_a_condition_cannot_compare_are_counted(priced):
 
 def test_the_snippet_asks_the_same(priced):
     page = open_live(picture(2), collection="pets", label="cat", where="price<10\nsize>0")
-    page.segmented_control(key="live-part").set_value("Use the API").run()
+    page.segmented_control(key="live-part").set_value("api").run()
     command = page.code[0].value
     assert "-F collection=pets" in command
     assert re.findall(r"-F '?where=([^'\s]+)", command) == ["label=cat", "price<10", "size>0"]

@@ -23,7 +23,6 @@ from dashboard.pages.embeddings import selection_panel as panel
 from dashboard.url import Address
 from dashboard.widgets import (
     glossary,
-    image_input,
     job_progress,
     markdown,
     page_frame,
@@ -211,8 +210,9 @@ def _picture(collection: Collection, row: Any, hits: Sequence[Hit], trouble: str
         )
     with buttons:
         if st.button("Search with it", icon=":material/image_search:", key="open-live"):
-            image_input.search_with(CollectionSource(shared_engine.engine(), collection).item(row))
-            url.open_page(url.YOUR_PICTURE, {url.COLLECTION: collection.about.name})
+            name = collection.about.name
+            place = f"collection/{name}/{row.id}"
+            url.open_page(url.YOUR_PICTURE, {url.COLLECTION: name, url.INPUT: place})
         st.button(
             "Clear",
             icon=":material/close:",

@@ -24,7 +24,7 @@ from dashboard.frontend.gallery import gallery
 from dashboard.frontend.region import region
 from dashboard.pages.models import model_context
 from dashboard.pages.models.model_context import ModelContext
-from dashboard.widgets import glossary, image_input, job_progress, markdown
+from dashboard.widgets import glossary, job_progress, markdown
 
 _working = threading.BoundedSemaphore(settings.LIVE_PASSES)
 _MOST = 9
@@ -224,8 +224,8 @@ def _top_images(context: ModelContext, channel: int) -> None:
 
 def _through(dataset: Dataset, item: int) -> None:
     """Send an image of the dataset through the network, from a callback."""
-    image_input.search_with(dataset.item(item))
-    url.change({url.MODELS_PART: "picture", url.SHEET: None})
+    place = f"dataset/{dataset.name}/{item}"
+    url.change({url.MODELS_PART: "picture", url.SHEET: None, url.INPUT: place})
 
 
 def _stored_or_computed(context: ModelContext, dataset: Dataset, channel: int) -> list[TopImage] | None:

@@ -40,15 +40,17 @@ def show(context: ModelContext) -> None:
             dataset = Grid().dataset(context.dataset)
         except UserError as error:
             st.error(markdown.plain(str(error)), icon=":material/error:")
-    image_input.show(None if dataset is None else dataset.sample)
-    picture = image_input.current()
+    place = f"dataset/{context.dataset}"
+    picture = image_input.current(context.address)
+    context.shown[url.INPUT] = picture.key if picture else None
+    image_input.show(None if dataset is None else dataset.sample, place, picture is not None)
     if picture is None:
         st.info(
             "No image yet: add one of your own, or start with one of these.",
             icon=":material/add_photo_alternate:",
         )
         if dataset is not None:
-            image_input.samples(dataset.sample)
+            image_input.samples(dataset.sample, place)
         return
     _switch(picture)
     if not context.choice.available:
@@ -165,7 +167,7 @@ def _key(context: ModelContext) -> tuple[str, ...]:
 
 def _activation(context: ModelContext, picture: Picture) -> np.ndarray:
     """The activation; cached while only what is shown of it changes."""
-    key = (picture.key, context.model.name, context.weights, context.layer.name)
+    key = (picture.key + picture.content, context.model.name, context.weights, context.layer.name)
     last = st.session_state.get(_LAST)
     if last is None or last[0] != key:
         last = st.session_state[_LAST] = (key, activations.activation(picture.image, *key[1:]))

@@ -94,6 +94,8 @@ def read(address: Address, chosen: Choice) -> ModelContext:
     names = Grid().dataset_names()
     dataset = address.dataset(names) if names else None
     shown = chosen.entries | _entries(layer) | {url.CHANNEL: channel, url.DATASET: dataset}
+    # The image is kept while other parts of the page are shown.
+    shown |= address.as_asked((url.INPUT,))
     return ModelContext(address, chosen, network, layer, channel, dataset, shown)
 
 

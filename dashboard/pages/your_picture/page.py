@@ -20,7 +20,7 @@ from dashboard.url import Address
 from dashboard.widgets import glossary, image_input, markdown, page_frame, pickers, sources, warmup
 from dashboard.widgets.sources import GridSource
 
-_WHY, _PLACE, _API = "Why these?", "Where is it?", "Use the API"
+_ABOUT = {"why": "Why these?", "place": "Where is it?", "api": "Use the API"}
 
 
 def show() -> None:
@@ -73,25 +73,28 @@ def _page(address: Address, names: Sequence[str], source: Source) -> None:
     st.caption(_score(several) if several else sources.describe(source), width="stretch")
     loading = warmup.start(source)
     notices = st.container()
-    image_input.show(source.sample)
-    picture = image_input.current()
+    place = f"{source.url_key}/{source.name}"
+    picture = image_input.current(address)
+    image_input.show(source.sample, place, picture is not None)
     if picture is None:
         st.info(
             "Nothing to search with yet: bring a picture of your own, or begin with one of these.",
             icon=":material/add_photo_alternate:",
         )
-        image_input.samples(source.sample)
+        image_input.samples(source.sample, place)
     else:
+        query = Query(picture, address.region(url.CROP))
+        shown |= {url.INPUT: picture.key, url.CROP: query.box}
         answered = query_panel.show(
             source,
-            picture,
+            query,
             loading,
             k,
             where,
-            lambda asked, answer: _results(source, asked, answer, bool(where)),
+            lambda answer: _results(source, query, answer, bool(where)),
         )
-        if answered is not None and answered[1].neighbors:
-            _more(source, k, where, *answered)
+        if answered is not None and answered.neighbors:
+            shown[url.ABOUT] = _more(address, source, k, where, query, answered)
     page_frame.tell(notices, address.notices, several.grid.notices if several else ())
     url.write(url.YOUR_PICTURE, shown)
 
@@ -112,7 +115,7 @@ def _score(source: GridSource) -> str:
 
 
 def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> None:
-    items = {one.item.id: one.item for one in answer.neighbors}
+    items = answer.neighbors
     st.header(f"The {len(items)} nearest" if len(items) > 1 else "The nearest")
     for note in answer.notes:
         st.caption(markdown.plain(note))
@@ -139,7 +142,7 @@ def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> No
             for rank, one in enumerate(answer.neighbors, 1)
         ],
         key="live-results",
-        on_pick=lambda item: image_input.search_with(items[item]),
+        on_pick=lambda item: image_input.choose(f"{source.url_key}/{source.name}/{item}"),
         columns=5,
         label=f"Pictures of the {source.url_key}, nearest first",
         announce=f"{len(items)} results for {asked.picture.name}",
@@ -147,7 +150,10 @@ def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> No
     query_panel.times(asked.picture, answer.features_ms, answer.search_ms)
 
 
-def _more(source: Source, k: int, where: Sequence[str], asked: Query, answer: Answer) -> None:
+def _more(
+    address: Address, source: Source, k: int, where: Sequence[str], asked: Query, answer: Answer
+) -> str:
+    """What else there is about the results; the part that is shown."""
     st.download_button(
         "Download the results (CSV)",
         _table(answer).to_csv(index=False),
@@ -156,14 +162,21 @@ def _more(source: Source, k: int, where: Sequence[str], asked: Query, answer: An
         icon=":material/download:",
     )
     several = sources.experiments(source)
-    parts = [_WHY, *([_PLACE] if several else []), _API]
-    if st.session_state.get("live-part") not in parts:
-        st.session_state["live-part"] = _WHY
-    part = st.segmented_control("More about this search", parts, key="live-part", required=True)
-    if part == _API:
+    parts = [part for part in _ABOUT if several or part != "place"]
+    part = address.choice(url.ABOUT, parts, shown=_ABOUT["why"])
+    st.session_state["live-part"] = part
+    st.segmented_control(
+        "More about this search",
+        parts,
+        format_func=_ABOUT.__getitem__,
+        key="live-part",
+        required=True,
+        on_change=lambda: url.change({url.ABOUT: st.session_state["live-part"]}),
+    )
+    if part == "api":
         fields = [*source.params.items(), ("k", str(k)), *(("where", one) for one in where)]
         query_panel.snippet(fields, asked.box)
-    elif part == _PLACE and several:
+    elif part == "place" and several:
         place_in_projection.show(several, answer)
     elif Capability.ACTIVATIONS in source.capabilities:
         items = [one.item for one in answer.neighbors]
@@ -173,6 +186,7 @@ def _more(source: Source, k: int, where: Sequence[str], asked: Query, answer: An
             "The regions that made pictures similar can't be shown for weights of your own.",
             icon=":material/info:",
         )
+    return part
 
 
 def _table(answer: Answer) -> pd.DataFrame:

@@ -12,6 +12,7 @@ from core.errors import UserError
 from core.imaging.decode_pool import Box
 from core.jobs import Job
 from core.search.query import Answer, search
+from dashboard import url
 from dashboard.frontend.region import region
 from dashboard.widgets import image_input, markdown, sources, warmup
 from dashboard.widgets.image_input import Picture
@@ -31,17 +32,17 @@ class Query:
     @property
     def key(self) -> str:
         """Differs from that of every other query."""
-        return f"{self.picture.key}{self.box}"
+        return f"{self.picture.key} {self.picture.content} {self.box}"
 
 
 def show(
     source: Source,
-    picture: Picture,
+    query: Query,
     loading: Job,
     k: int,
     where: Sequence[str],
-    draw: Callable[[Query, Answer], None],
-) -> tuple[Query, Answer] | None:
+    draw: Callable[[Answer], None],
+) -> Answer | None:
     """Show the image and the results of a search with it; None where there are none yet, or can't be.
 
     Parameters
@@ -49,24 +50,20 @@ def show(
     loading : what a search of the source needs.
     draw : shows the results.
     """
-    _queries(picture)
-    boxes: dict[str, Box] = st.session_state.setdefault(_BOXES, {})
-    query = Query(picture, boxes.get(picture.key, region.WHOLE))
+    _queries(query)
     outer = st.container(horizontal=True, gap="medium", key="search")
     with outer.container(width=_SIDE, key="search-query"):
         st.header("Your picture")
         region.show(
-            picture.image,
-            f"Your picture {picture.name}",
+            query.picture.image,
+            f"Your picture {query.picture.name}",
             query.box,
-            lambda drawn: boxes.update({picture.key: drawn}),
+            lambda drawn: url.change({url.CROP: drawn}),
             "live-region",
         )
         st.caption("Draw a frame to search with a region; drag it, or use the arrow keys.")
-        if query.box != region.WHOLE:
-            st.button(
-                "Search with the whole picture", on_click=lambda: boxes.update({picture.key: region.WHOLE})
-            )
+        if query.box != url.WHOLE:
+            st.button("Search with the whole picture", on_click=lambda: url.change({url.CROP: None}))
     with outer.container(key="search-results"):
         if not loading.wait(0.3):
             warmup.watch(loading, sources.model_title(source))
@@ -78,8 +75,8 @@ def show(
         except UserError as error:
             st.error(markdown.plain(str(error)), icon=":material/error:")
             return None
-        draw(query, answer)
-    return query, answer
+        draw(answer)
+    return answer
 
 
 def times(picture: Picture, features_ms: float, search_ms: float) -> None:
@@ -92,8 +89,8 @@ def times(picture: Picture, features_ms: float, search_ms: float) -> None:
 
 def snippet(fields: Sequence[tuple[str, str]], box: Box) -> None:
     """The same search with the API, on the command line and in Python; a field may occur more than once."""
-    if box != region.WHOLE:
-        fields = [*fields, ("crop", ",".join(f"{share:g}" for share in box))]
+    if crop := url.CROP.text(box):
+        fields = [*fields, (url.CROP, crop)]
     address = f"{(st.context.url or 'http://127.0.0.1:8501').split('?')[0].removesuffix('/live').rstrip('/')}/api/v1/search"
     words = " \\\n  ".join(f"-F {shlex.quote(f'{name}={value}')}" for name, value in fields)
     st.code(f"curl -F image=@picture.jpg \\\n  {words} \\\n  {address}", language="bash")
@@ -110,18 +107,25 @@ def snippet(fields: Sequence[tuple[str, str]], box: Box) -> None:
     )
 
 
-def _queries(picture: Picture) -> None:
-    """Switch between the images of this session."""
+def _queries(query: Query) -> None:
+    """Switch between the images of this session, each with the region that it had last."""
+    boxes: dict[str, Box] = st.session_state.setdefault(_BOXES, {})
+    boxes[query.picture.key] = query.box
     kept = list(image_input.pictures().values())
     if len(kept) < 2:
         return
-    st.session_state["live-query"] = picture.key
+
+    def switch() -> None:
+        key = st.session_state["live-query"] or query.picture.key
+        image_input.choose(key, boxes.get(key, url.WHOLE))
+
+    st.session_state["live-query"] = query.picture.key
     st.pills(
         "Search with",
         [one.key for one in kept],
         format_func=lambda key: markdown.plain(image_input.pictures()[key].name[:40]),
         key="live-query",
-        on_change=lambda: image_input.choose(st.session_state["live-query"] or picture.key),
+        on_change=switch,
     )
 
 
