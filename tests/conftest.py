@@ -12,8 +12,6 @@ from pathlib import Path
 import pytest
 
 from core import access
-from core.search import shared_engine
-from core.settings import settings
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90
@@ -28,14 +26,6 @@ def free_port() -> int:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """The file that takes longest begins first, so that in the end no core waits for it."""
     items.sort(key=lambda item: item.path.name != "test_kill.py")
-
-
-@pytest.fixture(autouse=True)
-def _engine_of_the_settings() -> Iterator[None]:
-    """An engine that was made while a test pointed the settings at another grid goes with that test."""
-    yield
-    if shared_engine.engine.cache_info().currsize and shared_engine.engine().grid.folder != settings.GRID_DIR:
-        shared_engine.engine.cache_clear()
 
 
 @pytest.fixture

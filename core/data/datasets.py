@@ -91,6 +91,8 @@ class Dataset:
             one.label,
             one.title,
             f"{self.fingerprint}/{item_id}",
+            # The files of a collection are anywhere on the machine.
+            one.title if self.collection else one.file,
             self.address(item_id),
             partial(self.path, item_id),
             {"title": one.title},

@@ -16,12 +16,14 @@ class Capability(Enum):
     """What only some sources can do.
 
     CONFIGURATIONS : there are experiments under several configurations to choose from. CONDITIONS : a search can be limited to images
-    whose label and metadata meet conditions. ACTIVATIONS : the activations of its model can be computed.
+    whose label and metadata meet conditions. ACTIVATIONS : the activations of its model can be computed. LAYER_PROJECTIONS : projections
+    of all layers are stored; of other sources :meth:`Source.compute_projection` computes one.
     """
 
     CONFIGURATIONS = auto()
     CONDITIONS = auto()
     ACTIVATIONS = auto()
+    LAYER_PROJECTIONS = auto()
 
 
 @dataclass(frozen=True)
@@ -29,7 +31,8 @@ class SourceItem:
     """An image of a source.
 
     id : its number in the source; label : None where it has none; title : its name, which may be empty; content : changes with the
-    image; thumbnail : its path below the server's base path; file : locates its file or raises a UserError;
+    image; path : its file as users may see it; thumbnail : its path below the server's base path; file : locates its file or raises a
+    UserError;
     facts : what else is known of it, by the field of the API; details : the same as lines to show; missing : why its file can't be
     shown, empty where it can.
     """
@@ -38,6 +41,7 @@ class SourceItem:
     label: str | None
     title: str
     content: str
+    path: str
     thumbnail: str
     file: Callable[[], Path] = field(repr=False, compare=False)
     facts: Mapping[str, Any] = field(default_factory=dict)
@@ -66,16 +70,67 @@ class Neighbor:
     copies: int = 0
 
 
+@dataclass(frozen=True)
+class ChartImages:
+    """The images that a chart shows, by their numbers in it.
+
+    key : changes with them; classes : names, in the order of their colors; labels : the class of each image; item : an image by its number;
+    path, version : of what the server says of them; thumbnails : what comes before and after an image's number in the path of its
+    thumbnail, or before and after its reference where it has one.
+    """
+
+    key: str
+    classes: tuple[str, ...]
+    labels: Sequence[str]
+    item: Callable[[int], SourceItem]
+    path: str
+    version: str
+    thumbnails: tuple[str, str]
+    references: Sequence[str] = ()
+
+    def __len__(self) -> int:
+        return len(self.labels)
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Images in two or three dimensions, under each of some layers.
+
+    layers : names, by depth; numbers : (n,) of the images; coordinates : (n_layers, n, dimensions) float32;
+    trustworthiness, silhouette : one for each layer, None where it is not known; parameters : of each layer's projection;
+    total : how many images the source has; by_id : the numbers of those images by their ids; path, version : of the points on the server.
+    """
+
+    images: ChartImages
+    layers: tuple[str, ...]
+    numbers: np.ndarray
+    coordinates: np.ndarray
+    trustworthiness: tuple[float | None, ...]
+    silhouette: tuple[float | None, ...]
+    parameters: tuple[Mapping[str, Any], ...]
+    total: int
+    by_id: Mapping[int, int]
+    path: str
+    version: str
+
+    @property
+    def dimensions(self) -> int:
+        """2 or 3."""
+        return int(self.coordinates.shape[2])
+
+
 class Source(Protocol):
     """Images under one configuration, to be searched and shown.
 
     url_key : what its name is called in URLs and in the API; name : in those; key : changes with its images and their vectors;
     configuration : model, weights, layer, pooling and metric; params : the entries of a URL and the fields of the API that name it
     together with its configuration; labels : how many images have each label; input_size, resample : as for
-    :func:`core.imaging.decode.resize`.
+    :func:`core.imaging.decode.resize`; item_key, ids : what the number of an image is called in URLs, and those that there can be;
+    most_neighbors : the largest k of :meth:`nearest_to`.
     """
 
     url_key: ClassVar[str]
+    item_key: ClassVar[str]
 
     @property
     def name(self) -> str: ...
@@ -93,9 +148,16 @@ class Source(Protocol):
     def input_size(self) -> int: ...
     @property
     def resample(self) -> str: ...
+    @property
+    def ids(self) -> range: ...
+    @property
+    def most_neighbors(self) -> int: ...
 
     def __len__(self) -> int:
         """How many images there are."""
+
+    def item(self, item_id: int) -> SourceItem | None:
+        """An image; None where there is none of that number any more."""
 
     def sample(self, most: int) -> list[SourceItem]:
         """At most ``most`` images, spread over all of them."""
@@ -116,6 +178,20 @@ class Source(Protocol):
         ConditionError : a condition can't be used.
         UserError : the vectors can't be had.
         """
+
+    def nearest_to(self, item_id: int, k: int) -> list[Neighbor]:
+        """The images nearest to one of them, nearest first; raises UserError where they are not known."""
+
+    def projection(self, method: str, dimensions: int) -> Projection | None:
+        """Its images in two or three dimensions, None where that was not computed; raises GridError when it is damaged.
+
+        Parameters
+        ----------
+        method : ``"umap"`` | ``"pca"``.
+        """
+
+    def compute_projection(self, method: str, dimensions: int, progress: Progress) -> None:
+        """Compute and store a projection, of sources without :attr:`Capability.LAYER_PROJECTIONS`; raises UserError."""
 
     def activation(self, image: Image.Image) -> np.ndarray:
         """(height, width, channels) float32 of the layer before pooling; of sources with :attr:`Capability.ACTIVATIONS`."""

@@ -1,22 +1,30 @@
 """A collection as a :class:`core.data.source.Source`."""
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
+from pathlib import Path
 from typing import Any, ClassVar
 from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
 
-from core.collections import Collection, Info, embedder, filters, image_sources
-from core.data.source import Capability, Neighbor, SourceItem
+from core.cache import Shared
+from core.collections import Collection, Hit, Info, collection_projection, embedder, filters, image_sources
+from core.collections.collection_projection import CollectionLayout
+from core.data.source import Capability, ChartImages, Neighbor, Projection, SourceItem
 from core.errors import CollectionError, ConditionError, UnknownFieldError
 from core.experiments.store import Configuration
 from core.models import weights
 from core.progress import Progress
 from core.search.engine import Engine
 
+# What images without a label are called, and those of labels that are too rare to have a color of their own.
+UNLABELLED, OTHERS = "no label", "other labels"
+MOST_CLASSES = 40
 _MOST_DETAILS = 4
+_projections = Shared(8)
 
 
 class CollectionSource:
@@ -32,6 +40,8 @@ class CollectionSource:
     """
 
     url_key: ClassVar[str] = "collection"
+    item_key: ClassVar[str] = "image"
+    ids = range(1, 2**31)
 
     def __init__(self, engine: Engine, collection: Collection, info: Info | None = None):
         self.collection, self.about = collection, collection.about
@@ -86,13 +96,21 @@ class CollectionSource:
     def resample(self) -> str:
         return self.collection.embedder.resample
 
+    @property
+    def most_neighbors(self) -> int:
+        return len(self)
+
+    def item(self, item_id: int) -> SourceItem | None:
+        row = self.collection.image(item_id)
+        return None if row is None else self.of_row(row)
+
     def sample(self, most: int) -> list[SourceItem]:
         rows = self.collection.state.rows
         wanted = sorted({(2 * place + 1) * rows // (2 * most) for place in range(most)} if rows else ())
-        return [self.item(image) for _, image in sorted(self.collection.first_of_rows(wanted).items())]
+        return [self.of_row(image) for _, image in sorted(self.collection.first_of_rows(wanted).items())]
 
-    def item(self, image: Any) -> SourceItem:
-        """A row of the catalog, or a hit."""
+    def of_row(self, image: Any) -> SourceItem:
+        """An image by its row of the catalog, or a hit."""
         path, label, metadata = image.path, image.label, image.metadata
         shown = image_sources.told_path(path, metadata, self._source_paths)
         facts = [f"{key}: {value}" for key, value in metadata.items() if key != image_sources.NAME]
@@ -106,6 +124,7 @@ class CollectionSource:
             label,
             image_sources.title(path, metadata),
             image.hash or path,
+            shown,
             thumbnail(self.name, image.id, image.hash),
             partial(self.collection.file, path),
             {"path": shown, "metadata": metadata},
@@ -137,7 +156,69 @@ class CollectionSource:
             notes = self.collection.notes(where)
         except UnknownFieldError as error:
             raise filters.unknown(error.field, [one for one in error.fields if one != "path"]) from None
-        return [Neighbor(self.item(hit), hit.distance, len(hit.also)) for hit in hits], notes
+        return [self._neighbor(hit) for hit in hits], notes
+
+    def nearest_to(self, item_id: int, k: int) -> list[Neighbor]:
+        return [self._neighbor(hit) for hit in self.collection.nearest_to(item_id, k)]
+
+    def _neighbor(self, hit: Hit) -> Neighbor:
+        return Neighbor(self.of_row(hit), hit.distance, len(hit.also))
+
+    def projection(self, method: str, dimensions: int) -> Projection | None:
+        stored = collection_projection.read(self.collection, method, dimensions)
+        if stored is None:
+            return None
+        key = (self.about.uuid, self.name, stored.version, len(stored.ids), method, dimensions)
+        return _projections.get(key, lambda: self._projection(stored, method))
+
+    def _projection(self, stored: CollectionLayout, method: str) -> Projection:
+        classes, labels = classes_of(stored.labels)
+        path = f"of/{quote(self.name, safe='')}/{method}/{stored.coordinates.shape[1]}"
+        thumbnails = [
+            thumbnail(self.name, image, content)
+            for image, content in zip(stored.ids, stored.hashes, strict=True)
+        ]
+        before = thumbnail(self.name, 0, None).rsplit("/", 1)[0] + "/"
+
+        def item(number: int) -> SourceItem:
+            image, content, title = stored.ids[number], stored.hashes[number], stored.titles[number]
+
+            def file() -> Path:
+                found = self.item(image)
+                if found is None:
+                    raise CollectionError("The collection has no picture of that number any more.")
+                return found.file()
+
+            return SourceItem(
+                image, labels[number], title, content or title, title, thumbnails[number], file, {}
+            )
+
+        images = ChartImages(
+            key=f"{self.about.uuid}-{stored.version}-{len(stored.ids)}",
+            classes=classes,
+            labels=labels,
+            item=item,
+            path=f"{path}/pictures",
+            version=str(stored.version),
+            thumbnails=(before, ""),
+            references=[one.removeprefix(before) for one in thumbnails],
+        )
+        return Projection(
+            images=images,
+            layers=(self.about.layer,),
+            numbers=np.arange(len(stored.ids)),
+            coordinates=stored.coordinates[None],
+            trustworthiness=(stored.trustworthiness,),
+            silhouette=(stored.silhouette,),
+            parameters=(stored.parameters,),
+            total=stored.total,
+            by_id={image: number for number, image in enumerate(stored.ids)},
+            path=path,
+            version=str(stored.version),
+        )
+
+    def compute_projection(self, method: str, dimensions: int, progress: Progress) -> None:
+        collection_projection.compute(self.collection, method, dimensions, progress)
 
     def activation(self, image: Image.Image) -> np.ndarray:
         return self._engine.activation(image, self._configuration)
@@ -150,3 +231,15 @@ class CollectionSource:
 def thumbnail(collection: str, image_id: int, content: str | None) -> str:
     """Where :mod:`core.server.media` serves a stored image, below the server's base path."""
     return f"collections/{quote(collection, safe='')}/{image_id}?v={(content or '')[:12]}"
+
+
+def classes_of(labels: Sequence[str | None]) -> tuple[tuple[str, ...], list[str]]:
+    """Names of the classes that images are shown in, in alphabetical order, and that of each image.
+
+    The labels, but where there are more of them than colors that can be told apart, the rarer ones together.
+    """
+    counts = Counter(label for label in labels if label)
+    most = {label for label, _ in counts.most_common(MOST_CLASSES)}
+    shown = [UNLABELLED if not label else label if label in most else OTHERS for label in labels]
+    last = [name for name in (OTHERS, UNLABELLED) if name in shown and name not in most]
+    return (*sorted(most), *last), shown

@@ -3,13 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import ClassVar
+from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
 
 from core.data.datasets import Dataset
-from core.data.source import Capability, Neighbor, SourceItem
-from core.experiments.store import Configuration
+from core.data.source import Capability, ChartImages, Neighbor, Projection, SourceItem
+from core.errors import GridError
+from core.experiments.store import Configuration, DatasetGrid, StoredProjection
 from core.models import registry
 from core.progress import Progress
 from core.search.engine import Engine
@@ -19,11 +21,21 @@ class DatasetSource:
     """A dataset, searched in its stored vectors."""
 
     url_key: ClassVar[str] = "dataset"
-    capabilities = frozenset({Capability.CONFIGURATIONS, Capability.ACTIVATIONS})
+    item_key: ClassVar[str] = "query"
+    capabilities = frozenset(
+        {Capability.CONFIGURATIONS, Capability.ACTIVATIONS, Capability.LAYER_PROJECTIONS}
+    )
 
-    def __init__(self, engine: Engine, dataset: Dataset, configuration: Configuration):
+    def __init__(
+        self, engine: Engine, dataset: Dataset, configuration: Configuration, grid: DatasetGrid | None = None
+    ):
         self.dataset = dataset
-        self._engine, self._configuration = engine, configuration
+        self._engine, self._configuration, self._grid = engine, configuration, grid
+
+    @property
+    def grid(self) -> DatasetGrid:
+        """Its experiments."""
+        return self._grid or self._engine.grid.load(self.name)
 
     def __len__(self) -> int:
         return len(self.dataset)
@@ -56,6 +68,17 @@ class DatasetSource:
     def resample(self) -> str:
         return registry.get_model(self._configuration.model).resample
 
+    @property
+    def ids(self) -> range:
+        return range(len(self))
+
+    @property
+    def most_neighbors(self) -> int:
+        return self.grid.run(self._configuration).about.top
+
+    def item(self, item_id: int) -> SourceItem:
+        return self.dataset.item(item_id)
+
     def sample(self, most: int) -> list[SourceItem]:
         return self.dataset.sample(most)
 
@@ -76,5 +99,80 @@ class DatasetSource:
         found = zip(*self._engine.nearest(index, vector, k), strict=True)
         return [Neighbor(self.dataset.item(int(i)), float(distance)) for i, distance in found], ()
 
+    def nearest_to(self, item_id: int, k: int) -> list[Neighbor]:
+        try:
+            lists = self.grid.neighbors(self._configuration)
+        except GridError as error:
+            raise GridError(f"The neighbors can't be shown: {error}") from None
+        row = int(np.searchsorted(lists.queries, item_id))
+        if row == len(lists.queries) or lists.queries[row] != item_id:
+            raise GridError("This picture was left out of the experiment.")
+        distances = [None] * k if lists.distances is None else lists.distances[row, :k].tolist()
+        items = map(self.dataset.item, lists.ids[row, :k].tolist())
+        return [Neighbor(item, distance) for item, distance in zip(items, distances, strict=False)]
+
+    def projection(self, method: str, dimensions: int) -> Projection | None:
+        one = self._configuration
+        stored = self.grid.projections(one.model, one.weights, one.pooling, method, dimensions)
+        if not stored:
+            return None
+        ids, coordinates = _checked(stored, len(self))
+        parts = (self.name, one.model, one.weights, one.pooling, method, str(dimensions))
+        return Projection(
+            images=chart_images(self.dataset),
+            layers=tuple(layer.layer for layer in stored),
+            numbers=ids,
+            coordinates=coordinates,
+            trustworthiness=tuple(_known(layer.trustworthiness) for layer in stored),
+            silhouette=tuple(_known(layer.silhouette) for layer in stored),
+            parameters=tuple(layer.parameters for layer in stored),
+            total=len(self),
+            by_id={item_id: item_id for item_id in ids.tolist()},
+            path="/".join(quote(part, safe="") for part in parts),
+            version=self.grid.run(one).about.files.get("projections", ""),
+        )
+
+    def compute_projection(self, method: str, dimensions: int, progress: Progress) -> None:
+        raise GridError("The projections of a dataset are computed with its experiments.")
+
     def activation(self, image: Image.Image) -> np.ndarray:
         return self._engine.activation(image, self._configuration)
+
+
+def chart_images(dataset: Dataset) -> ChartImages:
+    """The items of a dataset; their numbers are their ids."""
+    before, after = dataset.address(0).rsplit("/0?", 1)
+    return ChartImages(
+        key=dataset.fingerprint,
+        classes=dataset.classes,
+        labels=dataset.labels,
+        item=dataset.item,
+        path=quote(dataset.name, safe=""),
+        version=dataset.fingerprint[:12],
+        thumbnails=(f"{before}/", f"?{after}"),
+    )
+
+
+def _checked(stored: Sequence[StoredProjection], n_images: int) -> tuple[np.ndarray, np.ndarray]:
+    """The ids (n,) and coordinates (n_layers, n, dimensions) of projections of one model.
+
+    Raises
+    ------
+    GridError : they don't show the same images, or have numbers that can't be coordinates.
+    """
+    ids = stored[0].ids
+    shapes = {one.coordinates.shape for one in stored}
+    if shapes != {(len(ids), stored[0].dimensions)} or not all(
+        np.array_equal(one.ids, ids) for one in stored
+    ):
+        raise GridError("The projections of this model's layers do not show the same pictures.")
+    coordinates = np.stack([one.coordinates for one in stored])
+    if not len(ids) or ids.min() < 0 or ids.max() >= n_images or len(np.unique(ids)) < len(ids):
+        raise GridError("The projections of this model show pictures that the dataset does not have.")
+    if not np.isfinite(coordinates).all():
+        raise GridError("The projections of this model have coordinates that are not finite.")
+    return ids, coordinates
+
+
+def _known(number: float | None) -> float | None:
+    return None if number is None or not np.isfinite(number) else float(number)

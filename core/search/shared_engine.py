@@ -1,22 +1,29 @@
-"""The one engine of a process: pages and API use the same models and indexes."""
+"""The engine of a process: pages and the REST API use the same models and indexes."""
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from functools import lru_cache
+from pathlib import Path
 
 from core.experiments.store import Grid
 from core.search.engine import Engine
+from core.settings import settings
+
+
+def engine() -> Engine:
+    """The engine over the grid of the settings; it loads what a call needs, and keeps it."""
+    return of_grid(settings.GRID_DIR)
 
 
 @lru_cache(maxsize=1)
-def engine() -> Engine:
-    """The engine over the grid that the settings name; nothing is loaded before it is asked."""
-    return Engine(Grid())
+def of_grid(folder: Path) -> Engine:
+    """The engine over a grid, kept until that over another is needed."""
+    return Engine(Grid(folder))
 
 
 @asynccontextmanager
 async def lifespan(app: object) -> AsyncIterator[None]:
     """The lifespan of a server over the engine, which closes its collections at the end."""
     yield
-    if engine.cache_info().currsize:
+    if of_grid.cache_info().currsize:
         engine().close()

@@ -1,46 +1,30 @@
 """Sources as the pages have them: datasets with their experiments, and collections read once for every state."""
 
-from dataclasses import dataclass, field
-from pathlib import Path
-
 import streamlit as st
 
 from core.collections import Collection, Info, labelled_dataset
-from core.collections.collection_projection import CollectionLayout
 from core.collections.labelled_dataset import Labelled
-from core.data.datasets import Dataset, Item
 from core.data.source import Source, SourceItem
 from core.errors import UnknownNameError
 from core.experiments.store import DatasetGrid, Grid, Summary
 from core.models import registry
-from core.search import collection_source, shared_engine
+from core.search import shared_engine
 from core.search.collection_source import CollectionSource
 from core.search.dataset_source import DatasetSource
-from core.server import projections
 from core.settings import settings
 from dashboard import url
 from dashboard.widgets import glossary, markdown
 
 
-@dataclass(frozen=True)
-class Sample(Dataset):
-    """Images of a collection as the dataset that the parts of a page show."""
-
-    addresses: tuple[str, ...] = field(repr=False, default=())
-
-    def address(self, item_id: int) -> str:
-        return self.addresses[item_id]
-
-
 class GridSource(DatasetSource):
     """A dataset under one of its experiments.
 
-    grid : those to choose from; chosen : the one.
+    grid : those to choose from; chosen : that one.
     """
 
     def __init__(self, grid: DatasetGrid, chosen: Summary):
-        super().__init__(shared_engine.engine(), grid.dataset, chosen.configuration)
-        self.grid, self.chosen = grid, chosen
+        super().__init__(shared_engine.engine(), grid.dataset, chosen.configuration, grid)
+        self.chosen = chosen
 
 
 def experiments(source: Source) -> GridSource | None:
@@ -106,9 +90,7 @@ def item(place: str) -> SourceItem | None:
         dataset = Grid().dataset(name)
         found = dataset.item(number) if number < len(dataset) else None
     else:
-        source = load(name)
-        row = source.collection.image(number)
-        found = None if row is None else source.item(row)
+        found = load(name).item(number)
     if found is None:
         raise UnknownNameError("image", text, ())
     return found
@@ -117,35 +99,6 @@ def item(place: str) -> SourceItem | None:
 def labelled(source: CollectionSource) -> Labelled:
     """The dataset that its labelled images are; raises DatasetError when they are none."""
     return _labelled(str(settings.COLLECTIONS_DIR), source.about.uuid, source.version, source.collection)
-
-
-def laid_out(collection: Collection, layout: CollectionLayout) -> Sample:
-    """The images of a layout, by their places in it."""
-    about = collection.about
-    return _laid_out(about.name, about.uuid, layout.version, len(layout.ids), layout)
-
-
-@st.cache_resource(show_spinner=False, max_entries=8)
-def _laid_out(name: str, uuid: str, version: int, count: int, _layout: CollectionLayout) -> Sample:
-    classes, shown = projections.classes_of(_layout)
-    items = tuple(
-        Item(place, title, label, title)
-        for place, (title, label) in enumerate(zip(_layout.titles, shown, strict=True))
-    )
-    return Sample(
-        name,
-        name,
-        "",
-        classes,
-        items,
-        f"{uuid}-{version}-{count}",
-        Path("/"),
-        name,
-        tuple(
-            collection_source.thumbnail(name, image, content)
-            for image, content in zip(_layout.ids, _layout.hashes, strict=True)
-        ),
-    )
 
 
 @st.cache_data(show_spinner=False, max_entries=64)

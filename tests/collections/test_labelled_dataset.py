@@ -39,7 +39,7 @@ def pets(folder: Path, photos: Path) -> Collection:
 @pytest.fixture
 def grid_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(settings, "GRID_DIR", tmp_path / "grid")
-    shared_engine.engine.cache_clear()
+    shared_engine.of_grid.cache_clear()
     return settings.GRID_DIR
 
 

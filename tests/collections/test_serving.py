@@ -26,9 +26,9 @@ OBJECTS = ROOT / "precomputed" / "objects200" / "images"
 
 @pytest.fixture
 def engine(folder, monkeypatch):
-    shared_engine.engine.cache_clear()
+    shared_engine.of_grid.cache_clear()
     yield shared_engine.engine()
-    shared_engine.engine.cache_clear()
+    shared_engine.of_grid.cache_clear()
 
 
 @pytest.fixture

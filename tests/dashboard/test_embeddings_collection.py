@@ -12,6 +12,8 @@ from starlette.applications import Starlette
 from core import jobs
 from core.collections import collection_projection
 from core.progress import Silent
+from core.search import collection_source, shared_engine
+from core.search.collection_source import CollectionSource
 from core.server import projections
 from core.settings import settings
 from tests.conftest import ROOT
@@ -32,7 +34,7 @@ def test_it_is_computed_when_asked_for_and_there_at_the_next_visit(pets, open_pa
     page = open_page("embeddings", **ADDRESS)
     assert not page.exception and "has not been computed yet" in page.info[0].value
     page.button(key="compute-layout").click().run()
-    job = jobs.get(("collection-layout", pets.about.uuid, "pets", "pca", 2))
+    job = jobs.get(("projection", "collection", "pets", "pca", 2))
     assert job.wait(60) and job.state == "done", job.error
     page = open_page("embeddings", **ADDRESS)
     assert not page.exception and not page.info
@@ -89,9 +91,10 @@ def test_only_layouts_that_are_there_are_served(pets, path):
 
 
 def test_of_more_labels_than_colors_the_rare_ones_go_together(pets, monkeypatch):
-    monkeypatch.setattr(projections, "MOST_CLASSES", 1)
+    monkeypatch.setattr(collection_source, "MOST_CLASSES", 1)
     collection_projection.compute(pets, "pca", 2, Silent())
-    classes, shown = projections.classes_of(collection_projection.read(pets, "pca", 2))
+    images = CollectionSource(shared_engine.engine(), pets).projection("pca", 2).images
+    classes, shown = images.classes, images.labels
     assert classes == ("cat", "other labels", "no label")
     assert sorted(shown) == ["cat", "cat", "no label", "other labels", "other labels"]
 

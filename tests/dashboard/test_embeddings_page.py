@@ -13,8 +13,11 @@ import pytest
 from starlette.applications import Starlette
 
 from core.data import datasets
+from core.data.source import Projection
 from core.experiments import store
-from core.experiments.store import Grid, StoredProjection
+from core.experiments.store import Configuration, Grid, StoredProjection
+from core.search import shared_engine
+from core.search.dataset_source import DatasetSource
 from core.server import plotly_js, projections
 from dashboard.frontend.scatter import scatter
 from tests.conftest import ROOT
@@ -193,13 +196,21 @@ def test_layouts_that_fit_neither_each_other_nor_the_dataset_are_refused(own_gri
     assert len(page.error) == 1
 
 
+def projection_of(placed: store.StoredRun) -> Projection:
+    grid = Grid(placed.folder.parent.parent).load(DATASET)
+    configuration = Configuration("good", "imagenet", "late", "avg", "cosine")
+    found = DatasetSource(shared_engine.engine(), grid.dataset, configuration, grid).projection("umap", 2)
+    assert found is not None
+    return found
+
+
 def served(url: str) -> tuple[int, dict[str, str], bytes]:
     app = Starlette(routes=[*projections.routes(), *plotly_js.routes()])
     return http_get(app, url)
 
 
 def test_points_are_served_in_steps_too_small_to_see_and_kept_by_the_browser(placed):
-    status, headers, body = served(projections.source(placed, "avg", "umap", 2))
+    status, headers, body = served(projections.url(projection_of(placed)))
     assert status == 200
     assert "immutable" in headers["cache-control"]
     points = json.loads(body)
@@ -210,13 +221,13 @@ def test_points_are_served_in_steps_too_small_to_see_and_kept_by_the_browser(pla
 
 
 def test_an_address_of_other_contents_is_not_kept(placed):
-    source = projections.source(placed, "avg", "umap", 2).split("?")[0]
+    source = projections.url(projection_of(placed)).split("?")[0]
     assert served(f"{source}?v=older")[1]["cache-control"] == "no-cache"
 
 
 def test_titles_and_classes_of_the_pictures_are_served(placed):
     dataset = datasets.load(placed.folder.parent)
-    about = json.loads(served(projections.pictures_source(dataset))[2])
+    about = json.loads(served(projections.url(projection_of(placed).images))[2])
     labels = [dataset.classes[place] for place in numbers(about["labels"], "<u2")]
     assert labels == dataset.labels
     assert about["titles"] == [item.title for item in dataset.items]

@@ -458,7 +458,7 @@ def test_what_can_not_be_read_is_not_shown_as_nothing_there(pets, collections_di
     about = collections_dir / "pets" / "collection.json"
     about.write_text(json.dumps({**json.loads(about.read_text()), "catalog": "postgresql"}))
     monkeypatch.setattr(settings, "CATALOG_URL", f"postgresql://tester@/postgres?host={collections_dir}")
-    shared_engine.engine.cache_clear()
+    shared_engine.of_grid.cache_clear()
     page = navigation()
     assert not page.exception and "The catalog can't be used" in page.error[0].value
     assert "There is no collection yet" not in told(page) and "**pets**" in told(page)

@@ -13,8 +13,7 @@ from pathlib import Path
 import numpy as np
 import streamlit as st
 
-from core.data.datasets import Dataset
-from core.experiments.store import StoredRun
+from core.data.source import Projection
 from core.server import plotly_js, projections
 from dashboard.frontend.bundle import bundle
 from dashboard.frontend.gallery import gallery
@@ -43,31 +42,6 @@ class Layer:
 
 
 @dataclass(frozen=True)
-class Points:
-    """Where the browser gets what it draws.
-
-    source, about : URLs of the points and of the titles and labels of their images; pictures : an image's URL before and after
-    its id, unless ``about`` holds the URLs; dimensions : 2 or 3.
-    """
-
-    source: str
-    about: str
-    pictures: tuple[str, str]
-    dimensions: int
-
-
-def of_run(dataset: Dataset, run: StoredRun, pooling: str, method: str, dimensions: int) -> Points:
-    """The points of all layers of a model."""
-    before, after = gallery.address(dataset.address(0)).rsplit("/0?", 1)
-    return Points(
-        projections.source(run, pooling, method, dimensions),
-        projections.pictures_source(dataset),
-        (f"{before}/", f"?{after}"),
-        dimensions,
-    )
-
-
-@dataclass(frozen=True)
 class Events:
     """What the page does when a layer, an image or several images are chosen in the chart."""
 
@@ -77,8 +51,7 @@ class Events:
 
 
 def show(
-    dataset: Dataset,
-    points: Points,
+    projection: Projection,
     layers: Sequence[Layer],
     layer: int,
     picked: int | None,
@@ -92,13 +65,15 @@ def show(
 
     Parameters
     ----------
-    dataset : source of the images; a point has the id of its image.
+    projection : of the images, which have ids of their own here: their numbers in it.
     layer : index in ``layers`` of the one to show.
     picked : id of the highlighted image, if any.
     links : ids of its neighbors, each with whether its class is the same.
     selected : ids of the selected images; the others are faint unless it is empty.
     description : the chart in words, for screen readers.
     """
+    images = projection.images
+    before, after = images.thumbnails
 
     # Values come from the browser and can be anything.
     def value(name: str) -> object:
@@ -110,25 +85,25 @@ def show(
 
     def pick() -> None:
         item = value("picked")
-        if type(item) is int and 0 <= item < len(dataset):
+        if type(item) is int and 0 <= item < len(images):
             events.picked(item)
 
     def select() -> None:
-        ids = _unpacked(value("selected"), len(dataset))
+        ids = _unpacked(value("selected"), len(images))
         if ids is not None:
             events.selected(ids)
 
-    styles = palette.class_styles(dataset.classes)
+    styles = palette.class_styles(images.classes)
     marks = {name: palette.mark(same) for name, same in (("same", True), ("other", False))}
     _component(
         key=key,
         data={
             "plotly": plotly_js.source(),
-            "points": points.source,
-            "about": points.about,
-            "pictures": list(points.pictures),
+            "points": projections.url(projection),
+            "about": projections.url(images),
+            "pictures": [gallery.address(before), after],
             "classes": [{"name": name, **asdict(style)} for name, style in styles.items()],
-            "dimensions": points.dimensions,
+            "dimensions": projection.dimensions,
             "layers": [asdict(one) for one in layers],
             "layer": layer,
             "picked": picked,

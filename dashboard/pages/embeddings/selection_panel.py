@@ -1,20 +1,17 @@
-"""Beside the chart of the embeddings page: the picture that was clicked, or those that were enclosed."""
+"""Beside the chart of the page Embeddings: the image that was clicked, or those that were selected."""
 
 import csv
 import io
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from html import escape
 
 import numpy as np
 import streamlit as st
 
-from core.data.datasets import Dataset
-from core.experiments.query_scores import Evaluation
-from core.experiments.store import Configuration, DatasetGrid, Summary
-from core.server.projections import Stack
+from core.data.source import ChartImages, Neighbor, Projection, Source
 from dashboard import url
 from dashboard.frontend.gallery import gallery
-from dashboard.widgets import glossary, markdown, palette, pickers
+from dashboard.widgets import glossary, markdown, palette, pickers, sources
 
 _PER_PAGE = 40
 _SELECTION = "embeddings-selection"
@@ -23,29 +20,24 @@ _PAGE = "embeddings-selection-page"
 
 
 def show(
-    grid: DatasetGrid,
-    chosen: Summary,
-    points: Stack | None,
+    source: Source,
+    projection: Projection | None,
     method: str,
     picked: int | None,
-    found: Evaluation | None,
+    neighbors: Sequence[Neighbor],
     trouble: str,
-    selected: np.ndarray,
-    k: int,
-    most: int,
+    pick: Callable[[int], None],
+    k: tuple[int, int],
 ) -> None:
-    """The picture that was clicked, or those that were enclosed: the newer of the two, or what is chosen."""
-    if shows_selection(selected):
-        show_selected(grid.dataset, chosen, points, method, picked, selected, pick)
-    else:
-        with st.container(horizontal=True):
-            pickers.metric(grid, chosen)
-            pickers.neighbors(k, most)
-        _picture(grid, chosen, picked, found, trouble)
+    """The image that was clicked, or those that were selected: the newer of the two, or what is chosen.
 
-
-def shows_selection(selected: np.ndarray) -> bool:
-    """Choose between the picture and the selection; whether the latter is to be shown."""
+    Parameters
+    ----------
+    picked : id of an image; neighbors : of it; trouble : why they are not known.
+    pick : takes the id of an image that is clicked.
+    k : how many neighbors there are, and may be.
+    """
+    selected = selection(projection.images if projection else None)
     panels = {
         "picture": "Picture",
         "selection": f"Selection · {len(selected):,}" if len(selected) else "Selection",
@@ -59,105 +51,119 @@ def shows_selection(selected: np.ndarray) -> bool:
         required=True,
         label_visibility="collapsed",
     )
-    return st.session_state[_PANEL] == "selection"
+    if st.session_state[_PANEL] == "selection":
+        if projection is None or not len(selected):
+            st.markdown(
+                "Draw around points with **Lasso** or **Box** to see their pictures and count their classes. "
+                "Points can be enclosed in two dimensions."
+            )
+        else:
+            _selected(source, projection, method, picked, selected, pick)
+        return
+    several = sources.experiments(source)
+    with st.container(horizontal=True):
+        if several:
+            pickers.metric(several.grid, several.chosen)
+        pickers.neighbors(*k)
+    if picked is None:
+        st.markdown("Click a point to see its picture and what is nearest to it.")
+    else:
+        _picture(source, picked, neighbors, trouble, pick)
 
 
 def _picture(
-    grid: DatasetGrid, chosen: Summary, picked: int | None, found: Evaluation | None, trouble: str
+    source: Source, picked: int, neighbors: Sequence[Neighbor], trouble: str, pick: Callable[[int], None]
 ) -> None:
-    if picked is None:
-        st.markdown("Click a point to see its picture and what is nearest to it.")
+    item, several = source.item(picked), sources.experiments(source)
+    if item is None:
+        st.warning(markdown.plain(trouble), icon=":material/warning:")
         return
-    item = grid.dataset.item(picked)
     about, buttons = st.columns([2, 3], vertical_alignment="center")
     with about:
         gallery.show(
-            [gallery.tile(item, title=item.name, lines=(f"class: {item.label}",))],
+            [
+                gallery.tile(
+                    item, title=item.name, lines=(f"class: {item.label}",) if item.label is not None else ()
+                )
+            ],
             key="embeddings-picked",
             size=110,
             columns=1,
             label="The picture that was chosen",
         )
     with buttons:
-        if st.button("Open on the Search page", icon=":material/image_search:", key="open-search"):
-            k = found.k if found is not None else None
-            url.open_page(url.SEARCH, url.configuration(chosen) | {url.QUERY: picked, url.K: k})
+        if several:
+            if st.button("Open on the Search page", icon=":material/image_search:", key="open-search"):
+                k = len(neighbors) or None
+                url.open_page(url.SEARCH, url.configuration(several.chosen) | {url.QUERY: picked, url.K: k})
+        elif st.button("Search with it", icon=":material/image_search:", key="open-live"):
+            place = f"{source.url_key}/{source.name}/{picked}"
+            url.open_page(url.YOUR_PICTURE, sources.entries(source) | {url.INPUT: place})
         st.button(
             "Clear",
             icon=":material/close:",
-            on_click=lambda: url.change({url.QUERY: None}),
+            on_click=lambda: url.change({url.QUERY: None, url.IMAGE: None}),
             key="clear-picture",
         )
-    if found is None:
+    if trouble:
         st.warning(markdown.plain(trouble), icon=":material/warning:")
         return
-    row = found.row(picked)
-    if row is None:
-        st.warning("This picture was left out of the experiment.")
-        return
-    agree = int(found.same[row, : found.k].sum())
-    st.markdown(
-        f"**{agree} of the {found.k} nearest** are of the same class ({chosen.metric} distance of the full vectors)."
-    )
+    marked = item.label is not None
+    if marked:
+        agree = sum(one.item.label == item.label for one in neighbors)
+        st.markdown(
+            f"**{agree} of the {len(neighbors)} nearest** have the same label "
+            f"({source.configuration['metric']} distance of the full vectors)."
+        )
     gallery.show(
         [
             gallery.tile(
-                grid.dataset.item(int(found.ids[row, place])),
-                rank=place + 1,
-                mark=palette.mark(bool(found.same[row, place])),
-                lines=_distance(found, row, place),
+                one.item,
+                rank=rank,
+                mark=palette.mark(one.item.label == item.label) if marked else None,
+                lines=glossary.distance_lines(one.distance),
             )
-            for place in range(found.k)
+            for rank, one in enumerate(neighbors, 1)
         ],
         key="embeddings-neighbors",
         on_pick=pick,
         size=110,
-        label=f"The {found.k} nearest pictures, nearest first",
+        label=f"The {len(neighbors)} nearest pictures, nearest first",
     )
-    yes, no = palette.mark(True), palette.mark(False)
-    st.caption(f"{yes.sign} {yes.words}, solid line  ·  {no.sign} {no.words}, dashed line")
+    if marked:
+        yes, no = palette.mark(True), palette.mark(False)
+        st.caption(f"{yes.sign} {yes.words}, solid line  ·  {no.sign} {no.words}, dashed line")
 
 
-def _distance(found: Evaluation, row: int, place: int) -> tuple[str, ...]:
-    if found.distances is None:
-        return ()
-    return (f"distance {glossary.distance(float(found.distances[row, place]))}",)
-
-
-def show_selected(
-    dataset: Dataset,
-    chosen: Configuration | Summary,
-    points: Stack | None,
+def _selected(
+    source: Source,
+    projection: Projection,
     method: str,
     picked: int | None,
     selected: np.ndarray,
-    on_pick: Callable[[int], None],
+    pick: Callable[[int], None],
 ) -> None:
-    """The pictures that were enclosed, by class and one by one."""
-    if not len(selected):
-        st.markdown(
-            "Draw around points with **Lasso** or **Box** to see their pictures and count their classes. "
-            "Points can be enclosed in two dimensions."
-        )
-        return
-    st.markdown(f"**{len(selected):,} of {len(dataset):,} pictures** are enclosed.")
-    _class_counts(dataset, selected)
+    """The images that were selected, by class and one by one."""
+    images = projection.images
+    st.markdown(f"**{len(selected):,} of {len(images):,} pictures** are enclosed.")
+    _class_counts(images, selected)
+    parts = source.configuration
+    layer = projection.layers.index(parts["layer"]) if parts["layer"] in projection.layers else 0
     with st.container(horizontal=True):
-        if points is not None:
-            st.download_button(
-                "Save as CSV",
-                lambda: _csv(dataset, chosen, points, selected),
-                file_name=f"{dataset.name}-{chosen.model}-{chosen.layer}-{chosen.pooling}-{method}.csv",
-                mime="text/csv",
-                icon=":material/download:",
-                on_click="ignore",
-                help="Number, class, title, file and place in the chart of each picture.",
-            )
+        st.download_button(
+            "Save as CSV",
+            lambda: _csv(projection, layer, selected),
+            file_name=f"{source.name}-{parts['model']}-{parts['layer']}-{parts['pooling']}-{method}.csv",
+            mime="text/csv",
+            icon=":material/download:",
+            on_click="ignore",
+            help="Number, class, title, file and place in the chart of each picture.",
+        )
         st.button(
             "Clear",
             icon=":material/close:",
             key="clear-selection",
-            on_click=lambda: select(dataset, np.empty(0, np.int64)),
+            on_click=lambda: select(images, np.empty(0, np.int64)),
         )
     pages = -(-len(selected) // _PER_PAGE)
     # Each selection has pages of its own, so that a new one begins at its first.
@@ -166,10 +172,10 @@ def show_selected(
     gallery.show(
         [
             gallery.tile(item, title=item.name, selected=item.id == picked)
-            for item in map(dataset.item, selected[(page - 1) * _PER_PAGE : page * _PER_PAGE].tolist())
+            for item in map(images.item, selected[(page - 1) * _PER_PAGE : page * _PER_PAGE].tolist())
         ],
         key="embeddings-selected",
-        on_pick=on_pick,
+        on_pick=pick,
         size=76,
         label=f"Enclosed pictures, page {page} of {pages}",
     )
@@ -177,15 +183,15 @@ def show_selected(
         st.pagination(pages, key=turn, max_visible_pages=5)
 
 
-def _class_counts(dataset: Dataset, selected: np.ndarray) -> None:
-    """How many of each class are enclosed, most first."""
-    places = {name: place for place, name in enumerate(dataset.classes)}
-    counts = np.bincount([places[dataset.items[item].label] for item in selected], minlength=len(places))
-    styles = palette.class_styles(dataset.classes)
+def _class_counts(images: ChartImages, selected: np.ndarray) -> None:
+    """How many of each class are selected, most first."""
+    places = {name: place for place, name in enumerate(images.classes)}
+    counts = np.bincount([places[images.labels[number]] for number in selected], minlength=len(places))
+    styles = palette.class_styles(images.classes)
     lines = ""
     for place in np.argsort(-counts, kind="stable"):
         if counts[place]:
-            name = dataset.classes[place]
+            name = images.classes[place]
             lines += (
                 f'<span>{escape(name)}</span><i style="width: {100 * counts[place] / counts.max():.1f}%; '
                 f'background: {styles[name].color}"></i><b>{counts[place]:,}</b>'
@@ -193,28 +199,20 @@ def _class_counts(dataset: Dataset, selected: np.ndarray) -> None:
     st.html(f'<div class="class-counts">{lines}</div>')
 
 
-def rows(
-    dataset: Dataset, chosen: Configuration | Summary, points: Stack, ids: np.ndarray
-) -> tuple[list[str], list[list[object]]]:
-    """Names of columns, and a row for each of the images that the chart shows."""
-    layer = points.layers.index(chosen.layer) if chosen.layer in points.layers else 0
-    order = np.argsort(points.ids, kind="stable")
-    at = np.minimum(np.searchsorted(points.ids[order], ids), len(order) - 1)
-    places = order[at]
-    shown = points.ids[places] == ids
-    axes = ["x", "y", "z"][: points.coordinates.shape[2]]
-    found = []
-    for item, place in zip(ids[shown].tolist(), places[shown].tolist(), strict=True):
-        one = dataset.items[item]
-        where = [round(float(value), 5) for value in points.coordinates[layer, place]]
-        # Where the files of a collection lie is nobody else's business.
-        file = one.title if dataset.collection else one.file
-        found.append([item, one.label, one.title, file, *where])
-    return ["id", "label", "title", "file", *axes], found
+def rows(projection: Projection, layer: int, numbers: np.ndarray) -> tuple[list[str], list[list[object]]]:
+    """Names of columns, and a row for each of some images that have a point."""
+    places = {number: place for place, number in enumerate(projection.numbers.tolist())}
+    found: list[list[object]] = []
+    for number in numbers.tolist():
+        if number in places:
+            item = projection.images.item(number)
+            where = [round(float(value), 5) for value in projection.coordinates[layer, places[number]]]
+            found.append([item.id, item.label, item.title, item.path, *where])
+    return ["id", "label", "title", "file", *"xyz"[: projection.dimensions]], found
 
 
-def _csv(dataset: Dataset, chosen: Configuration | Summary, points: Stack, ids: np.ndarray) -> bytes:
-    names, found = rows(dataset, chosen, points, ids)
+def _csv(projection: Projection, layer: int, numbers: np.ndarray) -> bytes:
+    names, found = rows(projection, layer, numbers)
     text = io.StringIO()
     writer = csv.writer(text)
     writer.writerow(names)
@@ -222,28 +220,22 @@ def _csv(dataset: Dataset, chosen: Configuration | Summary, points: Stack, ids: 
     return text.getvalue().encode()
 
 
-def pick(item: int) -> None:
-    """Choose a picture, from a callback."""
-    show_picture()
-    url.change({url.QUERY: item})
-
-
 def show_picture() -> None:
-    """Go from the selection to the picture, from a callback."""
+    """Go from the selection to the image, from a callback."""
     st.session_state[_PANEL] = "picture"
 
 
-def select(dataset: Dataset, ids: np.ndarray) -> None:
-    """Enclose pictures, none to let go of them, from a callback."""
-    st.session_state[_SELECTION] = (dataset.fingerprint, ids)
+def select(images: ChartImages, numbers: np.ndarray) -> None:
+    """Select images, none to clear the selection, from a callback."""
+    st.session_state[_SELECTION] = (images.key, numbers)
     st.session_state[_PAGE] = st.session_state.get(_PAGE, 0) + 1
-    if len(ids):
+    if len(numbers):
         st.session_state[_PANEL] = "selection"
 
 
-def selection(dataset: Dataset) -> np.ndarray:
-    """Ids of the enclosed images, in the order of classes; none when another dataset is shown."""
-    fingerprint, ids = st.session_state.get(_SELECTION, ("", None))
-    if ids is None or fingerprint != dataset.fingerprint:
+def selection(images: ChartImages | None) -> np.ndarray:
+    """Numbers of the selected images, in the order of classes; none when other images are shown."""
+    key, numbers = st.session_state.get(_SELECTION, ("", None))
+    if numbers is None or images is None or key != images.key:
         return np.empty(0, np.int64)
-    return ids
+    return numbers

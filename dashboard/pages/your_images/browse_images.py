@@ -61,7 +61,7 @@ def details(scene: Scene) -> None:
 
 def _tile(scene: Scene, image: Any) -> gallery.Tile:
     lines = (image.label,) if image.label else ()
-    return gallery.tile(scene.source.item(image), title=short_name(image), lines=lines)
+    return gallery.tile(scene.source.of_row(image), title=short_name(image), lines=lines)
 
 
 def short_name(image: Any) -> str:

@@ -240,7 +240,7 @@ def _gallery(
     for place, one in enumerate(found):
         title, lines = words(one)
         number = None if rank is None else rank + place
-        tiles.append(gallery.tile(scene.source.item(one), title=title, lines=lines, rank=number))
+        tiles.append(gallery.tile(scene.source.of_row(one), title=title, lines=lines, rank=number))
     gallery.show(tiles, key=key, on_pick=pick, size=130, label=label)
 
 

@@ -64,7 +64,7 @@ def _pick(image_id: int) -> None:
 
 def _tile(scene: Scene, image: Any) -> gallery.Tile:
     lines = (image.label,) if image.label else ()
-    return gallery.tile(scene.source.item(image), title=short_name(image), lines=lines)
+    return gallery.tile(scene.source.of_row(image), title=short_name(image), lines=lines)
 
 
 @st.dialog("Removed picture")

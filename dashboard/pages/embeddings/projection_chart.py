@@ -1,0 +1,166 @@
+"""The chart of the page Embeddings, with what its two lines say and its numbers as tables."""
+
+from collections.abc import Callable, Sequence
+
+import streamlit as st
+
+from core.data.source import Neighbor, Projection, Source
+from core.server import projections
+from dashboard import url
+from dashboard.frontend.scatter import scatter
+from dashboard.pages.embeddings import selection_panel as panel
+from dashboard.url import Address
+from dashboard.widgets import glossary, markdown, sources
+from dashboard.widgets.sources import GridSource
+
+
+def show(
+    address: Address,
+    source: Source,
+    projection: Projection,
+    method: str,
+    picked: int | None,
+    neighbors: Sequence[Neighbor],
+    pick: Callable[[int], None],
+) -> None:
+    """The points with everything that moves them.
+
+    Parameters
+    ----------
+    picked : id of an image, whose neighbors are joined to it with lines.
+    pick : takes the id of the image that was clicked.
+    """
+    images, by_id = projection.images, projection.by_id
+    several = sources.experiments(source)
+    layers = _layers(source, projection)
+    layer = 0
+    if several:
+        chosen = several.chosen
+        layer = min(range(len(layers)), key=lambda place: abs(layers[place].depth - chosen.depth))
+        if layers[layer].name != chosen.layer:
+            address.notices.append(
+                f"There are no points for the layer {markdown.quoted(chosen.layer)}; "
+                f"these are of {markdown.quoted(layers[layer].name)}."
+            )
+    if len(images) < projection.total:
+        st.caption(
+            f"These are {len(images):,} of {projection.total:,} different pictures, drawn at random and always the same."
+        )
+    item = None if picked is None else source.item(picked)
+    label = item.label if item else None
+    scatter.show(
+        projection,
+        layers,
+        layer,
+        None if picked is None else by_id.get(picked),
+        {by_id[one.item.id]: one.item.label == label for one in neighbors if one.item.id in by_id},
+        panel.selection(images),
+        f"Scatter chart of {len(projection.numbers):,} pictures in {len(images.classes)} classes: "
+        f"{projections.METHODS[method]} in {projection.dimensions} dimensions of what {sources.model_title(source)} answers "
+        f"at {layers[layer].text}."
+        + (" The table below the chart holds the same numbers." if several else ""),
+        scatter.Events(
+            layer=lambda name: _go(several, name) if several else None,
+            picked=lambda number: pick(images.item(number).id),
+            selected=lambda numbers: panel.select(images, numbers),
+        ),
+        key="scatter",
+    )
+    _explanation(projection, layers, method, layer)
+    if several:
+        _tables(projection, layers, layer, pick)
+
+
+def _layers(source: Source, projection: Projection) -> list[scatter.Layer]:
+    several = sources.experiments(source)
+    found = []
+    for name, *judged in zip(
+        projection.layers, projection.trustworthiness, projection.silhouette, strict=True
+    ):
+        if several is None:
+            found.append(scatter.Layer(name, 1, f"{sources.model_title(source)} · {name}", *judged))
+            continue
+        about = several.grid.run(several.chosen).about
+        one = about.layer(name)
+        shape = "×".join(map(str, one.shape))
+        text = f"{glossary.layer_of(one.depth, about.layers)} · {name} · {shape}"
+        found.append(scatter.Layer(name, one.depth, text, *judged))
+    return found
+
+
+def _go(source: GridSource, layer: str) -> None:
+    """Show another layer, from a callback."""
+    chosen = source.chosen
+    wanted = {"model": chosen.model, "weights": chosen.weights, "layer": layer}
+    near = url.closest(source.grid.summaries, wanted, like=chosen)
+    url.change({url.LAYER: near.layer, url.POOLING: near.pooling, url.METRIC: near.metric})
+
+
+def _explanation(projection: Projection, layers: Sequence[scatter.Layer], method: str, shown: int) -> None:
+    """What the two lines below the points say, and at which layer the classes are farthest apart."""
+    known = [(value, place) for place, value in enumerate(projection.silhouette) if value is not None]
+    if len(known) > 1:
+        best, place = max(known)
+        low, first = known[0]
+        where = f"**layer {layers[place].depth} ({markdown.plain(layers[place].name)})**"
+        st.markdown(
+            f"The classes are farthest apart at {where}, with a silhouette of {_signed(best)}"
+            + ("." if place == first else f"; at the first layer it is {_signed(low)}.")
+        )
+    if not known and all(value is None for value in projection.trustworthiness):
+        st.caption(glossary.UNJUDGED)
+    elif known:
+        st.caption(f"{glossary.TRUSTWORTHINESS} {glossary.SILHOUETTE}")
+    elif len(projection.images.classes) > 1:
+        st.caption(f"{glossary.TRUSTWORTHINESS} The silhouette is known where every picture has a label.")
+    else:
+        st.caption(glossary.TRUSTWORTHINESS)
+    about = projection.parameters[shown]
+    if method == "pca" and isinstance(share := about.get("explained_variance"), float):
+        st.caption(
+            f"PCA: {projection.dimensions} components hold {glossary.percent(share)} of the variance at this layer."
+        )
+    if isinstance(reason := about.get("fallback"), str):
+        st.caption(markdown.plain(reason))
+
+
+def _signed(number: float) -> str:
+    return f"{number:.2f}".replace("-", "−")
+
+
+def _tables(
+    projection: Projection, layers: Sequence[scatter.Layer], layer: int, pick: Callable[[int], None]
+) -> None:
+    """The charts as tables, computed only where they are open."""
+    tables = st.expander("The charts as tables", key="embeddings-tables", on_change="rerun")
+    if not tables.open:
+        return
+    with tables:
+        st.dataframe(
+            {
+                "depth": [one.depth for one in layers],
+                "layer": [one.name for one in layers],
+                "trustworthiness": [one.trustworthiness for one in layers],
+                "silhouette": [one.silhouette for one in layers],
+            },
+            hide_index=True,
+            alt="Trustworthiness and silhouette of every layer",
+        )
+        key = "embeddings-rows"
+        names, rows = panel.rows(projection, layer, projection.numbers)
+
+        def rows_chosen() -> None:
+            chosen = st.session_state[key].selection.rows
+            if chosen and chosen[0] < len(projection.numbers):
+                pick(projection.images.item(int(projection.numbers[chosen[0]])).id)
+
+        st.dataframe(
+            dict(zip(names, zip(*rows, strict=True), strict=True)),
+            hide_index=True,
+            height=320,
+            key=key,
+            on_select=rows_chosen,
+            selection_mode="single-row",
+            alt="Every picture with its place in the chart",
+        )
+        st.caption("Choose a row to see its neighbors.")
