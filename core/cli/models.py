@@ -32,20 +32,18 @@ def _list(options: argparse.Namespace) -> None:
     from dataclasses import asdict
 
     from core.models import file_hash, registry, weights
-    from core.models.definition import WeightsFile
 
     rows = []
     for model in registry.MODELS.values():
-        available, sentence = weights.availability(model)
-        file = model.weights.file(model) if model.weights else WeightsFile("none", None)
-        here = file.path if file.path and file.path.is_file() else None
+        file = weights.imagenet_file(model)
+        here = file.path if file.here else None
         row = {
             "model": model.name,
             "title": model.title,
             "input": model.input_size,
             "parameters": model.parameters,
-            "imagenet": available if options.json else "here" if available else "not here",
-            "about": sentence,
+            "imagenet": file.here if options.json else "here" if file.here else "not here",
+            "about": file.about,
         }
         if options.json:
             row["file"] = {

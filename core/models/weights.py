@@ -17,7 +17,7 @@ import numpy as np
 
 from core.errors import WeightsError
 from core.models import file_hash, weights_file
-from core.models.definition import Model, WeightsSource
+from core.models.definition import Model, WeightsFile
 from core.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -64,19 +64,30 @@ def provenance(model: Model, weights: str | os.PathLike[str]) -> Provenance:
         fingerprint = hashlib.sha256(recipe.encode()).hexdigest()
         return Provenance(UNTRAINED, UNTRAINED, f"Untrained: random weights from seed {SEED}.", fingerprint)
     if weights == IMAGENET:
-        path, source = _imagenet(model).locate(model)
-        return Provenance(IMAGENET, IMAGENET, source, file_hash.sha256(path) if path.is_file() else "")
+        file = imagenet_file(model)
+        if file.path is None:
+            raise WeightsError(file.about)
+        fingerprint = file_hash.sha256(file.path) if file.here else ""
+        return Provenance(IMAGENET, IMAGENET, file.source, fingerprint)
     path = weights_file.check(weights)
     fingerprint = file_hash.sha256(path)
     return Provenance("file", f"file-{fingerprint[:8]}", f"The file {path.name}.", fingerprint)
 
 
+def imagenet_file(model: Model) -> WeightsFile:
+    """The file of a model's ImageNet weights, which need not be on this machine."""
+    if model.weights is None:
+        about = (
+            f"There are no ImageNet weights of {model.title}; choose untrained weights or a file of your own."
+        )
+        return WeightsFile("none", "", about, None)
+    return model.weights.file(model)
+
+
 def availability(model: Model) -> tuple[bool, str]:
     """Whether the ImageNet weights are on this machine, and a sentence about it."""
-    try:
-        return _imagenet(model).availability(model)
-    except WeightsError as error:
-        return False, str(error)
+    file = imagenet_file(model)
+    return file.here, file.about
 
 
 def load(
@@ -102,19 +113,11 @@ def load(
     with _building:
         if origin.kind == UNTRAINED:
             return _load_untrained(model), origin
-        if origin.kind == "file":
+        if origin.kind == "file" or model.weights is None:
             return weights_file.load(model, weights_file.check(weights)), origin
-        graph = _imagenet(model).load(model, progress or Silent())
+        graph = model.weights.load(model, progress or Silent())
         # A file that was downloaded has a fingerprint now.
         return graph, provenance(model, weights)
-
-
-def _imagenet(model: Model) -> WeightsSource:
-    if model.weights is None:
-        raise WeightsError(
-            f"There are no ImageNet weights of {model.title}; choose untrained weights or a file of your own."
-        )
-    return model.weights
 
 
 def _load_untrained(model: Model) -> "keras.Model":

@@ -66,7 +66,7 @@ def test_all_published_arrays_but_the_classifier_are_used(name):
     model = registry.get_model(name)
     if not weights.availability(model)[0]:
         pytest.skip(f"{model.weights.package} is not installed")
-    arrays = read_arrays(model.weights.locate(model)[0])
+    arrays = read_arrays(model.weights.file(model).path)
     used = model.weights.translate(arrays)
     values = [array for arrays in used.values() for array in arrays]
     assert sum(array.size for array in values) == model.parameters

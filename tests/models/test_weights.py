@@ -146,7 +146,7 @@ def test_package_is_not_imported():
     ],
 )
 def test_arrays_that_do_not_fit_are_told(damage, monkeypatch):
-    arrays = package_weights.read_arrays(LITE.weights.locate(LITE)[0])
+    arrays = package_weights.read_arrays(LITE.weights.file(LITE).path)
     damage(arrays)
     monkeypatch.setattr(package_weights, "read_arrays", lambda path: arrays)
     with pytest.raises(WeightsError, match=r"does not fit EfficientNet-Lite 0; reinstall"):
