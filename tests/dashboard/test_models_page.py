@@ -24,7 +24,7 @@ from tests.dashboard.conftest import DATASET, gallery_of, write_run
 SMALL = "squeezenet"
 
 
-def told(page) -> str:
+def texts(page) -> str:
     return " ".join(
         part.value for kind in ("markdown", "caption", "info", "warning") for part in page.get(kind)
     )
@@ -45,7 +45,7 @@ def test_every_model_has_its_architecture(name, grid_dir, open_page):
     page = open_page("models", model=name)
     assert not page.exception and not page.error and not page.warning
     assert page.query_params["layer"] == registry.get_model(name).layers[5].name
-    assert f"{len(architecture.read(name).layers):,} of" in told(page)
+    assert f"{len(architecture.read(name).layers):,} of" in texts(page)
 
 
 def test_the_address_holds_the_whole_state(grid_dir, open_page):
@@ -78,12 +78,12 @@ def test_a_layer_that_is_not_compared_stays_out_of_the_other_pages(grid_dir, ope
     assert "inner" not in page.query_params
 
 
-def test_what_does_not_exist_is_told(grid_dir, open_page):
+def test_what_does_not_exist_is_reported(grid_dir, open_page):
     page = open_page(
         "models", model="<b>x", layer="nothing", channel="-7", part="all", weights="file-12345678", find="[" * 500
     )  # fmt: skip
     assert not page.exception
-    sentences = told(page)
+    sentences = texts(page)
     for name in ("model", "layer", "channel", "weights", "part of the page"):
         assert name in sentences
     assert "No layer" in sentences
@@ -93,7 +93,7 @@ def test_models_without_trained_weights_say_how_to_get_them(grid_dir, open_page,
     monkeypatch.setattr(weights, "availability", lambda model: (False, "Not here."))
     page = open_page("models", model="vgg16", weights="imagenet")
     assert page.query_params["weights"] == "untrained"
-    assert "models fetch vgg16" in told(page)
+    assert "models fetch vgg16" in texts(page)
     for part in ("channels", "picture"):
         page = open_page("models", model="vgg16", part=part)
         assert not page.exception
@@ -103,7 +103,7 @@ def test_models_without_trained_weights_say_how_to_get_them(grid_dir, open_page,
 def test_the_table_lists_what_is_looked_for(grid_dir, open_page):
     page = open_page("models", model="xception", find="SEPCONV block3")
     assert set(page.dataframe[0].value["layer"].str[:6]) == {"block3"}
-    assert "of 132 layers" in told(page)
+    assert "of 132 layers" in texts(page)
     page = open_page("models", model="xception", eight=1)
     assert list(page.dataframe[0].value["layer"]) == [
         one.name for one in registry.get_model("xception").layers
@@ -131,7 +131,7 @@ def test_what_is_downloaded_says_what_the_layers_are():
         ("efficientnetb0", "top_conv", "squeeze-and-excitation"),
     ],
 )
-def test_a_layer_is_told_in_words(model, layer, words):
+def test_a_layer_is_described_in_words(model, layer, words):
     made = architecture.read(model)
     assert words in architecture_section.sentence(made, made.layer(layer))
 
@@ -140,7 +140,7 @@ def test_a_layer_is_told_in_words(model, layer, words):
 def test_a_layer_without_positions_says_so(part, grid_dir, open_page):
     page = open_page("models", model="efficientnetb0", layer="block2b_se_reduce", part=part)
     assert not page.exception
-    assert "no positions" in told(page)
+    assert "no positions" in texts(page)
 
 
 def test_a_damaged_description_costs_its_model_a_sentence(grid_dir, open_page, monkeypatch, tmp_path):
@@ -192,7 +192,7 @@ def test_shipped_visualizations_are_shown_and_the_first_channel_is_chosen(shippe
     assert [(tile["id"], tile["selected"]) for tile in tiles] == [(40, True), (3, False)]
     assert tiles[1]["src"].startswith(f"./channels/{SMALL}/imagenet/{shipped}/3.webp?v=")
     assert page.query_params["channel"] == "40"
-    assert "No image of Drawings activates this channel" in told(page)
+    assert "No image of Drawings activates this channel" in texts(page)
     assert not page.button
 
 
@@ -223,10 +223,10 @@ def test_shipped_visualizations_need_no_weights_but_computing_one_does(shipped, 
     assert page.query_params["weights"] == "imagenet"
     assert len(gallery_of(page, 0)["tiles"]) == 1
     assert not page.button
-    assert "Install the package" in told(page)
+    assert "Install the package" in texts(page)
 
 
-def test_the_search_page_shows_a_glimpse_where_pictures_ship(shipped, own_grid_dir, open_page):
+def test_the_search_page_previews_channels_where_visualizations_ship(shipped, own_grid_dir, open_page):
     dataset = datasets.load(own_grid_dir / DATASET)
     write_run(own_grid_dir, dataset, SMALL, "imagenet", 1.0, (shipped, "fire9_concat"), ("avg",))
     page = open_page("search", model=SMALL, layer=shipped)
@@ -256,7 +256,7 @@ def test_what_is_not_stored_is_computed_in_the_background(grid_dir, open_page):
     assert len(tiles) == min(channel_files.MOST, sum(peak > 0 for peak in peaks))
 
 
-def test_a_network_that_can_not_be_loaded_is_told_once_and_tried_again_on_demand(
+def test_a_network_that_can_not_be_loaded_is_reported_once_and_tried_again_on_demand(
     grid_dir, open_page, monkeypatch
 ):
     asked = []

@@ -1,4 +1,4 @@
-"""Files of pictures and of what excites channels: whole or not at all, and harmless when broken."""
+"""The files of visualizations and top-activating images: written whole, and damaged ones read as missing."""
 
 import json
 import signal
@@ -51,7 +51,7 @@ def some_found(n_channels=5, scale=1.0, seed=0):
     )
 
 
-def test_pictures_come_back_as_they_were_put():
+def test_images_come_back_as_they_were_put():
     channel_files.write_visualizations(MODEL, "imagenet", "fire4_concat", MADE, FACTS)
     channel_files.write_visualizations(MODEL, "imagenet", "fire2_concat", MADE[:1], FACTS)
     assert channel_files.visualizations(MODEL, "imagenet", "fire4_concat") == MADE
@@ -79,7 +79,7 @@ def test_the_order_of_writing_does_not_show(models_dir):
 
 
 @pytest.mark.parametrize("scale", [1.0, 1e-6, 1e6])
-def test_what_excites_comes_back_up_to_rounding(dataset, scale):
+def test_top_images_are_read_up_to_rounding(dataset, scale):
     found = some_found(scale=scale)
     channel_files.write_top_images(MODEL, "imagenet", dataset, {"fire2_concat": found}, FACTS)
     assert channel_files.top_images(dataset, MODEL, "imagenet", "fire2_concat", 0) == []
@@ -95,7 +95,7 @@ def test_what_excites_comes_back_up_to_rounding(dataset, scale):
             assert mine.box == pytest.approx(its.box, abs=1 / 255)
 
 
-def test_what_was_computed_on_other_pictures_is_not_taken_for_this_dataset(dataset, tmp_path):
+def test_what_was_computed_on_other_images_is_not_taken_for_this_dataset(dataset, tmp_path):
     channel_files.write_top_images(MODEL, "imagenet", dataset, {"fire2_concat": some_found()}, FACTS)
     assert channel_files.top_images(dataset, MODEL, "imagenet", "fire2_concat", 2)
     other = draw_dataset(tmp_path / "elsewhere" / "shapes", 2, 2)
@@ -182,7 +182,7 @@ def test_killed_while_writing_the_old_file_is_there_or_the_new_one(models_dir):
     assert [path.name for path in (models_dir / MODEL).iterdir()] == ["channels.imagenet.parquet"]
 
 
-def test_a_picture_over_http_may_be_kept_as_long_as_it_is_the_same(models_dir):
+def test_an_image_over_http_may_be_kept_as_long_as_it_is_the_same(models_dir):
     channel_files.write_visualizations(MODEL, "imagenet", "fire4_concat", MADE, FACTS)
     app = Starlette(routes=media.routes("/base"))
     address = f"/base/channels/{MODEL}/imagenet/fire4_concat/7.webp"
@@ -194,7 +194,7 @@ def test_a_picture_over_http_may_be_kept_as_long_as_it_is_the_same(models_dir):
 
 
 @pytest.mark.parametrize("place", [f"{MODEL}/imagenet/fire4_concat/8", f"{MODEL}/imagenet/fire4_concat/07", f"{MODEL}/imagenet/nope/7", "nope/imagenet/fire4_concat/7", f"..%2f{MODEL}/imagenet/fire4_concat/7", f"{MODEL}/..%2fimagenet/fire4_concat/7", f"{MODEL}/imagenet/fire4_concat/{'9' * 5000}"])  # fmt: skip
-def test_a_picture_that_is_not_there_is_told_in_a_sentence(place):
+def test_an_image_that_is_not_there_is_reported_in_a_sentence(place):
     channel_files.write_visualizations(MODEL, "imagenet", "fire4_concat", MADE, FACTS)
     status, headers, body = http_get(Starlette(routes=media.routes()), f"/channels/{place}.webp")
     assert status == 404 and b"RIFF" not in body

@@ -94,19 +94,17 @@ def test_started_again_it_computes_what_is_missing(dataset, stopped, models_dir)
         run(dataset, Log(ends_at=f"visualizations of {FIRST}"), steps=2)
 
 
-def test_pictures_are_small_and_of_the_channels_that_differ_most_between_pictures(
-    dataset, stopped, models_dir
-):
+def test_images_are_small_and_of_the_channels_that_differ_most_between_images(dataset, stopped, models_dir):
     shutil.copytree(stopped, models_dir)
     spread = channel_files.top_images_of_layer(dataset, NAME, "imagenet", FIRST).spread
-    pictures = channel_files.visualizations(NAME, "imagenet", FIRST)
-    assert [one.channel for one in pictures] == list(np.argsort(-spread)[:2])
-    for one in pictures:
+    images = channel_files.visualizations(NAME, "imagenet", FIRST)
+    assert [one.channel for one in images] == list(np.argsort(-spread)[:2])
+    for one in images:
         with Image.open(io.BytesIO(one.webp)) as image:
             assert (image.format, image.size) == ("WEBP", (compute.SIDE, compute.SIDE))
 
 
-def test_channels_that_nothing_excites_come_last_however_much_they_differ(dataset):
+def test_channels_that_nothing_activates_come_last_however_much_they_differ(dataset):
     values = np.ones((4, channel_files.MOST), np.float32) * [[1], [0], [2], [3]]
     spread = np.array([1, 9, 3, 2], np.float32)
     items, boxes = np.zeros((4, channel_files.MOST), int), np.zeros((4, channel_files.MOST, 4))
@@ -117,7 +115,7 @@ def test_channels_that_nothing_excites_come_last_however_much_they_differ(datase
 
 
 @pytest.mark.slow
-def test_for_other_pictures_in_the_dataset_it_is_computed_again(dataset, stopped, models_dir, tmp_path):
+def test_for_other_images_in_the_dataset_it_is_computed_again(dataset, stopped, models_dir, tmp_path):
     shutil.copytree(stopped, models_dir)
     other = draw_dataset(tmp_path / "more" / dataset.images.name, 2, 2)
     assert other.name == dataset.name and other.fingerprint != dataset.fingerprint

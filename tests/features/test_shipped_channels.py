@@ -30,22 +30,22 @@ def layers():
 
 
 @pytest.mark.parametrize(("model", "layer"), layers())
-def test_every_layer_has_pictures_that_are_neither_flat_nor_alike(model, layer):
-    pictures = channel_files.visualizations(model, "imagenet", layer)
-    channels = [one.channel for one in pictures]
+def test_every_layer_has_images_that_are_neither_flat_nor_alike(model, layer):
+    images = channel_files.visualizations(model, "imagenet", layer)
+    channels = [one.channel for one in images]
     assert len(set(channels)) == len(channels) >= 6
     assert max(channels) < registry.MODELS[model].layer(layer).shape[2]
     pixels = []
-    for one in pictures:
+    for one in images:
         with Image.open(io.BytesIO(one.webp)) as image:
             assert (image.format, image.size) == ("WEBP", (96, 96))
             pixels.append(np.asarray(image.convert("RGB"), float))
-    assert min(picture.std() for picture in pixels) > 15
+    assert min(image.std() for image in pixels) > 15
     differences = [np.abs(a - b).mean() for i, a in enumerate(pixels) for b in pixels[:i]]
     assert min(differences) > 10
 
 
-def test_most_pictures_excite_their_channel_at_least_as_much_as_the_best_of_four_hundred():
+def test_most_images_activate_their_channel_at_least_as_much_as_the_best_of_four_hundred():
     wins = []
     for model in MODELS:
         for layer in registry.MODELS[model].layers:
@@ -64,7 +64,7 @@ def test_most_pictures_excite_their_channel_at_least_as_much_as_the_best_of_four
 
 @pytest.mark.parametrize("dataset", DATASETS, ids=lambda dataset: dataset.name)
 @pytest.mark.parametrize(("model", "layer"), layers())
-def test_what_excites_every_channel_is_stored(model, layer, dataset):
+def test_top_images_of_every_channel_are_stored(model, layer, dataset):
     found = channel_files.top_images_of_layer(dataset, model, "imagenet", layer)
     assert found.items.shape == (registry.MODELS[model].layer(layer).shape[2], channel_files.MOST)
     assert (np.diff(found.values, axis=1) <= 0).all() and np.isfinite(found.values).all()

@@ -1,4 +1,4 @@
-"""What excites channels in a dataset, against the Keras graph itself."""
+"""Top-activating images compared with the Keras graph."""
 
 import numpy as np
 import pytest
@@ -27,7 +27,7 @@ def dataset(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def answers(dataset):
-    """By layer: (pictures that can be read, height, width, channels), one picture at a time, as Keras computes it."""
+    """By layer: (images that can be read, height, width, channels), one image at a time, as Keras computes it."""
     import keras
 
     graph = shared_engine.engine().graph(NAME, "imagenet")
@@ -51,7 +51,7 @@ def found(dataset):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_the_pictures_with_the_highest_peaks_in_order(layer, found, answers):
+def test_the_images_with_the_highest_peaks_in_order(layer, found, answers):
     peaks = answers[layer].max(axis=(1, 2))
     for channel in range(peaks.shape[1]):
         mine = found[layer].of(channel)
@@ -115,7 +115,7 @@ def test_live_results_are_computed_once_and_are_those_of_the_pass(dataset, found
     assert len(top_activating.top_images(dataset, NAME, "imagenet", layer, 4)) > 0
 
 
-def test_every_picture_is_told_and_what_progress_raises_ends_the_pass(dataset):
+def test_every_image_is_a_step_and_what_progress_raises_ends_the_pass(dataset):
     class Impatient(Silent):
         def step(self, n=1):
             raise KeyboardInterrupt
@@ -135,13 +135,13 @@ def test_every_picture_is_told_and_what_progress_raises_ends_the_pass(dataset):
         ("vgg19", "imagenet", "block1_conv1", 0, WeightsError),
     ],
 )
-def test_what_is_not_there_is_told(dataset, monkeypatch, tmp_path, model, weights, layer, channel, error):
+def test_what_is_not_there_is_reported(dataset, monkeypatch, tmp_path, model, weights, layer, channel, error):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     with pytest.raises(error):
         top_activating.top_images(dataset, model, weights, layer, channel)
 
 
-def test_a_dataset_of_which_nothing_can_be_read_is_told(tmp_path):
+def test_a_dataset_of_which_nothing_can_be_read_is_reported(tmp_path):
     drawn = draw_dataset(tmp_path, 1, 2)
     for item in drawn.items:
         drawn.path(item.id).write_bytes(b"")
@@ -150,24 +150,24 @@ def test_a_dataset_of_which_nothing_can_be_read_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_the_activation_of_a_picture_is_what_keras_computes(layer, dataset, answers):
-    picture = decode.read(dataset.path(2))
-    mine = activations.activation(picture, NAME, "imagenet", layer)
+def test_the_activation_of_an_image_is_what_keras_computes(layer, dataset, answers):
+    image = decode.read(dataset.path(2))
+    mine = activations.activation(image, NAME, "imagenet", layer)
     np.testing.assert_allclose(mine, answers[layer][2], rtol=1e-3, atol=1e-3)
     peaks = answers[layer][2].max(axis=(0, 1))
     strongest = activations.strongest(mine, 5)
     np.testing.assert_allclose(peaks[strongest], np.sort(peaks)[::-1][:5], rtol=1e-3)
 
 
-def test_activations_of_networks_that_are_not_there_are_told(dataset, monkeypatch, tmp_path):
+def test_activations_of_networks_that_are_not_there_are_reported(dataset, monkeypatch, tmp_path):
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    picture = decode.read(dataset.path(0))
+    image = decode.read(dataset.path(0))
     for model, layer, error in (("nope", "x", UnknownNameError), (NAME, "nope", UnknownNameError), ("vgg19", "block1_conv1", WeightsError)):  # fmt: skip
         with pytest.raises(error):
-            activations.activation(picture, model, "imagenet", layer)
+            activations.activation(image, model, "imagenet", layer)
 
 
-def test_bounded_memory_whatever_the_number_of_pictures():
+def test_bounded_memory_whatever_the_number_of_images():
     best = top_activating._Best()
     rng = np.random.default_rng(0)
     for item in range(40):

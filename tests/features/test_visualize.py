@@ -1,4 +1,4 @@
-"""Pictures that excite channels, of small networks and of EfficientNet-Lite 0."""
+"""Feature visualizations of small networks and of EfficientNet-Lite 0."""
 
 import random
 from dataclasses import replace
@@ -26,7 +26,7 @@ def made(graph, channels=CHANNELS, steps=32, layer=LAYER, progress=None):
 
 
 @pytest.fixture(scope="module")
-def pictures(graph):
+def images(graph):
     return made(graph)
 
 
@@ -65,26 +65,26 @@ def small_graph(size=64):
     return graph
 
 
-def test_a_picture_is_square_and_has_contrast(pictures):
-    assert pictures.dtype == np.uint8 and pictures.shape[0] == 2 and pictures.shape[3] == 3
-    assert pictures.shape[1] == pictures.shape[2] > 32
-    assert all(picture.std() > 20 for picture in pictures)
+def test_an_image_is_square_and_has_contrast(images):
+    assert images.dtype == np.uint8 and images.shape[0] == 2 and images.shape[3] == 3
+    assert images.shape[1] == images.shape[2] > 32
+    assert all(image.std() > 20 for image in images)
 
 
-def test_it_excites_its_channel_far_more_than_its_start_or_noise_or_the_other_picture_do(graph, pictures):
-    noise = np.random.default_rng(0).integers(0, 256, pictures.shape).astype(np.uint8)
-    mine = peaks(graph, LITE, LAYER, CHANNELS, pictures)
-    for other, factor in ((made(graph, steps=0), 4), (noise, 1.3), (pictures[::-1].copy(), 1.3)):
+def test_it_activates_its_channel_far_more_than_its_start_or_noise_or_the_other_image_do(graph, images):
+    noise = np.random.default_rng(0).integers(0, 256, images.shape).astype(np.uint8)
+    mine = peaks(graph, LITE, LAYER, CHANNELS, images)
+    for other, factor in ((made(graph, steps=0), 4), (noise, 1.3), (images[::-1].copy(), 1.3)):
         assert (mine > factor * peaks(graph, LITE, LAYER, CHANNELS, other)).all()
 
 
-def test_the_same_picture_each_time_and_in_any_company(graph, pictures):
+def test_the_same_image_each_time_and_in_any_company(graph, images):
     alone = made(graph, [CHANNELS[1]])
-    assert np.abs(alone[0].astype(int) - pictures[1]).mean() < 3
-    assert np.abs(pictures[0].astype(int) - pictures[1]).mean() > 20
+    assert np.abs(alone[0].astype(int) - images[1]).mean() < 3
+    assert np.abs(images[0].astype(int) - images[1]).mean() > 20
 
 
-def test_every_step_is_told_and_what_progress_raises_ends_the_ascent(graph):
+def test_every_step_is_counted_and_what_progress_raises_ends_the_ascent(graph):
     class Cancelled(BaseException):
         pass
 
@@ -103,7 +103,7 @@ def test_every_step_is_told_and_what_progress_raises_ends_the_ascent(graph):
 
 
 @pytest.mark.parametrize("channel", [-1, 24])
-def test_a_channel_that_is_not_there_is_told_with_those_that_are(graph, channel):
+def test_a_channel_that_is_not_there_is_reported_with_those_that_are(graph, channel):
     with pytest.raises(UserError, match=f"channels 0 to 23, not {channel}"):
         made(graph, [channel])
 
@@ -149,7 +149,7 @@ def test_a_channel_that_answers_nothing_at_the_start_is_woken():
     x = layers.Conv2D(1, 3, padding="same", activation="relu", name="silent")(inputs)
     x = layers.Conv2D(1, 1, name="end")(x)
     graph = keras.Model(inputs, x)
-    # The first layer answers nothing to a gray picture: only where all of a window is nearly white.
+    # The first layer is zero for a gray image, and above zero only where all of a window is nearly white.
     graph.get_layer("silent").set_weights([np.full((3, 3, 3, 1), 1 / 27), np.array([-0.8])])
     graph.get_layer("end").set_weights([np.ones((1, 1, 1, 1)), np.zeros(1)])
     start = visualize.visualize(graph, small_model(), "end", [0], Silent(), 0)

@@ -1,4 +1,4 @@
-"""The graphs of the networks, a cache of Keras's own for each test, and a server that stands in for Keras's."""
+"""The graphs of the networks, a cache of Keras for each test, and a server in place of Keras's."""
 
 import http.server
 import threading
@@ -25,7 +25,7 @@ class Server:
     """A folder served on this machine; ``cut`` makes it break off in the middle of every file."""
 
     def __init__(self, folder: Path):
-        self.folder, self.asked, self.cut = folder, [], False
+        self.folder, self.requests, self.cut = folder, [], False
 
     def put(self, path: str, content: bytes = b"") -> Path:
         file = self.folder / path
@@ -40,7 +40,7 @@ def server(tmp_path):
 
     class Handler(http.server.BaseHTTPRequestHandler):
         def do_GET(self):
-            served.asked.append(self.path)
+            served.requests.append(self.path)
             file = served.folder / self.path.lstrip("/")
             if not file.is_file():
                 self.send_error(404)

@@ -115,9 +115,9 @@ def test_receptive_field_is_where_a_network_of_ones_answers(name, layer, graphs)
     size, (height, width, _) = graph.input.shape[1], cut.output.shape[1:]
 
     def answers(rows: slice, axis: int) -> bool:
-        picture = np.zeros((1, size, size, 3), np.float32)
-        picture[(slice(None),) * (1 + axis) + (rows,)] = 1
-        return bool(np.asarray(cut(picture, training=False))[0, height // 2, width // 2].max() > 0)
+        image = np.zeros((1, size, size, 3), np.float32)
+        image[(slice(None),) * (1 + axis) + (rows,)] = 1
+        return bool(np.asarray(cut(image, training=False))[0, height // 2, width // 2].max() > 0)
 
     def seen(axis: int) -> int:
         first = bisect_left(range(size), True, key=lambda edge: answers(slice(0, edge + 1), axis))
@@ -136,10 +136,10 @@ def test_squeeze_and_excitation_sees_beyond_the_receptive_field(name, layer, see
 
     graph, shipped = graphs(name), architecture.read(name).layer(layer)
     cut = keras.Model(graph.input, architecture.layers_by_name(graph)[layer].output)
-    pictures = np.random.default_rng(0).uniform(-1, 1, (1, *graph.input.shape[1:])).astype(np.float32)
-    pictures = np.concatenate([pictures, pictures])
-    pictures[1, :50] += 1
-    middle = np.asarray(cut(pictures, training=False))[:, shipped.shape[0] // 2, shipped.shape[1] // 2]
+    images = np.random.default_rng(0).uniform(-1, 1, (1, *graph.input.shape[1:])).astype(np.float32)
+    images = np.concatenate([images, images])
+    images[1, :50] += 1
+    middle = np.asarray(cut(images, training=False))[:, shipped.shape[0] // 2, shipped.shape[1] // 2]
     assert shipped.receptive_field[0] < 20
     assert shipped.sees_all == sees_all == (np.abs(middle[0] - middle[1]).max() > 0)
 
@@ -199,7 +199,7 @@ def test_reading_imports_no_tensorflow():
     assert run.stdout.strip() == "[]"
 
 
-def test_unknown_names_are_told():
+def test_unknown_names_are_reported():
     with pytest.raises(UnknownNameError, match="vgg17"):
         architecture.read("vgg17")
     with pytest.raises(UnknownNameError, match=r"layer of vgg16 'top'.*block5_conv3"):
@@ -222,7 +222,7 @@ def _damaged(text: str) -> dict[str, str]:
 
 
 @pytest.mark.parametrize("damage", _damaged("[\n"))
-def test_a_damaged_file_is_told_with_what_to_do(damage, tmp_path):
+def test_a_damaged_file_is_reported_with_what_to_do(damage, tmp_path):
     text = architecture.text(architecture.read("squeezenet"))
     broken = _damaged(text)[damage]
     assert broken != text
@@ -232,7 +232,7 @@ def test_a_damaged_file_is_told_with_what_to_do(damage, tmp_path):
         architecture.read("squeezenet", tmp_path)
 
 
-def test_a_missing_file_and_another_format_are_told(tmp_path):
+def test_a_missing_file_and_another_format_are_reported(tmp_path):
     with pytest.raises(ModelDataError, match=r"missing.*models describe vgg16"):
         architecture.read("vgg16", tmp_path)
     (tmp_path / "vgg16").mkdir()

@@ -170,7 +170,7 @@ def test_a_pickle_that_calls_anything_is_refused_and_nothing_is_run(kind, zipped
     assert not trace.exists()
 
 
-def test_the_sentence_names_what_was_asked_for(tmp_path):
+def test_the_message_names_what_was_requested(tmp_path):
     path = tmp_path / "weights.pt"
     path.write_bytes(pickle.dumps(_Call(eval, "1")))
     with pytest.raises(WeightsError, match=r"it asks for builtins\.eval, and only arrays are allowed"):
@@ -188,7 +188,7 @@ def test_a_tensor_beyond_its_storage_is_refused(strides, tmp_path):
 @pytest.mark.parametrize(
     "write", [torch_archive, torch_older_file, lambda _: b"", lambda _: b"PK\x03\x04nonsense"]
 )
-def test_a_file_cut_short_is_told(write, tmp_path):
+def test_a_file_cut_short_is_reported(write, tmp_path):
     content = write(TENSORS)
     path = tmp_path / "weights.pt"
     path.write_bytes(content[: len(content) - 20])
@@ -196,7 +196,7 @@ def test_a_file_cut_short_is_told(write, tmp_path):
         read_arrays(path)
 
 
-def test_a_missing_file_and_other_contents_are_told(tmp_path):
+def test_a_missing_file_and_other_contents_are_reported(tmp_path):
     with pytest.raises(WeightsError, match="No such file"):
         read_arrays(tmp_path / "weights.pt")
     path = tmp_path / "other.pkl"

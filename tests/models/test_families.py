@@ -34,7 +34,7 @@ TORCH = {
 
 
 def pattern(size: int) -> np.ndarray:
-    """A picture of bent stripes, (1, size, size, 3) from 0 to 255."""
+    """An image of bent stripes, (1, size, size, 3) from 0 to 255."""
     y, x, c = np.meshgrid(np.arange(size), np.arange(size), np.arange(3), indexing="ij")
     stripes = x * x * (c + 1) // 7 + y * y * (c + 2) // 11 + 3 * x * y // 13
     return (stripes % 256).astype(np.float32)[None]

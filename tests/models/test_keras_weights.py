@@ -1,4 +1,4 @@
-"""The ImageNet weights that Keras offers: where they are, and fetching them from a server that stands in for Keras's."""
+"""The ImageNet weights that Keras offers: where they are, and downloads from a server in place of Keras's."""
 
 import hashlib
 import inspect
@@ -68,7 +68,7 @@ def test_fetch_verifies_and_caches_where_keras_looks(offered, server, capsys):
     assert weights.availability(registry.get_model("vgg16"))[0]
     assert fetch("vgg16") == 0
     assert "already there" in capsys.readouterr().out
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
 
 def test_another_content_is_thrown_away(offered, server, capsys):

@@ -137,7 +137,7 @@ def test_layers_are_counted_from_the_image():
     assert model.layer("block3_conv1").shape == (56, 56, 256)
 
 
-def test_unknown_names_are_told_with_the_valid_ones():
+def test_unknown_names_are_reported_with_the_valid_ones():
     with pytest.raises(UnknownNameError, match=r"model 'vgg17'.*vgg16"):
         registry.get_model("vgg17")
     with pytest.raises(UnknownNameError, match=r"layer of vgg16 'top'.*block1_conv1"):

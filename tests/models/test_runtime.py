@@ -68,7 +68,7 @@ def test_the_same_pixels_give_the_same_vector_bit_for_bit_from_any_thread(networ
                 np.testing.assert_array_equal(answer[key], vectors)
 
 
-def test_vectors_of_one_picture_stay_when_the_next_is_run(network):
+def test_vectors_of_one_image_stay_when_the_next_is_run(network):
     image = pixels(network.model.input_size, 1)
     first = network(image)
     kept = {key: vectors.copy() for key, vectors in first.items()}

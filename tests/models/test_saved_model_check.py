@@ -25,7 +25,7 @@ def base():
 
 
 @pytest.fixture(scope="module")
-def pictures():
+def images():
     """(2, size, size, 3) uint8: photographs."""
     files = sorted((ROOT / "precomputed" / "objects200" / "images").glob("*.webp"))[:40:20]
     return np.stack([decode.resize(decode.read(file), SIZE, MODEL.resample) for file in files])
@@ -85,13 +85,13 @@ def cosine(a: np.ndarray, b: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("make", ACCEPTED)
-def test_an_accepted_model_gives_its_own_vectors(make, base, pictures, tmp_path):
+def test_an_accepted_model_gives_its_own_vectors(make, base, images, tmp_path):
     theirs = saved(make, base, tmp_path / "mine.keras")
-    given = pictures.astype(np.float32)
+    given = images.astype(np.float32)
     own = np.asarray(theirs(MODEL.preprocessing(given) if make is plain else given, training=False))
     graph, _ = weights.load(MODEL, tmp_path / "mine.keras")
     network = extractor.Extractor(MODEL, graph, [LAST], ["avg"], 2)
-    assert cosine(network(pictures)[LAST, "avg"], own) > 0.9999
+    assert cosine(network(images)[LAST, "avg"], own) > 0.9999
 
 
 def test_a_sequence_of_layers_is_looked_into(base, tmp_path):
@@ -157,7 +157,7 @@ def test_other_input_is_refused_with_what_differs(make, shape, named, base, tmp_
         weights.load(MODEL, tmp_path / "mine.keras")
 
 
-def test_a_model_for_pictures_of_another_size_is_refused(tmp_path):
+def test_a_model_for_images_of_another_size_is_refused(tmp_path):
     import keras
 
     smaller = keras.applications.MobileNet(input_shape=(160, 160, 3), weights=None, include_top=False)
@@ -169,9 +169,9 @@ def test_a_model_for_pictures_of_another_size_is_refused(tmp_path):
 def test_several_inputs_are_refused(base, tmp_path):
     import keras
 
-    picture, facts = keras.Input((SIZE, SIZE, 3)), keras.Input((4,))
-    pooled = keras.layers.GlobalAveragePooling2D()(base(picture))
-    keras.Model([picture, facts], keras.layers.Concatenate()([pooled, facts])).save(tmp_path / "mine.keras")
+    image, facts = keras.Input((SIZE, SIZE, 3)), keras.Input((4,))
+    pooled = keras.layers.GlobalAveragePooling2D()(base(image))
+    keras.Model([image, facts], keras.layers.Concatenate()([pooled, facts])).save(tmp_path / "mine.keras")
     with pytest.raises(WeightsError, match="it has 2 inputs"):
         weights.load(MODEL, tmp_path / "mine.keras")
 

@@ -1,4 +1,4 @@
-"""Where weights come from, and what a user is told when they can't be had."""
+"""Where weights come from, and the errors where they can't be loaded."""
 
 import hashlib
 import importlib.metadata
@@ -90,7 +90,7 @@ def test_provenance_follows_a_file_that_changes(tmp_path):
     assert weights.provenance(MOBILENET, path) != before
 
 
-def test_unknown_weights_are_told_with_the_valid_names():
+def test_unknown_weights_are_reported_with_the_valid_names():
     with pytest.raises(UnknownNameError, match=r"'imagnet'; valid: imagenet, untrained, a \.weights\.h5"):
         weights.provenance(MOBILENET, "imagnet")
 
@@ -107,7 +107,7 @@ def test_a_package_that_is_missing_is_named_with_the_way_to_install_it(monkeypat
         weights.load(SMALL, "imagenet")
 
 
-def test_a_package_without_its_file_is_told(monkeypatch, tmp_path):
+def test_a_package_without_its_file_is_reported(monkeypatch, tmp_path):
     distribution = importlib.metadata.distribution(LITE.weights.package)
     monkeypatch.setattr(type(distribution), "locate_file", lambda self, path: tmp_path / path)
     available, sentence = weights.availability(LITE)
@@ -145,7 +145,7 @@ def test_package_is_not_imported():
         lambda arrays: arrays.update({"_conv_head.weight": np.zeros((3, 3, 1, 1))}),
     ],
 )
-def test_arrays_that_do_not_fit_are_told(damage, monkeypatch):
+def test_arrays_that_do_not_fit_are_reported(damage, monkeypatch):
     arrays = package_weights.read_arrays(LITE.weights.file(LITE).path)
     damage(arrays)
     monkeypatch.setattr(package_weights, "read_arrays", lambda path: arrays)
@@ -191,7 +191,7 @@ def test_untrained_weights_are_the_same_in_threads():
 # ImageNet weights that Keras downloads
 
 
-class Told(Silent):
+class Sentences(Silent):
     def __init__(self):
         self.sentences = []
 
@@ -205,20 +205,20 @@ def test_download_is_announced_cached_and_used(keras_home, server, monkeypatch):
     file = server.put(keras_weights.FILES["MobileNet"].path)
     stand_in.save(file)
     monkeypatch.setattr(keras_weights, "BASE_URL", server.url)
-    told = Told()
-    graph, origin = weights.load(MOBILENET, "imagenet", told)
-    assert told.sentences == [
+    log = Sentences()
+    graph, origin = weights.load(MOBILENET, "imagenet", log)
+    assert log.sentences == [
         "ImageNet weights of MobileNet are not here yet. "
         "About 13 MB to download: playground models fetch mobilenet"
     ]
     assert same_weights(graph, stand_in)
     assert origin == weights.provenance(MOBILENET, "imagenet")
     assert len(origin.fingerprint) == 64
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
 
-    again, _ = weights.load(MOBILENET, "imagenet", told)
+    again, _ = weights.load(MOBILENET, "imagenet", log)
     assert same_weights(again, stand_in)
-    assert len(told.sentences) == len(server.asked) == 1
+    assert len(log.sentences) == len(server.requests) == 1
 
 
 @pytest.mark.parametrize("model", [MOBILENET, EFFICIENTNET], ids=lambda model: model.name)
@@ -234,7 +234,7 @@ def test_without_network_there_is_one_clear_sentence(model, keras_home, monkeypa
     assert str(keras_home) not in sentence
 
 
-def test_a_cached_file_that_is_not_the_published_one_is_told_and_nothing_is_downloaded(
+def test_a_cached_file_that_is_not_the_published_one_is_reported_and_nothing_is_downloaded(
     keras_home, server, monkeypatch
 ):
     monkeypatch.setattr(keras_weights, "BASE_URL", server.url)
@@ -243,10 +243,10 @@ def test_a_cached_file_that_is_not_the_published_one_is_told_and_nothing_is_down
         WeightsError, match=r"damaged .*hash is not the published.*delete efficientnetb0_notop\.h5"
     ):
         weights.load(EFFICIENTNET, "imagenet")
-    assert not server.asked
+    assert not server.requests
 
 
-def test_damaged_cache_is_told(keras_home):
+def test_damaged_cache_is_reported(keras_home):
     (keras_home / "models" / "mobilenet_1_0_224_tf_no_top.h5").write_bytes(b"\x89HDF\r\n\x1a\n cut short")
     with pytest.raises(WeightsError, match=r"damaged .*delete mobilenet_1_0_224_tf_no_top\.h5"):
         weights.load(MOBILENET, "imagenet")
@@ -340,7 +340,7 @@ def test_files_work_for_our_own_graphs_too(tmp_path):
 @pytest.mark.slow
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 @pytest.mark.parametrize("model", [registry.get_model("vgg16"), SMALL], ids=lambda model: model.name)
-def test_weights_of_another_model_are_told(model, suffix, trained, tmp_path):
+def test_weights_of_another_model_are_reported(model, suffix, trained, tmp_path):
     path = tmp_path / f"mine{suffix}"
     trained[0].save(path) if suffix == ".keras" else trained[0].save_weights(path)
     with pytest.raises(WeightsError, match=rf"mine{suffix} do not fit {model.title}; choose the model"):
@@ -349,7 +349,7 @@ def test_weights_of_another_model_are_told(model, suffix, trained, tmp_path):
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 @pytest.mark.parametrize("keep", [0, 100, -5000])
-def test_a_file_cut_short_is_told(suffix, keep, tmp_path):
+def test_a_file_cut_short_is_reported(suffix, keep, tmp_path):
     source = SMALL.build_graph()
     path = tmp_path / f"mine{suffix}"
     source.save(path) if suffix == ".keras" else source.save_weights(path)
@@ -358,7 +358,7 @@ def test_a_file_cut_short_is_told(suffix, keep, tmp_path):
         weights.load(SMALL, path)
 
 
-def test_a_file_damaged_inside_is_told(tmp_path):
+def test_a_file_damaged_inside_is_reported(tmp_path):
     path = tmp_path / "mine.weights.h5"
     SMALL.build_graph().save_weights(path)
     path.write_bytes(path.read_bytes().replace(b"TREE", b"LEAF"))  # what its groups begin with
@@ -367,13 +367,13 @@ def test_a_file_damaged_inside_is_told(tmp_path):
 
 
 @pytest.mark.parametrize("name", ["gone.weights.h5", "gone.keras"])
-def test_a_missing_file_is_told(name, tmp_path):
+def test_a_missing_file_is_reported(name, tmp_path):
     with pytest.raises(WeightsError, match=f"There is no file {name}"):
         weights.load(SMALL, tmp_path / name)
 
 
 @pytest.mark.parametrize("name", ["weights.npz", "model.pth", "model.onnx", "weights.pkl"])
-def test_other_kinds_of_files_are_told_without_opening_them(name, tmp_path):
+def test_other_kinds_of_files_are_reported_without_opening_them(name, tmp_path):
     path = tmp_path / name
     path.write_bytes(b"anything")
     with pytest.raises(WeightsError, match=rf"{name} is not a file of weights.*model\.save_weights"):
@@ -394,7 +394,7 @@ def test_code_in_a_file_is_not_run(tmp_path):
     assert not trace.exists()
 
 
-def test_a_saved_model_without_a_description_is_told(tmp_path):
+def test_a_saved_model_without_a_description_is_reported(tmp_path):
     import zipfile
 
     path = tmp_path / "mine.keras"

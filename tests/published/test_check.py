@@ -107,7 +107,7 @@ def test_weights_that_are_not_here_are_named_and_nothing_is_downloaded(
     told = capsys.readouterr()
     assert "Nothing could be checked." in told.out
     assert told.err.count("could not be checked") == 3
-    assert not server.asked
+    assert not server.requests
 
 
 def test_what_does_not_exist_is_refused(published, tmp_path, capsys):
@@ -128,7 +128,7 @@ def test_grid_run_computes_the_real_thing_beside_the_published(
     stand_in.save(server.put(keras_weights.FILES["MobileNet"].path).with_suffix(".h5"))
     words = "--dataset shapes18 --model mobilenet --weights imagenet --layer conv_pw_13 --pooling flatten --metric cosine"
     assert cli.main(["grid", "run", *words.split(), "--out", str(published)]) == 0
-    assert len(server.asked) == 1
+    assert len(server.requests) == 1
     assert cli.main(["grid", "list", "--grid", str(published), "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
     scores = {

@@ -44,7 +44,7 @@ def test_what_comes_is_imported_and_downloaded_once(archive, tmp_path, server, c
     grid = Grid(tmp_path / "grid")
     source = grid.run(grid.dataset("shapes18"), "resnet50", "published").about.weights_source
     assert names.COMMIT[:12] in source and names.REPOSITORY in source
-    assert len(server.asked) == len(cached(tmp_path)) == 1
+    assert len(server.requests) == len(cached(tmp_path)) == 1
 
 
 def test_other_results_than_the_published_are_thrown_away(archive, tmp_path, capsys):
