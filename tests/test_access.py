@@ -9,9 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from core import access, cli, download
+from core import access, cli, collections, download
 from core.collections import Collection, backup, collection_projection, export, labelled_dataset, schema
-from core.collections import collection as collections
 from core.collections.image_sources import Entry
 from core.collections.uploads import Upload
 from core.errors import AccessError, UserError
@@ -92,9 +91,9 @@ OTHERS: dict[str, Callable[[Path], object]] = {
 RIGHT_TO_WRITE = re.compile(r"\b(lock\.writing|building)\(")
 # Who takes the right to write to a folder; a new one begins with access.require_full or is named here with the reason.
 WITHOUT_CHECK = {
-    "collections.collection.building": "called by create and restore, which check",
-    "collections.collection.Collection._maintaining": "called by writing, which checks, and to repair an index",
-    "collections.collection._sweep": "removes what a deletion or creation has left",
+    "collections.lifecycle.building": "called by create and restore, which check",
+    "collections.reader.Reader._maintaining": "called by writing, which checks, and to repair an index",
+    "collections.lifecycle._sweep": "removes what a deletion or creation has left",
     "published.convert._import": "called by import_copy, which checks",
 }
 
@@ -124,7 +123,7 @@ def content(pets: Collection) -> tuple:
 
 
 def test_every_public_name_of_a_collection_is_known_to_change_it_or_not():
-    public = {name for name in vars(Collection) if not name.startswith("_")}
+    public = {name for name in dir(Collection) if not name.startswith("_")}
     assert public == set(CHANGES) | set(READS)
 
 

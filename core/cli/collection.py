@@ -1,4 +1,4 @@
-"""``collection``: the user's own images, indexed and searchable."""
+"""``collection``: index your own images and search them."""
 
 import argparse
 import sys
@@ -14,8 +14,8 @@ def add(commands: Any) -> None:
     """Add the commands to a parser."""
     group = output.group(commands, "collection", "index your own images and search them")
 
-    create = _command(group, "create", _create, "make an empty collection")
-    create.add_argument("--model", help="see models list; default: the best of those that work here")
+    create = _command(group, "create", _create, "create an empty collection")
+    create.add_argument("--model", help="see models list; default: the best one that works here")
     create.add_argument("--weights", default="imagenet", help="imagenet (default), untrained, or a file")
     create.add_argument(
         "--layer", help="a layer of the model, such as block6_output; default: the best by the experiments"
@@ -36,12 +36,12 @@ def add(commands: Any) -> None:
         "--dtype", default="float16", help="of the stored vectors: float16 (default), float32"
     )
 
-    adding = _command(group, "add", _add, "take in images; what is stored already is left alone")
+    adding = _command(group, "add", _add, "add images; unchanged images are not read again")
     adding.add_argument(
         "paths",
         nargs="+",
         metavar="PATH",
-        help="a folder, a picture, a pattern, a URL, or a CSV, TSV or Parquet list of paths or URLs",
+        help="a folder, an image, a pattern, a URL, or a CSV, TSV or Parquet list of paths or URLs",
     )
     adding.add_argument(
         "--path-column",
@@ -49,66 +49,69 @@ def add(commands: Any) -> None:
         help="the column of a list that holds paths; default: the first of the usual names, such as path or file_name",
     )
     _labels_from(adding)
-    adding.add_argument(
-        "--restore-removed", action="store_true", help="take in images that were removed, too"
-    )
+    adding.add_argument("--restore-removed", action="store_true", help="also add images that were removed")
     adding.add_argument(
         "--label-level",
         type=_level,
         metavar="N",
         help="which level of folders names the labels: 1 for those directly in the folder, 2 for those in them, or none; remembered "
-        "with the folder; default: found from the structure",
+        "with the folder; default: derived from the structure",
     )
     adding.add_argument(
-        "--preview", action="store_true", help="show the labels and what is left out, and store nothing"
+        "--preview",
+        action="store_true",
+        help="show the labels and what is left out, without storing anything",
     )
     adding.add_argument("--json", action="store_true")
 
-    update = _command(group, "update", _update, "take in what changed where the images came from")
+    update = _command(group, "update", _update, "read the sources again and store what changed")
     _labels_from(update)
     update.add_argument("--json", action="store_true")
 
     remove = _command(group, "remove", _remove, "remove images, which can be undone; their files stay")
-    remove.add_argument("paths", nargs="*", metavar="PATH", help="a picture, a folder or a pattern")
+    remove.add_argument("paths", nargs="*", metavar="PATH", help="an image, a folder or a pattern")
     _where(remove)
-    remove.add_argument(
-        "--undo", action="store_true", help="bring removed images back; all of them where none is named"
-    )
+    remove.add_argument("--undo", action="store_true", help="restore removed images: those named, or all")
 
     purge = _command(
-        group, "purge", _purge, "forget removed images for good, and delete the files of uploads among them"
+        group,
+        "purge",
+        _purge,
+        "forget removed images permanently, and delete the files of uploads among them",
     )
-    purge.add_argument("paths", nargs="*", metavar="PATH", help="a picture, a folder or a pattern")
+    purge.add_argument("paths", nargs="*", metavar="PATH", help="an image, a folder or a pattern")
     _where(purge)
     purge.add_argument("--yes", action="store_true", help="do not ask")
 
-    search = _command(group, "search", _search, "the images nearest to pictures")
+    search = _command(group, "search", _search, "find the images nearest to some images")
     search.add_argument("images", nargs="+", metavar="IMAGE", type=Path)
     search.add_argument("-k", type=int, default=10, help="how many (default: 10)")
     _where(search)
     search.add_argument("--json", action="store_true")
 
-    info = _command(group, "info", _info, "what is in a collection")
+    info = _command(group, "info", _info, "show what is in a collection")
     info.add_argument("--failures", action="store_true", help="the files that can't be read, with the reason")
-    info.add_argument("--removed", action="store_true", help="the removed images, and how they come back")
+    info.add_argument("--removed", action="store_true", help="the removed images, and how to restore them")
     info.add_argument("--json", action="store_true")
 
     listing = output.command(group, "list", _list, "list the collections")
     listing.add_argument("--json", action="store_true")
 
-    _command(group, "verify", _verify, "check that catalog, vectors and index are whole and agree")
+    _command(group, "verify", _verify, "check that catalog, vectors and index are complete and agree")
 
-    optimize = _command(group, "optimize", _optimize, "make vectors and index anew, without what was removed")
+    optimize = _command(group, "optimize", _optimize, "compact the vectors and rebuild the index")
     optimize.add_argument("--index", help="another kind of index from now on")
     optimize.add_argument("--metric", help="another metric from now on")
 
-    export = _command(group, "export", _export, "vectors and metadata as a Parquet file")
+    export = _command(group, "export", _export, "write vectors and metadata into a Parquet file")
     export.add_argument("file", type=Path, metavar="FILE.parquet")
 
-    backup = _command(group, "backup", _backup, "write all of a collection into one archive")
+    backup = _command(group, "backup", _backup, "write a collection into one archive")
     backup.add_argument("file", type=Path, metavar="FILE.tar")
 
-    restore = output.command(group, "restore", _restore, "make a collection of an archive that backup wrote")
+    restore = output.command(
+        group, "restore", _restore, "create a collection from an archive that backup wrote"
+    )
     restore.add_argument("file", type=Path, metavar="FILE.tar")
     restore.add_argument("--as", dest="name", metavar="NAME", help="its name; default: that of the old one")
 
@@ -124,12 +127,12 @@ def add(commands: Any) -> None:
     tune.add_argument("--apply", action="store_true", help="use the best from now on")
     tune.add_argument("--json", action="store_true")
 
-    duplicates = _command(group, "duplicates", _duplicates, "groups of images that are nearly the same")
+    duplicates = _command(group, "duplicates", _duplicates, "find groups of images that are nearly the same")
     duplicates.add_argument("--threshold", type=float, default=0.05, help="largest distance (default: 0.05)")
     duplicates.add_argument("--json", action="store_true")
 
     delete = _command(
-        group, "delete", _delete, "remove a collection and its experiments; the images' files stay"
+        group, "delete", _delete, "delete a collection and its experiments; files of images stay"
     )
     delete.add_argument("--yes", action="store_true", help="do not ask")
 
@@ -152,7 +155,7 @@ def _level(text: str) -> int:
     if text.lower() == "none":
         return 0
     if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is no level; give a number from 1 on, or none")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a level; give a number from 1 on, or none")
     return int(text)
 
 
@@ -190,14 +193,14 @@ def _create(options: argparse.Namespace) -> None:
         parts = {part: getattr(chosen, part) for part in parts}
     with Collection.create(
         options.name, weights=options.weights, index=options.index, dtype=options.dtype, **parts
-    ) as made:
+    ) as created:
         if chosen is not None:
             print(
-                f"Took {chosen.model}, layer {chosen.layer}, {chosen.pooling} pooling, {chosen.metric} distance. "
+                f"Chose {chosen.model}, layer {chosen.layer}, {chosen.pooling} pooling, {chosen.metric} distance. "
                 f"{chosen.why}"
             )
         print(
-            f"Made the collection {made.about.name!r}; `playground collection add {made.about.name} FOLDER` fills it."
+            f"Created the collection {created.about.name!r}; `playground collection add {created.about.name} FOLDER` fills it."
         )
 
 
@@ -219,23 +222,25 @@ def _add(options: argparse.Namespace) -> None:
 
 def _preview(options: argparse.Namespace) -> None:
     with _open(options) as opened:
-        seen = opened.preview(options.paths, path_column=options.path_column, label_level=options.label_level)
+        preview = opened.preview(
+            options.paths, path_column=options.path_column, label_level=options.label_level
+        )
     if options.json:
-        output.print_json(seen.to_json())
+        output.print_json(preview.to_json())
         return
     rows = [
-        {"label": label.name, "pictures": label.pictures, "example": label.example} for label in seen.labels
+        {"label": label.name, "images": label.pictures, "example": label.example} for label in preview.labels
     ]
-    output.table(rows, False, "No picture has a label.")
-    for problem in seen.problems:
+    output.table(rows, False, "No image has a label.")
+    for problem in preview.problems:
         print(f"{problem.path}: {problem.reason}", file=sys.stderr)
-    disagree = f" ({seen.conflicting:,} since rows disagree)" if seen.conflicting else ""
+    disagree = f" ({preview.conflicting:,} since rows disagree)" if preview.conflicting else ""
     print(
-        f"{seen.pictures:,} pictures, {seen.unlabelled:,} of them without a label{disagree}. "
-        f"Left out: {seen.left_out:,} hidden or system files and folders, {seen.failed:,} that can't be read."
+        f"{preview.pictures:,} images, {preview.unlabelled:,} of them without a label{disagree}. "
+        f"Left out: {preview.left_out:,} hidden or system files and folders, {preview.failed:,} that can't be read."
     )
-    choice = " --label-level N or none chooses others." if seen.levels else ""
-    print(f"{seen.rule()}{choice} Nothing was stored.")
+    choice = " Choose others with --label-level N or none." if preview.levels else ""
+    print(f"{preview.rule()}{choice} Nothing was stored.")
 
 
 def _update(options: argparse.Namespace) -> None:
@@ -255,9 +260,11 @@ def _report(report: Any, options: argparse.Namespace) -> None:
         for conflict in report.conflicts:
             print(f"  {conflict.sentence()}", file=sys.stderr)
     if report.kept_out:
-        print(f"`collection add {options.name} PATH --restore-removed` takes in what was removed, too.")
+        print(f"`collection add {options.name} PATH --restore-removed` also adds what was removed.")
     if report.duplicates:
-        print(f"{report.duplicates:,} of the added have the content of another one and share its vector.")
+        print(
+            f"{report.duplicates:,} of the added images have the same content as another one and share its vector."
+        )
     if report.failed:
         print(f"`playground collection info {options.name} --failures` says why some failed.")
     print(report.summary())
@@ -268,14 +275,14 @@ def _remove(options: argparse.Namespace) -> None:
         _undo(options)
         return
     if not options.paths and not options.where:
-        raise UserError("Name what to remove: paths, or conditions with --where.")
+        raise UserError("Give what to remove: paths, or conditions with --where.")
     with _open(options) as opened:
         notes, sources = opened.notes(options.where), opened.source_paths
         print(f"{opened.remove(options.paths, options.where):,} removed")
         forgotten = [path for path in sources if path not in opened.source_paths]
     for path in forgotten:
-        print(f"Forgot the source {path}: `collection update` does not look there until it is added again.")
-    _say(notes)
+        print(f"Forgot the source {path}: `collection update` no longer reads it.")
+    _print_notes(notes)
 
 
 def _undo(options: argparse.Namespace) -> None:
@@ -290,9 +297,9 @@ def _purge(options: argparse.Namespace) -> None:
     with _open(options) as opened:
         if not options.yes:
             if not sys.stdin.isatty():
-                raise UserError("Purging can't be undone; say --yes.")
+                raise UserError("Purging can't be undone; confirm with --yes.")
             which = ", ".join([*options.paths, *options.where]) or "all of them"
-            question = f"Forget the removed images of {options.name!r} for good ({which}), with the files of uploads? [y/N] "
+            question = f"Permanently forget the removed images of {options.name!r} ({which}), with the files of uploads? [y/N] "
             if input(question).strip().lower() != "y":
                 raise UserError("Nothing was purged.")
         print(f"{opened.purge(options.paths, options.where):,} purged")
@@ -302,9 +309,9 @@ def _search(options: argparse.Namespace) -> None:
     from core.imaging import decode
 
     with _open(options) as opened:
-        pictures = [decode.read(path) for path in options.images]
-        answers = opened.search(pictures, options.k, options.where)
-        _say(opened.notes(options.where))
+        images = [decode.read(path) for path in options.images]
+        results = opened.search(images, options.k, options.where)
+        _print_notes(opened.notes(options.where))
     rows = [
         {
             "query": str(path),
@@ -315,11 +322,11 @@ def _search(options: argparse.Namespace) -> None:
             "also": [opened.full_path(path) for path in hit.also],
             "metadata": hit.metadata,
         }
-        for path, hits in zip(options.images, answers, strict=True)
+        for path, hits in zip(options.images, results, strict=True)
         for rank, hit in enumerate(hits, 1)
     ]
     if not options.json:
-        several = len(answers) > 1
+        several = len(results) > 1
         rows = [
             {
                 key: row[key]
@@ -331,7 +338,7 @@ def _search(options: argparse.Namespace) -> None:
     output.table(rows, options.json, "Nothing found.")
 
 
-def _say(notes: Sequence[str]) -> None:
+def _print_notes(notes: Sequence[str]) -> None:
     for note in notes:
         print(f"note: {note}", file=sys.stderr)
 
@@ -378,12 +385,12 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _removed(opened: Any) -> list[dict[str, Any]]:
-    from core.collections import image_sources as sources
+    from core.collections import image_sources
 
     rows = [
         {
             "path": row.path,
-            "name": sources.title(row.path, row.metadata),
+            "name": image_sources.title(row.path, row.metadata),
             "label": row.label,
             "undo": row.reason or ("at once" if row.faiss_id is not None else "reads the file again"),
         }
@@ -397,11 +404,11 @@ def _removed(opened: Any) -> list[dict[str, Any]]:
 
 def _list(options: argparse.Namespace) -> None:
     from core.collections import Collection, names
-    from core.collections.collection import misnamed
+    from core.collections.lifecycle import misnamed
 
     for name in misnamed():
         print(
-            f"warning: the folder {name!r} holds a collection and can't be the name of one; rename it with lower case letters, "
+            f"warning: the folder {name!r} holds a collection but has an invalid name; rename it with lower case letters, "
             "digits, - and _.",
             file=sys.stderr,
         )
@@ -426,7 +433,7 @@ def _list(options: argparse.Namespace) -> None:
                 "failures": info.failures,
             }
         )
-    output.table(rows, options.json, "No collections yet; `playground collection create` makes one.")
+    output.table(rows, options.json, "No collections yet; `playground collection create` creates one.")
 
 
 def _verify(options: argparse.Namespace) -> None:
@@ -434,7 +441,7 @@ def _verify(options: argparse.Namespace) -> None:
         problems = opened.verify()
     if problems:
         raise UserError(" ".join(problems))
-    print("Catalog, vectors and index are whole and agree.")
+    print("Catalog, vectors and index are complete and agree.")
 
 
 def _optimize(options: argparse.Namespace) -> None:
@@ -456,13 +463,13 @@ def _backup(options: argparse.Namespace) -> None:
     from core.collections import backup
 
     with _open(options) as opened, output.Bar() as bar:
-        made = backup.write(opened, options.file, bar)
+        written = backup.write(opened, options.file, bar)
     print(
-        f"{made.images:,} images and {made.uploads:,} uploaded files in {options.file}, {made.size / 1e6:,.1f} MB"
+        f"{written.images:,} images and {written.uploads:,} uploaded files in {options.file}, {written.size / 1e6:,.1f} MB"
     )
-    if made.missing:
+    if written.missing:
         print(
-            f"warning: {made.missing:,} uploaded files were missing; `collection verify` names them.",
+            f"warning: {written.missing:,} uploaded files are missing; `collection verify` names them.",
             file=sys.stderr,
         )
 
@@ -477,13 +484,13 @@ def _restore(options: argparse.Namespace) -> None:
 
 
 def _tune(options: argparse.Namespace) -> None:
-    from core.collections import index_tuning as tune
+    from core.collections import index_tuning
 
-    limits = tune.Limits(options.min_recall, options.max_memory, options.max_latency)
+    limits = index_tuning.Limits(options.min_recall, options.max_memory, options.max_latency)
     with _open(options) as opened:
         with output.Bar() as bar:
-            found = tune.measure(opened, options.index or tune.CANDIDATES, bar)
-        best = tune.choose(found, limits)
+            found = index_tuning.measure(opened, options.index or index_tuning.CANDIDATES, bar)
+        best = index_tuning.choose(found, limits)
         rows = [
             {
                 "": "best" if candidate is best else "",
@@ -510,9 +517,9 @@ def _tune(options: argparse.Namespace) -> None:
         if options.apply:
             with output.Bar() as bar:
                 opened.optimize(index=best.kind, progress=bar)
-            print(f"The collection uses {best.kind} now.", file=sys.stderr)
+            print(f"The collection now uses {best.kind}.", file=sys.stderr)
         elif not options.json:
-            print(f"\n--apply makes {best.kind} the index of the collection.", file=sys.stderr)
+            print(f"\n--apply switches the collection to {best.kind}.", file=sys.stderr)
 
 
 def _duplicates(options: argparse.Namespace) -> None:
@@ -538,10 +545,13 @@ def _delete(options: argparse.Namespace) -> None:
 
     if not options.yes:
         if not sys.stdin.isatty():
-            raise UserError("Deleting can't be undone; say --yes.")
+            raise UserError("Deleting can't be undone; confirm with --yes.")
         with _open(options) as opened:
             count = opened.info().images
-        if input(f"Delete {options.name!r} with {count:,} images' vectors? [y/N] ").strip().lower() != "y":
+        if (
+            input(f"Delete {options.name!r} with the vectors of {count:,} images? [y/N] ").strip().lower()
+            != "y"
+        ):
             raise UserError("Nothing was deleted.")
     labelled_dataset.delete(options.name)
-    print(f"Deleted {options.name!r}; the images' files stay.")
+    print(f"Deleted {options.name!r}; files of images stay.")

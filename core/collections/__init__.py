@@ -1,5 +1,7 @@
-"""A user's own images: vectors in a file, a FAISS index, a SQL catalog, and the promise that they agree."""
+"""Collections: a user's own images as vectors in a file, a FAISS index and a SQL catalog that always agree."""
 
-from core.collections.collection import Collection, Hit, Info, delete, names
+from core.collections.collection import Collection
+from core.collections.lifecycle import delete, names
+from core.collections.reader import Hit, Info
 
 __all__ = ["Collection", "Hit", "Info", "delete", "names"]

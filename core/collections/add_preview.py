@@ -1,4 +1,4 @@
-"""What an add would store, with the labels: looked at before anything is stored, and without a model."""
+"""Preview of an add: what would be stored, with the labels, without storing anything or loading a model."""
 
 import os
 from collections.abc import Iterable, Sequence
@@ -7,21 +7,21 @@ from pathlib import Path
 from typing import Any
 
 from core.collections import image_lists, uploads
-from core.collections.folder_labels import NO_LABELS, FolderLabels, decide, place_below
-from core.collections.image_sources import Entry, Source, is_url
+from core.collections.folder_labels import NO_LABELS, FolderLabels, decide, parts_below
+from core.collections.image_sources import Entry, ImageSource, Record, find_record, is_url
 from core.collections.uploads import Upload
 from core.data.folder_walker import LeftOut, Problem
 from core.imaging import servable_files
 
-# Of the folders of a level, and of the problems, so many are named.
+# The most folders of a level, and the most problems, that are named.
 MOST_NAMED = 20
-# Folders deeper than this are not offered as labels.
+# Deeper folders are not offered as labels.
 _MOST_LEVELS = 8
 
 
 @dataclass(frozen=True)
 class Label:
-    """A label with the number of its pictures and the place of one of them."""
+    """A label with the number of its images and the path of one of them."""
 
     name: str
     pictures: int
@@ -32,10 +32,10 @@ class Label:
 class Preview:
     """What an add would store.
 
-    labels : by name; unlabelled : pictures without one; left_out : hidden and system files and folders; failed : what can't be looked
-    into, problems : some of that; level : of the folders that are the labels, 1 for the outermost, 0 where no labels are wanted, None where
-    none was found or several; around : the remembered folder whose level decides instead, where the new one lies in it; levels : some
-    names of the folders of each level, the outermost first; conflicting : pictures to which rows of a list give different labels.
+    labels : by name; unlabelled : images without one; left_out : hidden and system files and folders; failed : files and folders that
+    can't be read, problems : some of these; level : of the folders that name the labels, 1 for the outermost, 0 for no labels, None if
+    there is none or several; around : the remembered folder around the new one whose level decides instead; levels : some names of the
+    folders of each level, the outermost first; conflicting : images to which rows of a list give different labels.
     """
 
     labels: tuple[Label, ...]
@@ -50,33 +50,31 @@ class Preview:
 
     @property
     def pictures(self) -> int:
-        """All of them."""
+        """The number of images."""
         return self.unlabelled + sum(label.pictures for label in self.labels)
 
     def rule(self) -> str:
-        """A sentence that says which folders the labels are."""
+        """Where the labels come from, in a sentence."""
         if self.around is not None:
-            return f"The labels are those of the folder {Path(self.around).name!r}, which was added before."
+            return f"The labels follow the folder {Path(self.around).name!r}, which was added before."
         if self.level == NO_LABELS:
             return "No labels are taken from folders."
         if self.level is not None:
-            return f"The labels are the folders at level {self.level}."
+            return f"The labels are the names of the folders at level {self.level}."
         if self.labels:
             return (
-                "The labels come from different places."
-                if self.levels
-                else "The labels are those of the list."
+                "The labels come from different places." if self.levels else "The labels come from the list."
             )
-        return "No folders were found that name labels."
+        return "No folders name labels."
 
-    def to_json(self) -> dict:
+    def to_json(self) -> dict[str, Any]:
         """As plain data."""
         return asdict(self)
 
 
 @dataclass(frozen=True)
 class _Found:
-    """A picture: where it lies as it is shown, its folders from the root on, its label, and whether rows of a list disagree about that."""
+    """An image: its path as shown, its folders from the root on, its label, and whether rows of a list are in conflict about that."""
 
     shown: str
     folders: tuple[str, ...]
@@ -84,12 +82,12 @@ class _Found:
     conflict: bool = False
 
 
-def of_sources(known: Sequence[dict], new: Sequence[Source]) -> Preview:
-    """What adding some sources beside the remembered ones would store.
+def of_sources(known: Sequence[Record], new: Sequence[ImageSource]) -> Preview:
+    """What adding some sources would store.
 
     Parameters
     ----------
-    known : the remembered sources, as the catalog has them; they are not changed.
+    known : the remembered sources; they are not changed.
 
     Raises
     ------
@@ -99,28 +97,26 @@ def of_sources(known: Sequence[dict], new: Sequence[Source]) -> Preview:
     found: list[Iterable[_Found | LeftOut | Problem]] = []
     levels, around = set(), set()
     for source in new:
-        record = next(
-            (one for one in records if (one["kind"], one["path"]) == (source.kind, source.path)), None
-        )
+        record = find_record(records, source)
         if record is None:
             records.append(record := {})
             record.update(source.to_json())
         else:
             record.update(source.over(record).to_json())
         decide(records, source.path)
-        labels = FolderLabels(map(Source.from_json, records))
+        labels = FolderLabels(map(ImageSource.from_json, records))
         levels.add(record["label_level"])
         around.add(labels.root(source.path) if record["label_level"] is None else None)
-        found.append(_of_source(Source.from_json(record), labels))
+        found.append(_of_source(ImageSource.from_json(record), labels))
     return _counted((one for some in found for one in some), _only(levels), _only(around))
 
 
 def of_uploads(sent: Sequence[Upload], label_level: int | None = None) -> Preview:
-    """What adding what was sent would store; parameters and errors as those of :func:`uploads.look`."""
-    pictures, others = uploads.look(sent, label_level)
-    levels = {picture.level for picture in pictures}
+    """What adding an upload would store; parameters and errors as of :func:`uploads.inspect`."""
+    images, others = uploads.inspect(sent, label_level)
+    levels = {image.level for image in images}
     return _counted(
-        [*(_Found(picture.place, picture.parents, picture.label) for picture in pictures), *others],
+        [*(_Found(image.place, image.parents, image.label) for image in images), *others],
         _only(levels),
         None,
     )
@@ -130,7 +126,7 @@ def _only(values: set[Any]) -> Any:
     return next(iter(values)) if len(values) == 1 else None
 
 
-def _of_source(source: Source, labels: FolderLabels) -> Iterable[_Found | LeftOut | Problem]:
+def _of_source(source: ImageSource, labels: FolderLabels) -> Iterable[_Found | LeftOut | Problem]:
     if source.kind == "list":
         yield from _of_list(source)
         return
@@ -139,14 +135,14 @@ def _of_source(source: Source, labels: FolderLabels) -> Iterable[_Found | LeftOu
         if not isinstance(entry, Entry):
             yield entry
         elif source.kind == "folder":
-            place = place_below(source.path, str(Path(entry.path).parent))
+            place = parts_below(source.path, str(Path(entry.path).parent))
             yield _Found(os.path.relpath(entry.path, above), place, entry.label)
         else:
             yield _Found(entry.path, (), entry.label)
 
 
-def _of_list(source: Source) -> Iterable[_Found | Problem]:
-    """The pictures of a list, each once, with what all of its rows say of it."""
+def _of_list(source: ImageSource) -> Iterable[_Found | Problem]:
+    """The images of a list, each once, with the label from all of its rows."""
     found: dict[str, set[str]] = {}
     for row in image_lists.read(Path(source.path), source.path_column):
         if row.problem is None and row.path is not None:
@@ -161,7 +157,7 @@ def _of_list(source: Source) -> Iterable[_Found | Problem]:
 
 
 def _counted(found: Iterable[_Found | LeftOut | Problem], level: int | None, around: str | None) -> Preview:
-    counts: dict[str, list] = {}
+    counts: dict[str, list[Any]] = {}
     unlabelled = left_out = failed = conflicting = 0
     problems: list[Problem] = []
     levels: list[dict[str, None]] = []

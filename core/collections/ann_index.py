@@ -1,4 +1,4 @@
-"""The FAISS side of a collection: indexes of several kinds in files, built in bounded memory where the kind allows it.
+"""The FAISS index of a collection: files of several kinds, built in bounded memory if the kind allows it.
 
 A file is written once and never changed. Its rows are the first rows of the vector file.
 """
@@ -23,30 +23,30 @@ from core.metrics import Metric, get_metric
 
 KINDS = {
     "auto": "exact below 50,000 images, above a tuned approximate index",
-    "flat": "exact: every vector is looked at",
-    "hnsw": "a graph of near neighbors: fast, takes the most memory",
-    "ivf": "vectors in groups, the nearest groups are looked at",
+    "flat": "exact: every vector is compared",
+    "hnsw": "a graph of near neighbors: fast, needs the most memory",
+    "ivf": "vectors in groups, the nearest groups are searched",
     "ivfpq": "groups of compressed vectors, the best compared again in full: the least memory",
 }
 EXACT_BELOW = 50_000
-# What an approximate index is tuned to find of the ten true neighbors.
+# An approximate index is tuned to this recall@10.
 RECALL_GOAL = 0.95
-# Where it finds fewer whatever the effort, so much less than the most is enough.
+# If no effort reaches it, so much less than the highest recall is enough.
 _RECALL_SPARED = 0.01
-# Of a compressed index, so many times k are compared again with the stored vectors.
+# For a compressed index, so many times k neighbors are compared again with the stored vectors.
 RERANK = 10
 
 # For each unit of efSearch a graph compares about so many vectors.
 _VISITED = 20
 _TRAINING_BYTES = 256_000_000
-# Of this size the steps from stored numbers to distances stay in the processor's cache: four times as fast as 64 MB.
+# Blocks of this size stay in the processor's cache: four times as fast as 64 MB.
 _BLOCK_BYTES = 4_000_000
 _TRAINING_PER_GROUP = 64
 _TUNING_QUERIES = 100
-# Files up to this are checked as a whole when opened, larger ones at places spread over them.
+# Files up to this size are checked completely when opened, larger ones in samples.
 _CHECKED_WHOLE = 64_000_000
 _SAMPLES, _SAMPLE_BYTES = 64, 65_536
-# FAISS computes these in compressed vectors only under two metrics; under others some combinations end the process.
+# FAISS supports compressed vectors under two metrics only; under others some combinations end the process.
 _ANY_METRIC = ("IndexFlat", "IndexFlatL2", "IndexFlatIP", "IndexHNSWFlat", "IndexIVFFlat")
 _COMPRESSED = (
     "IndexScalarQuantizer",
@@ -58,16 +58,15 @@ _COMPRESSED = (
 
 
 class DamagedIndexError(CollectionError):
-    """An index file that is not as it was written."""
+    """An index file that is not what was written."""
 
 
 @dataclass(frozen=True)
 class IndexFile:
-    """What the catalog keeps of an index file.
+    """The record of an index file in the catalog.
 
-    file : its name; factory : FAISS's description of its kind; rows : how many it holds;
-    trained_rows : how many there were when it was trained; size, sha256, sample : size and checksums, of the whole and of places in it;
-    effort : ``nprobe`` or ``efSearch``, 0 where there is no such thing.
+    file : its name; factory : factory string of FAISS; rows : their number; trained_rows : their number when it was trained; size, sha256,
+    sample : size and checksums, of the whole file and of samples; effort : ``nprobe`` or ``efSearch``, 0 if the kind has neither.
     """
 
     file: str
@@ -81,19 +80,19 @@ class IndexFile:
 
     @cached_property
     def compressed(self) -> bool:
-        """Whether its distances are approximate, so that the best are to be compared again."""
+        """Whether its distances are approximate, so that the best neighbors have to be compared again."""
         return any(part.startswith(("PQ", "SQ")) for part in self.factory.split(","))
 
 
 def factory(kind: str, rows: int, dimensions: int, metric: Metric) -> str:
-    """FAISS's description of the index that a kind means for so many rows; a description is returned as it is."""
+    """The factory string of FAISS for a kind and so many rows; a factory string is returned unchanged."""
     groups = max(1, min(round(math.sqrt(rows)), rows // 39))
     if kind == "auto":
         kind = "flat" if rows < EXACT_BELOW else "ivfpq"
     if kind == "ivfpq" and metric.name in ("manhattan", "chebyshev"):
         kind = "ivf"
     if kind == "ivfpq" and rows < 10_000:
-        # Too few to train 256 centroids per part on.
+        # Too few to train 256 centroids per part.
         kind = "ivf"
     # Parts of fewer than four numbers gain nothing and are slow to train.
     parts = max(m for m in range(1, min(64, max(1, dimensions // 4)) + 1) if dimensions % m == 0)
@@ -101,17 +100,17 @@ def factory(kind: str, rows: int, dimensions: int, metric: Metric) -> str:
         "flat": "Flat",
         "hnsw": "HNSW32",
         "ivf": f"IVF{groups},Flat",
-        # "np": without FAISS's polysemous training, which takes minutes and serves a search not used here.
+        # "np": without FAISS's polysemous training, which takes minutes and is for a search not used here.
         "ivfpq": f"IVF{groups},PQ{parts}np",
     }.get(kind, kind)
 
 
 def check(kind: str, dimensions: int, metric: Metric) -> None:
-    """Refuse a kind of index that can't be made or searched here.
+    """Check that a kind of index can be built and searched.
 
     Raises
     ------
-    CollectionError : with a sentence that says what can be had instead.
+    CollectionError : it can't.
     """
     if kind in KINDS:
         return
@@ -121,7 +120,7 @@ def check(kind: str, dimensions: int, metric: Metric) -> None:
         index = faiss.index_factory(dimensions, kind, getattr(faiss, metric.faiss_metric))
     except (RuntimeError, TypeError):
         raise CollectionError(
-            f"FAISS makes no index of {kind!r} for vectors of {dimensions} numbers; "
+            f"FAISS can't build an index of {kind!r} for vectors of {dimensions} numbers; "
             f"choose {', '.join(KINDS)} or another factory string."
         ) from None
     name = type(_core(index)).__name__
@@ -134,7 +133,7 @@ def check(kind: str, dimensions: int, metric: Metric) -> None:
         name not in _ANY_METRIC or isinstance(faiss.downcast_index(index), faiss.IndexPreTransform)
     ):
         raise CollectionError(
-            f"An index of {kind!r} knows the metrics cosine and euclidean, not {metric.name}; choose flat, hnsw or ivf."
+            f"An index of {kind!r} supports the metrics cosine and euclidean, not {metric.name}; choose flat, hnsw or ivf."
         )
 
 
@@ -146,12 +145,12 @@ def build(
     kind: str,
     step: Callable[[int], None] = lambda n: None,
 ) -> IndexFile:
-    """Make an index of the first rows and put it into a new file; ``step`` is told of rows added.
+    """Build an index of the first rows in a new file; ``step`` is called with the number of rows added.
 
     Raises
     ------
     CollectionError : it can't be trained on these vectors.
-    OSError : the disk is full or refuses.
+    OSError : the disk is full or fails.
     """
     description = factory(kind, rows, vectors.dimensions, metric)
     path = _new(folder)
@@ -196,12 +195,12 @@ def extend(
 
 
 def inspect(path: Path, known: IndexFile, whole: bool) -> None:
-    """Compare a file with its checksums, the whole of it or places spread over it.
+    """Compare a file with its checksums, completely or in samples.
 
     Raises
     ------
     DamagedIndexError : it is not the file that was written.
-    FileNotFoundError : there is none.
+    FileNotFoundError : it does not exist.
     """
     size = path.stat().st_size
     whole = whole or size <= _CHECKED_WHOLE
@@ -238,40 +237,39 @@ class Ann:
     def search(
         self, queries: np.ndarray, k: int, mask: np.ndarray | None, effort: int | None = None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Rows and distances (n_queries, k), -1 where nothing more was found; as FAISS ranks them.
+        """Rows and distances (n_queries, k) as FAISS ranks them, -1 if there are no more.
 
         Parameters
         ----------
         queries : prepared for the metric.
-        mask : (rows,) bool, which rows may be found; None for all.
-        effort : ``nprobe`` or ``efSearch``; what the index was tuned to when not given.
+        mask : (rows,) bool, the allowed rows; None for all.
+        effort : ``nprobe`` or ``efSearch``; default: that of the tuned index.
         """
-        if mask is None and effort is None:
-            found, rows = self._index.search(queries, k)
-        else:
-            found, rows = search(self._index, queries, k, mask, effort or self.known.effort)
+        # Without parameters: making them takes as long as a fast search.
+        given = 0 if mask is None and effort is None else effort or self.known.effort
+        found, rows = search(self._index, queries, k, mask, given)
         return rows, as_distances(found, self.metric)
 
     @cached_property
     def efforts(self) -> list[int]:
-        """The values of ``effort`` worth trying, ascending; [0] where there is no such thing."""
+        """The values of ``effort`` worth trying, ascending; [0] if the kind has none."""
         return efforts(self._index)
 
     @cached_property
     def is_graph(self) -> bool:
-        """Whether it is of the kind HNSW."""
+        """Whether it is an HNSW graph."""
         import faiss
 
         return isinstance(_core(self._index), faiss.IndexHNSW)
 
     def effort_at(self, depth: int, k: int, effort: int) -> int:
-        """The effort that finds ``depth`` neighbors as surely as ``effort`` finds k of them, as measured on clustered vectors."""
+        """The effort that finds ``depth`` neighbors with the recall of ``effort`` for k, as measured on clustered vectors."""
         if self.is_graph:
             return max(effort, 2 * depth)
         return min(self.efforts[-1], math.ceil(effort * math.sqrt(max(1, depth / k))))
 
     def compared(self, effort: int) -> float:
-        """How many rows could be compared one after the other in the time that a search with this effort takes."""
+        """How many rows could be compared one by one in the time of a search with this effort."""
         if self.is_graph:
             return _VISITED * effort
         return effort / self.efforts[-1] * self.known.rows
@@ -280,22 +278,24 @@ class Ann:
 def search(
     index: Any, queries: np.ndarray, k: int, mask: np.ndarray | None, effort: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """FAISS's search with a selector and an effort; what FAISS calls distances, and rows."""
+    """The search of FAISS with a mask and an effort: distances as FAISS defines them, and rows."""
     import faiss
 
-    selector = None
+    selector = parameters = None
     if mask is not None:
+        # Kept in a variable: FAISS does not hold on to it.
         bits = np.packbits(mask, bitorder="little")
         selector = faiss.IDSelectorBitmap(bits)
-    if selector is None and not effort:
-        return index.search(queries, k)
-    return index.search(queries, k, params=_parameters(index, selector, effort))
+    if selector is not None or effort:
+        parameters = _parameters(index, selector, effort)
+    distances, rows = index.search(queries, k, params=parameters)
+    return distances, rows
 
 
 def exact(
     vectors: np.ndarray, queries: np.ndarray, k: int, metric: Metric, rows: np.ndarray | None = None
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and distances (n_queries, at most k) among some rows of stored vectors (n, dimensions), or all.
+    """Rows and distances (n_queries, at most k) of the nearest among some rows of stored vectors (n, dimensions), or all.
 
     Parameters
     ----------
@@ -325,10 +325,9 @@ def exact(
 def rerank(
     vectors: np.ndarray, queries: np.ndarray, rows: np.ndarray, k: int, metric: Metric
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k best of some rows (n_queries, m) per query by the stored vectors; -1 stays -1 with distance infinity.
+    """The k best of some rows (n_queries, m) per query by the stored vectors; -1 stays -1 with infinite distance.
 
-    For cosine and euclidean, which are the metrics of compressed indexes. Plain NumPy: for so few vectors
-    calling FAISS takes longer than computing.
+    For cosine and euclidean, the metrics of compressed indexes. In NumPy, since for so few vectors calling FAISS takes longer.
     """
     best_rows = np.full((len(queries), k), -1, np.int64)
     best = np.full((len(queries), k), np.inf, np.float32)
@@ -347,12 +346,12 @@ def rerank(
 
 
 def recall(found: np.ndarray, truth: np.ndarray) -> float:
-    """The share of the true neighbors (n_queries, k) that are among those found (n_queries, any)."""
+    """The share of the true neighbors (n_queries, k) among the neighbors found (n_queries, any)."""
     return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, truth, strict=True)]))
 
 
 def efforts(index: Any) -> list[int]:
-    """The values of ``nprobe`` or ``efSearch`` worth trying, ascending; [0] where there is no such thing."""
+    """The values of ``nprobe`` or ``efSearch`` worth trying, ascending; [0] if the kind has neither."""
     import faiss
 
     core = _core(index)
@@ -364,7 +363,7 @@ def efforts(index: Any) -> list[int]:
 
 
 def sample_rows(rows: int, most: int) -> np.ndarray:
-    """At most so many of the rows, spread at random but always the same, ascending."""
+    """A random sample of at most so many rows, always the same, ascending."""
     if rows <= most:
         return np.arange(rows)
     return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
@@ -378,7 +377,7 @@ def _core(index: Any) -> Any:
 
 
 def _set_effort(index: Any, effort: int) -> None:
-    """What a search without parameters uses: making those takes as long as a fast search."""
+    """Set the effort of a search without parameters."""
     import faiss
 
     core = _core(index)
@@ -416,14 +415,14 @@ def _trained(description: str, vectors: VectorFile, rows: int, metric: Metric) -
         sample = prepared(vectors.map(rows)[sample_rows(rows, most)], metric)
         for quantizer in (getattr(core, "cp", None), getattr(getattr(core, "pq", None), "cp", None)):
             if quantizer is not None:
-                # Its warnings of small samples go to the terminal whoever reads it.
+                # It prints warnings about small samples to the terminal.
                 quantizer.min_points_per_centroid = 1
         try:
             index.train(sample)
         except RuntimeError as error:
             raise CollectionError(
                 f"An index of {description!r} can't be trained on {len(sample)} vectors; "
-                f"choose a smaller one or flat. FAISS says: {_said(error)}"
+                f"choose a smaller one or flat. FAISS says: {_message(error)}"
             ) from None
     return index
 
@@ -437,7 +436,7 @@ def _add(
 
 
 def _tuned_effort(index: Any, description: str, vectors: VectorFile, rows: int, metric: Metric) -> int:
-    """The smallest effort that finds enough of the true neighbors of some of the rows, or almost as many as any effort does."""
+    """The smallest effort that reaches the recall goal for a sample of the rows, or almost the highest recall."""
     candidates = efforts(index)
     queries = sample_rows(rows, _TUNING_QUERIES)
     k = min(10, rows - 1)
@@ -455,14 +454,14 @@ def _tuned_effort(index: Any, description: str, vectors: VectorFile, rows: int, 
         recalls.append(recall(without_self(found, queries, k), truth))
         if recalls[-1] >= RECALL_GOAL:
             return effort
-    # What compression hides from it no effort finds.
+    # Compression may hide neighbors from every effort.
     enough = max(recalls) - _RECALL_SPARED
     return next(effort for effort, found in zip(candidates, recalls, strict=True) if found >= enough)
 
 
 def without_self(found: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
-    """(n, k) of the rows found (n, k + 1) for queries that are rows themselves, without those."""
-    # A stable sort brings the query itself, where it was found, to the end.
+    """(n, k) of the neighbors (n, k + 1) of queries that are rows themselves, without those rows."""
+    # A stable sort moves the query itself, if it was found, to the end.
     order = np.argsort(found == queries[:, None], axis=1, kind="stable")
     return np.take_along_axis(found, order, 1)[:, :k]
 
@@ -470,10 +469,9 @@ def without_self(found: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
 def _write_flat(
     path: Path, vectors: VectorFile, rows: int, metric: Metric, step: Callable[[int], None]
 ) -> None:
-    """An exact index as FAISS would write it, without ever having it in memory.
+    """Write an exact index as FAISS would, without having it in memory.
 
-    FAISS writes the vectors last, so an empty index with its two counts put right is the beginning of the file; that this is so is
-    checked by reading the file back.
+    FAISS writes the vectors last, so the file begins like an empty index with two other counts. Reading the file back checks this.
     """
     import faiss
 
@@ -504,13 +502,13 @@ def _write(index: Any, path: Path) -> None:
     try:
         faiss.write_index(index, str(path))
     except RuntimeError as error:
-        raise OSError(None, f"the index could not be written ({_said(error)})") from None
+        raise OSError(None, f"the index could not be written ({_message(error)})") from None
     with path.open("rb") as file:
         os.fsync(file.fileno())
 
 
-def _said(error: RuntimeError) -> str:
-    """The part of FAISS's message that is not its source code."""
+def _message(error: RuntimeError) -> str:
+    """The message of FAISS without its source code."""
     return str(error).strip().splitlines()[-1].rsplit(": ", 1)[-1][:200]
 
 

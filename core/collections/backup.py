@@ -1,13 +1,12 @@
-"""A collection as one archive, and back: for another folder, machine or kind of database.
+"""Backups: a collection as one archive, which can be restored in another folder, machine or kind of database.
 
-A tar archive of ``collection.json``, ``catalog.sqlite`` (whatever database the catalog is in), the vectors that count, the index, the
-uploaded pictures as ``uploads/<sha256>``, and last ``manifest.json`` with sizes and checksums. What is computed from these is left out.
+A tar archive of ``collection.json``, ``catalog.sqlite`` (whatever database the catalog is in), the valid vectors, the index, the
+uploaded images as ``uploads/<sha256>``, and last ``manifest.json`` with sizes and checksums. Projections and exports are left out.
 """
 
 import fcntl
 import hashlib
 import io
-import json
 import os
 import re
 import sqlite3
@@ -16,20 +15,21 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
 
 import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict
 
 from core import access, disk
 from core.collections import catalog, identity, schema, verify
 from core.collections.catalog import Catalog
-from core.collections.collection import Collection, building
-from core.collections.image_sources import KINDS, Source
-from core.collections.state import DESCRIPTION, About, State, describe, parse_about
-from core.collections.uploads import Sparing
-from core.collections.vector_file import VectorFile
+from core.collections.collection import Collection
+from core.collections.image_sources import KINDS, ImageSource
+from core.collections.lifecycle import building
+from core.collections.state import DESCRIPTION, About, State, describe, parse_about, parse_manifest
+from core.collections.uploads import LimitedReads
 from core.errors import CollectionError, UserError
 from core.imaging import servable_files
 from core.progress import Progress, Silent
@@ -40,9 +40,9 @@ _MANIFEST, _CATALOG = "manifest.json", "catalog.sqlite"
 _NAMES = re.compile(rf"{_MANIFEST}|{_CATALOG}|{DESCRIPTION}|vectors-\d+\.bin|index-[0-9a-f]+\.faiss")
 _CHUNK = 1 << 20
 _ROWS = 1_000
-# Of a description or manifest; headers are read in one piece too.
+# The most bytes of a manifest; headers are read in one piece too.
 _MOST_JSON = 1 << 20
-# States of the collection that are tried while others change it.
+# How often a backup starts again while other processes change the collection.
 _ATTEMPTS = 5
 
 
@@ -52,9 +52,10 @@ class BackupError(CollectionError):
 
 @dataclass(frozen=True)
 class Backup:
-    """What was written.
+    """What a backup holds.
 
-    images : in the catalog; uploads : files of uploaded pictures; missing : how many of those were not there; size : of the archive in bytes.
+    images : in the catalog; uploads : files of uploaded images; missing : how many files of uploads do not exist; size : of the archive
+    in bytes.
     """
 
     images: int
@@ -63,24 +64,34 @@ class Backup:
     size: int
 
 
+class _Manifest(BaseModel):
+    """The last file of an archive; files : size and SHA-256 by name, without uploads."""
+
+    model_config = ConfigDict(strict=True)
+
+    name: str
+    files: dict[str, list[Any]]
+    uploads: int
+
+
 class _ChangedError(Exception):
-    """A file went while it was to be read, since somebody changed the collection."""
+    """A file disappeared while it was being read, since the collection was changed."""
 
 
 def write(collection: Collection, path: Path, progress: Progress | None = None) -> Backup:
-    """Write a collection into an archive, which appears when it is whole; others may change the collection meanwhile.
+    """Write a collection into an archive, which appears when it is complete; the collection may be changed in the meantime.
 
     Raises
     ------
-    BackupError : there is such a file already, another backup is writing it, or the collection lacks a file.
-    CollectionError : the storage refuses.
+    BackupError : the file exists, another backup is writing it, or the collection lacks a file.
+    CollectionError : the storage fails.
     """
     if path.exists():
         kind = "folder" if path.is_dir() else "file"
         raise BackupError(f"There is a {kind} {path.name!r} already; choose another name.")
     if not path.absolute().parent.is_dir():
         raise BackupError(
-            f"There is no folder {str(path.parent)!r} to write {path.name!r} into; make it first."
+            f"There is no folder {str(path.parent)!r} to write {path.name!r} into; create it first."
         )
     with catalog.storage_errors(), _appearing(path) as file:
         for _ in range(_ATTEMPTS):
@@ -92,24 +103,24 @@ def write(collection: Collection, path: Path, progress: Progress | None = None) 
                 continue
         raise BackupError(
             f"The collection {collection.about.name!r} lacks a file, or changes too often; `collection verify` says which, "
-            "or try again when less is going on."
+            "or try again later."
         )
 
 
 def restore(
     path: Path, name: str | None = None, folder: Path | None = None, progress: Progress | None = None
 ) -> str:
-    """Make a collection of an archive, with an identifier of its own and a catalog as the settings say; returns its name.
+    """Create a collection from an archive, with a new identifier and a catalog as in the settings, and return its name.
 
     Parameters
     ----------
-    name : of the new collection; that of the old one when not given.
-    folder : where collections lie; that of the settings when not given.
+    name : of the new collection; default: that of the old one.
+    folder : the folder of collections; default: that of the settings.
 
     Raises
     ------
-    BackupError : the archive is damaged, or is none.
-    CollectionError : the name is taken or can't be one, or the storage refuses.
+    BackupError : the archive is damaged, or not a backup.
+    CollectionError : the name is taken or not allowed, or the storage fails.
     AccessError : this process is a read-only server.
     """
     access.require_full("restore a collection")
@@ -120,16 +131,17 @@ def restore(
         with path.open("rb") as file:
             members = _Members(file, path.name)
             about = _about(members, path.name)
-            about = replace(
-                about,
-                name=name or about.name,
-                uuid=uuid.uuid4().hex,
-                catalog="postgresql" if settings.CATALOG_URL else "sqlite",
+            about = about.model_copy(
+                update={
+                    "name": name or about.name,
+                    "uuid": uuid.uuid4().hex,
+                    "catalog": "postgresql" if settings.CATALOG_URL else "sqlite",
+                }
             )
             progress.stage("restoring", size)
-            with building(folder, about) as (place, made):
+            with building(folder, about) as (place, created):
                 _unpack(members, place, path.name, progress)
-                _fill(place, about, made, members, path.name)
+                _fill(place, about, created, members, path.name)
     except OSError as error:
         raise BackupError(
             f"The archive {path.name!r} can't be restored: {error.strerror or error}."
@@ -141,14 +153,16 @@ def restore(
 def _appearing(path: Path) -> Iterator[IO[bytes]]:
     """A file that gets its name when the block ends, and is removed when it raises."""
     part = path.with_name(f".{path.name}.part")
-    # What a backup that was killed has left is written over, but not before it is known that nobody writes it.
+    # A file left by a killed backup is overwritten once the lock shows that no other backup writes it.
     with part.open("a+b") as file:
         try:
             fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
             if not part.exists() or part.stat().st_ino != os.fstat(file.fileno()).st_ino:
                 raise BlockingIOError
         except BlockingIOError:
-            raise BackupError(f"Another backup is writing {path.name!r}; wait for its end.") from None
+            raise BackupError(
+                f"Another backup is writing {path.name!r}; wait until it has finished."
+            ) from None
         try:
             yield file
             file.flush()
@@ -166,28 +180,26 @@ def _write(collection: Collection, file: IO[bytes], progress: Progress) -> Backu
     with tempfile.TemporaryDirectory(dir=settings.SCRATCH_DIR, prefix="backup-") as scratch:
         copied = Path(scratch, _CATALOG)
         with collection.frozen() as (connection, state):
-            vectors = VectorFile(folder / state.vector_file, about.dimensions, about.dtype)
+            vectors = state.vectors(folder, about)
             parts = {state.vector_file: (vectors.path, state.rows * vectors.row_bytes)} if state.rows else {}
             if state.index is not None:
                 parts[state.index.file] = (folder / state.index.file, state.index.size)
-            # Opened while the catalog still names them; what goes after that can be read all the same.
+            # Opened while the catalog names them: files that are removed later can still be read.
             opened = {name: (_open(place), size) for name, (place, size) in parts.items()}
             try:
                 _require_whole(collection, connection, state)
-                made = Catalog(copied, create=True)
-                made.fill(connection)
-                with made.writing() as copy:
-                    identity.forget(copy)
-                    images = catalog.counts(copy)[schema.INDEXED]
-                    names = _uploads(copy)
-                made.close()
+                with closing(Catalog(copied, create=True)) as target:
+                    target.fill(connection)
+                    target.write(identity.forget)
+                    images = target.read(catalog.counts)[schema.INDEXED]
+                    names = target.read(_uploads)
                 needed = sum(size for _, size in opened.values()) + copied.stat().st_size
                 disk.require(Path(file.name).parent, needed)
                 progress.stage("writing", len(opened) + len(names) + 2)
                 with tarfile.open(fileobj=file, mode="w", format=tarfile.GNU_FORMAT) as archive:
                     listed = {DESCRIPTION: _add_bytes(archive, DESCRIPTION, describe(about))}
-                    with copied.open("rb") as source:
-                        listed[_CATALOG] = _add(archive, _CATALOG, source, copied.stat().st_size)
+                    with copied.open("rb") as file_:
+                        listed[_CATALOG] = _add(archive, _CATALOG, file_, copied.stat().st_size)
                     progress.step(2)
                     for name, (source, size) in opened.items():
                         listed[name] = _add(archive, name, source, size)
@@ -195,13 +207,8 @@ def _write(collection: Collection, file: IO[bytes], progress: Progress) -> Backu
                     missing = _add_uploads(archive, folder, names, progress)
                     if missing and collection.state.version != state.version:
                         raise _ChangedError
-                    manifest = {
-                        "format": FORMAT,
-                        "name": about.name,
-                        "files": listed,
-                        "uploads": len(names) - missing,
-                    }
-                    _add_bytes(archive, _MANIFEST, json.dumps(manifest, indent=1).encode())
+                    manifest = _Manifest(name=about.name, files=listed, uploads=len(names) - missing)
+                    _add_bytes(archive, _MANIFEST, describe(manifest, FORMAT))
             finally:
                 for source, _ in opened.values():
                     source.close()
@@ -209,7 +216,7 @@ def _write(collection: Collection, file: IO[bytes], progress: Progress) -> Backu
 
 
 def _require_whole(collection: Collection, connection: sa.Connection, state: State) -> None:
-    """Raise BackupError when restoring would refuse what is stored."""
+    """Raise BackupError if what is stored could not be restored."""
     try:
         found = verify.storage_problems(connection, collection.folder, collection.about, state)
         problem = next(found, None)
@@ -224,7 +231,7 @@ def _require_whole(collection: Collection, connection: sa.Connection, state: Sta
 
 
 def _uploads(connection: sa.Connection) -> list[str]:
-    """The paths of all uploaded files that a catalog needs; of what could not be read nothing was kept."""
+    """The paths of all uploaded files that a catalog needs; unreadable ones were not kept."""
     column = schema.images.c.path
     uploaded = sa.and_(
         column.startswith(f"{servable_files.UPLOADS}/"), schema.images.c.state != schema.FAILED
@@ -234,7 +241,7 @@ def _uploads(connection: sa.Connection) -> list[str]:
 
 
 def _add_uploads(archive: tarfile.TarFile, folder: Path, names: list[str], progress: Progress) -> int:
-    """Returns how many were not there."""
+    """Add uploaded files, and return how many do not exist."""
     missing = 0
     for name in names:
         try:
@@ -258,7 +265,7 @@ def _add_bytes(archive: tarfile.TarFile, name: str, data: bytes) -> list[Any]:
 
 
 def _add(archive: tarfile.TarFile, name: str, source: IO[bytes], size: int) -> list[Any]:
-    """Add a file's first bytes; returns their number and SHA-256."""
+    """Add the first bytes of a file, and return their number and SHA-256."""
     member = tarfile.TarInfo(name)
     member.size, member.mode = size, 0o644
     reader = _Hashing(source)
@@ -266,9 +273,7 @@ def _add(archive: tarfile.TarFile, name: str, source: IO[bytes], size: int) -> l
         archive.addfile(member, reader)  # type: ignore[arg-type]
     except OSError as error:
         if error.errno is None:
-            raise BackupError(
-                f"The file {name!r} is shorter than it has to be; see `collection verify`."
-            ) from None
+            raise BackupError(f"The file {name!r} is too short; see `collection verify`.") from None
         raise
     return [size, reader.digest.hexdigest()]
 
@@ -286,33 +291,31 @@ class _Hashing:
 
 
 class _Members:
-    """The members of an archive that nobody vouches for, one after the other; each must be a file that a backup may hold."""
+    """The members of an untrusted archive, one after the other; each must be a file that a backup may hold."""
 
     def __init__(self, file: IO[bytes], name: str):
         self._name, self.seen = name, set[str]()
         with self._refusing():
-            # Headers are read in one piece, however long they say they are.
-            sparing: Any = Sparing(file, 2 * _MOST_JSON)
-            self._archive = tarfile.TarFile(fileobj=sparing)
+            # Headers are read in one piece, whatever size they declare.
+            reader: Any = LimitedReads(file, 2 * _MOST_JSON)
+            self._archive: Any = tarfile.TarFile(fileobj=reader)
 
     def next(self) -> tuple[str, int, IO[bytes]] | None:
-        """Name, size and content of the next one; None at the end."""
+        """Name, size and content of the next member; None at the end."""
         with self._refusing():
             member = self._archive.next()
-            # It keeps them all otherwise.
+            # It would keep them all.
             self._archive.members = []
             if member is None:
                 return None
             if member.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or member.sparse is not None:
-                raise _damaged(self._name, f"it holds something else than files ({member.name[:80]!r})")
+                raise _damaged(self._name, f"it holds something other than files ({member.name[:80]!r})")
             if not (_NAMES.fullmatch(member.name) or servable_files.is_upload(member.name)):
                 raise _damaged(self._name, f"it holds a file that no backup has ({member.name[:80]!r})")
             if member.name in self.seen:
                 raise _damaged(self._name, f"it holds {member.name!r} twice")
             self.seen.add(member.name)
-            content = self._archive.extractfile(member)
-            assert content is not None
-            return member.name, member.size, content
+            return member.name, member.size, self._archive.extractfile(member)
 
     def read(self, content: IO[bytes], size: int) -> Iterator[bytes]:
         """The bytes of a member, a few at a time."""
@@ -331,23 +334,23 @@ class _Members:
         except UserError:
             raise
         except Exception:
-            # What the library raises on broken archives is any class at all.
-            raise _damaged(self._name, "it is no backup, or it is truncated or broken") from None
+            # On damaged archives the library raises any class.
+            raise _damaged(self._name, "it is not a backup, or it is truncated or damaged") from None
 
 
 def _about(members: _Members, archive: str) -> About:
-    """The description of the collection, which comes first."""
+    """The manifest of the collection, which comes first."""
     found = members.next()
     if found is None or found[0] != DESCRIPTION or found[1] > _MOST_JSON:
-        raise _damaged(archive, "it is no backup of a collection")
+        raise _damaged(archive, "it is not a backup of a collection")
     try:
         return parse_about(b"".join(members.read(found[2], found[1])), archive)
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise _damaged(archive, "its description of the collection is broken") from None
+    except ValueError:
+        raise _damaged(archive, "its description of the collection is damaged") from None
 
 
 def _unpack(members: _Members, place: Path, archive: str, progress: Progress) -> None:
-    """Put the files into a folder, and hold them against the manifest; the catalog gets another name."""
+    """Write the files into a folder, and compare them with the manifest; the catalog gets another name."""
     listed: dict[str, list[Any]] = {}
     uploads = 0
     (place / servable_files.UPLOADS).mkdir()
@@ -369,22 +372,20 @@ def _unpack(members: _Members, place: Path, archive: str, progress: Progress) ->
         elif name == f"{servable_files.UPLOADS}/{digest.hexdigest()}":
             uploads += 1
         else:
-            raise _damaged(archive, f"the picture {name!r} is damaged")
+            raise _damaged(archive, f"the image {name!r} is damaged")
     if not found or found[1] > _MOST_JSON:
         raise _damaged(archive, "its end is missing")
     try:
-        manifest = json.loads(b"".join(members.read(found[2], found[1])))
-        if manifest["format"] != FORMAT:
-            raise BackupError(
-                f"The archive {archive!r} has format {manifest['format']!r}, this version reads format {FORMAT}; update the project."
-            )
-        wanted = {name: sum_ for name, sum_ in manifest["files"].items() if name != DESCRIPTION}
-        expected = manifest["uploads"]
-    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
-        raise _damaged(archive, "its list of files is broken") from None
+        text = b"".join(members.read(found[2], found[1]))
+        manifest = parse_manifest(_Manifest, text, FORMAT, f"The archive {archive!r}")
+    except CollectionError as error:
+        raise BackupError(str(error)) from None
+    except ValueError:
+        raise _damaged(archive, "its list of files is damaged") from None
+    wanted = {name: known for name, known in manifest.files.items() if name != DESCRIPTION}
     wrong = sorted(name for name in listed.keys() | wanted.keys() if listed.get(name) != wanted.get(name))
-    if wrong or uploads != expected or members.next() is not None or _CATALOG not in listed:
-        raise _damaged(archive, f"files are missing or damaged ({', '.join(wrong[:5]) or 'pictures'})")
+    if wrong or uploads != manifest.uploads or members.next() is not None or _CATALOG not in listed:
+        raise _damaged(archive, f"files are missing or damaged ({', '.join(wrong[:5]) or 'images'})")
     disk.sync_folder(place / servable_files.UPLOADS)
     disk.sync_folder(place)
 
@@ -393,27 +394,23 @@ def _unpack(members: _Members, place: Path, archive: str, progress: Progress) ->
 _RESTORED = ".restored.sqlite"
 
 
-def _fill(place: Path, about: About, made: Catalog, members: _Members, archive: str) -> None:
-    """Bring the rows of the archive's catalog into the collection's, and see to it that they agree with its files."""
+def _fill(place: Path, about: About, created: Catalog, members: _Members, archive: str) -> None:
+    """Copy the rows of the archive's catalog into the collection's, and check that they agree with its files."""
     restored = place / _RESTORED
     try:
         _check_database(restored)
-        source = Catalog(restored)
-        try:
-            with source.reading() as connection:
-                _check_rows(connection)
-                made.fill(connection)
-        finally:
-            source.close()
-        with made.reading() as connection:
-            state = State.from_json(catalog.get_fact(connection, "state"))
+        with closing(Catalog(restored)) as source, source.reading() as connection:
+            _check_rows(connection)
+            created.fill(connection)
+        with created.reading() as connection:
+            state = State.read(connection)
             named = {state.vector_file} if state.rows else set()
             named |= {state.index.file} if state.index else set()
             if named != {name for name in members.seen if name.startswith(("vectors-", "index-"))}:
                 raise _damaged(archive, "its catalog names other files than it holds")
             problem = next(verify.storage_problems(connection, place, about, state), None)
     except (sqlite3.Error, sa.exc.SQLAlchemyError, ValueError, TypeError, KeyError, AttributeError) as error:
-        raise _damaged(archive, f"its catalog is broken ({type(error).__name__})") from None
+        raise _damaged(archive, f"its catalog is damaged ({type(error).__name__})") from None
     finally:
         for file in place.glob(f"{_RESTORED}*"):
             file.unlink()
@@ -422,12 +419,12 @@ def _fill(place: Path, about: About, made: Catalog, members: _Members, archive: 
 
 
 def _check_database(path: Path) -> None:
-    """Raise sqlite3.Error or ValueError when a file is no whole database of plain tables."""
+    """Raise sqlite3.Error or ValueError if a file is not an undamaged database of plain tables."""
     with closing(sqlite3.connect(f"{path.resolve().as_uri()}?immutable=1", uri=True)) as connection:
         connection.execute("PRAGMA trusted_schema=OFF")
         kinds = connection.execute("SELECT type, sql FROM sqlite_master").fetchall()
         for kind, sql in kinds:
-            # Views and triggers run what their maker wrote.
+            # Views and triggers run code of whoever created them.
             if kind not in ("table", "index") or "VIRTUAL" in str(sql).upper():
                 raise ValueError(kind)
         if connection.execute("PRAGMA quick_check").fetchall() != [("ok",)]:
@@ -435,7 +432,7 @@ def _check_database(path: Path) -> None:
 
 
 def _check_rows(connection: sa.Connection) -> None:
-    """Raise ValueError when a catalog holds what no version writes; SQLite takes any value in any column."""
+    """Raise ValueError if a catalog holds values that no version writes; SQLite accepts any value in any column."""
     for table in (schema.images, schema.list_rows):
         kinds = {
             column.name: dict if isinstance(column.type, sa.JSON) else column.type.python_type
@@ -448,7 +445,7 @@ def _check_rows(connection: sa.Connection) -> None:
     if not isinstance(catalog.get_fact(connection, "run") or 0, int):
         raise ValueError("run")
     for record in catalog.get_fact(connection, "sources") or []:
-        source = Source.from_json(record)
+        source = ImageSource.from_json(record)
         known = source.kind in KINDS and isinstance(record["id"], int) and isinstance(source.path, str)
         if not (
             known

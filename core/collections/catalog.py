@@ -7,11 +7,10 @@ catalog does not count do not exist.
 import fnmatch
 import tempfile
 import weakref
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import sqlalchemy as sa
@@ -34,24 +33,7 @@ from core.errors import CatalogUnreachableError, CollectionError
 
 Conditions = Sequence[sa.ColumnElement[bool]]
 _Value = TypeVar("_Value")
-
-
-@dataclass(frozen=True)
-class Image:
-    """A row of the table of images; ``faiss_id`` is None if the image could not be read, or was removed and its vector dropped."""
-
-    path: str
-    hash: str | None
-    size: int | None
-    mtime_ns: int | None
-    label: str | None
-    metadata: dict[str, Any]
-    faiss_id: int | None
-    state: str = INDEXED
-    reason: str | None = None
-    source: int | None = None
-    seen: int | None = None
-    folder_label: str | None = None
+_Options = ParamSpec("_Options")
 
 
 class Catalog:
@@ -170,6 +152,26 @@ class Catalog:
         with storage_errors(), self._engine.begin() as connection:
             yield connection
 
+    def read(
+        self,
+        query: Callable[Concatenate[sa.Connection, _Options], _Value],
+        *args: _Options.args,
+        **options: _Options.kwargs,
+    ) -> _Value:
+        """The result of a query in a transaction of its own."""
+        with self.reading() as connection:
+            return query(connection, *args, **options)
+
+    def write(
+        self,
+        change: Callable[Concatenate[sa.Connection, _Options], None],
+        *args: _Options.args,
+        **options: _Options.kwargs,
+    ) -> None:
+        """Make a change in a transaction of its own."""
+        with self.writing() as connection:
+            change(connection, *args, **options)
+
     def fill(self, source: sa.Connection) -> None:
         """Copy the content of another catalog of this version into this one, which is empty."""
         with self.writing() as connection:
@@ -196,11 +198,10 @@ class Catalog:
         _close(self._engine, self._writes_log())
 
     def drop(self) -> None:
-        """Close the connections and drop the PostgreSQL schema; a SQLite file goes with the collection's folder."""
+        """Drop the PostgreSQL schema; a SQLite file is removed with the collection's folder."""
         if self._schema:
             with self.writing() as connection:
                 connection.execute(sa.schema.DropSchema(self._schema, cascade=True, if_exists=True))
-        self.close()
 
 
 def _close(engine: sa.Engine, writes_log: bool) -> None:
@@ -251,6 +252,11 @@ def set_fact(connection: sa.Connection, name: str, value: Any) -> None:
     connection.execute(sa.insert(facts).values(name=name, value=value))
 
 
+def last_source(connection: sa.Connection) -> int:
+    """The highest number of a source that an image came from, remembered or not; 0 if there is none."""
+    return connection.scalar(sa.select(sa.func.max(images.c.source))) or 0
+
+
 def find(connection: sa.Connection, column: sa.Column[Any], values: Sequence[Any]) -> Iterator[Row]:
     """The images whose column has one of some values."""
     for part in chunks(values):
@@ -267,11 +273,11 @@ def rows_of_hashes(connection: sa.Connection, hashes: Sequence[str]) -> dict[str
     return {value: row for value, row in rows.items() if row is not None}
 
 
-def put(connection: sa.Connection, rows: Sequence[Image]) -> None:
-    """Insert images, or replace those of the same path."""
-    remove_paths(connection, [row.path for row in rows])
+def put(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert images as values by column, or replace those of the same path."""
+    remove_paths(connection, [row["path"] for row in rows])
     if rows:
-        connection.execute(sa.insert(images), [vars(row) for row in rows])
+        connection.execute(sa.insert(images), rows)
 
 
 def mark_seen(connection: sa.Connection, paths: Sequence[str], run: int) -> None:

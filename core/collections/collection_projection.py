@@ -1,4 +1,4 @@
-"""The images of a collection in two or three dimensions: computed once for each of its states and kept in its folder."""
+"""Projections of a collection: its images in two or three dimensions, computed once for each state and stored in its folder."""
 
 import logging
 from dataclasses import dataclass
@@ -23,12 +23,12 @@ _log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True)
-class CollectionLayout:
-    """Where the images of a state lie, or a sample of them.
+class CollectionProjection:
+    """A projection of the images of a state, or of a sample of them.
 
-    version : of the state; total : different images that there are; ids, hashes, labels, titles : of the n that are laid out;
-    coordinates : (n, dimensions) float32; trustworthiness, silhouette, parameters : see :class:`core.projection.Layout`, the
-    silhouette known only where all have a label.
+    version : of the state; total : the number of different images; ids, hashes, labels, titles : of the n projected images;
+    coordinates : (n, dimensions) float32; trustworthiness, silhouette, parameters : see :class:`core.projection.Projection`, the
+    silhouette is known only if all have a label.
     """
 
     version: int
@@ -43,8 +43,8 @@ class CollectionLayout:
     parameters: dict[str, Any]
 
 
-def read(collection: Collection, method: str, dimensions: int) -> CollectionLayout | None:
-    """The layout of the collection as it is now, when it was computed; one that is damaged counts as not computed."""
+def read(collection: Collection, method: str, dimensions: int) -> CollectionProjection | None:
+    """The projection of the current state, if it was computed; a damaged one counts as not computed."""
     version = collection.state.version
     path = _path(collection, method, dimensions, version)
     if not path.is_file():
@@ -53,33 +53,35 @@ def read(collection: Collection, method: str, dimensions: int) -> CollectionLayo
         file = parquet_tables.Tables(path)
         [(key, facts)] = file.entries
         table = file.read(key, _COLUMNS)
-        coordinates = table["coordinates"].combine_chunks().flatten().to_numpy().reshape(-1, dimensions)
-        columns = [tuple(table[name].to_pylist()) for name in _COLUMNS[:-1]]
-        if len(coordinates) != len(table) or not np.isfinite(coordinates).all():
+        coordinates = parquet_tables.matrix(table["coordinates"], len(table))
+        ids, hashes, labels, titles = (tuple(table[name].to_pylist()) for name in _COLUMNS[:-1])
+        if coordinates.shape != (len(table), dimensions) or not np.isfinite(coordinates).all():
             raise ValueError("wrong coordinates")
-        return CollectionLayout(version, facts["total"], *columns, coordinates, **facts["judged"])
+        return CollectionProjection(
+            version, facts["total"], ids, hashes, labels, titles, coordinates, **facts["judged"]
+        )
     except (GridError, ValueError, KeyError, TypeError) as error:
         _log.warning(
-            "The layout %s of the collection %r is damaged: %s", path.name, collection.about.name, error
+            "The projection %s of the collection %r is damaged: %s", path.name, collection.about.name, error
         )
         return None
 
 
 def compute(collection: Collection, method: str, dimensions: int, progress: Progress) -> None:
-    """Lay out the images, or of many a sample that is always the same, and keep that in place of what there was of earlier states.
+    """Project the images, or a fixed sample of many, and store the projection in place of those of earlier states.
 
     Raises
     ------
-    CollectionError : the collection has no images, or the storage refuses.
+    CollectionError : the collection has no images, or the storage fails.
     DiskError : the disk is nearly full.
     """
     disk.require(collection.folder)
     progress.stage("reading the vectors", 0)
-    # In float64, as they are laid out.
+    # The projection uses float64.
     most = max(1, min(settings.MAX_LAYOUT_IMAGES, settings.MEMORY_BYTES // (8 * collection.about.dimensions)))
     version, total, images, vectors = collection.sample(most)
     labels = [image.label for image in images]
-    [layout] = projection.project(
+    [projected] = projection.project(
         labels if all(label is not None for label in labels) else None,
         vectors=[vectors],
         method=method,
@@ -93,13 +95,13 @@ def compute(collection: Collection, method: str, dimensions: int, progress: Prog
             "hash": pa.array([image.hash for image in images], pa.string()),
             "label": pa.array(labels, pa.string()),
             "title": pa.array([title(image.path, image.metadata) for image in images], pa.string()),
-            "coordinates": pa.array(list(layout.coordinates), pa.list_(pa.float32())),
+            "coordinates": parquet_tables.list_array(projected.coordinates, pa.float32()),
         }
     )
     judged = {
-        "trustworthiness": _known(layout.trustworthiness),
-        "silhouette": _known(layout.silhouette),
-        "parameters": layout.parameters,
+        "trustworthiness": _known(projected.trustworthiness),
+        "silhouette": _known(projected.silhouette),
+        "parameters": projected.parameters,
     }
     entry = parquet_tables.Entry(
         {"method": method, "dimensions": dimensions}, rows, {"total": total, "judged": judged}
@@ -107,7 +109,7 @@ def compute(collection: Collection, method: str, dimensions: int, progress: Prog
     path = _path(collection, method, dimensions, version)
     part = path.with_name(f".{path.name}.part")
     with catalog.storage_errors():
-        # The folder above is the collection's: where it was deleted meanwhile, none is made.
+        # Without parents: a collection that was deleted in the meantime is not created again.
         path.parent.mkdir(exist_ok=True)
         try:
             parquet_tables.write(part, [entry])

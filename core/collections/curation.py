@@ -1,4 +1,4 @@
-"""What looks wrong in a collection: near-duplicates, outliers, labels that the neighbors contradict."""
+"""Find near-duplicates, outliers and likely label errors in a collection."""
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -17,16 +17,16 @@ from core.progress import Progress, Silent
 NEIGHBORS = 10
 _BLOCK = 256
 _SAMPLE = 200
-# Of a nearly endless chain of duplicates, so many neighbors are looked at per image.
+# The most neighbors per image that are searched for duplicates.
 _MOST_DUPLICATES = 50
 
 
 @dataclass(frozen=True)
 class Finding:
-    """An image, as the catalog knows it, with the number that made it stand out.
+    """An image with the reason why it may be wrong.
 
-    value : a distance, or for labels the share of neighbors that have another one; suggestion : the neighbors' label; of an image whose
-    content is filed under several labels, another one of those, and value is 1; same_content : whether it is such an image.
+    value : a distance, or for labels the share of neighbors that have another one; suggestion : the label of the neighbors; same_content :
+    whether images with the same content have several labels, in which case the suggestion is another one of these and value is 1.
     """
 
     id: int
@@ -41,16 +41,16 @@ class Finding:
 
 @dataclass(frozen=True)
 class LabelErrors:
-    """Labels that are likely wrong, and those that can't be judged since only one image has them."""
+    """Likely label errors, and labels with only one image, which can't be judged."""
 
     found: list[Finding]
     too_small: list[str]
 
 
 def near_duplicates(collection: Collection, threshold: float, progress: Progress) -> list[list[Finding]]:
-    """Groups of images that are connected by distances of at most a threshold, the closest groups first.
+    """Groups of images connected by distances of at most a threshold, the closest groups first.
 
-    Images of the same content count, with distance 0. The value of each is its distance to the nearest other one of the group.
+    Images with the same content have distance 0. The value of each image is its distance to the nearest other one of the group.
 
     Raises
     ------
@@ -86,7 +86,7 @@ def near_duplicates(collection: Collection, threshold: float, progress: Progress
 
 
 def usual_distance(collection: Collection) -> float:
-    """The median distance of an image to its nearest other one, of some images; 1.0 where that is none."""
+    """The median distance of an image to its nearest neighbor, estimated from a sample; 1.0 if it is zero or unknown."""
     snapshot, rows = _vectors(collection)
     sample = rows[:: max(1, len(rows) // _SAMPLE)]
     found = [distances[:, 0] for _, _, distances in _neighbors(snapshot, sample, 1, Silent(), rows)]
@@ -94,7 +94,7 @@ def usual_distance(collection: Collection) -> float:
 
 
 def outliers(collection: Collection, most: int, progress: Progress) -> list[Finding]:
-    """The images with the largest mean distance to their 10 nearest neighbors, the farthest first."""
+    """The images with the largest mean distance to their 10 nearest neighbors, the largest first."""
     snapshot, rows = _vectors(collection)
     means = [
         (row, mean)
@@ -106,10 +106,10 @@ def outliers(collection: Collection, most: int, progress: Progress) -> list[Find
 
 
 def label_errors(collection: Collection, most: int, progress: Progress) -> LabelErrors:
-    """The labelled images whose label is likely wrong, the clearest first.
+    """Likely label errors, the clearest first.
 
-    These are images of the same content under several labels, one of each label, and images most of whose nearest labelled neighbors have
-    another label. An image of a class of n has at most n - 1 neighbors of its class, so of the 10 nearest only that many are asked.
+    These are images with the same content and several labels, one of each label, and images most of whose nearest labelled neighbors have
+    another label. An image of a class of n has at most n - 1 neighbors of its class, so at most that many of the 10 nearest vote.
 
     Raises
     ------
@@ -120,7 +120,7 @@ def label_errors(collection: Collection, most: int, progress: Progress) -> Label
         raise CollectionError("Likely label errors need images with at least two labels.")
     conflicts = [several for several in by_row.values() if len(several) > 1]
     errors = [found for several in conflicts[:most] for found in _conflict(collection, several)]
-    # Those are no witnesses: what they say of the labels of others is not known.
+    # Images with several labels do not vote.
     labels = {row: next(iter(several)) for row, several in by_row.items() if len(several) == 1}
     sizes = Counter(labels.values())
     snapshot, _ = _vectors(collection)
@@ -128,12 +128,12 @@ def label_errors(collection: Collection, most: int, progress: Progress) -> Label
     outvoted: list[tuple[int, float, str]] = []
     for queries, found, _ in _neighbors(snapshot, rows, NEIGHBORS, progress, rows):
         for row, neighbors in zip(queries.tolist(), found.tolist(), strict=True):
-            asked = [labels[neighbor] for neighbor in neighbors[: sizes[labels[row]] - 1]]
-            if not asked:
+            votes = [labels[neighbor] for neighbor in neighbors[: sizes[labels[row]] - 1]]
+            if not votes:
                 continue
-            # The first of equals is the nearer one.
-            [(suggestion, _)] = Counter(asked).most_common(1)
-            other = 1 - asked.count(labels[row]) / len(asked)
+            # Of labels with the same number of votes, the nearest.
+            [(suggestion, _)] = Counter(votes).most_common(1)
+            other = 1 - votes.count(labels[row]) / len(votes)
             if suggestion != labels[row] and other > 0.5:
                 outvoted.append((row, other, suggestion))
     outvoted.sort(key=lambda error: -error[1])
@@ -146,7 +146,7 @@ def label_errors(collection: Collection, most: int, progress: Progress) -> Label
 
 
 def _conflict(collection: Collection, labels: dict[str, int]) -> Iterator[Finding]:
-    """An image of each of the labels under which the same content is filed."""
+    """An image for each of the labels of the same content."""
     for label, image_id in labels.items():
         image = collection.image(image_id)
         if image is not None:
@@ -156,15 +156,15 @@ def _conflict(collection: Collection, labels: dict[str, int]) -> Iterator[Findin
 
 def _vectors(collection: Collection) -> tuple[Snapshot, np.ndarray]:
     snapshot = collection.snapshot()
-    return snapshot, np.setdiff1d(np.arange(snapshot.state.rows), snapshot.tombstones)
+    return snapshot, snapshot.rows
 
 
 def _neighbors(
     snapshot: Snapshot, rows: np.ndarray, k: int, progress: Progress, allowed: np.ndarray | None = None
-):
-    """Blocks of rows (n,), their nearest other rows (n, k) and distances (n, k), with k at most what there is.
+) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
+    """Blocks of rows (n,), their nearest other rows (n, k) and distances (n, k), with k at most the number of other rows.
 
-    Vectors of zeros have no angle to any other (see :mod:`core.metrics`), but are equal to each other: the distance between two is 0 here.
+    A vector of zeros has no angle to any other (see :mod:`core.metrics`), but two of them are equal: their distance is 0 here.
     """
     progress.stage("neighbors", len(rows))
     k = min(k, len(rows) - 1)
@@ -174,7 +174,7 @@ def _neighbors(
     for start in range(0, len(rows), _BLOCK):
         queries = rows[start : start + _BLOCK]
         found, distances = snapshot.nearest(snapshot.stored[queries], k + 1, allowed)
-        # The row itself goes to the end, or the farthest where it was not found.
+        # The row itself moves to the end, or the farthest one if it was not found.
         order = np.argsort(found == queries[:, None], axis=1, kind="stable")[:, :k]
         found, distances = np.take_along_axis(found, order, 1), np.take_along_axis(distances, order, 1)
         for place in np.flatnonzero(np.isin(queries, blank)):
@@ -187,7 +187,7 @@ def _neighbors(
 
 
 def _blank(snapshot: Snapshot, rows: np.ndarray) -> np.ndarray:
-    """Those of some rows whose vectors are zeros and that the metric holds to be far from each other."""
+    """Those of some rows whose vectors are zeros, under a metric that gives these a distance from each other."""
     if not get_metric(snapshot.state.metric).normalized:
         return np.empty(0, np.int64)
     parts = [rows[start : start + _BLOCK] for start in range(0, len(rows), _BLOCK)]

@@ -1,4 +1,4 @@
-"""Images to the vectors of a collection."""
+"""The model of a collection: images to vectors."""
 
 from collections.abc import Sequence
 from typing import Protocol
@@ -40,40 +40,42 @@ class ModelEmbedder:
 
 
 def check(about: About) -> None:
-    """See that the model of a collection is here with the weights that its vectors were made with.
+    """Check that the model of a collection is here, with the weights that made its vectors.
 
     Raises
     ------
-    UnknownNameError, WeightsError : there is no such model here, or its weights can't be had.
-    CollectionError : its weights are others than those that the collection was made with.
+    UnknownNameError, WeightsError : there is no such model here, or its weights are not available.
+    CollectionError : its weights are not those that made the collection's vectors.
     """
-    found = weights.provenance(registry.get_model(about.model), about.weights).fingerprint
-    if about.weights_fingerprint and found and found != about.weights_fingerprint:
+    here = weights.provenance(registry.get_model(about.model), about.weights).fingerprint
+    if about.weights_fingerprint and here and here != about.weights_fingerprint:
         raise CollectionError(
-            f"The collection {about.name!r} was made with other weights of {about.model} than are here now; "
-            "bring those back or make a new collection."
+            f"The vectors of the collection {about.name!r} were computed with other weights of {about.model} than are here now; "
+            "restore those weights or create a new collection."
         )
 
 
 def weights_slug(about: About) -> str:
-    """The weights of a collection as experiments name theirs, without the path of a file."""
+    """The name of a collection's weights in experiments, without the path of a file."""
     if about.weights in (weights.IMAGENET, weights.UNTRAINED):
         return about.weights
     return f"file-{about.weights_fingerprint[:8]}"
 
 
 def load(about: About) -> ModelEmbedder:
-    """The model of a collection, which loads TensorFlow; raises as :func:`check`."""
+    """The embedder of a collection, which loads the model; raises as :func:`check`."""
     check(about)
     model = registry.get_model(about.model)
     graph, _ = weights.load(model, about.weights)
     return ModelEmbedder(Extractor(model, graph, [about.layer], [about.pooling]), about.layer, about.pooling)
 
 
-def embed(embedder: Embedder, pictures: Sequence[Image.Image]) -> np.ndarray:
-    """(n, dimensions) float32: the vectors of decoded pictures."""
+def embed(embedder: Embedder, images: Sequence[Image.Image]) -> np.ndarray:
+    """(n, dimensions) float32: the vectors of decoded images."""
     parts = []
-    for start in range(0, len(pictures), embedder.batch_size):
-        part = pictures[start : start + embedder.batch_size]
-        parts.append(embedder(np.stack([decode.resize(p, embedder.size, embedder.resample) for p in part])))
+    for start in range(0, len(images), embedder.batch_size):
+        part = images[start : start + embedder.batch_size]
+        parts.append(
+            embedder(np.stack([decode.resize(image, embedder.size, embedder.resample) for image in part]))
+        )
     return np.concatenate(parts)

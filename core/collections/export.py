@@ -1,13 +1,13 @@
-"""A collection as one Parquet file that anything else can read."""
+"""Export a collection as one Parquet file, for other tools."""
 
 import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 from core import disk
 from core.collections.collection import Collection
+from core.collections.schema import Row
 from core.errors import CollectionError
 from core.progress import Progress
 
@@ -18,16 +18,16 @@ def write(
     collection: Collection,
     path: Path,
     progress: Progress,
-    told: Callable[[Any], str] | None = None,
+    path_of: Callable[[Row], str] | None = None,
 ) -> int:
-    """Write path, label, metadata, hash and vector of every image; returns how many.
+    """Write path, label, metadata, hash and vector of every image, and return how many.
 
-    The vectors are as the model gave them, in the type they are stored in; images of the same content repeat theirs. Metadata are JSON text, since each
-    image may have others. The file appears when it is whole.
+    The vectors are unscaled and in the type of the collection; images with the same content repeat theirs. Metadata are JSON text, since
+    they differ between images. The file appears when it is complete.
 
     Parameters
     ----------
-    told : what stands as the path of an image, a row of the catalog; that of its file when not given.
+    path_of : returns the path to write for an image; default: that of its file.
 
     Raises
     ------
@@ -38,7 +38,7 @@ def write(
     import pyarrow.parquet as pq
 
     about = collection.about
-    told = told or (lambda image: collection.full_path(image.path))
+    path_of = path_of or (lambda image: collection.full_path(image.path))
     kind = pa.float16() if about.dtype == "float16" else pa.float32()
     schema = pa.schema(
         [
@@ -53,16 +53,16 @@ def write(
         },
     )
     disk.require(path.parent, collection.info().vector_bytes)
-    building = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{path.name}.part")
     count = 0
     try:
         with collection.pages(_ROWS) as (total, pages):
             progress.stage("exporting", total)
-            with pq.ParquetWriter(building, schema, compression="zstd") as writer:
+            with pq.ParquetWriter(part, schema, compression="zstd") as writer:
                 for images, vectors in pages:
                     flat = pa.array(vectors.reshape(-1), kind)
                     columns = [
-                        pa.array([told(image) for image in images]),
+                        pa.array([path_of(image) for image in images]),
                         pa.array([image.label for image in images], pa.string()),
                         pa.array([json.dumps(image.metadata, ensure_ascii=False) for image in images]),
                         pa.array([image.hash for image in images], pa.string()),
@@ -71,10 +71,10 @@ def write(
                     writer.write_batch(pa.record_batch(columns, schema=schema))
                     count += len(images)
                     progress.step(len(images))
-        building.replace(path)
+        part.replace(path)
     except (OSError, pa.ArrowException) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise CollectionError(f"The file {path.name!r} can't be written: {reason}.") from None
     finally:
-        building.unlink(missing_ok=True)
+        part.unlink(missing_ok=True)
     return count

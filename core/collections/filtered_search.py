@@ -1,8 +1,8 @@
-"""Approximate search among some of the rows of an index: how far to look, and when to compare all of them instead.
+"""Approximate search among the allowed rows of an index: how far to search, and when to compare all of them instead.
 
-FAISS passes over the rows that don't count. Where they surround the query, what is left of the rows that an index visits lies there by chance
-and most true neighbors are missed. So the index is asked for more neighbors than are needed, whether they count or not; where enough of them
-count, these are the nearest that count. Otherwise every row that counts is compared.
+FAISS skips rows that are not allowed. If these surround the query, the allowed rows that an index visits are there by chance, and most
+true neighbors are missed. So more neighbors than needed are searched, allowed or not; if enough of them are allowed, they are the nearest
+allowed ones. Otherwise every allowed row is compared.
 """
 
 import math
@@ -12,9 +12,9 @@ import numpy as np
 
 from core.collections import ann_index
 
-# Neighbors are looked for until so many times those needed can be expected to count, were they spread evenly.
+# So many times the neighbors that would be enough if the allowed rows were spread evenly.
 _MARGIN = 2
-# The expectation says little about fewer than these.
+# The expectation is unreliable for fewer than these.
 _LEAST = 10
 
 
@@ -23,19 +23,19 @@ def nearest(
     stored: np.ndarray,
     queries: np.ndarray,
     k: int,
-    counts: np.ndarray,
+    mask: np.ndarray,
     effort: int | None = None,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and distances (n_queries, k) among the rows of the index that count, -1 where there are no more.
+    """Rows and distances (n_queries, k) among the allowed rows of the index, -1 if there are no more.
 
     Parameters
     ----------
     stored : (at least as many rows as the index, dimensions), the vectors.
     queries : prepared for the metric.
-    counts : (rows,) bool, which rows may be found.
-    effort : see :meth:`ann.Ann.search`.
+    mask : (rows,) bool, the allowed rows.
+    effort : see :meth:`ann_index.Ann.search`.
     """
-    known, allowed = index.known, np.flatnonzero(counts)
+    known, allowed = index.known, np.flatnonzero(mask)
     rows = np.full((len(queries), k), -1, np.int64)
     distances = np.full((len(queries), k), np.inf, np.float32)
     k = min(k, len(allowed))
@@ -43,18 +43,18 @@ def nearest(
         return rows, distances
     spare = ann_index.RERANK if known.compressed else 1
     if index.efforts == [0]:
-        # It compares every row that counts anyway.
-        found = index.search(queries, min(k * spare, known.rows), counts)
-        rows[:, :k], distances[:, :k] = _compared(index, stored, queries, *found, k)
+        # It compares every allowed row anyway.
+        found, far = index.search(queries, min(k * spare, known.rows), mask)
+        rows[:, :k], distances[:, :k] = _compared(index, stored, queries, found, far, k)
         return rows, distances
     left = np.arange(len(queries))
-    for depth, deeper in _looks(index, k, len(allowed), effort or known.effort):
+    for depth, deeper in _depths(index, k, len(allowed), effort or known.effort):
         found, far = index.search(queries[left], min(depth * spare, known.rows), None, deeper)
-        count = (found >= 0) & counts[found]
-        enough = count[:, :depth].sum(axis=1) >= k
-        # A stable sort brings those that count to the front, the nearest first.
-        order = np.argsort(~count[enough], axis=1, kind="stable")[:, : k * spare]
-        found = np.where(count, found, -1)
+        valid = (found >= 0) & mask[found]
+        enough = valid[:, :depth].sum(axis=1) >= k
+        # A stable sort moves the allowed ones to the front, the nearest first.
+        order = np.argsort(~valid[enough], axis=1, kind="stable")[:, : k * spare]
+        found = np.where(valid, found, -1)
         found, far = (np.take_along_axis(part[enough], order, 1) for part in (found, far))
         done, left = left[enough], left[~enough]
         rows[done, :k], distances[done, :k] = _compared(index, stored, queries[done], found, far, k)
@@ -64,8 +64,8 @@ def nearest(
     return rows, distances
 
 
-def _looks(index: ann_index.Ann, k: int, allowed: int, effort: int) -> Iterator[tuple[int, int]]:
-    """How many neighbors to ask for and with which effort, while that costs less than comparing all rows that count."""
+def _depths(index: ann_index.Ann, k: int, allowed: int, effort: int) -> Iterator[tuple[int, int]]:
+    """The numbers of neighbors to search for and their efforts, while that costs less than comparing all allowed rows."""
     depth = math.ceil(_MARGIN * max(k, _LEAST) * index.known.rows / allowed)
     for wanted in (depth, 8 * depth):
         wanted = min(wanted, index.known.rows)
@@ -74,7 +74,7 @@ def _looks(index: ann_index.Ann, k: int, allowed: int, effort: int) -> Iterator[
             return
         yield wanted, deeper
         if not index.is_graph:
-            # Groups that were not looked into may hold nearer ones: only graphs find what is that far down the list.
+            # Groups that were not visited may hold nearer ones: only graphs find neighbors that far down the list.
             return
 
 
@@ -86,7 +86,7 @@ def _compared(
     distances: np.ndarray,
     k: int,
 ) -> tuple[np.ndarray, np.ndarray]:
-    """The k best of what the index found; by the stored vectors where its own distances are approximate."""
+    """The k best of the neighbors from the index; by the stored vectors if its own distances are approximate."""
     if index.known.compressed:
         return ann_index.rerank(stored, queries, rows, k, index.metric)
     return rows[:, :k], distances[:, :k]

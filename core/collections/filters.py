@@ -1,23 +1,23 @@
-"""Conditions on a collection's images, such as ``label=cat`` or ``year>=2019``: understood, checked against its fields, and turned into SQL.
+"""Conditions on a collection's images, such as ``label=cat`` or ``year>=2019``: parsed, checked against its fields, and turned into SQL.
 
 A condition is a field, one of ``= != < <= > >=`` and a value. The fields are ``label``, ``path``, ``hash``, ``size`` (in bytes) and the names of
-the metadata. What the value is decides how it is compared:
+the metadata. The type of the value decides how it is compared:
 
-- A number is compared with cells that hold a number, also one written as text; integers exactly, whatever their size.
-- A date (``2024-01-31``), a date with a time (``2024-01-31T12:00+02:00``), a month (``2024-01``) or a year is compared with cells that hold a date.
-  It stands for all of its day, month or year: ``=`` means within, ``>`` after its end. Times without an offset are UTC.
-- ``true``, ``false``, ``1`` and ``0`` in any capitals agree in a field that holds nothing but these and empty text.
+- A number is compared with cells that hold a number, also as text; integers exactly, whatever their size.
+- A date (``2024-01-31``), a date with a time (``2024-01-31T12:00+02:00``), a month (``2024-01``) or a year is compared with cells that
+  hold a date. It means its whole day, month or year: ``=`` means within, ``>`` after its end. Times without an offset are UTC.
+- ``true``, ``false``, ``1`` and ``0`` in any case are equal in a field that holds only these and empty text.
 - Anything else is text, compared by code point.
 
-``=`` also finds equal text, and lists with an equal element. ``!=`` finds all that ``=`` does not, cells of other types included; other comparisons
-leave those out. Images without the field are always left out.
+``=`` also matches equal text, and lists with an equal element. ``!=`` matches all images that ``=`` does not, including cells of other
+types; other comparisons leave these out. Images without the field are always left out.
 """
 
 import difflib
 import operator
 import re
 import unicodedata
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any
@@ -30,7 +30,7 @@ from core.collections.schema import INDEXED, images
 from core.errors import ConditionError, UnknownFieldError
 from core.text import nfc
 
-# What is counted of a field's cells.
+# The kinds of cells that are counted.
 _KINDS: dict[str, metadata_values.Test] = {
     "present": lambda cell: cell.present,
     "number": lambda cell: cell.is_number,
@@ -39,7 +39,7 @@ _KINDS: dict[str, metadata_values.Test] = {
     "flag": lambda cell: cell.is_flag,
     "empty": lambda cell: cell.is_empty,
 }
-_OPERATORS: dict[str, Callable[[Any, Any], Any]] = {
+_OPERATORS: dict[str, metadata_values.Compare] = {
     "!=": operator.ne,
     "<=": operator.le,
     ">=": operator.ge,
@@ -51,39 +51,39 @@ _CONDITION = re.compile(r"\s*([^=<>!]+?)\s*(!=|<=|>=|=|<|>)\s*(.*?)\s*", re.DOTA
 _TEXT_FIELDS = {"label": images.c.label, "path": images.c.path, "hash": images.c.hash}
 _SIZE = "size"
 FIELDS = (*_TEXT_FIELDS, _SIZE)
-# So many names of metadata are looked at to say which fields there are.
+# The most names of metadata that an error lists.
 _MOST_NAMES = 1_000
-# Numbers that JSON does not write so, but people do.
+# Numbers as people type them, which JSON may write differently.
 _TYPED_NUMBER = re.compile(r"[+-]?((0|[1-9][0-9]*)(\.[0-9]*)?|\.[0-9]+)([eE][+-]?[0-9]{1,3})?")
 _DATE = re.compile(metadata_values.DATE)
 _LIKE_A_DATE = re.compile(r"[0-9]{4}-[0-9]{1,2}(-[0-9]{1,2})?")
 _YEAR = re.compile(r"(?!0000)[0-9]{4}")
-# How long what a time names lasts, by the length of its clock time: a day, a minute, a second, or else a millisecond.
+# The duration that a time means, by the length of its clock time: a day, a minute, a second, or else a millisecond.
 _WIDTHS = {0: timedelta(days=1), 5: timedelta(minutes=1), 8: timedelta(seconds=1)}
 
 
 @dataclass(frozen=True)
 class Condition:
-    """A condition in its parts; the field need not exist."""
+    """The parts of a condition; the field need not exist."""
 
     text: str
     field: str
-    sign: str
+    operator: str
     value: str
 
 
 @dataclass(frozen=True)
 class Filter:
-    """Conditions that must all hold, as SQL, with a sentence for each that has images it can't compare."""
+    """Conditions that must all hold, as SQL, with a note for each that can't compare some images."""
 
     expressions: tuple[sa.ColumnElement[bool], ...] = ()
     notes: tuple[str, ...] = ()
 
 
 class Fields:
-    """The fields of a collection at one version, each counted when it is first asked for.
+    """The fields of a collection at one version, each counted at first use.
 
-    state : which images are looked at, the stored or the removed ones.
+    state : of the images, stored or removed.
     """
 
     def __init__(self, version: int, state: str = INDEXED):
@@ -93,10 +93,10 @@ class Fields:
         self._names: tuple[str, ...] | None = None
 
     def check(self, connection: sa.Connection, name: str) -> None:
-        """Raises UnknownFieldError unless images have metadata of this name."""
+        """Raise UnknownFieldError unless images have metadata of this name."""
         if name in self._counts:
             return
-        # Once all names are known, a wrong one costs no look at the images.
+        # Once all names are known, a wrong one needs no query.
         listed = self._names is None or len(self._names) == _MOST_NAMES or name in self._names
         if listed and metadata_values.exists(connection, self.state, name):
             self._counts[name] = {}
@@ -106,7 +106,7 @@ class Fields:
         raise unknown(name, [*FIELDS, *(one for one in self._names if one not in FIELDS)])
 
     def count(self, connection: sa.Connection, name: str, kinds: Sequence[str]) -> dict[str, int]:
-        """How many images have the field (``present``), and how many have which kinds of cell there."""
+        """The number of images with the field (``present``), and with each kind of cell in it."""
         known = self._counts[name]
         if missing := [kind for kind in ("present", *kinds) if kind not in known]:
             known |= metadata_values.count(
@@ -115,7 +115,7 @@ class Fields:
         return known
 
     def images(self, connection: sa.Connection) -> int:
-        """How many images there are."""
+        """The number of images."""
         if self._images is None:
             total = sa.select(sa.func.count()).select_from(images).where(images.c.state == self.state)
             self._images = connection.execute(total).scalar_one()
@@ -123,21 +123,23 @@ class Fields:
 
 
 def parse(text: str) -> Condition:
-    """Raises ConditionError when it has not the parts of a condition."""
+    """Parse a condition; raises ConditionError."""
     parts = _CONDITION.fullmatch(text)
     if parts is None:
         raise ConditionError(
-            f"The filter {text!r} can't be understood; write for example label=cat or 'price<20'."
+            f"The filter {text!r} can't be parsed; write for example label=cat or 'price<20'. "
+            "Fields with = ! < or > in their names can't be filtered."
         )
     if "\0" in text or any("\ud800" <= character <= "\udfff" for character in text):
         raise ConditionError(f"The filter {text!r} holds characters that are not text.")
-    field, sign, value = parts.groups()
-    if sign in ("<", ">") and value.startswith(("<", ">")):
+    field, operator_, value = parts.groups()
+    if operator_ in ("<", ">") and value.startswith(("<", ">")):
         raise ConditionError(
-            f"The filter {text!r} can't be understood; the signs are =, !=, <, <=, > and >=."
+            f"The filter {text!r} can't be parsed; the operators are =, !=, <, <=, > and >=. "
+            "Fields with = ! < or > in their names can't be filtered."
         )
-    # A path is what the file system has, which may not be composed.
-    return Condition(text, nfc(field), sign, value if field == "path" else nfc(value))
+    # A path has the form of the file system, which may not be composed.
+    return Condition(text, nfc(field), operator_, value if field == "path" else nfc(value))
 
 
 def compile_(connection: sa.Connection, where: Sequence[str], fields: Fields) -> Filter:
@@ -145,18 +147,18 @@ def compile_(connection: sa.Connection, where: Sequence[str], fields: Fields) ->
 
     Raises
     ------
-    ConditionError : one can't be understood; UnknownFieldError : there is no such field.
+    ConditionError : one can't be parsed; UnknownFieldError : there is no such field.
     """
     metadata_values.prepare(connection)
     expressions, notes = [], []
     for condition in map(parse, where):
         if condition.value.startswith(("=", "<", ">")):
-            # A label may begin so; mostly it is the sign of another language.
+            # A label may begin so, but mostly it is the operator of another language.
             notes.append(
-                f"{condition.text}: compares with the text {condition.value!r}; the signs are =, !=, <, <=, > and >=."
+                f"{condition.text}: compares with the text {condition.value!r}; the operators are =, !=, <, <=, > and >=."
             )
         if condition.field in _TEXT_FIELDS:
-            column = _TEXT_FIELDS[condition.field]
+            column: sa.ColumnElement[str] = _TEXT_FIELDS[condition.field]
             if connection.dialect.name == "postgresql":
                 column = sa.collate(column, "C")
             expressions.append(_text(column, condition))
@@ -168,12 +170,12 @@ def compile_(connection: sa.Connection, where: Sequence[str], fields: Fields) ->
         fields.check(connection, name)
         value = _Value.of(condition.value)
         if value.truth is not None and _is_flags(fields.count(connection, name, ("flag", "empty"))):
-            test = _is_truth(condition.sign, value.truth)
+            test = _is_truth(condition.operator, value.truth)
         else:
-            test = _comparison(condition.sign, value)
+            test = _comparison(condition.operator, value)
             if value.span is None and _LIKE_A_DATE.fullmatch(condition.value):
                 notes.append(
-                    f"{condition.text}: {condition.value!r} is no date and compares as text; dates are written like 2024-01-31."
+                    f"{condition.text}: {condition.value!r} is not a date and is compared as text; dates are written like 2024-01-31."
                 )
             notes += _notes(connection, condition, name, value, fields)
         expressions.append(metadata_values.having(connection.dialect.name, name, test))
@@ -181,7 +183,7 @@ def compile_(connection: sa.Connection, where: Sequence[str], fields: Fields) ->
 
 
 def unknown(name: str, fields: Sequence[str]) -> UnknownFieldError:
-    """The error for a field that is not one of those, with the one that may have been meant."""
+    """The error for an unknown field, with the closest known one."""
     folded = {field.casefold(): field for field in reversed(fields)}
     close = difflib.get_close_matches(name.casefold(), list(folded), 1)
     return UnknownFieldError(name, fields, folded[close[0]] if close else None)
@@ -189,7 +191,7 @@ def unknown(name: str, fields: Sequence[str]) -> UnknownFieldError:
 
 @dataclass(frozen=True)
 class _Value:
-    """What a typed value can be, beside text: a number, a time from ``start`` to before ``end``, a truth value."""
+    """A value as text and, if possible, as a number, a time span (start, and the first moment after it) and a truth value."""
 
     text: str
     number: int | float | None
@@ -242,46 +244,47 @@ def _month_after(year: int, month: int) -> datetime:
 
 def _text(column: sa.ColumnElement[str], condition: Condition) -> sa.ColumnElement[bool]:
     value = condition.value
-    # On the way from a file system to a keyboard a path may have become another form of the same text.
+    # A typed path may have another Unicode form than the file system's.
     same = {value, *(unicodedata.normalize(form, value) for form in ("NFC", "NFD"))}
-    if condition.sign in ("=", "!=") and len(same) > 1 and condition.field == "path":
-        return column.in_(sorted(same)) if condition.sign == "=" else column.not_in(sorted(same))
-    return _OPERATORS[condition.sign](column, value)
+    if condition.operator in ("=", "!=") and len(same) > 1 and condition.field == "path":
+        return column.in_(sorted(same)) if condition.operator == "=" else column.not_in(sorted(same))
+    return _OPERATORS[condition.operator](column, value)
 
 
 def _size(condition: Condition) -> sa.ColumnElement[bool]:
     number = _number(condition.value)
     if number is None:
         raise ConditionError(
-            f"The filter {condition.text!r} compares the size in bytes with something not a number."
+            f"The filter {condition.text!r} compares the size in bytes with something that is not a number."
         )
-    return _OPERATORS[condition.sign](images.c.size, metadata_values.as_literal(number))
+    return _OPERATORS[condition.operator](images.c.size, metadata_values.as_literal(number))
 
 
 def _is_flags(count: dict[str, int]) -> bool:
-    """Whether a field holds nothing but true, false, 0, 1 and empty text."""
+    """Whether a field holds only true, false, 0, 1 and empty text."""
     return count["flag"] > 0 and count["flag"] + count["empty"] == count["present"]
 
 
-def _is_truth(sign: str, truth: bool) -> metadata_values.Test:
-    compare = _OPERATORS[sign]
+def _is_truth(operator_: str, truth: bool) -> metadata_values.Test:
+    compare = _OPERATORS[operator_]
     return lambda cell: sa.and_(cell.is_flag, compare(sa.case((cell.truth, 1), else_=0), int(truth)))
 
 
-def _comparison(sign: str, value: _Value) -> metadata_values.Test:
-    if sign == "=":
+def _comparison(operator_: str, value: _Value) -> metadata_values.Test:
+    if operator_ == "=":
         return lambda cell: _compare(cell, "=", value, cell.has(value.text, value.number))
-    if sign == "!=":
+    if operator_ == "!=":
         equal = _comparison("=", value)
         return lambda cell: sa.and_(cell.present, sa.not_(equal(cell)))
-    return lambda cell: _compare(cell, sign, value)
+    return lambda cell: _compare(cell, operator_, value)
 
 
-def _compare(cell: Cell, sign: str, value: _Value, list_: Any = None) -> sa.ColumnElement[bool]:
-    """Whether a cell fulfils a condition, never NULL. The order of the cases keeps what is no number from being read as one."""
-    compare = _OPERATORS[sign]
-    text, truth = sa.false(), None
-    if sign == "=":
+def _compare(cell: Cell, operator_: str, value: _Value, list_: Any = None) -> sa.ColumnElement[bool]:
+    """Whether a cell meets a condition, never NULL. The order of the cases prevents other text from being read as a number."""
+    compare = _OPERATORS[operator_]
+    text: sa.ColumnElement[bool] = sa.false()
+    truth = None
+    if operator_ == "=":
         text, truth = cell.text == value.text, cell.word == value.text
     elif value.number is None and value.span is None:
         text = compare(cell.text, value.text)
@@ -290,28 +293,24 @@ def _compare(cell: Cell, sign: str, value: _Value, list_: Any = None) -> sa.Colu
         number = cell.compare_number(compare, value.number)
         written.append((cell.is_written_number, number))
     if value.span is not None:
-        written.append((cell.is_written_date, _when(cell, sign, *map(cell.instant, value.span))))
+        written.append((cell.is_written_date, _when(cell, operator_, *map(cell.instant, value.span))))
     return cell.by_kind(sa.case(*written, else_=text) if written else text, number, truth, list_)
 
 
-def _when(cell: Cell, sign: str, start: Any, end: Any) -> sa.ColumnElement[bool]:
-    if sign == "=":
+def _when(cell: Cell, operator_: str, start: Any, end: Any) -> sa.ColumnElement[bool]:
+    if operator_ == "=":
         return sa.and_(cell.moment >= start, cell.moment < end)
-    return {
-        "<": cell.moment < start,
-        "<=": cell.moment < end,
-        ">": cell.moment >= end,
-        ">=": cell.moment >= start,
-    }[sign]
+    bound = start if operator_ in ("<", ">=") else end
+    return _OPERATORS["<" if operator_ in ("<", "<=") else ">="](cell.moment, bound)
 
 
 def _notes(
     connection: sa.Connection, condition: Condition, name: str, value: _Value, fields: Fields
 ) -> list[str]:
-    """A sentence about the images that have nothing that the condition compares, if there are any."""
+    """A note on the images that a condition can't compare, if there are any."""
     kinds = [kind for kind, given in (("number", value.number), ("date", value.span)) if given is not None]
     if not kinds:
-        if condition.sign in ("=", "!="):
+        if condition.operator in ("=", "!="):
             return []
         kinds = ["text"]
     count, total = fields.count(connection, name, kinds), fields.images(connection)
@@ -319,7 +318,7 @@ def _notes(
     parts = []
     if others:
         wanted = " or ".join([kind for kind in kinds if count[kind]] or kinds)
-        kept = "kept" if condition.sign == "!=" else "left out"
+        kept = "kept" if condition.operator == "!=" else "left out"
         parts.append(f"{others:,} of {total:,} images hold no {wanted} in {name!r} and are {kept}")
     if absent:
         parts.append(f"{absent:,} of {total:,} images have no {name!r} and are left out")

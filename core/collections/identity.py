@@ -1,6 +1,6 @@
-"""Which folder is which collection: a copied folder becomes a collection of its own, and a schema of PostgreSQL serves one folder.
+"""The identity of a collection: a copied folder becomes a collection of its own, and a PostgreSQL schema belongs to one folder.
 
-Folder and schema name each other: the folder by the identifier in its description, the schema by the fact ``folder``.
+Folder and schema name each other: the folder by the identifier in its manifest, the schema by the fact ``folder``.
 """
 
 import hashlib
@@ -8,7 +8,7 @@ import logging
 import os
 import platform
 import uuid
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +18,6 @@ from core import access
 from core.collections import catalog, schema
 from core.collections.catalog import Catalog
 from core.collections.state import DESCRIPTION, About, State, read_about, write_about
-from core.collections.vector_file import VectorFile
 from core.errors import CollectionError, ForeignCatalogError
 
 _FACT = "folder"
@@ -27,7 +26,7 @@ _log = logging.getLogger(__name__)
 
 @dataclass(frozen=True)
 class Place:
-    """Where the folder of a collection is.
+    """The place of a collection's folder.
 
     path : absolute, links resolved; inode : its number in the file system, which a renamed folder keeps and a copy does not; host : the
     name of the machine.
@@ -39,14 +38,14 @@ class Place:
 
     @classmethod
     def of(cls, folder: Path, becomes: Path | None = None) -> "Place":
-        """The place of a folder; ``becomes`` is where it is about to be renamed to."""
+        """The place of a folder; ``becomes`` is the path that it is about to be renamed to."""
         return cls(os.path.realpath(becomes or folder), folder.stat().st_ino, platform.node())
 
 
 def read(folder: Path) -> About:
-    """The description of the collection in a folder; one that was copied is given a name and identifier of its own.
+    """The manifest of the collection in a folder; a copied folder gets a name and an identifier of its own.
 
-    A folder whose catalog is in PostgreSQL keeps what is written in it; see :func:`claim`.
+    A folder whose catalog is in PostgreSQL keeps its manifest; see :func:`claim`.
 
     Raises
     ------
@@ -55,35 +54,35 @@ def read(folder: Path) -> About:
     about = read_about(folder)
     if about.catalog != "sqlite" or not (about.name != folder.name or _rivals(folder, about)):
         return about
-    own = replace(about, name=folder.name, uuid=uuid.uuid4().hex)
+    own = about.model_copy(update={"name": folder.name, "uuid": uuid.uuid4().hex})
     try:
         if not access.is_read_only():
             write_about(folder, own)
             return own
     except OSError as error:
         _log.debug("The identity of the copied folder %r can't be written: %s", folder.name, error)
-    # The same at every opening, though it can't be written down.
+    # The same every time it is opened, although it can't be written.
     derived = hashlib.sha256(f"{about.uuid}\0{os.path.realpath(folder)}".encode()).hexdigest()
-    return replace(own, uuid=derived[:32])
+    return own.model_copy(update={"uuid": derived[:32]})
 
 
 def facts(place: Place) -> dict[str, Any]:
-    """What a schema holds that names its folder."""
+    """The facts of a schema that name its folder."""
     return {_FACT: asdict(place)}
 
 
 def record(connection: sa.Connection, place: Place) -> None:
-    """Let a schema name its folder."""
+    """Write the folder of a schema into it."""
     catalog.set_fact(connection, _FACT, asdict(place))
 
 
 def forget(connection: sa.Connection) -> None:
-    """Let a catalog name no folder."""
+    """Remove the folder from a catalog."""
     connection.execute(sa.delete(schema.facts).where(schema.facts.c.name == _FACT))
 
 
 def owns(folder: Path, catalog_: Catalog) -> bool:
-    """Whether a schema names this very folder, or what it was about to be renamed to."""
+    """Whether a schema names this folder, or the path that it was about to be renamed to."""
     with catalog_.reading() as connection:
         known = catalog.get_fact(connection, _FACT)
     here = Place.of(folder)
@@ -92,11 +91,11 @@ def owns(folder: Path, catalog_: Catalog) -> bool:
 
 
 def claim(folder: Path, about: About, catalog_: Catalog) -> About:
-    """Make sure that folder and schema belong together; a folder that was renamed or moved is followed.
+    """Check that folder and schema belong together; if the folder was renamed or moved, write its new place into the schema.
 
     Returns
     -------
-    about : with the name of the folder.
+    about : the manifest with the name of the folder.
 
     Raises
     ------
@@ -105,16 +104,15 @@ def claim(folder: Path, about: About, catalog_: Catalog) -> About:
     here = Place.of(folder)
     with catalog_.reading() as connection:
         known = catalog.get_fact(connection, _FACT)
-        state = catalog.get_fact(connection, "state")
     if known is None:
-        # A version wrote it that did not record the folder.
+        # Older versions did not record the folder.
         if rivals := _rivals(folder, about):
             raise ForeignCatalogError(
-                f"The folders {folder.name!r} and {rivals[0].name!r} name the same catalog in PostgreSQL, which serves one folder. Move "
-                "the copy away and open the original; `collection backup` and `collection restore` make a second collection."
+                f"The folders {folder.name!r} and {rivals[0].name!r} name the same catalog in PostgreSQL, which belongs to one folder. Move "
+                "the copy away and open the original; `collection backup` and `collection restore` create a second collection."
             )
     elif known["path"] != here.path:
-        _check_moved(folder, about, Place(**known), here, State.from_json(state))
+        _check_moved(folder, about, Place(**known), here, catalog_)
     if known != asdict(here) and not access.is_read_only():
         with catalog_.writing() as connection:
             if catalog.get_fact(connection, _FACT) != known:
@@ -123,7 +121,7 @@ def claim(folder: Path, about: About, catalog_: Catalog) -> About:
                 )
             record(connection, here)
     if about.name != folder.name:
-        about = replace(about, name=folder.name)
+        about = about.model_copy(update={"name": folder.name})
         if not access.is_read_only():
             with catalog.storage_errors():
                 write_about(folder, about)
@@ -131,11 +129,11 @@ def claim(folder: Path, about: About, catalog_: Catalog) -> About:
 
 
 def check(folder: Path, place: Place, about: About, catalog_: Catalog) -> None:
-    """Make sure, before anything is written, that a folder is still the one that was opened and its schema still names it.
+    """Check, before anything is written, that a folder is still the one that was opened and its schema still names it.
 
     Raises
     ------
-    CollectionError : it was moved or replaced meanwhile; ForeignCatalogError : the schema belongs to another folder.
+    CollectionError : it was moved or replaced; ForeignCatalogError : the schema belongs to another folder.
     """
     if not (folder / DESCRIPTION).is_file() or Place.of(folder) != place:
         raise CollectionError(
@@ -148,8 +146,8 @@ def check(folder: Path, place: Place, about: About, catalog_: Catalog) -> None:
             raise _is_copy(folder, Path(known["path"]) if known else None)
 
 
-def _check_moved(folder: Path, about: About, known: Place, here: Place, state: State) -> None:
-    """Raise ForeignCatalogError unless the folder is the one that the schema names, moved."""
+def _check_moved(folder: Path, about: About, known: Place, here: Place, catalog_: Catalog) -> None:
+    """Raise ForeignCatalogError unless this is the folder that the schema names, moved."""
     before = Path(known.path)
     try:
         original = read_about(before).uuid == about.uuid
@@ -157,19 +155,21 @@ def _check_moved(folder: Path, about: About, known: Place, here: Place, state: S
         original = False
     if original:
         raise _is_copy(folder, before)
-    vectors = VectorFile(folder / state.vector_file, about.dimensions, about.dtype)
-    whole = vectors.rows() >= state.rows and (state.index is None or (folder / state.index.file).is_file())
-    if known.host != here.host or not whole:
+    state = catalog_.read(State.read)
+    complete = state.vectors(folder, about).rows() >= state.rows and (
+        state.index is None or (folder / state.index.file).is_file()
+    )
+    if known.host != here.host or not complete:
         _log.warning("The catalog of %s names %s on %s.", folder, known.path, known.host)
         raise ForeignCatalogError(
-            f"The catalog of {folder.name!r} belongs to a folder of another place or state; put this folder back to where it was, or "
+            f"The catalog of {folder.name!r} belongs to a folder of another place or state; move this folder back to where it was, or "
             "use `collection backup` there and `collection restore` here."
         )
 
 
 def _rivals(folder: Path, about: About) -> list[Path]:
-    """Other collections beside it with the same identifier that are described under their own names."""
-    found = []
+    """Other collections in the same place that have the same identifier and the name of their folder."""
+    rivals = []
     for path in sorted(folder.parent.glob(f"*/{DESCRIPTION}")):
         if path.parent.name == folder.name or path.parent.name.startswith("."):
             continue
@@ -178,8 +178,8 @@ def _rivals(folder: Path, about: About) -> list[Path]:
         except CollectionError:
             continue
         if other.uuid == about.uuid and other.name == path.parent.name:
-            found.append(path.parent)
-    return found
+            rivals.append(path.parent)
+    return rivals
 
 
 def _is_copy(folder: Path, original: Path | None) -> ForeignCatalogError:
@@ -188,6 +188,6 @@ def _is_copy(folder: Path, original: Path | None) -> ForeignCatalogError:
         f"the collection {name!r}" if name not in (folder.name, "NAME") else "a collection in another folder"
     )
     return ForeignCatalogError(
-        f"The folder {folder.name!r} is a copy of {other}, and a catalog in PostgreSQL serves one folder. Use `collection backup "
-        f"{name} FILE` and `collection restore FILE --as {folder.name}` for a second one; this folder can be removed by hand."
+        f"The folder {folder.name!r} is a copy of {other}, and a catalog in PostgreSQL belongs to one folder. Use `collection backup "
+        f"{name} FILE` and `collection restore FILE --as {folder.name}` for a second collection; this folder can be deleted by hand."
     )

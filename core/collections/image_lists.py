@@ -1,7 +1,7 @@
 """Lists of images: tables in CSV, TSV or Parquet whose rows name files or URLs, with a label and other columns.
 
-Text is read as it is written. No cell is guessed to be missing, a number or a date; only a column of other metadata whose
-every cell is a number becomes one of numbers. A list is read twice, a row at a time: first to decide what its columns hold.
+Text is read as it is written: cells such as ``NA`` or dates stay text, and only a metadata column in which every cell is a number becomes
+numbers. A list is read twice, a row at a time; the first time finds out what its columns hold.
 """
 
 # Paths are strings here, as in sources.
@@ -24,7 +24,7 @@ from core.collections.image_sources import SourceError, is_url
 from core.settings import settings
 from core.text import nfc
 
-# Names that the columns of a list go by, in lower case and with underscores; the first that holds paths counts.
+# Usual names of columns, in lower case and with underscores; the first one that holds paths is used.
 PATH_COLUMNS = (
     *("path", "file", "filename", "filepath", "file_path", "file_name"),
     *("image", "image_path", "image_file", "image_name", "img", "img_path", "url", "image_url", "uri"),
@@ -42,10 +42,10 @@ _MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
 )
 _BATCH = 5_000
-# Raised when the same file is read to other rows than before, so that remembered lists are read again.
+# Increase it when the same file is read differently than before, so that remembered lists are read again.
 _RULES = 1
 _NUMBER = re.compile(r"-?\d[\d.e+-]{0,30}")
-# Why a row is left out that is not named by a path.
+# The problem of a row without a path.
 NO_PATH = "row without a path"
 
 
@@ -53,8 +53,8 @@ NO_PATH = "row without a path"
 class Row:
     """A row of a list.
 
-    number : as a spreadsheet shows it, the header being row 1; path : absolute, or a URL, None where the row names none;
-    label : as it is written, None where the cell is empty; problem : why the row can't be used.
+    number : as in a spreadsheet, where the header is row 1; path : absolute, or a URL, None if the row has none;
+    label : as it is written, None if the cell is empty; problem : why the row can't be used.
     """
 
     number: int
@@ -69,11 +69,11 @@ def read(path: Path, path_column: str | None = None) -> Iterator[Row]:
 
     Parameters
     ----------
-    path_column : the column of paths; when not given, the first of :data:`PATH_COLUMNS` that names a file that is there or a URL.
+    path_column : the column of paths; default: the first of :data:`PATH_COLUMNS` that names an existing file or a URL.
 
     Raises
     ------
-    SourceError : it can't be read, has no column of paths, or none of its rows names a file that is there or a URL.
+    SourceError : it can't be read, has no column of paths, or none of its rows names an existing file or a URL.
     """
     with _reading(path):
         table: _Table = _Parquet(path) if path.suffix.lower() == ".parquet" else _Text(path)
@@ -90,7 +90,7 @@ def read(path: Path, path_column: str | None = None) -> Iterator[Row]:
 
 
 def digest(path: Path, path_column: str | None = None) -> str:
-    """A SHA-256 that stays the same as long as the list and the rules of :func:`read` do.
+    """A SHA-256 of the list and of the rules by which :func:`read` reads it.
 
     Raises
     ------
@@ -108,17 +108,17 @@ class _Table(Protocol):
     columns: list[str]
 
     def rows(self) -> Iterator[tuple[int, Sequence[Any] | str]]:
-        """Number and cells of each row, or what is wrong with it."""
+        """Number and cells of each row, or the problem of a row."""
 
     def columns_of_numbers(self, columns: Sequence[int]) -> set[int]:
-        """Which of some columns hold nothing but text that is a number."""
+        """Which of some columns hold only text that is a number."""
 
     def may_hold_paths(self, column: int) -> bool:
         """Whether the cells of a column are text."""
 
 
 class _Text:
-    """A table in CSV or TSV; encoding, separator and spaces behind it are told by its beginning."""
+    """A table in CSV or TSV; encoding, separator and spaces after it are detected from its beginning."""
 
     def __init__(self, path: Path):
         self._path = path
@@ -126,7 +126,7 @@ class _Text:
             start = file.read(4)
         self._encoding = next((name for mark, name in _MARKS if start.startswith(mark)), "utf-8")
         self._separator, header, self._first = self._begin()
-        # Written by hand, as "path, label": the space belongs to the separator.
+        # Written by hand, like "path, label": the space belongs to the separator.
         self._spaced = len(header) > 1 and all(cell.startswith(" ") for cell in header[1:])
         self.columns = _unique(path, [cell.strip() for cell in header])
 
@@ -155,7 +155,7 @@ class _Text:
         return True
 
     def _begin(self) -> tuple[str, list[str], int]:
-        """The separator with which the header has a column of paths, or else the most columns."""
+        """Separator, header and its row number: with a column of paths if possible, or else with the most columns."""
         found = [header for separator in _SEPARATORS if (header := self._read_header(separator))]
         if not found:
             raise SourceError(f"The list {self._path.name!r} has no header in its first row, or is empty.")
@@ -167,16 +167,16 @@ class _Text:
                 if any(cell.strip() for cell in cells):
                     return separator, cells, number
         except csv.Error:
-            # Quotation marks that make sense with another separator.
+            # The quotation marks may be valid with another separator.
             pass
         return None
 
     def _records(self, separator: str, spaced: bool = False) -> Iterator[tuple[int, list[str]]]:
-        # For the whole process; nothing else in it reads CSV this way.
+        # For the whole process; nothing else in it uses this module.
         csv.field_size_limit(settings.MAX_CELL_CHARACTERS)
         number = 0
         with self._path.open(encoding=self._encoding, newline="") as file:
-            # Strict: a quotation mark that is never closed would swallow all the rows after it.
+            # Strict: an unclosed quotation mark would swallow all rows after it.
             records = csv.reader(
                 _without_nul(file), delimiter=separator, skipinitialspace=spaced, strict=True
             )
@@ -188,7 +188,7 @@ class _Text:
 
 
 class _Parquet:
-    """A table in Parquet: cells keep the types that the file gives them."""
+    """A table in Parquet; cells keep the types of the file."""
 
     def __init__(self, path: Path):
         import pyarrow as pa
@@ -198,7 +198,7 @@ class _Parquet:
         with pq.ParquetFile(path) as file:
             schema = file.schema_arrow
         text = (pa.types.is_string, pa.types.is_large_string, pa.types.is_string_view)
-        # What pandas stores as the numbers of the rows is no column of the user's, and bytes are no metadata.
+        # The row numbers that pandas stores are not a column of the user's, and bytes can't be metadata.
         kept = [
             f for f in schema if not re.fullmatch(r"__index_level_\d+__", f.name) and not _holds_bytes(f.type)
         ]
@@ -227,14 +227,14 @@ class _Parquet:
                     )
 
     def columns_of_numbers(self, columns: Sequence[int]) -> set[int]:
-        # Text is text here: the file says what is a number.
+        # The file says which columns are numbers.
         return set()
 
     def may_hold_paths(self, column: int) -> bool:
         return self._text[column]
 
     def _is_large(self, name: str) -> bool:
-        """Whether a column has integers that databases have not."""
+        """Whether a column has integers that are too large for databases."""
         return any(cell is not None and cell >= 2**63 for [cells] in self._batches([name]) for cell in cells)
 
     def _batches(self, names: list[str]) -> Iterator[list[list[Any]]]:
@@ -277,7 +277,7 @@ def _row(
 
 
 def _place(path: Path, table: _Table, path_column: str | None) -> int:
-    """The column of paths: the first that has a usual name and names a file that is there or a URL."""
+    """The column of paths: the first with a usual name that names an existing file or a URL."""
     names = [_normal(column) for column in table.columns]
     if path_column is not None:
         usual = [i for i, column in enumerate(table.columns) if column == nfc(path_column.strip())]
@@ -289,13 +289,13 @@ def _place(path: Path, table: _Table, path_column: str | None) -> int:
         wanted = (
             f"column {path_column!r}"
             if path_column
-            else f"column of paths ({', '.join(PATH_COLUMNS)}); rename one or name it with --path-column"
+            else f"column of paths ({', '.join(PATH_COLUMNS)}); rename one or choose it with --path-column"
         )
         raise SourceError(
             f"The list {path.name!r} has no {wanted}. Its columns: {', '.join(map(repr, table.columns))}."
         )
     count, example = 0, None
-    # Those in question, in the order in which they count; what follows the first that holds paths no longer matters.
+    # Candidates by priority; those after the first one that holds paths no longer matter.
     open_, chosen = usual, None
     for number, cells in table.rows():
         count += 1
@@ -323,14 +323,14 @@ def _place(path: Path, table: _Table, path_column: str | None) -> int:
     else:
         number, cell, found = example
         reason = (
-            f"its column {name!r} names no file that is there. In row {number:,} it holds {cell!r}, which was looked for at "
-            f"{found!r}; paths are relative to the list's folder, and --path-column names another column"
+            f"its column {name!r} names no existing file. In row {number:,} it holds {cell!r}, which would be "
+            f"{found!r}; paths are relative to the list's folder, and --path-column chooses another column"
         )
     raise SourceError(f"No row of the list {path.name!r} can be used: {reason}.")
 
 
 def _find(folder: Path, cell: str) -> str:
-    """What a cell names: a URL, or the absolute path of the way of reading it that leads to a file, as written before others."""
+    """What a cell names: a URL, or an absolute path. If it can be read in several ways, the first one that leads to a file."""
     text = cell.strip()
     if is_url(text):
         return text
@@ -339,15 +339,15 @@ def _find(folder: Path, cell: str) -> str:
         if parts.netloc.lower() in ("", "localhost"):
             return os.path.abspath(os.fsdecode(unquote_to_bytes(parts.path)))
         return text
-    ways = list(dict.fromkeys([cell, text, text.replace("\\", "/")]))
-    paths = [os.path.abspath(os.path.join(folder, os.path.expanduser(way))) for way in ways]
-    # The file system is asked only where there is something to choose.
+    readings = list(dict.fromkeys([cell, text, text.replace("\\", "/")]))
+    paths = [os.path.abspath(os.path.join(folder, os.path.expanduser(one))) for one in readings]
+    # Files are looked up only if there is a choice.
     return next((path for path in paths[:-1] if os.path.isfile(path)), paths[-1])
 
 
 def _why_not(found: str) -> str | None:
     if found.lower().startswith("file:"):
-        return "it names a file of another machine"
+        return "it names a file on another machine"
     try:
         found.encode()
     except UnicodeEncodeError:
@@ -356,7 +356,7 @@ def _why_not(found: str) -> str | None:
 
 
 def _number(cell: str) -> int | float | None:
-    """The number that a cell is, when writing the number gives the cell again."""
+    """The number in a cell, if it is written back as the same text."""
     if not _NUMBER.fullmatch(cell):
         return None
     try:
@@ -368,7 +368,7 @@ def _number(cell: str) -> int | float | None:
 
 
 def _plain(value: Any) -> Any:
-    """A cell of Parquet as JSON knows it; None where it is empty."""
+    """A Parquet cell as JSON; None if it is empty."""
     if value is None or isinstance(value, bool | int | str):
         return value
     if isinstance(value, float):
@@ -387,7 +387,7 @@ def _holds_bytes(kind: Any) -> bool:
 
     if pa.types.is_nested(kind):
         return any(_holds_bytes(kind.field(i).type) for i in range(kind.num_fields))
-    return (
+    return bool(
         pa.types.is_binary(kind)
         or pa.types.is_large_binary(kind)
         or pa.types.is_fixed_size_binary(kind)
@@ -400,7 +400,7 @@ def _normal(column: str) -> str:
 
 
 def _unique(path: Path, columns: list[str]) -> list[str]:
-    """Names of columns, those without one by their place."""
+    """Names of columns; a column without a name is named by its position."""
     columns = [nfc(column) or f"Unnamed: {place}" for place, column in enumerate(columns)]
     for column in columns:
         if columns.count(column) > 1:
@@ -421,7 +421,7 @@ def _without_nul(lines: Iterator[str]) -> Iterator[str]:
 
 @contextmanager
 def _reading(path: Path) -> Iterator[None]:
-    """Turn what a file can do to us into a sentence."""
+    """Raise errors of a file as SourceError."""
     import pyarrow as pa
 
     try:
@@ -429,14 +429,14 @@ def _reading(path: Path) -> Iterator[None]:
     except UnicodeDecodeError as error:
         raise SourceError(f"The list {path.name!r} can't be read: {_encoding_advice(path, error)}") from None
     except (OSError, ValueError, csv.Error, pa.ArrowException) as error:
-        said = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
-        raise SourceError(f"The list {path.name!r} can't be read: {said}.") from None
+        message = str(error).strip().splitlines()[0][:300] if str(error).strip() else type(error).__name__
+        raise SourceError(f"The list {path.name!r} can't be read: {message}.") from None
 
 
 def _encoding_advice(path: Path, error: UnicodeDecodeError) -> str:
-    """Where a file is not what its beginning says, and how that may be put right."""
+    """Where the encoding of a file is wrong, and how to fix it."""
     if error.encoding != "utf-8":
-        return f"it begins like {error.encoding.upper()} and goes on otherwise."
+        return f"it begins as {error.encoding.upper()}, but is not valid."
     with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             try:
@@ -444,7 +444,7 @@ def _encoding_advice(path: Path, error: UnicodeDecodeError) -> str:
             except UnicodeDecodeError as found:
                 start = line[max(0, found.start - 20) : found.start + 20]
                 return (
-                    f"line {number:,} is not UTF-8. Read as Latin-1 (Windows-1252) it says "
+                    f"line {number:,} is not UTF-8. As Latin-1 (Windows-1252) it says "
                     f"{start.decode('cp1252', 'replace').strip()!r}; if that is right, save the file as UTF-8, for example with "
                     f"iconv -f WINDOWS-1252 -t UTF-8."
                 )

@@ -1,10 +1,10 @@
-"""Where images come from: folders, patterns, single files, URLs, and lists of files and URLs in CSV, TSV or Parquet.
+"""Sources of images: folders, patterns, single files, URLs, and lists of files and URLs in CSV, TSV or Parquet.
 
-A source is read as it is gone through, so a million files take no more memory than ten. What is in the way (unreadable
-folders, symbolic links in circles, paths outside the folder that the settings allow) is told as a :class:`Problem` and ends nothing.
+A source is iterated, so a million files take no more memory than ten. Unreadable folders, symbolic links in circles and paths outside
+of the allowed folder are reported as a :class:`Problem`, and the iteration goes on.
 """
 
-# Paths are strings here: they are stored as such, links in them unresolved, and there may be a million.
+# Paths are strings here: they are stored with links unresolved, and there may be a million.
 
 import fnmatch
 import glob
@@ -23,22 +23,25 @@ from core.imaging.servable_files import allowed
 from core.text import nfc
 
 KINDS = ("folder", "pattern", "file", "url", "list")
-# Read by ``lists.read``.
+# Read by ``image_lists.read``.
 _LISTS = (".csv", ".tsv", ".parquet")
-# In the metadata of an uploaded picture: what its sender calls it, since its file is named by its hash.
+# In the metadata of an uploaded image: its original name, since its file is named by its hash.
 NAME = "name"
 
 
+# A source as the catalog stores it: :meth:`ImageSource.to_json`, its number ``id``, and of a list its ``digest``.
+Record = dict[str, Any]
+
+
 class SourceError(CollectionError):
-    """A place that is not there or can't be read."""
+    """A source that does not exist or can't be read."""
 
 
 @dataclass(frozen=True)
 class Entry:
-    """An image to be read, by its path in the catalog (see :func:`core.imaging.servable_files.located`), with what its source says of it.
+    """An image to be read, by its path in the catalog (see :func:`core.imaging.servable_files.located`).
 
-    label : in Unicode's composed form, whatever form was given; foreign : a stranger's bytes, to be decoded in a
-    process that may die.
+    label : converted to Unicode's composed form; foreign : an upload or download, to be decoded in a process that may die.
     """
 
     path: str
@@ -52,12 +55,11 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Source:
-    """A place that images come from.
+class ImageSource:
+    """A source of images.
 
-    kind : one of :data:`KINDS`; path : absolute, or the URL;
-    path_column : of a list, where a user named it; label_level : of a folder, which level of the folders in it names the labels, 1 for
-    those directly in it, 0 for no labels, None where that is not decided.
+    kind : one of :data:`KINDS`; path : absolute, or the URL; path_column : of a list, if the user named it; label_level : which level
+    of the folders in a folder names the labels, 1 for those directly in it, 0 for no labels, None if that is not decided.
     """
 
     kind: str
@@ -66,20 +68,20 @@ class Source:
     label_level: int | None = None
 
     def to_json(self) -> dict[str, Any]:
-        """For the catalog."""
+        """As plain data, for the catalog."""
         return asdict(self)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Self:
-        """From the catalog, which may hold more about a source.
+        """The source of a :data:`Record`.
 
-        Folders that were remembered before there was a choice keep the labels that they had: the folders directly in them.
+        Folders that were remembered by versions without label levels keep their labels, which are the folders directly in them.
         """
         level = data.get("label_level", 1) if data["kind"] == "folder" else None
         return cls(data["kind"], data["path"], data.get("path_column"), level)
 
     def over(self, record: Mapping[str, Any] | None) -> Self:
-        """The source with what is remembered of it where nothing else is given."""
+        """The source, with the options of its record where it has none."""
         if record is None:
             return self
         old = self.from_json(record)
@@ -92,15 +94,15 @@ class Source:
     def entries(
         self, labels: Callable[[str], str | None] = lambda path: None
     ) -> Iterator[Entry | LeftOut | Problem]:
-        """The images, in a fixed order, and what was met beside them; those of a list are the rows that :func:`lists.read` gives.
+        """The images in a fixed order, and what is left out or can't be read; for a list see :func:`image_lists.read`.
 
         Parameters
         ----------
-        labels : the label of a file by its path, from the folders that it lies in.
+        labels : the label of a file by its path, from its folders.
 
         Raises
         ------
-        SourceError : the place is gone, or a list can't be read.
+        SourceError : the source is gone.
         """
         if self.kind == "folder":
             return _walk(self.path, labels)
@@ -112,52 +114,52 @@ class Source:
         return iter([Entry(self.path, foreign=True)])
 
 
-def parse(argument: str, path_column: str | None = None, label_level: int | None = None) -> list[Source]:
-    """What a user names as a source; several where a pattern matches folders, without those that are left out.
+def parse(argument: str, path_column: str | None = None, label_level: int | None = None) -> list[ImageSource]:
+    """The sources that an argument means: several if a pattern matches folders.
 
     Parameters
     ----------
-    path_column : the column of a list that holds paths, for :func:`lists.read`.
-    label_level : of folders, see :class:`Source`.
+    path_column : the column of a list that holds paths, for :func:`image_lists.read`.
+    label_level : of folders, see :class:`ImageSource`.
 
     Raises
     ------
-    SourceError : there is no such thing, or it lies outside the folder that the settings allow.
+    SourceError : it does not exist, or is outside of the folder that the settings allow.
     """
     if is_url(argument):
-        return [Source("url", argument)]
+        return [ImageSource("url", argument)]
     path = absolute(argument)
     if os.path.isdir(path):
-        found = [Source("folder", path)]
+        found = [ImageSource("folder", path)]
     elif os.path.isfile(path):
-        found = [Source("list" if path.lower().endswith(_LISTS) else "file", path)]
+        found = [ImageSource("list" if path.lower().endswith(_LISTS) else "file", path)]
     elif glob.has_magic(argument):
-        pattern = Source("pattern", path)
-        # With ** the folders' files are matched themselves.
+        pattern = ImageSource("pattern", path)
+        # With ** the files in folders are matched themselves.
         matches = [] if _is_recursive(pattern) else sorted(glob.glob(path))
         found = [
-            Source("folder", match)
+            ImageSource("folder", match)
             for match in matches
             if os.path.isdir(match) and not _left_out(pattern, match)
         ]
         if any(isinstance(one, Entry | Problem) for one in _matches(pattern)):
             found.append(pattern)
         if not found:
-            raise SourceError(f"No picture or folder matches {argument!r}.")
+            raise SourceError(f"No image or folder matches {argument!r}.")
     elif what := _special(path):
         raise SourceError(
-            f"{argument!r} is {what}, not a file; give a folder, a picture, a pattern, a list or a URL."
+            f"{argument!r} is {what}, not a file; give a folder, an image, a pattern, a list or a URL."
         )
     else:
-        raise SourceError(f"There is no {argument!r}; give a folder, a picture, a pattern, a list or a URL.")
+        raise SourceError(f"There is no {argument!r}; give a folder, an image, a pattern, a list or a URL.")
     if path_column is not None:
         found = [replace(source, path_column=path_column) for source in found if source.kind == "list"]
         if not found:
-            raise SourceError(f"A path column is named, and {argument!r} is no list; add it without one.")
+            raise SourceError(f"A path column was given, but {argument!r} is not a list; add it without one.")
     if label_level is not None:
         if not any(source.kind == "folder" for source in found):
             raise SourceError(
-                f"A level of the labels is named, and {argument!r} is no folder; add it without one."
+                f"A label level was given, but {argument!r} is not a folder; add it without one."
             )
         found = [
             replace(source, label_level=label_level) if source.kind == "folder" else source
@@ -165,39 +167,51 @@ def parse(argument: str, path_column: str | None = None, label_level: int | None
         ]
         if label_level and not any(map(_reaches, found)):
             raise SourceError(
-                f"No picture in {argument!r} lies in a folder at level {label_level:,}; give a lower one, or none for no labels."
+                f"No image in {argument!r} is in a folder at level {label_level:,}; give a lower level, or none for no labels."
             )
     for source in found:
         if not allowed(_beginning(source)):
             raise SourceError(
-                f"{argument!r} lies outside the folder that the settings allow (PLAYGROUND_IMAGE_ROOT)."
+                f"{argument!r} is outside of the folder that the settings allow (PLAYGROUND_IMAGE_ROOT)."
             )
     return found
 
 
+def parse_all(
+    arguments: Sequence[str], path_column: str | None, label_level: int | None
+) -> list[ImageSource]:
+    """The sources of several arguments; parameters and errors as of :func:`parse`."""
+    return [source for one in arguments for source in parse(one, path_column, label_level)]
+
+
+def find_record(known: Sequence[Record], source: ImageSource) -> Record | None:
+    """The record of a source among the remembered ones."""
+    return next((one for one in known if (one["kind"], one["path"]) == (source.kind, source.path)), None)
+
+
 def absolute(path: str) -> str:
-    """A path as it is stored: from the root, symbolic links kept; a URL as it is.
+    """A path as it is stored: absolute, with symbolic links; a URL unchanged.
 
     Raises
     ------
-    SourceError : it is empty, which would be the current folder.
+    SourceError : it is empty, which would mean the current folder.
     """
     if not path:
-        raise SourceError("A path is empty; name a folder, a file or a pattern ('.' is the current folder).")
+        raise SourceError("A path is empty; give a folder, a file or a pattern ('.' is the current folder).")
     return path if is_url(path) else os.path.abspath(os.path.expanduser(path))
 
 
 def title(path: str, metadata: Mapping[str, Any]) -> str:
-    """What a stored image is called: the name of its file, or for an uploaded one that which its sender gave it."""
+    """The name of a stored image: that of its file, or the original name of an upload."""
     given = metadata.get(NAME)
     if servable_files.is_upload(path) and isinstance(given, str) and given:
         return given
     return path.rstrip("/").rpartition("/")[2] or path
 
 
-def told_path(path: str, metadata: Mapping[str, Any], sources: Sequence[str]) -> str:
-    """A stored path as others are told of it: without what lies above the folder among the sources that it came from."""
-    # What can't be taken of an archive has its place in that, which says nothing of this machine.
+def public_path(path: str, metadata: Mapping[str, Any], sources: Sequence[str]) -> str:
+    """A stored path as others may see it: without the folders above the source that it came from."""
+    # A file that was refused has its place in an archive, which reveals nothing of this machine.
     if is_url(path) or not (os.path.isabs(path) or servable_files.is_upload(path)):
         return path
     folder = max((one for one in sources if path.startswith(f"{one.rstrip('/')}/")), key=len, default=None)
@@ -207,13 +221,8 @@ def told_path(path: str, metadata: Mapping[str, Any], sources: Sequence[str]) ->
 
 
 def named(path: str) -> Entry | Problem:
-    """The file of an absolute path, or what a URL leads to, as an image to be read."""
+    """The file of an absolute path, or a URL, as an image to be read."""
     return Entry(path, foreign=True) if is_url(path) else _file(path)
-
-
-def is_folder(path: str) -> bool:
-    """Whether a path leads to a folder, which need not be readable."""
-    return os.path.isdir(path)
 
 
 def is_url(text: str) -> bool:
@@ -221,25 +230,25 @@ def is_url(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
-def _reaches(source: Source) -> bool:
-    """Whether a picture of a folder lies as deep as its level of labels."""
+def _reaches(source: ImageSource) -> bool:
+    """Whether an image in a folder is as deep as its label level."""
     if source.kind != "folder" or source.label_level is None:
         return False
-    found = folder_walker.walk(source.path, allowed)
-    return any(isinstance(one, Picture) and len(one.parts) > source.label_level for one in found)
+    walk = folder_walker.walk(source.path, allowed)
+    return any(isinstance(one, Picture) and len(one.parts) > source.label_level for one in walk)
 
 
-def _beginning(source: Source) -> str:
-    """The part of a source's path before anything that matches several names."""
+def _beginning(source: ImageSource) -> str:
+    """The part of a source's path before any pattern."""
     parts = Path(source.path).parts
     plain = itertools.takewhile(lambda part: not glob.has_magic(part), parts)
     return source.path if source.kind != "pattern" else os.path.join(*plain)
 
 
 def _walk(root: str, labels: Callable[[str], str | None]) -> Iterator[Entry | LeftOut | Problem]:
-    """Pictures below a folder."""
+    """The images below a folder."""
     if not os.path.isdir(root):
-        raise SourceError(f"The folder {root!r} is not there.")
+        raise SourceError(f"The folder {root!r} does not exist.")
     for found in folder_walker.walk(root, allowed):
         if isinstance(found, Picture):
             yield _file(found.path, labels(found.path))
@@ -248,17 +257,17 @@ def _walk(root: str, labels: Callable[[str], str | None]) -> Iterator[Entry | Le
 
 
 def _matches(
-    pattern: Source, labels: Callable[[str], str | None] = lambda path: None
+    pattern: ImageSource, labels: Callable[[str], str | None] = lambda path: None
 ) -> Iterator[Entry | LeftOut | Problem]:
-    """The pictures that a pattern matches; a folder that it matches is a source of its own."""
+    """The images that a pattern matches; a folder that it matches is a source of its own."""
     if _is_recursive(pattern):
         yield from _matches_below(pattern, labels)
         return
-    told = set()
+    reported = set()
     for path in sorted(glob.iglob(pattern.path)):
         if out := _left_out(pattern, path):
-            if out not in told:
-                told.add(out)
+            if out not in reported:
+                reported.add(out)
                 yield LeftOut(out)
         elif what := _special(path):
             yield Problem(folder_walker.shown(path), f"it is {what}, not a file")
@@ -266,12 +275,12 @@ def _matches(
             yield _file(path, labels(path))
 
 
-def _is_recursive(pattern: Source) -> bool:
+def _is_recursive(pattern: ImageSource) -> bool:
     return "**" in Path(pattern.path).parts
 
 
 def _matches_below(
-    pattern: Source, labels: Callable[[str], str | None]
+    pattern: ImageSource, labels: Callable[[str], str | None]
 ) -> Iterator[Entry | LeftOut | Problem]:
     """As :func:`_matches` for a pattern with ``**``, which :mod:`glob` would follow into links that lead in circles."""
     root = _beginning(pattern)
@@ -284,7 +293,7 @@ def _matches_below(
                 yield _file(found.path, labels(found.path))
         else:
             below = Path(os.path.relpath(found.path, root)).parts
-            # In a folder that can't be looked into there may be what is wanted.
+            # A folder that can't be read may hold matches.
             if isinstance(found, LeftOut) or os.path.isdir(found.path) or _fits(below, wanted):
                 yield found
 
@@ -299,8 +308,8 @@ def _fits(parts: Sequence[str], wanted: Sequence[str]) -> bool:
     return bool(parts) and fnmatch.fnmatchcase(parts[0], first) and _fits(parts[1:], rest)
 
 
-def _left_out(pattern: Source, path: str) -> str | None:
-    """The hidden or system file or folder that a match is or lies in, below what the pattern names in full."""
+def _left_out(pattern: ImageSource, path: str) -> str | None:
+    """The hidden or system file or folder that a match is or is in, below the part of the pattern without wildcards."""
     beginning = _beginning(pattern)
     parts = folder_walker.left_out_part(os.path.relpath(path, beginning).split(os.sep))
     return os.path.join(beginning, *parts) if parts else None
@@ -317,5 +326,5 @@ def _file(path: str, label: str | None = None, metadata: dict[str, Any] | None =
     if (shown := folder_walker.shown(path)) != path:
         return Problem(shown, folder_walker.NOT_UTF8)
     if not allowed(path):
-        return Problem(path, "it lies outside the folder that the settings allow")
+        return Problem(path, "it is outside of the folder that the settings allow")
     return Entry(path, label, metadata or {})

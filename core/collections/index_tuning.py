@@ -1,4 +1,4 @@
-"""Which index to use, measured on the collection's own vectors."""
+"""Kinds of index, measured on the vectors of a collection."""
 
 import statistics
 import time
@@ -24,10 +24,10 @@ _K = 10
 class Candidate:
     """A kind of index, built and measured.
 
-    effort : ``nprobe`` or ``efSearch`` as tuned when built, 0 where there is none; recall : share of the 10 true neighbors found, exact search being
-    1; median_ms, p95_ms : of one query at a time; filtered_recall, filtered_ms : recall and median latency under a condition that leaves the half of the
-    vectors farthest from one of them; label_precision : the share of the labelled images among the 10 found that have the query's label, None
-    without labels; build_seconds : training, adding and tuning; bytes_per_vector, megabytes : of the index file.
+    effort : ``nprobe`` or ``efSearch`` as tuned when built, 0 if there is none; recall : recall@10 against exact search; median_ms,
+    p95_ms : of one query at a time; filtered_recall, filtered_ms : recall and median latency under a condition that leaves the half of
+    the vectors farthest from one of them; label_precision : precision@10 of labels among labelled neighbors, None without labels;
+    build_seconds : training, adding and tuning; bytes_per_vector, megabytes : of the index file.
     """
 
     kind: str
@@ -46,14 +46,14 @@ class Candidate:
 
 @dataclass(frozen=True)
 class Limits:
-    """What a user can accept: recall at least, megabytes of the index and median milliseconds at most."""
+    """What a user accepts: the least recall, and the most megabytes of the index and median milliseconds."""
 
     min_recall: float = ann_index.RECALL_GOAL
     max_megabytes: float | None = None
     max_milliseconds: float | None = None
 
     def allow(self, candidate: Candidate) -> bool:
-        """Whether a candidate keeps all of them."""
+        """Whether a candidate is within all of them."""
         return (
             candidate.recall >= self.min_recall
             and (self.max_megabytes is None or candidate.megabytes <= self.max_megabytes)
@@ -64,12 +64,12 @@ class Limits:
 def measure(collection: Collection, kinds: Sequence[str], progress: Progress) -> list[Candidate]:
     """Build each kind of index beside the one in use, measure it, and remove it.
 
-    The queries are stored vectors spread over the collection; each one's own row does not count as found. Latencies are taken in turns, so that all kinds meet the
-    machine's moods alike.
+    The queries are stored vectors spread over the collection, each searched without its own row. Latencies are measured in turns, so that
+    other load on the machine affects all kinds alike.
 
     Raises
     ------
-    CollectionError : there are too few vectors, a kind can't be had, or another writer is at work.
+    CollectionError : there are too few vectors, a kind is not possible, or another process writes to the collection.
     """
     kinds = list(dict.fromkeys(kinds))
     with collection.writing() as writer:
@@ -87,7 +87,7 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
         progress.stage("exact neighbors", 1)
         exact, _ = ann_index.exact(stored, prepared(queries, metric), _K + 1, metric)
         truth = ann_index.without_self(exact, rows, _K)
-        # The half of the vectors that is farthest from one of them: what most queries have around them does not count.
+        # The half of the vectors that is farthest from one of them: most queries have neighbors that are not allowed.
         far = np.concatenate(
             [pairwise(metric.name, queries[:1], block)[0] for _, block in vectors.chunks(0, state.rows)]
         )
@@ -158,5 +158,5 @@ def _label_precision(queries: np.ndarray, found: np.ndarray, labels: dict[int, s
 
 
 def choose(candidates: Sequence[Candidate], limits: Limits) -> Candidate | None:
-    """The fastest that keeps the limits, by the median latency; None when none does."""
+    """The fastest candidate within the limits, by median latency; None if there is none."""
     return min(filter(limits.allow, candidates), key=lambda candidate: candidate.median_ms, default=None)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core import access, lock
-from core.collections import collection as collections
+from core.collections import lifecycle
 from core.collections.collection import Collection
 from core.collections.image_sources import is_url, title
 from core.data import datasets
@@ -14,43 +14,43 @@ from core.data.datasets import Dataset, Item
 from core.errors import DatasetError
 from core.settings import settings
 
-# What a collection is called where datasets are named.
+# Before the name of a collection where names of datasets are expected.
 PREFIX = "collection:"
 
 
 @dataclass(frozen=True)
 class Labelled:
-    """A dataset made of a collection, and why images were left out, a sentence for each reason."""
+    """A dataset from a collection, and a message for each reason why images were left out."""
 
     dataset: Dataset
     left_out: tuple[str, ...]
 
 
 def name(collection: str) -> str:
-    """The dataset's name, which no shipped dataset and no collection has."""
+    """The name of the dataset, which no shipped dataset and no collection can have."""
     return f"collection-{collection}"
 
 
 def dataset(collection: Collection) -> Labelled:
     """The images that have a label and a file here, ordered by label and path, one for each content.
 
-    The fingerprint is made of what the catalog knows, so no file is read.
+    The fingerprint comes from the catalog, so no file is read.
 
     Raises
     ------
     DatasetError : there are fewer than two labels among them.
     """
-    found, reasons, contents = [], Counter[str](), set()
+    found, reasons, contents = [], Counter[tuple[str, str]](), set()
     for image in collection.images():
         if not image.label:
             reasons["has no label", "have no label"] += 1
         elif image.hash is None or is_url(image.path):
             reasons["came from a URL and is not kept here", "came from URLs and are not kept here"] += 1
         elif image.hash in contents:
-            reasons["has the content of another one", "have the content of another one"] += 1
+            reasons["has the same content as another one", "have the same content as another one"] += 1
         elif not collection.has_file(image.path):
             reasons[
-                "is gone or lies outside the allowed folder", "are gone or lie outside the allowed folder"
+                "is gone or outside of the allowed folder", "are gone or outside of the allowed folder"
             ] += 1
         else:
             contents.add(image.hash)
@@ -71,31 +71,31 @@ def dataset(collection: Collection) -> Labelled:
         )
     found.sort()
     labels = [label for label, *_ in found]
-    made = Dataset(
+    labelled = Dataset(
         name=name(about),
         title=about,
-        description=f"{len(found):,} labelled pictures of the collection {about!r}.",
+        description=f"{len(found):,} labelled images of the collection {about!r}.",
         classes=tuple(dict.fromkeys(labels)),
         items=tuple(
             Item(id=place, file=path, label=label, title=titled)
             for place, (label, path, _, titled) in enumerate(found)
         ),
         fingerprint=datasets.fingerprint_of_contents(labels, [content for *_, content, _ in found]),
-        # Files lie anywhere, by absolute paths; uploads by those that the catalog has.
+        # Files have absolute paths; uploads the paths of the catalog.
         images=Path("/"),
         collection=about,
     )
-    return Labelled(made, left_out)
+    return Labelled(labelled, left_out)
 
 
 def delete(collection: str) -> None:
-    """Remove a collection, and the experiments that were computed on it.
+    """Delete a collection, and the experiments that were computed on it.
 
     Raises
     ------
     AccessError : this process is a read-only server.
-    UnknownNameError : there is none of that name.
-    UserError : somebody writes to one of them, or the storage refuses.
+    UnknownNameError : there is no collection of that name.
+    UserError : another process writes to one of them, or the storage fails.
     """
     access.require_full("delete a collection")
     folder = settings.GRID_DIR / name(collection)
@@ -104,10 +104,10 @@ def delete(collection: str) -> None:
     except DatasetError:
         computed = False
     if not computed:
-        collections.delete(collection)
+        lifecycle.delete(collection)
         return
     with lock.writing(folder):
-        collections.delete(collection)
-        # Without its description it is no dataset, wherever this is stopped.
+        lifecycle.delete(collection)
+        # Without its description it is no dataset, even if this is killed.
         (folder / "dataset.json").unlink()
         shutil.rmtree(folder, ignore_errors=True)

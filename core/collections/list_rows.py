@@ -1,7 +1,7 @@
-"""What the rows of remembered lists say of images, as the catalog keeps it.
+"""The rows of remembered lists in the catalog, and the label and metadata that they give an image together.
 
-An image may be named by several rows of a list and by several lists. All of them together give its label and metadata, whatever
-their order: a label counts where no row gives another one, and otherwise they are in conflict.
+An image may be named by several rows and by several lists. Their order does not matter: a label counts if no row gives another one,
+otherwise the rows are in conflict.
 """
 
 import json
@@ -17,13 +17,13 @@ from core.collections.image_lists import NO_PATH, Row
 
 _table = schema.list_rows
 _BATCH, _CHUNK = 5_000, 500
-# Rows that are named of one conflict.
+# The most rows that are named for one conflict.
 _MOST_ROWS = 20
 
 
 @dataclass(frozen=True)
 class Merged:
-    """What all rows say of an image together; ``label`` is None where none gives one, or where they are in conflict."""
+    """Label and metadata of an image from all of its rows; ``label`` is None if no row gives one, or if they are in conflict."""
 
     label: str | None
     conflict: bool
@@ -32,7 +32,7 @@ class Merged:
 
 @dataclass(frozen=True)
 class Place:
-    """A row of a list, which is a path; ``row`` is None where an older version of the project read it."""
+    """A row of a list, given by its path; ``row`` is None if an older version of the project read it."""
 
     list: str
     row: int | None
@@ -46,12 +46,12 @@ class Conflict:
     labels: dict[str, list[Place]]
 
     def sentence(self, name: Callable[[str], str] = lambda path: path) -> str:
-        """The labels with their rows; ``name`` gives what a path is called."""
-        said = (
+        """The labels with their rows; ``name`` returns the name shown for a path."""
+        labels = (
             f"{label!r} in " + ", ".join(_named(place, name) for place in places)
             for label, places in self.labels.items()
         )
-        return f"{name(self.path)}: {'; '.join(said)}"
+        return f"{name(self.path)}: {'; '.join(labels)}"
 
 
 def _named(place: Place, name: Callable[[str], str]) -> str:
@@ -59,7 +59,7 @@ def _named(place: Place, name: Callable[[str], str]) -> str:
 
 
 def replace(connection: sa.Connection, source: int, rows: Iterable[Row]) -> None:
-    """Store the rows of a list in place of those that were stored of it."""
+    """Store the rows of a list in place of those that were stored."""
     forget(connection, source)
     left = iter(rows)
     while part := list(islice(left, _BATCH)):
@@ -82,7 +82,7 @@ def of_paths(connection: sa.Connection, paths: Sequence[str]) -> dict[str, list[
 
 
 def page(connection: sa.Connection, source: int, after: int | None) -> list[schema.Row]:
-    """Some of a list's rows behind a number, in order: the first for each image, and those that can't be used though they say something."""
+    """Some of a list's rows after a number, in order: the first for each image, and unusable ones that are not empty."""
     earlier = _table.alias()
     same = sa.and_(
         earlier.c.path == _table.c.path,
@@ -106,10 +106,10 @@ def without_path(connection: sa.Connection, source: int) -> int:
 
 
 def merge(rows: Sequence[schema.Row], lists: Mapping[int, str], favored: int | None = None) -> Merged:
-    """What rows of the same image say together.
+    """Label and metadata from the rows of the same image.
 
-    Metadata on which they agree are kept as they are; values that differ become a list of all of them, without
-    repetitions, by the lists' paths and the rows' numbers.
+    Metadata on which they agree stay as they are; values that differ become a list without repetitions, ordered by the lists' paths
+    and the rows' numbers.
 
     Parameters
     ----------
@@ -136,7 +136,7 @@ def merge(rows: Sequence[schema.Row], lists: Mapping[int, str], favored: int | N
 def conflicts(
     connection: sa.Connection, lists: Mapping[int, str], favored: int | None, most: int
 ) -> tuple[int, list[Conflict]]:
-    """How many stored images rows give different labels to, and some of these conflicts, by path."""
+    """The number of stored images in conflict, and some of the conflicts, by path."""
     label, path, images = _table.c.label, _table.c.path, schema.images.c
     query = sa.select(path).join(schema.images, images.path == path).group_by(path)
     query = query.where(images.state == schema.INDEXED, _table.c.problem.is_(None), label.is_not(None))

@@ -1,6 +1,6 @@
-"""What one metadata value of an image is, as SQL for SQLite and for PostgreSQL.
+"""Metadata values of images as SQL expressions, for SQLite and for PostgreSQL.
 
-A cell is the value that the JSON object of an image's metadata has under one name. Both databases give the same answers:
+A cell is the value of one name in the JSON object of an image's metadata. Both databases give the same results:
 numbers are compared exactly, text by code point, dates and times as instants (UTC where no offset is given).
 """
 
@@ -18,8 +18,9 @@ from core.collections.schema import images
 
 Expression = sa.ColumnElement[Any]
 Test = Callable[["Cell"], sa.ColumnElement[bool]]
+Compare = Callable[[Any, Any], sa.ColumnElement[bool]]
 
-# As JSON writes them: -1.50 and 2e3, not 007 or 1,5. Longer text is no number: PostgreSQL can't hold every number that can be written down.
+# As JSON writes them: -1.50 and 2e3, not 007 or 1,5. Longer text is not a number, since PostgreSQL has limits.
 LONGEST_NUMBER = 300
 _NUMBER = r"-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]{1,3})?"
 
@@ -39,7 +40,7 @@ _TRUE, _FALSE = ("true", "True", "TRUE", "1"), ("false", "False", "FALSE", "0")
 
 
 class Cell(ABC):
-    """A value as SQL expressions. ``text``, ``number``, ``moment`` and ``truth`` are defined only where the cell is such."""
+    """A value as SQL expressions. ``text``, ``moment`` and ``truth`` are defined only if the cell is of that kind."""
 
     # The names of the kinds of JSON values in the database.
     _TEXT: tuple[str, ...]
@@ -50,8 +51,6 @@ class Cell(ABC):
     present: Expression
     text: Expression
     word: Expression
-    is_written_number: Expression
-    is_written_date: Expression
     moment: Expression
     truth: Expression
 
@@ -62,7 +61,7 @@ class Cell(ABC):
         truth: Expression | None = None,
         list_: Expression | None = None,
     ) -> sa.ColumnElement[bool]:
-        """One of several tests, by what the cell is; false for other cells and where there is none."""
+        """One of several tests, by the kind of the cell; false for cells of other kinds and for missing cells."""
         tests = (
             (self._NUMBERS, number),
             (self._TEXT, text),
@@ -71,6 +70,16 @@ class Cell(ABC):
         )
         cases = [(self.kind.in_(kinds), test) for kinds, test in tests if test is not None]
         return sa.case(*cases, else_=sa.false())
+
+    @property
+    @abstractmethod
+    def is_written_number(self) -> Expression:
+        """Whether text is a number."""
+
+    @property
+    @abstractmethod
+    def is_written_date(self) -> Expression:
+        """Whether text is a date."""
 
     @property
     def is_text(self) -> Expression:
@@ -98,7 +107,7 @@ class Cell(ABC):
         return self.by_kind(text=self.text == "")
 
     @abstractmethod
-    def compare_number(self, compare: Callable[[Any, Any], Any], number: int | float) -> Expression:
+    def compare_number(self, compare: Compare, number: int | float) -> Expression:
         """Compare a cell that is a number; integers with integers exactly, whatever their size."""
 
     @abstractmethod
@@ -107,7 +116,7 @@ class Cell(ABC):
 
     @abstractmethod
     def has(self, text: str, number: int | float | None) -> Expression:
-        """Whether a cell that is a list has a text or a number as an element."""
+        """Whether a cell that is a list has an element equal to a text or a number."""
 
 
 class _Sqlite(Cell):
@@ -122,11 +131,11 @@ class _Sqlite(Cell):
         # JSON's true is 1 here.
         self.truth = self.by_kind(value.in_(_TRUE), value == 1, value == 1)
 
-    # Each mention of the value makes a copy of it, so there are few, and the usual cases come first.
+    # Each use of the value copies it, so there are few, and the usual cases come first.
 
     @property
     def is_written_number(self) -> Expression:
-        # JSON of these characters alone is a number.
+        # Valid JSON of only these characters is a number.
         value = self._value
         return sa.and_(
             value.op("NOT GLOB")("*[^-+.0-9eE]*"),
@@ -138,7 +147,7 @@ class _Sqlite(Cell):
     @property
     def is_written_date(self) -> Expression:
         value, length = self._value, sa.func.length(self._value)
-        # SQLite takes the 31st of February for a day in March, and says so when it has to count.
+        # SQLite takes the 31st of February for a day in March, unless it computes with it.
         month, day = value.op("||")("-01"), sa.func.substr(value, 1, 10)
         timed = sa.and_(
             _day(day) == day,
@@ -156,13 +165,13 @@ class _Sqlite(Cell):
         )
         return sa.and_(written, value > "0001")
 
-    def compare_number(self, compare: Callable[[Any, Any], Any], number: int | float) -> Expression:
+    def compare_number(self, compare: Compare, number: int | float) -> Expression:
         if isinstance(number, int) and not -(2**63) < number < 2**63:
-            # SQLite has no such integers, and makes floats of them.
+            # SQLite turns such integers into floats.
             found = sa.func.compare_exactly(images.c.metadata, self._name, str(number))
             return compare(sa.type_coerce(found, sa.Integer()), 0)
         bound = as_literal(number)
-        # Of the type of the other, so that SQLAlchemy does not make a float of an integer on its way.
+        # With the type of the other, so that SQLAlchemy does not turn an integer into a float.
         return compare(sa.type_coerce(sa.cast(self._value, sa.Numeric()), bound.type), bound)
 
     def instant(self, text: str) -> Expression:
@@ -205,7 +214,7 @@ class _Postgresql(Cell):
 
     @property
     def is_written_date(self) -> Expression:
-        # The pattern takes a hundred times as long as a look at most days.
+        # The pattern takes a hundred times as long as this test of most days.
         shape = sa.func.translate(self._written, "123456789", "000000000")
         usual = sa.and_(
             shape == "0000-00-00",
@@ -218,7 +227,7 @@ class _Postgresql(Cell):
             (usual, sa.true()), (perhaps, self._written.regexp_match(f"^{DATE}$")), else_=sa.false()
         )
 
-    def compare_number(self, compare: Callable[[Any, Any], Any], number: int | float) -> Expression:
+    def compare_number(self, compare: Compare, number: int | float) -> Expression:
         exact = Decimal(number) if isinstance(number, int) else Decimal(repr(number))
         return compare(self._number, sa.literal(exact, sa.Numeric()))
 
@@ -226,7 +235,7 @@ class _Postgresql(Cell):
         return sa.cast(f"{text}Z", sa.DateTime(timezone=True))
 
     def has(self, text: str, number: int | float | None) -> Expression:
-        # No subquery: the planner would take it for so much work that it compiled the query first.
+        # No subquery: the planner would overestimate its work and compile the query first.
         elements = [text, *([] if number is None else [number])]
         return sa.or_(
             *(self._json.op("@>", is_comparison=True)(sa.literal([one], JSONB())) for one in elements)
@@ -236,8 +245,7 @@ class _Postgresql(Cell):
 def having(dialect: str, name: str, test: Test) -> sa.ColumnElement[bool]:
     """Whether an image has a cell that passes a test."""
     if dialect == "postgresql":
-        cell = _Postgresql(images.c.metadata[name])
-        return test(cell)
+        return test(_Postgresql(images.c.metadata[name]))
     each, cell = _sqlite(name)
     return sa.exists(sa.select(1).select_from(each).where(each.c.key == name, test(cell)).correlate(images))
 
@@ -249,10 +257,11 @@ def exists(connection: sa.Connection, state: str, name: str) -> bool:
 
 
 def count(connection: sa.Connection, state: str, name: str, tests: Mapping[str, Test]) -> dict[str, int]:
-    """How many of the images of a state have a cell of this name that passes each test."""
+    """The number of images of a state whose cell of this name passes each test."""
     if connection.dialect.name == "postgresql":
         cell: Cell = _Postgresql(images.c.metadata[name])
-        place, here = images, sa.true()
+        place: sa.FromClause = images
+        here: Expression = sa.true()
     else:
         each, cell = _sqlite(name)
         place, here = images.join(each, sa.true()), each.c.key == name
@@ -262,7 +271,7 @@ def count(connection: sa.Connection, state: str, name: str, tests: Mapping[str, 
 
 
 def names(connection: sa.Connection, state: str, most: int) -> list[str]:
-    """Names under which images of a state have metadata, in the order of their code points; of very many, some."""
+    """At most ``most`` names of the metadata of images of a state, by code point."""
     if connection.dialect.name == "postgresql":
         each = sa.func.jsonb_object_keys(images.c.metadata).table_valued("key").render_derived()
     else:
@@ -272,14 +281,14 @@ def names(connection: sa.Connection, state: str, most: int) -> list[str]:
 
 
 def prepare(connection: sa.Connection) -> None:
-    """Give SQLite the comparison of integers that it has not; PostgreSQL needs nothing."""
+    """Add a function to SQLite that compares large integers; PostgreSQL has that."""
     if connection.dialect.name == "sqlite":
         driver: Any = connection.connection.driver_connection
         driver.create_function("compare_exactly", 3, _compare_exactly, deterministic=True)
 
 
 def as_literal(number: int | float) -> sa.BindParameter[Any]:
-    """A number to compare 64-bit integers with; a larger one as a float, which is larger than all of them too."""
+    """A number as a parameter that is compared with 64-bit integers; a larger one as a float, which is larger than all of them too."""
     if isinstance(number, int) and abs(number) < 2**63:
         return sa.literal(number, sa.BigInteger())
     return sa.literal(float(number), sa.Float())
@@ -294,12 +303,12 @@ def _any(cell: Cell) -> Expression:
 
 
 def _sqlite(name: str) -> tuple[Any, _Sqlite]:
-    # Not by a path such as $.name: those have no way to write a name with a quotation mark.
+    # Not by a path such as $.name: a path can't hold a name with a quotation mark.
     each = sa.func.json_each(images.c.metadata).table_valued("key", "value", "type")
     return each, _Sqlite(each.c.type, each.c.value, name)
 
 
 def _compare_exactly(metadata: str, name: str, number: str) -> int:
-    """-1, 0 or 1: how a cell that is a number compares with an integer."""
+    """Compare a cell that is a number with an integer: -1, 0 or 1."""
     found, wanted = Decimal(str(json.loads(metadata)[name])), Decimal(number)
     return (found > wanted) - (found < wanted)

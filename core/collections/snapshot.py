@@ -1,4 +1,4 @@
-"""One state of a collection's vectors, searched: index, rows added since it was made, and rows that count no more."""
+"""Search in one state of a collection's vectors: the index, the rows added since it was built, and without rows that have a tombstone."""
 
 import errno
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from core.errors import CollectionError
 from core.exact_index import Index, prepared
 from core.metrics import get_metric
 
-# Where a filter leaves so few rows, all of them are looked at: no slower than an index, and exact.
+# If a filter leaves so few rows, all of them are compared: no slower than an index, and exact.
 _FEW = 20_000
 _LATE_BYTES = 300_000_000
 
@@ -23,7 +23,7 @@ _LATE_BYTES = 300_000_000
 class Snapshot:
     """Rows 0 to ``state.rows`` of the vectors, without those that have a tombstone.
 
-    index : of the first rows; None where there is none, or none that can be read.
+    index : of the first rows; None if there is none, or it can't be read.
     """
 
     state: State
@@ -33,7 +33,7 @@ class Snapshot:
 
     @classmethod
     def open(cls, folder: Path, state: State, vectors: VectorFile, tombstones: np.ndarray) -> "Snapshot":
-        """Raises DamagedIndexError, or FileNotFoundError when a writer has replaced a file meanwhile."""
+        """Raises DamagedIndexError, or FileNotFoundError if a writer replaced a file in the meantime."""
         if state.rows and vectors.rows() < state.rows:
             if not vectors.path.exists():
                 raise FileNotFoundError(errno.ENOENT, "No such file", str(vectors.path))
@@ -49,13 +49,13 @@ class Snapshot:
         Parameters
         ----------
         queries : (n_queries, dimensions) numbers.
-        k : how many.
-        allowed : (n,) rows that may be found, ascending; all when not given.
-        effort : see :meth:`ann.Ann.search`.
+        k : the number of neighbors.
+        allowed : (n,) rows to search, ascending; default: all.
+        effort : see :meth:`ann_index.Ann.search`.
 
         Returns
         -------
-        rows : (n_queries, m) int64, nearest first, with m the smaller of k and what there is.
+        rows : (n_queries, m) int64, nearest first, with m the smaller of k and the number of rows.
         distances : (n_queries, m) float32, as ``core.metrics`` defines them.
 
         Raises
@@ -70,18 +70,17 @@ class Snapshot:
         queries = prepared(queries, metric)
         if allowed is not None and (self.index is None or len(allowed) <= _FEW):
             return ann_index.exact(self.stored, queries, k, metric, allowed)
-        there = self.state.rows - len(self.tombstones) if allowed is None else len(allowed)
-        k = min(k, there)
+        k = min(k, self.state.rows - len(self.tombstones) if allowed is None else len(allowed))
         if k == 0:
             return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
         rows, distances = self._indexed(queries, k, allowed, effort)
         if len(self._late_rows):
             rows, distances = self._with_late(queries, rows, distances, k, allowed)
         if (rows < 0).any():
-            # An approximate index did not reach as many as there are.
+            # An approximate index did not reach enough rows.
             short = (rows < 0).any(axis=1)
             rows[short], distances[short] = ann_index.exact(
-                self.stored, queries[short], k, metric, self._rows(allowed)
+                self.stored, queries[short], k, metric, self.rows if allowed is None else allowed
             )
         return rows, distances
 
@@ -108,23 +107,29 @@ class Snapshot:
     def _with_late(
         self, queries: np.ndarray, rows: np.ndarray, distances: np.ndarray, k: int, allowed: np.ndarray | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        """The best of what the index found and of the rows that came after it."""
+        """The best of the neighbors from the index and of the rows added after it was built."""
         if allowed is None and self._late is not None:
             places, found = self._late.search(queries, k)
             late = self._late_rows[places]
         else:
-            there = self._late_rows
-            there = there if allowed is None else there[np.isin(there, allowed)]
+            rows_after = self._late_rows
+            if allowed is not None:
+                rows_after = rows_after[np.isin(rows_after, allowed)]
             metric = get_metric(self.state.metric)
-            late, found = ann_index.exact(self.stored, queries, k, metric, there)
+            late, found = ann_index.exact(self.stored, queries, k, metric, rows_after)
         rows, distances = np.concatenate([rows, late], 1), np.concatenate([distances, found], 1)
         order = np.argsort(np.where(rows < 0, np.inf, distances), axis=1, kind="stable")[:, :k]
         return np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1)
 
     @cached_property
     def stored(self) -> np.ndarray:
-        """(rows, dimensions), read from the disk as they are used."""
+        """The vectors (rows, dimensions), read from the disk when they are used."""
         return self.vectors.map(self.state.rows)
+
+    @property
+    def rows(self) -> np.ndarray:
+        """Rows (n,) int64 that have no tombstone, ascending."""
+        return np.setdiff1d(np.arange(self.state.rows), self.tombstones)
 
     @cached_property
     def _mask(self) -> np.ndarray | None:
@@ -138,16 +143,13 @@ class Snapshot:
 
     @cached_property
     def _late_rows(self) -> np.ndarray:
-        """Rows that came after the index."""
+        """Rows added after the index was built."""
         start = self.index.known.rows if self.index else 0
         return np.setdiff1d(np.arange(start, self.state.rows), self.tombstones)
 
     @cached_property
     def _late(self) -> Index | None:
-        """An exact index of them, where it fits into memory with ease."""
+        """An exact index of them, if it is small enough for memory."""
         if len(self._late_rows) * self.vectors.dimensions * 4 > _LATE_BYTES:
             return None
         return Index(self.stored[self._late_rows], self.state.metric)
-
-    def _rows(self, allowed: np.ndarray | None) -> np.ndarray:
-        return np.setdiff1d(np.arange(self.state.rows), self.tombstones) if allowed is None else allowed

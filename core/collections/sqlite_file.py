@@ -1,4 +1,4 @@
-"""The file of a catalog in SQLite: opened in a folder that can be written to or only read, and left whole when work ends."""
+"""The SQLite file of a catalog, also in a folder that can only be read; it is complete without its log when work ends."""
 
 import os
 import shutil
@@ -10,49 +10,49 @@ from pathlib import Path
 import sqlalchemy as sa
 
 _BUSY_MS = 30_000
-# Copies of a catalog that changed meanwhile.
+# How often a catalog is copied that changes in the meantime.
 _ATTEMPTS = 5
 
 
 def is_read_only(path: Path) -> bool:
-    """Whether a catalog lies in a folder that can't be written to."""
+    """Whether a catalog is in a folder that can't be written."""
     return path.is_file() and not os.access(path.parent, os.W_OK)
 
 
 def engine(path: Path, *, create: bool = False, read_only: bool = False) -> sa.Engine:
-    """Connections to a catalog; one that is read only has to show all of it, see :func:`opens_in_place`."""
+    """A pool of connections to a catalog; read only, it must show all of it, see :func:`opens_in_place`."""
     if read_only:
-        # Without a log there is nobody who writes: SQLite may do without its lock files.
+        # Without a log no process writes, so SQLite needs no lock files.
         mode = "mode=ro" if _has_log(path) else "immutable=1"
     else:
         mode = "mode=rwc" if create else "mode=rw"
     address = f"{path.resolve().as_uri()}?{mode}"
-    made = sa.create_engine(
+    created = sa.create_engine(
         "sqlite://",
         creator=lambda: sqlite3.connect(address, uri=True, timeout=_BUSY_MS / 1000, check_same_thread=False),
         poolclass=sa.pool.QueuePool,
     )
 
-    @sa.event.listens_for(made, "connect")
+    @sa.event.listens_for(created, "connect")
     def _configure(connection: sqlite3.Connection, _: object) -> None:
-        # Transactions are begun below, not where the driver thinks they should.
+        # Transactions begin below, not where the driver would begin them.
         connection.isolation_level = None
         if not read_only:
             connection.execute("PRAGMA journal_mode=WAL")
-            # Committed is committed, even when the power goes.
+            # A commit is durable, even if the power fails.
             connection.execute("PRAGMA synchronous=FULL")
 
-    @sa.event.listens_for(made, "begin")
+    @sa.event.listens_for(created, "begin")
     def _begin(connection: sa.Connection) -> None:
         connection.exec_driver_sql("BEGIN")
 
-    return made
+    return created
 
 
 def opens_in_place(path: Path) -> bool:
-    """Whether a catalog in a folder that can't be written to shows what its log holds.
+    """Whether a catalog in a folder that can't be written shows the content of its log.
 
-    SQLite needs a second file beside the log, which is there when the writer did not end and gone when the folder was copied.
+    SQLite needs a second file beside the log. A writer that was killed leaves it; a copy of the folder may lack it.
     """
     if not _has_log(path):
         return True
@@ -64,12 +64,12 @@ def opens_in_place(path: Path) -> bool:
     return True
 
 
-def copy(path: Path) -> tempfile.TemporaryDirectory:
-    """A temporary folder with a catalog of the same name and its log; gone with the object.
+def copy(path: Path) -> tempfile.TemporaryDirectory[str]:
+    """A temporary folder with a copy of a catalog and its log; it is removed with the object.
 
     Raises
     ------
-    OSError : it can't be read, or there is no room for a copy.
+    OSError : it can't be read, or there is no space for a copy.
     """
     folder = tempfile.TemporaryDirectory(prefix="catalog-")
     try:
@@ -86,11 +86,11 @@ def copy(path: Path) -> tempfile.TemporaryDirectory:
         raise
 
 
-def checkpoint(made: sa.Engine) -> None:
-    """Bring what was committed from the log into the file, as far as others who read allow; never waits."""
-    # What can't be done now is done by who opens it next.
+def checkpoint(pool: sa.Engine) -> None:
+    """Move commits from the log into the file, as far as other readers allow; never waits."""
+    # The next process that opens it does what can't be done now.
     with suppress(sqlite3.Error, sa.exc.SQLAlchemyError):
-        connection = made.raw_connection()
+        connection = pool.raw_connection()
         try:
             cursor = connection.cursor()
             cursor.execute("PRAGMA busy_timeout=0")
@@ -112,5 +112,5 @@ def _has_log(path: Path) -> bool:
 
 
 def _stamps(path: Path) -> list[tuple[int, int]]:
-    found = (file.stat() for file in (path, _log(path)) if file.exists())
-    return [(stat.st_size, stat.st_mtime_ns) for stat in found]
+    stats = (file.stat() for file in (path, _log(path)) if file.exists())
+    return [(stat.st_size, stat.st_mtime_ns) for stat in stats]

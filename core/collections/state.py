@@ -1,47 +1,54 @@
-"""What a collection is, for good (``collection.json``) and for now (a fact in its catalog)."""
+"""What never changes of a collection (``collection.json``), and what every commit changes (a fact in its catalog)."""
 
 import json
 import os
 import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any, Self, TypeVar
 
+import sqlalchemy as sa
+from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from pydantic_core import from_json
+
+from core.collections import catalog
 from core.collections.ann_index import IndexFile
-from core.collections.vector_file import DTYPES
+from core.collections.vector_file import DTYPES, VectorFile
 from core.errors import CollectionError
 
 FORMAT = 1
 DESCRIPTION = "collection.json"
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
-@dataclass(frozen=True)
-class About:
-    """What never changes of a collection.
+class About(BaseModel):
+    """The manifest of a collection.
 
     catalog : ``"sqlite"`` or ``"postgresql"``; weights : as ``core.models.weights`` takes them; weights_fingerprint : of
-    the weights its vectors were made with; dtype : of the stored vectors.
+    the weights that made its vectors; dtype : of the stored vectors.
     """
 
+    model_config = ConfigDict(frozen=True, strict=True, extra="forbid")
+
     name: str
-    uuid: str
+    uuid: Annotated[str, Field(pattern="^[0-9A-Za-z]+$")]
     catalog: str
     model: str
     weights: str
     weights_fingerprint: str
     layer: str
     pooling: str
-    dimensions: int
-    dtype: str
+    dimensions: PositiveInt
+    dtype: Annotated[str, Field(pattern=f"^({'|'.join(DTYPES)})$")]
 
     @property
-    def schema(self) -> str:
-        """PostgreSQL's schema of the collection."""
+    def schema_name(self) -> str:
+        """The PostgreSQL schema of the collection."""
         return f"collection_{self.uuid[:12]}"
 
 
 def write_about(folder: Path, about: About) -> None:
-    """Put the description into a folder, in place of the one that is there."""
+    """Write the manifest into a folder, in place of an older one."""
     part = folder / f".{DESCRIPTION}.{secrets.token_hex(4)}.part"
     try:
         with part.open("wb") as file:
@@ -54,53 +61,55 @@ def write_about(folder: Path, about: About) -> None:
 
 
 def read_about(folder: Path) -> About:
-    """The description in a folder, which may have another name when it was copied or renamed.
+    """The manifest in a folder, which may have another name if the folder was copied or renamed.
 
     Raises
     ------
-    CollectionError : it is missing, broken or of another format.
+    CollectionError : it is missing, damaged or of another format.
     """
     try:
         return parse_about((folder / DESCRIPTION).read_bytes(), folder.name)
-    except (OSError, ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError) as error:
         raise CollectionError(
             f"The description of the collection {folder.name!r} can't be read ({type(error).__name__}); "
             "restore its folder from a copy."
         ) from None
 
 
-def describe(about: About) -> bytes:
-    """The text of a description, which :func:`parse_about` reads."""
-    return json.dumps({"format": FORMAT, **asdict(about)}, indent=1).encode()
+def describe(manifest: BaseModel, format_: int = FORMAT) -> bytes:
+    """The JSON of a manifest."""
+    return json.dumps({"format": format_, **manifest.model_dump()}, indent=1).encode()
 
 
 def parse_about(text: bytes, name: str) -> About:
-    """A description by its JSON; ``name`` is what the collection is called in an error.
+    """The manifest of a collection; ``name`` is that of the collection in errors. Raises as :func:`parse_manifest`."""
+    return parse_manifest(About, text, FORMAT, f"The collection {name!r}")
+
+
+def parse_manifest(model: type[_Model], text: bytes, format_: int, what: str) -> _Model:
+    """A manifest from the JSON of :func:`describe`.
 
     Raises
     ------
-    CollectionError : it is of another format; ValueError, KeyError, TypeError, AttributeError, RecursionError : it is broken.
+    CollectionError : it is of another format; ValueError : it is damaged.
     """
-    data = json.loads(text)
+    data = from_json(text)
+    if not isinstance(data, dict) or "format" not in data:
+        raise ValueError("no manifest")
     found = data.pop("format")
-    if found != FORMAT:
+    if found != format_:
         raise CollectionError(
-            f"The collection {name!r} has format {found!r}, this version reads format {FORMAT}; update the project."
+            f"{what} has format {found!r}, this version reads format {format_}; update the project."
         )
-    about = About(**data)
-    numbers = isinstance(about.dimensions, int) and about.dimensions > 0 and about.dtype in DTYPES
-    texts = all(isinstance(value, str) for key, value in asdict(about).items() if key != "dimensions")
-    if not (numbers and texts and about.uuid.isalnum()):
-        raise ValueError("wrong values")
-    return about
+    return model.model_validate(data)
 
 
 @dataclass(frozen=True)
 class State:
     """What a commit changes.
 
-    version : counts commits; generation : counts vector files; rows : how many rows of that file count, those with a tombstone among them;
-    metric : name of the distance; kind : of index, as asked for; index : the file, None before there is one.
+    version : counts commits; generation : counts vector files; rows : valid rows of that file, including those with a tombstone;
+    metric : name of the distance; kind : of index, as requested; index : its file, None before there is one.
     """
 
     version: int
@@ -115,9 +124,19 @@ class State:
         """Name of the file of vectors."""
         return f"vectors-{self.generation}.bin"
 
+    def vectors(self, folder: Path, about: About) -> VectorFile:
+        """The file of vectors."""
+        return VectorFile(folder / self.vector_file, about.dimensions, about.dtype)
+
     @classmethod
-    def from_json(cls, data: Any) -> "State":
-        """Raises CollectionError when it is not what :meth:`to_json` gave."""
+    def read(cls, connection: sa.Connection) -> Self:
+        """The state in a catalog.
+
+        Raises
+        ------
+        CollectionError : it is not what :meth:`to_json` returned.
+        """
+        data = catalog.get_fact(connection, "state")
         try:
             index = IndexFile(**data["index"]) if data["index"] else None
             return cls(**{**data, "index": index})
@@ -125,5 +144,5 @@ class State:
             raise CollectionError("The catalog's state of the collection can't be read.") from None
 
     def to_json(self) -> dict[str, Any]:
-        """For the catalog."""
+        """As plain data, for the catalog."""
         return asdict(self)

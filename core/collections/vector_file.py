@@ -1,6 +1,6 @@
 """The vectors of a collection: rows of numbers in one file, appended and never changed in place.
 
-How many rows count is for the catalog to say; what lies beyond them is the rest of a write that did not end.
+The catalog says how many rows are valid; rows after them are left from a write that did not finish.
 """
 
 import os
@@ -14,14 +14,15 @@ from core.errors import CollectionError
 from core.exact_index import as_float32
 
 DTYPES = ("float16", "float32")
-# Rows that are read at a time stay below this many bytes.
+# The most bytes that are read at a time.
 _CHUNK_BYTES = 8_000_000
 
 
 def fits(vectors: np.ndarray, dtype: str) -> np.ndarray:
-    """(n,) bool: which of some vectors (n, dimensions) are finite in the type they would be stored in."""
+    """(n,) bool: which of some vectors (n, dimensions) are finite in the type of the file."""
     with np.errstate(over="ignore"):
-        return np.isfinite(vectors.astype(dtype)).all(axis=1)
+        finite: np.ndarray = np.isfinite(vectors.astype(dtype)).all(axis=1)
+    return finite
 
 
 class VectorFile:
@@ -29,7 +30,7 @@ class VectorFile:
 
     Parameters
     ----------
-    path : made when missing.
+    path : created if missing.
     dimensions : numbers per row.
     dtype : of :data:`DTYPES`.
     """
@@ -40,13 +41,13 @@ class VectorFile:
         self.row_bytes = dimensions * self.dtype.itemsize
 
     def write(self, start: int, vectors: np.ndarray) -> int:
-        """Put rows (n, dimensions) behind the first ``start`` ones, to stay; returns their checksum.
+        """Write rows (n, dimensions) after the first ``start`` ones, durably, and return their checksum.
 
-        What lies behind ``start`` already, and what a failed write leaves, is cut off.
+        Rows that are there after ``start`` already, or that a failed write leaves, are cut off.
 
         Raises
         ------
-        OSError : the disk is full or refuses; the file has ``start`` rows again.
+        OSError : the disk is full or fails; the file has ``start`` rows again.
         """
         data = np.ascontiguousarray(vectors, self.dtype).tobytes()
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
@@ -66,11 +67,11 @@ class VectorFile:
         return zlib.crc32(data)
 
     def rows(self) -> int:
-        """Whole rows that are in the file, whether they count or not."""
+        """The number of complete rows in the file, valid or not."""
         return self.path.stat().st_size // self.row_bytes if self.path.exists() else 0
 
     def require(self, count: int) -> None:
-        """Raises CollectionError unless the file has so many rows."""
+        """Raise CollectionError unless the file has so many rows."""
         if self.rows() < count:
             raise CollectionError(
                 f"The file of vectors is shorter than the catalog says ({self.rows():,} of {count:,} rows); "
@@ -78,15 +79,15 @@ class VectorFile:
             )
 
     def map(self, count: int) -> np.ndarray:
-        """The first ``count`` rows, read from the disk as they are used."""
+        """The first ``count`` rows, mapped: they are read from the disk when they are used."""
         if count == 0:
             return np.empty((0, self.dimensions), self.dtype)
         mapped = np.memmap(self.path, self.dtype, "r", shape=(count, self.dimensions))
-        # An array like any other: the class of mapped ones takes time at every use.
+        # A plain array: the class of mapped arrays takes time at every use.
         return mapped.view(np.ndarray)
 
     def checksum(self, start: int, stop: int) -> int:
-        """CRC-32 of the bytes of rows ``start`` to ``stop``, as :meth:`write` gave it."""
+        """CRC-32 of the bytes of rows ``start`` to ``stop``, as :meth:`write` returned it; -1 if the file is shorter."""
         checksum = 0
         with self.path.open("rb") as file:
             file.seek(start * self.row_bytes)
@@ -101,7 +102,7 @@ class VectorFile:
     def chunks(self, start: int, stop: int) -> Iterator[tuple[int, np.ndarray]]:
         """Rows ``start`` to ``stop`` in parts of bounded size: first row and (n, dimensions) float32.
 
-        Read and not mapped: what is mapped counts as the process's memory until something else needs it.
+        They are read and not mapped, since mapped rows count as memory of the process until something else needs it.
         """
         height = max(1, _CHUNK_BYTES // (4 * self.dimensions))
         if start == stop:

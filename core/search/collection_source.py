@@ -112,7 +112,7 @@ class CollectionSource:
     def of_row(self, image: Any) -> SourceItem:
         """An image by its row of the catalog, or a hit."""
         path, label, metadata = image.path, image.label, image.metadata
-        shown = image_sources.told_path(path, metadata, self._source_paths)
+        shown = image_sources.public_path(path, metadata, self._source_paths)
         facts = [f"{key}: {value}" for key, value in metadata.items() if key != image_sources.NAME]
         missing = ""
         try:

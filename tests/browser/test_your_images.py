@@ -47,7 +47,7 @@ def create(page: Page) -> str:
     page.get_by_role("textbox", name="Name").press("Enter")
     wait_until_idle(page)
     page.get_by_role("button", name="Create").click()
-    expect(page.get_by_text("Where are your pictures?")).to_be_visible()
+    expect(page.get_by_text("Where are your images?")).to_be_visible()
     wait_until_idle(page)
     return name
 
@@ -69,19 +69,19 @@ def tiles(page: Page, group: str):
 def test_a_zip_becomes_a_collection_while_the_page_is_left_and_its_galleries_show_what_is_wrong(page: Page):
     name = create(page)
     send(page, {"name": "mine.zip", "mimeType": "application/zip", "buffer": zipped()})
-    expect(page.get_by_text("Adding what you sent").first).to_be_visible()
+    expect(page.get_by_text("Adding your upload").first).to_be_visible()
     expect(page.get_by_role("button", name="Cancel")).to_be_visible()
     # Another page, and back: it went on, and a page that is loaded anew shows it too.
     page.get_by_role("link", name="Compare").click()
     wait_until_idle(page)
     page.get_by_role("link", name="Your images").click()
-    expect(page.get_by_text(re.compile("Adding what you sent|60 added")).first).to_be_visible()
+    expect(page.get_by_text(re.compile("Adding your upload|60 added")).first).to_be_visible()
     assert page.errors == []
     page.reload()
     expect(page.get_by_text("60 added, 0 changed, 0 already there, 1 left out")).to_be_visible(timeout=FIRST)
     wait_until_idle(page)
     page.errors.clear()
-    expect(tiles(page, "Pictures 1 to 48 of 60")).to_have_count(48)
+    expect(tiles(page, "Images 1 to 48 of 60")).to_have_count(48)
     first = page.locator(".tile img").first
     first.scroll_into_view_if_needed()
     expect(first).to_have_js_property("complete", True)
@@ -102,16 +102,16 @@ def test_a_zip_becomes_a_collection_while_the_page_is_left_and_its_galleries_sho
     expect(dialog).to_contain_text("mine/flowers/birds-01")
     dialog.get_by_role("button", name="Remove it from the collection").click()
     expect(dialog).to_be_hidden()
-    expect(page.get_by_text("59 pictures").first).to_be_visible()
+    expect(page.get_by_text("59 images").first).to_be_visible()
     wait_until_idle(page)
 
-    # The removal is undone and made again, and the picture deleted for good.
-    for number, choice in enumerate(("Restore", "Delete for good")):
+    # The removal is undone and repeated, and the image deleted permanently.
+    for number, choice in enumerate(("Restore", "Delete permanently")):
         open_part(page, "Removed (1)")
-        tiles(page, "Removed pictures").first.click()
+        tiles(page, "Removed images").first.click()
         dialog.get_by_role("button", name=choice).click()
         expect(dialog).to_be_hidden()
-        expect(page.get_by_text("No picture was removed")).to_be_visible(timeout=FIRST)
+        expect(page.get_by_text("No image was removed")).to_be_visible(timeout=FIRST)
         wait_until_idle(page)
         if number == 0:
             open_part(page, "Label errors")
@@ -123,10 +123,10 @@ def test_a_zip_becomes_a_collection_while_the_page_is_left_and_its_galleries_sho
     open_part(page, "Outliers")
     expect(tiles(page, "outliers")).to_have_count(48)
     open_part(page, "Near-duplicates")
-    expect(page.get_by_text(re.compile(r"group|No two pictures")).first).to_be_visible()
+    expect(page.get_by_text(re.compile(r"group|No two images")).first).to_be_visible()
     open_part(page, "Manage")
     page.get_by_role("button", name="Check it").click()
-    expect(page.get_by_text("whole and agree")).to_be_visible()
+    expect(page.get_by_text("complete and agree")).to_be_visible()
     page.get_by_role("button", name="Prepare the file").click()
     with page.expect_download() as download:
         page.get_by_role("button", name="Download the file (Parquet)").click()

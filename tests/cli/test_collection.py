@@ -127,15 +127,15 @@ def test_removing_undoing_and_purging(tmp_path, capsys, monkeypatch):
         (["add", "none", "."], "Unknown collection"),
         (["add", "pets", "nowhere"], "There is no"),
         (["search", "pets", "nowhere.jpg"], "not a file that exists"),
-        (["remove", "pets"], "Name what to remove"),
+        (["remove", "pets"], "--where"),
         (["remove", "pets", "nothing", "--undo"], "No removed image"),
         (["purge", "pets", "nothing", "--yes"], "No removed image"),
         (["purge", "pets"], "--yes"),
         (["remove", "pets", "nothing"], "No image"),
-        (["remove", "pets", "--where", "nonsense"], "can't be understood"),
+        (["remove", "pets", "--where", "nonsense"], "nonsense"),
         (["duplicates", "pets", "--threshold", "-1"], "0 or more"),
         (["tune", "pets"], "nothing to tune"),
-        (["optimize", "pets", "--index", "nonsense"], "FAISS makes no index"),
+        (["optimize", "pets", "--index", "nonsense"], "nonsense"),
         (["optimize", "pets", "--metric", "hamming"], "Unknown metric"),
         (["export", "pets", "/nowhere/x.parquet"], "can't be written"),
         (["delete", "pets"], "--yes"),
@@ -253,7 +253,7 @@ def test_adding_a_list_ends_with_one_line_and_names_conflicts(tmp_path, capsys, 
     assert said.out.splitlines()[-1] == "1 read, 0 added, 1 changed, 0 already there, 0 left out."
     assert said.err.count("row") == 0
     assert run("update", "pets", "--labels-from", str(tmp_path / "none.csv")) == 2
-    assert "none of the collection's lists" in capsys.readouterr().err
+    assert "none.csv" in capsys.readouterr().err
 
 
 def test_a_list_of_which_no_row_can_be_used_is_refused_with_the_reason(tmp_path, capsys):

@@ -265,7 +265,7 @@ def test_update_removes_nothing_of_a_folder_that_is_gone(folder, tmp_path):
     pets.add([str(root)])
     root.rename(tmp_path / "unplugged")
     report = pets.update()
-    assert report.removed == 0 and "not there" in report.problems[0]
+    assert report.removed == 0 and str(root) in report.problems[0]
     assert pets.info().images == 4
 
 
@@ -537,9 +537,8 @@ def test_a_picture_whose_vector_is_not_finite_as_stored_fails_alone(folder, tmp_
     made = collections.Collection.create("bright", model=MODEL, layer=LAYER, load=lambda about: Bright())
     report = made.add([str(root)])
     assert (report.added, report.failed) == (5, 1)
-    assert [(Path(one.path).name, one.reason) for one in made.images("failed")] == [
-        ("white.png", "The model makes numbers of it that are not finite as float16.")
-    ]
+    [failed] = made.images("failed")
+    assert Path(failed.path).name == "white.png" and "not finite as float16" in failed.reason
     assert made.update().unchanged == 6
     assert made.verify() == []
     wide = collections.Collection.create(
@@ -889,7 +888,7 @@ print(before, peak(), made.info().index_bytes / 1e6)
 def test_walking_is_in_order_and_labels_are_the_first_folder(tmp_path):
     for name in ("b/2.png", "b/1.png", "a/x/y.png", "top.png", ".hidden/z.png", "a/no.txt"):
         draw(tmp_path / name, 1) if name.endswith(".png") else (tmp_path / name).write_text("")
-    source = image_sources.Source("folder", str(tmp_path), label_level=1)
+    source = image_sources.ImageSource("folder", str(tmp_path), label_level=1)
     found = [
         (Path(e.path).relative_to(tmp_path).as_posix(), e.label)
         for e in source.entries(FolderLabels([source]))

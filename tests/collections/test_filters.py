@@ -260,7 +260,7 @@ def test_what_is_nearly_a_date_is_named_as_text(folder):
     made = create()
     made.add_vectors(["a"], np.ones((1, made.about.dimensions)), metadata=[{"taken": "2024-05-01"}])
     for near in ("2024-13", "2024-02-30", "2024-5-1"):
-        assert "no date" in made.notes([f"taken>{near}"])[0]
+        assert repr(near) in made.notes([f"taken>{near}"])[0]
     assert made.notes(["taken>2024-02"]) == ()
 
 

@@ -71,7 +71,7 @@ def test_a_preview_counts_labels_and_stores_nothing(folder, tmp_path):
     assert (pets.info().images, pets.source_paths, pets.embedder.embedded) == (0, (), 0)
     chosen = pets.preview([str(root)], label_level=1)
     assert {label.name for label in chosen.labels} == {"train", "test"}
-    with pytest.raises(CollectionError, match="no folder"):
+    with pytest.raises(CollectionError, match="not a folder"):
         pets.preview([str(root / "sample.png")], label_level=1)
 
 
@@ -136,9 +136,9 @@ def test_a_folder_remembered_by_an_earlier_version_keeps_its_labels(anywhere, tm
     pets = create()
     pets.add([str(root)], label_level=1)
     with pets.writing() as writer:
-        records = writer.recall("sources")
+        records = writer.sources
         del records[0]["label_level"]
-        writer.remember("sources", records)
+        writer.remember_sources(records)
     before = labels_of(pets)
     assert before["0"] == "train"
     assert pets.update().changed == 0

@@ -314,7 +314,7 @@ def test_a_named_path_column_is_remembered_for_update(folder, tmp_path):
     for report in (pets.update(), pets.add([str(tmp_path / "list.csv")])):
         assert (report.unchanged, report.added, report.removed) == (1, 0, 0)
     assert [Path(image.path).name for image in pets.images()] == ["b.png"]
-    with pytest.raises(SourceError, match="no list"):
+    with pytest.raises(SourceError, match="not a list"):
         pets.add([str(tmp_path / "a.png")], path_column="thumb")
 
 

@@ -55,7 +55,7 @@ def test_the_labelled_images_are_the_dataset_and_the_others_are_counted(pets, ph
     told = " ".join(made.left_out)
     for reason in (
         "2 images of 'pets' have no label",
-        "1 image of 'pets' has the content",
+        "1 image of 'pets' has the same content",
         "1 image of 'pets' is gone",
     ):
         assert reason in told

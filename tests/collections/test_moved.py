@@ -186,7 +186,7 @@ def test_verify_names_the_pictures_whose_files_are_missing(folder, tmp_path):
     pets.remove([f"uploads/{gone.name}"])
     assert pets.verify() == [problem]
     [named] = pets.verify(
-        lambda image: image_sources.told_path(image.path, image.metadata, pets.source_paths)
+        lambda image: image_sources.public_path(image.path, image.metadata, pets.source_paths)
     )
     assert "photos/03.png" in named and "a.png" in named and str(tmp_path) not in named
     for path in local[4:]:

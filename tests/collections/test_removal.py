@@ -321,6 +321,6 @@ def test_an_empty_path_removes_nothing_and_stands_for_no_folder(pets, root):
 def test_a_removal_that_fails_forgets_no_source(pets, root):
     with pytest.raises(CollectionError, match="No image of the collection is 'nothing'"):
         pets.remove([str(root), "nothing"])
-    with pytest.raises(CollectionError, match="fulfils 'label=bird'"):
+    with pytest.raises(CollectionError, match="meets 'label=bird'"):
         pets.remove([str(root)], where=["label=bird"])
     assert pets.source_paths == (str(root),) and pets.info().images == 6

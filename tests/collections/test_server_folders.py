@@ -28,44 +28,44 @@ def root(tmp_path, monkeypatch):
 
 
 def test_folders_are_walked_by_their_names(root):
-    top = server_folders.look()
-    assert (top.relative, top.folders, top.pictures, top.whole) == (
+    top = server_folders.list_folder()
+    assert (top.relative, top.folders, top.images, top.complete) == (
         "",
         ("cats", "dogs", "in", "out"),
         1,
         True,
     )
-    cats = server_folders.look("cats")
-    assert (cats.path, cats.folders, cats.pictures) == (str(root / "cats"), ("small",), 1)
-    assert server_folders.look("/cats//./small/").relative == "cats/small"
-    assert server_folders.look("in").pictures == 1
+    cats = server_folders.list_folder("cats")
+    assert (cats.path, cats.folders, cats.images) == (str(root / "cats"), ("small",), 1)
+    assert server_folders.list_folder("/cats//./small/").relative == "cats/small"
+    assert server_folders.list_folder("in").images == 1
 
 
 @pytest.mark.parametrize("relative", ["..", "cats/../..", "out", "cats/../../outside", "\0", "cats\0"])
 def test_nothing_leads_out(root, relative):
     with pytest.raises(SourceError, match="outside"):
-        server_folders.look(relative)
+        server_folders.list_folder(relative)
 
 
 @pytest.mark.parametrize("relative", ["none", "d.png", "d.png/x", "self", "x" * 5000])
 def test_what_is_no_folder_costs_a_sentence(root, relative):
     with pytest.raises(SourceError):
-        server_folders.look(relative)
+        server_folders.list_folder(relative)
 
 
 def test_without_a_root_there_is_no_folder(root, monkeypatch):
     monkeypatch.setattr(settings, "IMAGE_ROOT", None)
     with pytest.raises(SourceError, match="PLAYGROUND_IMAGE_ROOT"):
-        server_folders.look()
+        server_folders.list_folder()
 
 
 def test_a_very_large_folder_is_not_read_to_its_end(root, monkeypatch):
     monkeypatch.setattr(server_folders, "_MOST", 1)
-    assert server_folders.look().folders == ("cats",) and not server_folders.look().whole
+    assert server_folders.list_folder().folders == ("cats",) and not server_folders.list_folder().complete
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
 def test_a_folder_that_cannot_be_read_is_told(root):
     (root / "dogs").chmod(0)
     with pytest.raises(SourceError, match="can't be read"):
-        server_folders.look("dogs")
+        server_folders.list_folder("dogs")

@@ -164,7 +164,7 @@ def test_what_is_no_picture_is_listed_with_the_reason_and_junk_is_not(folder):
     )
     assert (report.added, report.failed) == (1, 4)
     told = {Path(row.metadata.get("name") or row.path).name: row.reason for row in pets.images("failed")}
-    assert "not a picture by its name" in told["notes.txt"] and "archive in the archive" in told["more.zip"]
+    assert "not an image by its name" in told["notes.txt"] and "archive in the archive" in told["more.zip"]
     # One reason in the summary of an add, which a list of all suffixes would drown.
     assert ".png" not in report.summary()
     assert "web page" in told["page.png"] and "truncated" in told["broken.jpg"]
@@ -225,7 +225,7 @@ REFUSED = {
     "drive": (lambda: archive({"C:\\evil.png": png(1)}), "leads out"),
     "encrypted": (encrypted, "encrypted"),
     "bomb": (lambda: archive({f"{i}.bmp": b"BM" + bytes(600_000) for i in range(5)}), "times its size"),
-    "overlapping bomb": (overlapping, "times its size|broken"),
+    "overlapping bomb": (overlapping, "times its size|damaged"),
     "too large": (
         lambda: archive({f"{i}.png": bytes(100) + os.urandom(900) for i in range(300)}),
         "MB allowed",
@@ -453,7 +453,7 @@ def test_uploads_into_a_collection_have_a_limit_in_pictures(anywhere, few):
     pets = create()
     add(pets, archive({f"{i}.png": png(i) for i in range(3)}))
     told = refused(pets, QuotaError, archive({"3.png": png(3), "4.png": png(4)}))
-    assert "this collection" in told and "4 pictures" in told and "PLAYGROUND_MAX_UPLOAD_PICTURES" in told
+    assert "this collection" in told and "4 images" in told and "PLAYGROUND_MAX_UPLOAD_PICTURES" in told
     # What is there already takes no room, and the last place can be had.
     assert add(pets, archive({"again.png": png(0), "3.png": png(3)})).added == 1
     assert pets.info().images == 4
@@ -486,7 +486,7 @@ def test_files_of_uploads_that_are_kept_count_whatever_became_of_their_pictures(
     # As those of removed pictures do.
     (pets.uploads / "kept").write_bytes(b"x" * 1000)
     few(MAX_UPLOAD_PICTURES=2)
-    assert "2 pictures" in refused(pets, QuotaError, archive({"1.png": png(1)}))
+    assert "2 images" in refused(pets, QuotaError, archive({"1.png": png(1)}))
 
 
 def test_adding_a_folder_has_no_limit(folder, few, tmp_path):

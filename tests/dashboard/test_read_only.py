@@ -107,9 +107,9 @@ def test_a_picture_is_not_removed(pets, read_only):
         "from dashboard import url\n"
         "from dashboard.widgets import sources\n"
         "from dashboard.pages.your_images import browse_images\n"
-        "from dashboard.pages.your_images.collection_context import Scene\n"
+        "from dashboard.pages.your_images.collection_context import CollectionContext\n"
         "browse_images.pick(1)\n"
-        "browse_images.details(Scene(url.read(url.YOUR_IMAGES), sources.load('pets')))\n"
+        "browse_images.details(CollectionContext(url.read(url.YOUR_IMAGES), sources.load('pets')))\n"
     )
     page = AppTest.from_string(script, default_timeout=60).run()
     assert [one.label for one in page.button] == ["Remove it from the collection"] and not enabled(page)

@@ -154,7 +154,7 @@ def test_uploads_are_added_in_the_background_and_told():
     assert "Unreadable (1)" in str(page.get("button_group")[0].proto)
     page = navigation(collection="pets", part="failures")
     assert page.dataframe[0].value["file"].tolist() == ["a.zip/notes"]
-    button(page, "Forget these").click().run()
+    button(page, "Clear this list").click().run()
     assert "Every file" in page.success[0].value
 
 
@@ -175,7 +175,7 @@ def test_the_labels_of_a_zip_and_of_a_folder_are_shown_and_chosen_before_anythin
     pets = pixels.create()
     page = navigation(collection="pets", part="add")
     page.file_uploader[0].set_value(("a.zip", zipped(**members), "application/zip")).run()
-    assert "3 pictures, 2 labels" in told(page) and "level 2" in told(page)
+    assert "3 images, 2 labels" in told(page) and "level 2" in told(page)
     assert page.dataframe[0].value["Label"].tolist() == ["cat", "dog"]
     labels = next(one for one in page.selectbox if one.label == "Labels")
     assert labels.options[1:3] == ["the folders at level 1: train, test", "the folders at level 2: cat, dog"]
@@ -190,11 +190,11 @@ def test_the_labels_of_a_zip_and_of_a_folder_are_shown_and_chosen_before_anythin
         draw(root / f"{name}.png", 10 + number)
     monkeypatch.setattr(settings, "IMAGE_ROOT", root)
     page = navigation(collection="pets", part="add", way="server")
-    page = looked(button(page, "Look at this folder").click().run())
-    assert "2 pictures, 2 labels, 1 left out" in told(page)
+    page = looked(button(page, "Preview this folder").click().run())
+    assert "2 images, 2 labels, 1 left out" in told(page)
     page = looked(next(one for one in page.selectbox if one.label == "Labels").select(0).run())
-    assert "2 pictures, 2 without a label" in told(page) and pets.info().images == 3
-    button(page, "Add 2 pictures").click().run()
+    assert "2 images, 2 without a label" in told(page) and pets.info().images == 3
+    button(page, "Add 2 images").click().run()
     page = finish(page)
     assert pets.info().labels == {"test": 1, "train": 2} and pets.info().images == 5
 
@@ -215,7 +215,7 @@ def test_one_change_at_a_time_which_goes_on_when_the_page_is_left_and_can_be_can
     for part in ("pictures", "add", "manage"):
         page = navigation(collection="pets", part=part)
         assert not page.exception and "Something slow" in told(page)
-        assert "4 of 10 pictures" in page.get("progress")[0].proto.text
+        assert "4 of 10 images" in page.get("progress")[0].proto.text
     assert button(page, "Update").disabled and button(page, "Delete this").disabled
     page = navigation(view="all")
     assert "Something slow: 40%" in told(page)
@@ -231,12 +231,12 @@ def test_one_change_at_a_time_which_goes_on_when_the_page_is_left_and_can_be_can
 @pytest.mark.slow
 def test_removed_pictures_are_listed_with_undo(pets, photos):
     page = navigation(collection="pets", part="removed")
-    assert "No picture was removed" in page.info[0].value
+    assert "No image was removed" in page.info[0].value
     pets.add_uploads([Upload("sent.png", io.BytesIO(png(30)))])
     gone = [row for row in pets.images() if row.label == "cat" or row.label is None]
     pets.remove([row.path for row in gone])
     page = navigation(collection="pets", part="removed")
-    assert not page.exception and f"{len(gone)} removed pictures" in told(page)
+    assert not page.exception and f"{len(gone)} removed images" in told(page)
     assert {tile["id"] for tile in gallery_of(page, 0)["tiles"]} == {row.id for row in gone}
     button(page, "Restore all").click().run()
     page = finish(page)
@@ -244,7 +244,7 @@ def test_removed_pictures_are_listed_with_undo(pets, photos):
     pets.remove([row.path for row in gone])
     pets.purge([gone[0].path])
     page = navigation(collection="pets", part="removed")
-    assert f"{len(gone) - 1} removed pictures" in told(page) and "add that again" in told(page)
+    assert f"{len(gone) - 1} removed images" in told(page) and "add that again" in told(page)
     assert page.dataframe[0].value["file"].tolist() == [f"photos/{Path(gone[0].path).name}"]
 
 
@@ -277,15 +277,15 @@ def test_a_folder_of_the_server_is_offered_only_below_the_root(tmp_path, photos,
     monkeypatch.setattr(settings, "IMAGE_ROOT", photos)
     (photos / "out").symlink_to("/etc")
     page.run()
-    assert "has 1 picture and 3 folders directly in it" in told(page)
+    assert "has 1 image and 3 folders directly in it" in told(page)
     next(one for one in page.selectbox if one.label == "Folder").select("cat").run()
-    assert page.query_params["folder"] == "cat" and "has 2 pictures and 0 folders" in told(page)
-    page = looked(button(page, "Look at this folder").click().run())
-    assert "2 pictures" in told(page) and pixels.open_().info().images == 0
-    button(page, "Add 2 pictures").click().run()
+    assert page.query_params["folder"] == "cat" and "has 2 images and 0 folders" in told(page)
+    page = looked(button(page, "Preview this folder").click().run())
+    assert "2 images" in told(page) and pixels.open_().info().images == 0
+    button(page, "Add 2 images").click().run()
     page = finish(page)
     assert "2 added" in page.success[0].value
-    for folder, sentence in (("out", "leads outside"), ("../..", "leads outside"), ("none", "no folder")):
+    for folder, sentence in (("out", "outside"), ("../..", "outside"), ("none", "no folder")):
         page = navigation(collection="pets", part="add", folder=folder)
         assert not page.exception and sentence in page.error[0].value
         assert "/etc" not in told(page) and str(tmp_path) not in told(page)
@@ -307,7 +307,7 @@ def test_near_duplicates_follow_the_threshold_and_come_as_csv(pets, tmp_path):
 
 def test_a_collection_without_near_duplicates_says_so(pets):
     page = navigation(collection="pets", part="duplicates", threshold="0")
-    assert "No two pictures are within 0 of each other" in page.success[0].value
+    assert "No two images are within 0 of each other" in page.success[0].value
 
 
 def test_outliers_and_label_errors_are_shown_the_clearest_first(collections_dir, tmp_path):
@@ -338,9 +338,9 @@ def test_one_and_several_are_told_apart(pets, photos):
     (photos / "cat" / "same.png").write_bytes((photos / "cat" / "a.png").read_bytes())
     pets.remove([str(photos / "cat" / "b.png")])
     page = navigation(collection="pets", part="manage")
-    assert "1 vector of removed pictures" in told(page)
+    assert "1 vector of removed images" in told(page)
     button(page, "Update").click().run()
-    assert "1 has the content of another one" in told(finish(page))
+    assert "1 has the same content" in told(finish(page))
 
 
 def test_content_under_two_labels_and_classes_of_one_are_named(collections_dir, tmp_path):
@@ -358,8 +358,8 @@ def test_content_under_two_labels_and_classes_of_one_are_named(collections_dir, 
     page = navigation(collection="pets", part="labels")
     tiles = gallery_of(page, 0)["tiles"]
     assert [(tile["title"], tile["lines"]) for tile in tiles[:2]] == [
-        ("a", ["b?", "0, also filed under b"]),
-        ("b", ["a?", "2, also filed under a"]),
+        ("a", ["b?", "0, also labelled b"]),
+        ("b", ["a?", "2, also labelled a"]),
     ]
     assert any("Too small to judge" in one.value and "lonely" in one.value for one in page.caption)
 
@@ -368,7 +368,7 @@ def test_without_labels_label_errors_say_what_is_needed(collections_dir, tmp_pat
     draw(tmp_path / "x" / "a.png", 1)
     pixels.create().add([str(tmp_path / "x")])
     assert "at least two labels" in navigation(collection="pets", part="labels").info[0].value
-    assert "two pictures" in navigation(collection="pets", part="outliers").info[0].value
+    assert "two images" in navigation(collection="pets", part="outliers").info[0].value
 
 
 @pytest.mark.slow
@@ -379,14 +379,14 @@ def test_managing_updates_checks_exports_and_makes_another_index(pets, photos):
     page = finish(page)
     assert "1 added, 0 changed, 5 already there" in page.success[0].value
     button(page, "Check it").click().run()
-    assert any("whole and agree" in one.value for one in page.success)
+    assert any("complete and agree" in one.value for one in page.success)
     (photos / "cat" / "new.png").rename(photos.parent / "new.png")
     button(page, "Check it").click().run()
     # Named from the added folder on.
     assert "photos/cat/new.png" in page.error[0].value and str(photos) not in told(page)
     (photos.parent / "new.png").rename(photos / "cat" / "new.png")
     page.selectbox(key="images-kind-pets").select("hnsw").run()
-    button(page, "Make the index anew").click().run()
+    button(page, "Build the index again").click().run()
     page = finish(page)
     assert pets.state.kind == "hnsw"
     button(page, "Prepare the file").click().run()
@@ -419,7 +419,7 @@ def test_a_broken_collection_is_listed_with_its_sentence_and_the_others_work(pet
     assert [one.label for one in page.button].count("Open") == 1
     page = navigation(collection="newer")
     assert not page.exception and "format 99" in page.error[0].value
-    assert "5 pictures" in told(navigation(collection="pets"))
+    assert "5 images" in told(navigation(collection="pets"))
 
 
 @pytest.mark.parametrize(
@@ -491,6 +491,6 @@ def test_updating_names_images_that_lists_label_differently(collections_dir, tmp
     page = finish(page)
     [warning] = page.warning
     shown = warning.value.replace("\\", "")
-    assert "1 image, which keeps the label" in shown
+    assert "1 image, which keeps the previous label" in shown
     assert "photos/cat/a_b.png: 'round' in photos/list.csv (row 2); 'red' in photos/list.csv (row 3)" in shown
     assert str(tmp_path) not in shown

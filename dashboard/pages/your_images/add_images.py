@@ -1,4 +1,4 @@
-"""Putting pictures into a collection: sent by the reader, or from a folder of the server."""
+"""Add images to a collection: uploads, or a folder of the server."""
 
 import secrets
 from functools import partial
@@ -15,153 +15,153 @@ from core.imaging import decode
 from core.settings import settings
 from dashboard import url
 from dashboard.pages.your_images import collection_jobs
-from dashboard.pages.your_images.collection_context import Scene
+from dashboard.pages.your_images.collection_context import CollectionContext, plural, show_error
 from dashboard.widgets import glossary, markdown, read_only_notice
 
-# In the session: the folder of the server that is looked at, and a token of that look, so that the next one is made anew.
-_LOOKED_AT = "images-looked-at"
+# In the session: the folder of the server that is previewed, and a token, so that each preview is computed again.
+_PREVIEWED = "images-looked-at"
 _WAYS = {
-    "files": "Pictures or a zip",
+    "files": "Images or a zip",
     "directory": "A folder of this computer",
     "server": "A folder of the server",
 }
 
 
-def show(scene: Scene) -> None:
-    """The ways in; none while a change is going on."""
-    if collection_jobs.changing(scene.name):
-        st.info("More can be added once this has ended.", icon=":material/hourglass_top:")
+def show(context: CollectionContext) -> None:
+    """The choice of a source; nothing while a change is running."""
+    if collection_jobs.changing(context.name):
+        st.info("You can add more when this has finished.", icon=":material/hourglass_top:")
         return
-    usual = "server" if url.FOLDER in scene.address.asked else "files"
-    way = scene.address.choice(url.WAY, list(_WAYS), usual, "uploads")
-    scene.shown[url.WAY] = way
+    usual = "server" if url.FOLDER in context.address.asked else "files"
+    way = context.address.choice(url.WAY, list(_WAYS), usual, "uploads")
+    context.shown[url.WAY] = way
     st.session_state["images-way"] = way
     st.segmented_control(
-        "Where are your pictures?",
+        "Where are your images?",
         list(_WAYS),
-        format_func=_WAYS.get,
+        format_func=lambda one: _WAYS[one],
         key="images-way",
         required=True,
         on_change=lambda: url.change({url.WAY: st.session_state["images-way"], url.FOLDER: None}),
     )
     if way == "server":
-        _server(scene)
+        _server(context)
     else:
-        _upload(scene, way == "directory")
+        _upload(context, way == "directory")
 
 
-def _upload(scene: Scene, directory: bool) -> None:
-    # A new one after each time: the server forgets what was sent once it is on its disk.
-    made = st.session_state.setdefault("images-uploads", 0)
+def _upload(context: CollectionContext, directory: bool) -> None:
+    # A new widget after each upload: the server then forgets the files, which are on its disk.
+    number = st.session_state.setdefault("images-uploads", 0)
     suffixes = [suffix.removeprefix(".") for suffix in sorted(decode.SUFFIXES)]
     sent = st.file_uploader(
-        "The folder" if directory else "Pictures, or zip archives of pictures",
+        "The folder" if directory else "Images, or zip archives of images",
         type=suffixes if directory else [*suffixes, "zip"],
         accept_multiple_files="directory" if directory else True,
-        key=f"images-sent-{directory}-{made}",
+        key=f"images-sent-{directory}-{number}",
         **read_only_notice.changing(
-            help="Pictures in class-named folders, in a zip as well, are labelled with the folders' names; you see them before anything is stored."
+            help="The names of folders become labels, also in a zip. You see the labels before anything is stored."
         ),
     )
     st.caption(
-        f"A picture may have {settings.MAX_IMAGE_BYTES / 1e6:g} MB, a zip {st.get_option('server.maxUploadSize')} MB with up to "
-        f"{settings.MAX_ZIP_FILES:,} files in it, {glossary.size(settings.MAX_ZIP_BYTES)} unpacked. They are kept on the server until they are "
-        "deleted for good or the collection is deleted. What is there already is not added twice. All uploads of a collection together, removed ones too, may have "
-        f"{glossary.size(settings.MAX_UPLOAD_BYTES)} and {settings.MAX_UPLOAD_PICTURES:,} pictures."
+        f"Up to {settings.MAX_IMAGE_BYTES / 1e6:g} MB per image and {st.get_option('server.maxUploadSize')} MB per zip "
+        f"({settings.MAX_ZIP_FILES:,} files, {glossary.size(settings.MAX_ZIP_BYTES)} unpacked); up to "
+        f"{glossary.size(settings.MAX_UPLOAD_BYTES)} and {settings.MAX_UPLOAD_PICTURES:,} uploaded images per collection. "
+        "Images that are stored already are not added twice."
     )
     if not sent:
         return
     uploads = [Upload(file.name, file) for file in sent]
-    key = f"images-level-{directory}-{made}"
+    key = f"images-level-{directory}-{number}"
     level = st.session_state.get(key)
     try:
-        seen = add_preview.of_uploads(uploads, level)
+        preview = add_preview.of_uploads(uploads, level)
     except UserError as error:
-        st.error(markdown.plain(str(error)), icon=":material/error:")
+        show_error(error)
         return
-    _show(seen, key)
+    _show(preview, key)
     size = glossary.size(sum(file.size for file in sent))
-    restore = _restore_too(scene)
+    restore = _restore_too(context)
     if st.button(
-        f"Add {len(sent):,} file{'s' if len(sent) > 1 else ''} ({size})",
+        f"Add {plural(len(sent), 'file')} ({size})",
         type="primary",
         icon=":material/add_photo_alternate:",
         **read_only_notice.changing(),
     ):
         if collection_jobs.change(
-            scene.name,
-            "Adding what you sent",
+            context.name,
+            "Adding your upload",
             lambda opened, job: opened.add_uploads(uploads, job, restore, label_level=level),
         ):
-            st.session_state["images-uploads"] = made + 1
+            st.session_state["images-uploads"] = number + 1
             url.change({url.IMAGES_PART: "pictures", url.WAY: None})
         st.rerun()
 
 
-def _show(seen: Preview, key: str) -> None:
-    """What would be stored, with a choice of the folders that are the labels under a key of the session."""
-    if seen.levels:
+def _show(preview: Preview, key: str) -> None:
+    """What would be stored, with a choice of the label level under a key of the session."""
+    if preview.levels:
         names = {
             level: f"the folders at level {level}: {', '.join(some)}{' …' if len(some) >= add_preview.MOST_NAMED else ''}"
-            for level, some in enumerate(seen.levels, 1)
+            for level, some in enumerate(preview.levels, 1)
         }
         options = [None, *names, NO_LABELS]
         if st.session_state.get(key) not in options:
-            # The folders that it was chosen among are gone.
+            # Its folders are gone.
             st.session_state[key] = None
         st.selectbox(
             "Labels",
             options,
             format_func=lambda level: (
-                "as found from the folders" if level is None else names.get(level, "none")
+                "derived from the folders" if level is None else names.get(level, "none")
             ),
             key=key,
-            help="Which folders name the labels of the pictures. Level 1 is the outermost; train, test and the like are no labels by themselves.",
+            help="Which folders name the labels; level 1 is the outermost. Names such as train and test are not taken as labels "
+            "unless you choose them.",
         )
-    facts = [f"{seen.pictures:,} picture{'s' if seen.pictures != 1 else ''}"]
-    if seen.labels:
-        facts.append(f"{len(seen.labels):,} label{'s' if len(seen.labels) != 1 else ''}")
+    facts = [plural(preview.pictures, "image")]
+    if preview.labels:
+        facts.append(plural(len(preview.labels), "label"))
     for count, what in (
-        (seen.unlabelled, "without a label"),
-        (seen.left_out, "left out (hidden or system)"),
-        (seen.failed, "that can't be taken"),
+        (preview.unlabelled, "without a label"),
+        (preview.left_out, "left out (hidden or system)"),
+        (preview.failed, "that can't be added"),
     ):
         if count:
             facts.append(f"{count:,} {what}")
-    st.markdown(markdown.plain(", ".join(facts) + ". " + seen.rule()))
-    if seen.labels:
+    st.markdown(markdown.plain(f"{', '.join(facts)}. {preview.rule()}"))
+    if preview.labels:
         st.dataframe(
             [
-                {"Label": label.name, "Pictures": label.pictures, "For example": label.example}
-                for label in seen.labels
+                {"Label": label.name, "Images": label.pictures, "Example": label.example}
+                for label in preview.labels
             ],
-            height="auto" if len(seen.labels) <= 8 else 320,
+            height="auto" if len(preview.labels) <= 8 else 320,
         )
 
 
-def _server(scene: Scene) -> None:
+def _server(context: CollectionContext) -> None:
     if settings.IMAGE_ROOT is None:
         st.info(
-            "No folder of the server may be taken: its settings name none. `PLAYGROUND_IMAGE_ROOT=/path/to/pictures make run` allows "
-            "that one with all that is below it; the command `playground collection add` takes any folder.",
+            "The settings of this server allow no folder. `PLAYGROUND_IMAGE_ROOT=/path/to/images make run` allows one with its "
+            "subfolders; the command `playground collection add` adds any folder.",
             icon=":material/folder_off:",
         )
         return
-    asked = scene.address.text(url.FOLDER)
+    wanted = context.address.text(url.FOLDER)
     try:
-        here = server_folders.look(asked)
+        here = server_folders.list_folder(wanted)
     except UserError as error:
-        st.error(markdown.plain(str(error)), icon=":material/error:")
-        if asked:
+        show_error(error)
+        if wanted:
             st.button("Back to the top", on_click=partial(_go, ""))
         return
-    scene.shown[url.FOLDER] = here.relative
-    top = Path(settings.IMAGE_ROOT).name or "/"
+    context.shown[url.FOLDER] = here.relative
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.selectbox(
             "Folder",
             ["", *here.folders],
-            format_func=lambda name: name or "this one, or go into …",
+            format_func=lambda name: name or "this one, or choose one in it",
             key=f"images-folder-{here.relative}",
             on_change=lambda: _into(here),
             disabled=not here.folders,
@@ -173,71 +173,67 @@ def _server(scene: Scene) -> None:
             on_click=partial(_go, here.relative.rpartition("/")[0]),
             disabled=not here.relative,
         )
-    place = " / ".join([top, *here.relative.split("/")] if here.relative else [top])
-    pictures = f"{here.pictures:,} picture{'s' if here.pictures != 1 else ''}"
-    folders = f"{len(here.folders):,} folder{'s' if len(here.folders) != 1 else ''}"
+    place = " / ".join([Path(settings.IMAGE_ROOT).name or "/", *filter(None, here.relative.split("/"))])
     st.markdown(
-        f"**{markdown.plain(place)}** has {pictures} and {folders} directly in it"
-        f"{'' if here.whole else ', and more that are not listed'}."
+        f"**{markdown.plain(place)}** has {plural(here.images, 'image')} and {plural(len(here.folders), 'folder')} directly in it"
+        f"{'' if here.complete else ', and more that are not listed'}."
     )
-    st.caption(
-        "A folder is added with all that is below it. Its pictures stay where they are, and *Update* looks at them again."
-    )
+    st.caption("Subfolders are added too. The files stay where they are; *Update* reads what changed.")
     st.button(
-        "Look at this folder",
+        "Preview this folder",
         icon=":material/visibility:",
-        on_click=_look_at,
+        on_click=_preview,
         args=(here.path,),
-        disabled=not (here.pictures or here.folders),
+        disabled=not (here.images or here.folders),
     )
-    looked_at, token = st.session_state.get(_LOOKED_AT, ("", ""))
-    if looked_at == here.path:
-        _looked_at(scene, here, token)
+    previewed, token = st.session_state.get(_PREVIEWED, ("", ""))
+    if previewed == here.path:
+        _previewed(context, here, token)
 
 
-def _looked_at(scene: Scene, here: server_folders.Folder, token: str) -> None:
-    """What adding a folder would store, and the button that does it."""
+def _previewed(context: CollectionContext, here: server_folders.Folder, token: str) -> None:
+    """What adding a folder would store, and the button that adds it."""
     key = f"images-level-{here.path}-{token}"
     level = st.session_state.get(key)
-    seen = collection_jobs.look(
-        scene.source.about,
-        "Looking at the folder",
+    preview = collection_jobs.result_of(
+        context.source.about,
+        "Reading the folder",
         ("preview", here.path, token, level),
-        lambda job: scene.collection.preview([here.path], label_level=level),
+        lambda job: context.collection.preview([here.path], label_level=level),
     )
-    if seen is None:
+    if preview is None:
         return
-    _show(seen, key)
-    restore = _restore_too(scene)
+    _show(preview, key)
+    restore = _restore_too(context)
     if st.button(
-        f"Add {seen.pictures:,} picture{'s' if seen.pictures != 1 else ''}",
+        f"Add {plural(preview.pictures, 'image')}",
         type="primary",
         icon=":material/create_new_folder:",
-        **read_only_notice.changing(disabled=not seen.pictures),
+        **read_only_notice.changing(disabled=not preview.pictures),
     ):
         if collection_jobs.change(
-            scene.name,
+            context.name,
             f"Adding the folder {Path(here.path).name}",
             lambda opened, job: opened.add([here.path], job, restore_removed=restore, label_level=level),
         ):
-            st.session_state.pop(_LOOKED_AT)
+            st.session_state.pop(_PREVIEWED)
             url.change({url.IMAGES_PART: "pictures", url.WAY: None, url.FOLDER: None})
         st.rerun()
 
 
-def _restore_too(scene: Scene) -> bool:
-    """Whether pictures that were removed before are to be taken in again."""
-    if not scene.source.info.removed:
+def _restore_too(context: CollectionContext) -> bool:
+    """Whether to add images again that were removed."""
+    if not context.source.info.removed:
         return False
     return st.checkbox(
-        "Take in removed pictures, too",
-        key=f"images-restore-{scene.name}",
-        help="Pictures that were removed from this collection are left out otherwise.",
+        "Also add removed images",
+        key=f"images-restore-{context.name}",
+        help="Images that were removed from this collection are left out otherwise.",
     )
 
 
-def _look_at(path: str) -> None:
-    st.session_state[_LOOKED_AT] = path, secrets.token_hex(4)
+def _preview(path: str) -> None:
+    st.session_state[_PREVIEWED] = path, secrets.token_hex(4)
 
 
 def _into(here: server_folders.Folder) -> None:

@@ -1,6 +1,5 @@
-"""What is in a collection, and what is known of a picture."""
+"""The images of a collection, and all that is known of one."""
 
-from pathlib import Path
 from typing import Any
 
 import streamlit as st
@@ -9,7 +8,7 @@ from core.collections import image_sources
 from core.errors import UserError
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_images import collection_jobs
-from dashboard.pages.your_images.collection_context import Scene
+from dashboard.pages.your_images.collection_context import CollectionContext, plural, show_error
 from dashboard.widgets import glossary, markdown, read_only_notice
 
 _PER_PAGE = 48
@@ -17,61 +16,44 @@ _PICKED = "images-picked"
 _MOST_LABELS, _MOST_FACTS = 30, 20
 
 
-def show(scene: Scene) -> None:
-    """A gallery of all pictures, page by page, and their labels."""
-    info = scene.source.info
+def show(context: CollectionContext) -> None:
+    """The labels, and a gallery of all images, page by page."""
+    info = context.source.info
     if not info.images:
-        if collection_jobs.changing(scene.name) is None:
-            st.info(
-                "No pictures are in this collection yet; *Add* puts some in.", icon=":material/photo_library:"
-            )
+        if collection_jobs.changing(context.name) is None:
+            st.info("This collection has no images yet; *Add* some.", icon=":material/photo_library:")
         return
     if info.labels:
-        told = [
-            f"{markdown.plain(label)} ({count:,})"
-            for label, count in list(info.labels.items())[:_MOST_LABELS]
-        ]
-        more = len(info.labels) - len(told)
-        st.caption(f"Labels: {', '.join(told)}{f' and {more:,} more' if more else ''}")
-    rows = range(info.images)
-    page, _ = scene.page(rows, _PER_PAGE)
-    images = scene.collection.images(most=len(page), start=page.start)
+        labels = [f"{markdown.plain(label)} ({count:,})" for label, count in info.labels.items()]
+        more = f" and {len(labels) - _MOST_LABELS:,} more" if len(labels) > _MOST_LABELS else ""
+        st.caption(f"{plural(len(labels), 'label')}: {', '.join(labels[:_MOST_LABELS])}{more}")
+    page = context.page(info.images, _PER_PAGE)
     gallery.show(
-        [_tile(scene, image) for image in images],
+        [context.tile(image) for image in context.collection.images(most=len(page), start=page.start)],
         key="images-gallery",
         on_pick=pick,
         size=110,
-        label=f"Pictures {page.start + 1:,} to {page.stop:,} of {info.images:,}",
+        label=f"Images {page.start + 1:,} to {page.stop:,} of {info.images:,}",
     )
-    details(scene)
+    details(context)
 
 
 def pick(image_id: int) -> None:
-    """Show what is known of a picture in the next run."""
+    """Show the details of an image in the next run."""
     st.session_state[_PICKED] = image_id
 
 
-def details(scene: Scene) -> None:
-    """What is known of the picture that was picked, if one was."""
+def details(context: CollectionContext) -> None:
+    """The details of the picked image, if there is one."""
     image_id = st.session_state.pop(_PICKED, None)
-    image = None if image_id is None else scene.collection.image(image_id)
+    image = None if image_id is None else context.collection.image(image_id)
     if image is not None:
-        _details(scene, image)
+        _details(context, image)
 
 
-def _tile(scene: Scene, image: Any) -> gallery.Tile:
-    lines = (image.label,) if image.label else ()
-    return gallery.tile(scene.source.of_row(image), title=short_name(image), lines=lines)
-
-
-def short_name(image: Any) -> str:
-    """What a picture is called, without folders and suffix."""
-    return Path(image_sources.title(image.path, image.metadata)).stem
-
-
-def facts(scene: Scene, image: Any) -> str:
-    """What is known of a picture, as a list in Markdown."""
-    known = {"name": image_sources.told_path(image.path, image.metadata, scene.source.info.sources)}
+def facts(context: CollectionContext, image: Any) -> str:
+    """All that is known of an image, as a list in Markdown."""
+    known = {"name": context.public_path(image.path, image.metadata)}
     known |= {key: value for key, value in image.metadata.items() if key != image_sources.NAME}
     known |= {"size": glossary.size(image.size or 0), "SHA-256": f"{image.hash or ''}"[:16]}
     return "\n".join(
@@ -81,20 +63,18 @@ def facts(scene: Scene, image: Any) -> str:
     )
 
 
-@st.dialog("Picture")
-def _details(scene: Scene, image: Any) -> None:
-    gallery.show([_tile(scene, image)], key="images-detail", size=240, columns=1, label="The picture")
-    st.markdown(facts(scene, image))
+@st.dialog("Image")
+def _details(context: CollectionContext, image: Any) -> None:
+    gallery.show([context.tile(image)], key="images-detail", size=240, columns=1, label="The image")
+    st.markdown(facts(context, image))
     if st.button(
         "Remove it from the collection",
         icon=":material/delete:",
-        **read_only_notice.changing(
-            help="*Removed* lists it from then on, and can restore it. Its file stays."
-        ),
+        **read_only_notice.changing(help="You can restore it under *Removed*. Its file stays."),
     ):
         try:
-            scene.collection.remove([image.path])
+            context.collection.remove([image.path])
         except UserError as error:
-            st.error(markdown.plain(str(error)), icon=":material/error:")
+            show_error(error)
         else:
             st.rerun()

@@ -1,22 +1,27 @@
-"""What all parts of the page of collections work with."""
+"""What all sections of the page share: the collection, the values of its URL, and small pieces of text and controls."""
 
-from collections.abc import Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
-from core.collections import Collection
+import pandas as pd
+import streamlit as st
+
+from core.collections import Collection, image_sources
 from core.search.collection_source import CollectionSource
 from dashboard import url
+from dashboard.frontend.gallery import gallery
 from dashboard.url import Address
-from dashboard.widgets import pager
+from dashboard.widgets import markdown, pager
 
-# What the parts have in the address, each for itself.
+# The keys of the URL that belong to single sections.
 OWN: tuple[url.Key, ...] = (url.AT, url.THRESHOLD, url.WAY, url.FOLDER)
 
 
 @dataclass
-class Scene:
-    """The page in this run; ``shown`` is what the address is to say, and the parts add to it."""
+class CollectionContext:
+    """A collection on the page in this run; sections add to ``shown`` what the URL says of them."""
 
     address: Address
     source: CollectionSource
@@ -24,17 +29,55 @@ class Scene:
 
     @property
     def name(self) -> str:
+        """The name of the collection."""
         return self.source.name
 
     @property
     def collection(self) -> Collection:
+        """The collection, open."""
         return self.source.collection
 
-    def page(self, things: Sequence[Any], size: int) -> tuple[Sequence[Any], int]:
-        """Those of the page that the address asks for, and the place of the first of them; draws the choice of a page."""
-        pages = max(1, -(-len(things) // size))
+    def page(self, count: int, size: int) -> range:
+        """The places of ``count`` things on the page of the URL; draws the choice of a page."""
+        pages = max(1, -(-count // size))
         at = self.address.number(url.AT, 1, pages, 1)
         self.shown[url.AT] = at
         if pages > 1:
             pager.show(pages, at, url.AT)
-        return things[(at - 1) * size : at * size], (at - 1) * size
+        return range(count)[(at - 1) * size : at * size]
+
+    def public_path(self, path: str, metadata: dict[str, Any] | None = None) -> str:
+        """The path of an image as visitors may see it."""
+        return image_sources.public_path(path, metadata or {}, self.source.info.sources)
+
+    def tile(self, image: Any) -> gallery.Tile:
+        """A row of the catalog in a gallery, with its label."""
+        lines = (image.label,) if image.label else ()
+        return gallery.tile(self.source.item(image), title=short_name(image), lines=lines)
+
+
+def short_name(image: Any) -> str:
+    """The name of an image without folders and suffix."""
+    return Path(image_sources.title(image.path, image.metadata)).stem
+
+
+def plural(count: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
+def show_error(error: Exception) -> None:
+    """An error of ours in a red box."""
+    st.error(markdown.plain(str(error)), icon=":material/error:")
+
+
+def download_csv(table: Callable[[], pd.DataFrame], file: str) -> None:
+    """A button that downloads a table, which is made when it is pressed."""
+    st.download_button(
+        "Download the list (CSV)",
+        lambda: table().to_csv(index=False).encode(),
+        file,
+        "text/csv",
+        icon=":material/download:",
+        on_click="ignore",
+    )

@@ -1,4 +1,4 @@
-"""What is done to a collection in the background: one change at a time, and looks at it beside that."""
+"""Jobs of a collection: one change at a time, and computations that change nothing."""
 
 from collections.abc import Callable
 from typing import Any
@@ -7,58 +7,60 @@ import streamlit as st
 
 from core import jobs
 from core.collections import Collection, embedder, image_sources
-from core.collections.ingest import Report
+from core.collections.ingest_report import Report
 from core.collections.state import About
 from core.errors import JobsError, UserError
 from core.jobs import Job
 from core.settings import settings
 from dashboard import url
+from dashboard.pages.your_images.collection_context import plural, show_error
 from dashboard.widgets import job_progress, markdown, sources
 
 
 def change(name: str, title: str, work: Callable[[Collection, Job], Any]) -> bool:
-    """Begin to change a collection; False, with a sentence for the page, while another change or too much else is going on."""
-    there = changing(name)
-    if there is not None:
+    """Start to change a collection; False, with a notice on the page, if another change is running or the server is busy."""
+    running = changing(name)
+    if running is not None:
         url.say(
-            f"{markdown.plain(there.title)} is still going on. One change at a time: wait for its end, or cancel it."
+            f"{markdown.plain(running.title)} is still running. One change at a time: wait for it, or cancel it."
         )
         return False
 
     def run(job: Job) -> Any:
-        # A model of its own that takes batches; the one that searches takes pictures one by one.
+        # With a model of its own, for batches; the shared one is for single images.
         with Collection.open(name, load=lambda about: _load(about, job)) as collection:
             return work(collection, job)
 
+    started = False
     with job_progress.limited():
         jobs.start(_key(name), title, run)
-        return True
-    return False
+        started = True
+    return started
 
 
 def changing(name: str) -> Job | None:
-    """The change that is going on."""
+    """The running change."""
     job = jobs.get(_key(name))
     return job if job is not None and job.running else None
 
 
 def forget(name: str) -> None:
-    """Let go of what became of the last change."""
+    """Forget the result of the last change."""
     jobs.forget(_key(name))
 
 
 def watch(name: str) -> None:
-    """Show the change that is going on, or what became of the last one."""
+    """Show the running change, or the result of the last one."""
     job = jobs.get(_key(name))
     if job is None:
         return
     if job.running:
-        job_progress.watch(job, "pictures")
+        job_progress.watch(job, "images")
         _so_far(name, job)
         return
     with st.container(horizontal=True, vertical_alignment="center"):
         if job.state == "done":
-            st.success(markdown.plain(f"{job.title}: {_told(job.result)}"), icon=":material/check_circle:")
+            st.success(markdown.plain(f"{job.title}: {_summary(job.result)}"), icon=":material/check_circle:")
         else:
             job_progress.watch(job)
         st.button("Dismiss", icon=":material/done:", key="images-dismiss", on_click=forget, args=(name,))
@@ -66,22 +68,22 @@ def watch(name: str) -> None:
         _conflicts(name, job.result)
 
 
-def look(about: About, title: str, asked: tuple, work: Callable[[Job], Any]) -> Any:
-    """The result of a computation that changes nothing, which is drawn as progress until it is there; None before.
+def result_of(about: About, title: str, query: tuple[Any, ...], work: Callable[[Job], Any]) -> Any:
+    """The result of a computation that changes nothing; shows its progress and returns None until it is done.
 
     Parameters
     ----------
-    asked : what is computed, with all that its result depends on.
+    query : what is computed, with all that the result depends on.
     """
-    key = ("look", about.uuid, *asked)
+    key = ("look", about.uuid, *query)
     try:
         job = jobs.get(key) or jobs.start(key, title, work)
     except JobsError as error:
-        st.error(markdown.plain(str(error)), icon=":material/error:")
+        show_error(error)
         st.button("Try again", icon=":material/refresh:", key="images-again")
         return None
     if not job.wait(0.5):
-        job_progress.watch(job, "pictures")
+        job_progress.watch(job, "images")
         return None
     if job.state == "done":
         return job.result
@@ -96,43 +98,41 @@ def _key(name: str) -> tuple[str, str, str]:
 
 def _load(about: About, job: Job) -> embedder.Embedder:
     job.say("Loading the model: this takes some seconds.")
-    made, done = embedder.load(about), job.done_steps
-    # The time that this took says nothing of how fast pictures are: the clock of the stage starts again.
+    loaded, done = embedder.load(about), job.done_steps
+    # Starts the clock of the stage again, so that the time of loading does not count for the images.
     job.stage(job.stage_name, job.total)
     job.step(done)
     job.say("The model is loaded.")
-    return made
+    return loaded
 
 
 @st.fragment(run_every=2)
 def _so_far(name: str, job: Job) -> None:
-    """What the collection has by now, besides what the job says it is doing."""
+    """The number of images stored so far."""
     if not job.running:
         return
     try:
         info = sources.load(name).info
     except UserError:
-        # The job says what became of it.
+        # The job shows the error.
         return
     failed = f", {info.failures:,} that can't be read" if info.failures else ""
-    st.caption(
-        f"Stored so far: {info.images:,} pictures{failed}. You can leave this page: this goes on, and what is stored stays."
-    )
+    st.caption(f"Stored so far: {plural(info.images, 'image')}{failed}. You can leave this page.")
 
 
-def _told(result: Any) -> str:
+def _summary(result: Any) -> str:
     if not isinstance(result, Report):
         return str(result) if result else "done."
     have = "has" if result.duplicates == 1 else "have"
-    shared = f"{result.duplicates:,} {have} the content of another one." if result.duplicates else ""
+    shared = f"{result.duplicates:,} {have} the same content as another one." if result.duplicates else ""
     return " ".join(part for part in (result.summary(), shared, *result.problems) if part)
 
 
 def _conflicts(name: str, report: Report) -> None:
-    """The images that lists give different labels, without what lies above the folders that were added."""
+    """The images to which lists give different labels."""
     known = sources.load(name).info.sources
     sentences = [
-        one.sentence(lambda path: image_sources.told_path(path, {}, known)) for one in report.conflicts
+        one.sentence(lambda path: image_sources.public_path(path, {}, known)) for one in report.conflicts
     ]
     lines = "".join(f"\n- {markdown.plain(sentence)}" for sentence in sentences)
     st.warning(f"{report.conflict_summary()}\n{lines}", icon=":material/label_off:")

@@ -1,4 +1,6 @@
-"""Making a collection: a name, and the configuration that is best here unless another one is wished for."""
+"""Create a collection: a name, and the best configuration on this machine or another one."""
+
+from typing import Any
 
 import streamlit as st
 
@@ -10,17 +12,17 @@ from core.models import extractor, registry, weights
 from core.search import default_configuration, shared_engine
 from core.search.default_configuration import Choice
 from dashboard import url
+from dashboard.pages.your_images.collection_context import show_error
 from dashboard.widgets import glossary, markdown, read_only_notice
 
 
 def show(first: bool) -> None:
-    """The name, the configuration and the button; ``first`` when there is no collection yet."""
+    """The name, the configuration and the button; ``first`` if there is no collection yet."""
     st.header("Your first collection" if first else "New collection")
-    usual = _best()
-    if usual is None:
+    best = _best()
+    if best is None:
         st.warning(
-            "No model has weights on this machine, so no collection can be made; `playground models list` says what can be "
-            "had and how.",
+            "No model has weights on this machine, so no collection can be created; `playground models list` says how to get some.",
             icon=":material/warning:",
         )
         return
@@ -33,10 +35,10 @@ def show(first: bool) -> None:
         **read_only_notice.changing(help="Lower case letters, digits, - and _."),
     )
     with st.expander("Another model, layer or index"):
-        model, options = _configuration(usual)
+        model, options = _configuration(best)
     st.caption(
         f"{registry.MODELS[model].title}, layer {markdown.plain(options['layer'])}, {options['pooling']}, {options['metric']}. "
-        + (markdown.plain(usual.why) if _same(usual, model, options) else "")
+        + (markdown.plain(best.why) if _same(best, model, options) else "")
     )
     if st.button(
         "Create", type="primary", icon=":material/add:", key="images-create", **read_only_notice.changing()
@@ -45,20 +47,20 @@ def show(first: bool) -> None:
         try:
             Collection.create(named, model=model, **options).close()
         except UserError as error:
-            st.error(markdown.plain(str(error)) if named else "Give it a name.", icon=":material/error:")
+            show_error(error if named else UserError("Give it a name."))
         else:
             url.change({url.IMAGES_VIEW: None, url.IMAGES_PART: "add", url.COLLECTION: named})
             st.rerun()
 
 
-def _configuration(usual: Choice) -> tuple[str, dict[str, str]]:
+def _configuration(best: Choice) -> tuple[str, dict[str, Any]]:
     """The model, and the options of :meth:`Collection.create`."""
     with st.container(horizontal=True):
         here = [name for name in registry.MODELS if _here(name)]
         model = st.selectbox(
             "Model",
             here,
-            here.index(usual.model),
+            here.index(best.model),
             format_func=lambda name: registry.MODELS[name].title,
             key="images-model",
             help=glossary.MODEL,
@@ -68,8 +70,8 @@ def _configuration(usual: Choice) -> tuple[str, dict[str, str]]:
         layer = st.selectbox(
             "Layer",
             layers,
-            # The same depth as that of the usual model: as many steps before the end.
-            layers.index(usual.layer) if usual.layer in layers else max(0, len(layers) - 2),
+            # The best layer; for another model the one before the last.
+            layers.index(best.layer) if best.layer in layers else max(0, len(layers) - 2),
             format_func=lambda name: f"{layers.index(name) + 1} · {name}",
             key=f"images-layer-{model}",
             help=glossary.LAYER,
@@ -78,7 +80,7 @@ def _configuration(usual: Choice) -> tuple[str, dict[str, str]]:
         pooling = st.selectbox(
             "Pooling",
             list(extractor.POOLINGS),
-            list(extractor.POOLINGS).index(usual.pooling),
+            list(extractor.POOLINGS).index(best.pooling),
             key="images-pooling",
             help=glossary.POOLING,
             width=120,
@@ -86,7 +88,7 @@ def _configuration(usual: Choice) -> tuple[str, dict[str, str]]:
         metric = st.selectbox(
             "Distance",
             list(METRICS),
-            list(METRICS).index(usual.metric),
+            list(METRICS).index(best.metric),
             key="images-metric",
             help=glossary.METRIC,
             width=150,
@@ -97,20 +99,20 @@ def _configuration(usual: Choice) -> tuple[str, dict[str, str]]:
             list(ann_index.KINDS),
             format_func=lambda kind: f"{kind}: {ann_index.KINDS[kind]}",
             key="images-index",
-            help="How the nearest vectors are found. It can be changed later, and so can the distance.",
+            help="How the nearest vectors are found. You can change it later, and the distance too.",
             width=470,
         )
         dtype = st.selectbox(
             "Numbers are stored as",
             DTYPES,
             key="images-dtype",
-            help="float16 takes half of the disk; what it rounds away changes few results.",
+            help="float16 needs half of the disk and changes few results.",
             width=180,
         )
     numbers = extractor.dimensions(registry.MODELS[model].layer(layer).shape, pooling)
     st.caption(
-        f"A picture becomes {numbers:,} numbers: {glossary.size(numbers * (2 if dtype == 'float16' else 4))} on disk. "
-        "Model, layer and pooling stay as they are for good."
+        f"An image becomes {numbers:,} numbers: {glossary.size(numbers * (2 if dtype == 'float16' else 4))} on disk. "
+        "Model, layer and pooling can't be changed later."
     )
     return model, {
         "layer": layer,
@@ -121,12 +123,12 @@ def _configuration(usual: Choice) -> tuple[str, dict[str, str]]:
     }
 
 
-def _same(usual: Choice, model: str, options: dict[str, str]) -> bool:
+def _same(best: Choice, model: str, options: dict[str, Any]) -> bool:
     chosen = (model, options["layer"], options["pooling"], options["metric"])
-    return chosen == (usual.model, usual.layer, usual.pooling, usual.metric)
+    return chosen == (best.model, best.layer, best.pooling, best.metric)
 
 
-# For a minute: installing a package with weights needs no new start.
+# For a minute: packages with weights may be installed while the server runs.
 @st.cache_data(show_spinner=False, ttl=60)
 def _here(model: str) -> bool:
     return weights.availability(registry.MODELS[model])[0]
@@ -134,7 +136,7 @@ def _here(model: str) -> bool:
 
 @st.cache_data(show_spinner=False, ttl=60)
 def _best() -> Choice | None:
-    """What `collection create` takes as well; None where no model has weights."""
+    """The configuration that `collection create` chooses too; None if no model has weights."""
     try:
         return default_configuration.choose(shared_engine.engine())
     except WeightsError:

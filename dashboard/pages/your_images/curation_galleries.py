@@ -1,4 +1,4 @@
-"""What looks wrong in a collection: near-duplicates, outliers, labels that the neighbors contradict."""
+"""Sections that show near-duplicates, outliers and likely label errors."""
 
 from collections.abc import Callable, Sequence
 from itertools import islice
@@ -7,93 +7,92 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.collections import Collection, curation, image_sources
+from core.collections import Collection, curation
 from core.collections.curation import Finding
 from core.jobs import Job
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_images import collection_jobs
-from dashboard.pages.your_images.browse_images import details, pick, short_name
-from dashboard.pages.your_images.collection_context import Scene
+from dashboard.pages.your_images.browse_images import details, pick
+from dashboard.pages.your_images.collection_context import (
+    CollectionContext,
+    download_csv,
+    plural,
+    short_name,
+)
 from dashboard.widgets import glossary, markdown
 
-_MOST, _MOST_GROUPS = 500, 1_000
+_MOST, _MOST_GROUPS, _MOST_ROWS = 500, 1_000, 100_000
 _MOST_NAMED = 10
-# This share of the pictures is shown as outliers, a page of them at least and _MOST at most.
+# This share of the images is shown as outliers: at least one page, at most _MOST.
 _OUTLYING = 0.05
 _PER_PAGE, _GROUPS_PER_PAGE, _PER_GROUP = 48, 8, 24
-# Thresholds to choose from, as shares of the largest one.
+# The number of thresholds to choose from.
 _STEPS = 40
 # A title and the lines below it.
 _Words = tuple[str, tuple[str, ...]]
 
 
-def duplicates(scene: Scene) -> None:
-    """Groups of pictures that are nearly the same."""
-    st.caption(
-        "Pictures that are nearer to each other than the threshold, or connected by such ones. Files of the same content have the "
-        "distance 0. Click a picture to see what is known of it, or to remove it."
-    )
-    if _too_few(scene):
+def duplicates(context: CollectionContext) -> None:
+    """Groups of images that are nearly the same."""
+    st.caption("Groups of images connected by distances up to the threshold. Click one for its details.")
+    if _too_few(context):
         return
-    threshold = _threshold(scene)
-    groups = _found(
-        scene,
-        "Looking for near-duplicates",
+    threshold = _threshold(context)
+    groups = _result(
+        context,
+        "Searching near-duplicates",
         ("duplicates", threshold),
         lambda collection, job: curation.near_duplicates(collection, threshold, job)[:_MOST_GROUPS],
     )
     if groups is None:
         return
     if not groups:
-        st.success(f"No two pictures are within {threshold:g} of each other.", icon=":material/check_circle:")
+        st.success(f"No two images are within {threshold:g} of each other.", icon=":material/check_circle:")
         return
-    count = sum(map(len, groups))
+    some = " (the closest ones)" if len(groups) == _MOST_GROUPS else ""
     _head(
-        f"**{len(groups):,} group{'s' if len(groups) > 1 else ''}**{' (the closest ones)' if len(groups) == _MOST_GROUPS else ''} "
-        f"of {count:,} pictures in all.",
-        f"{scene.name}-near-duplicates.csv",
+        f"**{plural(len(groups), 'group')}**{some} of {sum(map(len, groups)):,} images in all.",
+        f"{context.name}-near-duplicates.csv",
         lambda: _table(
-            scene,
+            context,
             [one for group in groups for one in group],
             "distance",
             group=[n for n, group in enumerate(groups, 1) for _ in group],
         ),
     )
-    shown, first = scene.page(groups, _GROUPS_PER_PAGE)
-    for number, group in enumerate(shown, first + 1):
+    page = context.page(len(groups), _GROUPS_PER_PAGE)
+    for place in page:
+        group, number = groups[place], place + 1
         more = f", the first {_PER_GROUP} of them here" if len(group) > _PER_GROUP else ""
-        st.markdown(f"**Group {number:,}**: {len(group):,} pictures{more}")
+        st.markdown(f"**Group {number:,}**: {len(group):,} images{more}")
         _gallery(
-            scene,
+            context,
             group[:_PER_GROUP],
-            f"images-group-{number - first}",
+            f"images-group-{place - page.start + 1}",
             f"Group {number}",
             lambda one: _named(one, f"distance {glossary.distance(one.value)}"),
         )
-    details(scene)
+    details(context)
 
 
-def outliers(scene: Scene) -> None:
-    """Pictures that are far from all others."""
-    neighbors = min(curation.NEIGHBORS, scene.source.info.images - 1)
-    st.caption(
-        f"The pictures with the largest mean distance to their {f'{neighbors} nearest neighbors' if neighbors > 1 else 'nearest neighbor'}, the farthest "
-        "first: what does not belong here, is broken, or is of a kind that the collection has little of."
-    )
-    if _too_few(scene):
+def outliers(context: CollectionContext) -> None:
+    """Images that are far from all others."""
+    neighbors = plural(min(curation.NEIGHBORS, context.source.info.images - 1), "nearest neighbor")
+    st.caption(f"The images with the largest mean distance to their {neighbors}.")
+    if _too_few(context):
         return
-    most = min(_MOST, max(_PER_PAGE, round(_OUTLYING * scene.source.info.images)))
-    found = _found(
-        scene,
-        "Looking for outliers",
+    most = min(_MOST, max(_PER_PAGE, round(_OUTLYING * context.source.info.images)))
+    found = _result(
+        context,
+        "Searching outliers",
         ("outliers",),
         lambda collection, job: curation.outliers(collection, most, job),
     )
     if found is None:
         return
     _ranked(
-        scene,
+        context,
         found,
         "outliers",
         "mean distance",
@@ -101,38 +100,41 @@ def outliers(scene: Scene) -> None:
     )
 
 
-def label_errors(scene: Scene) -> None:
-    """Pictures whose neighbors have another label."""
+def label_errors(context: CollectionContext) -> None:
+    """Images whose neighbors have another label."""
     st.caption(
-        "Pictures whose content is filed under several labels, then pictures most of whose nearest labelled neighbors have another label, the "
-        f"clearest first. Up to {curation.NEIGHBORS} neighbors vote, in a small class only as many as it has other pictures. Below each picture is "
-        "its label, then the suggested one. Some of these labels are right: a model that does not tell two classes apart errs too."
+        f"Images whose content has several labels, then images most of whose nearest labelled neighbors (up to {curation.NEIGHBORS}) "
+        "have another label. Each shows its label, then the suggested one. Some of these labels are right."
     )
-    if len(scene.source.info.labels) < 2:
+    if len(context.source.info.labels) < 2:
         st.info(
-            "Label errors can be looked for when pictures have at least two labels: add a folder or a zip with one folder of pictures per "
-            "class, or a list with a column of labels on the command line.",
+            "This needs images with at least two labels: add a folder or a zip with one folder per class, or a list with a column "
+            "of labels on the command line.",
             icon=":material/label_off:",
         )
         return
-    found = _found(
-        scene,
-        "Looking for label errors",
+    found = _result(
+        context,
+        "Searching label errors",
         ("label errors",),
         lambda collection, job: curation.label_errors(collection, _MOST, job),
     )
     if found is None:
         return
     if found.too_small:
-        st.caption(_too_small(found.too_small))
+        names = ", ".join(markdown.quoted(label) for label in found.too_small[:_MOST_NAMED])
+        more = len(found.too_small) - _MOST_NAMED
+        st.caption(
+            f"Too small to judge, with one image each: {names}{f' and {more:,} more' if more > 0 else ''}."
+        )
     if not found.found:
         st.success(
-            "Every picture has the label of most of its neighbors, or of as many as any other.",
+            "No image has another label than most of its neighbors.",
             icon=":material/check_circle:",
         )
         return
     _ranked(
-        scene,
+        context,
         found.found,
         "label-errors",
         "share of neighbors with another label",
@@ -140,7 +142,7 @@ def label_errors(scene: Scene) -> None:
             one.label or "",
             (
                 f"{one.suggestion}?",
-                f"{short_name(one)}, also filed under {one.suggestion}"
+                f"{short_name(one)}, also labelled {one.suggestion}"
                 if one.same_content
                 else f"{glossary.percent(one.value)} of neighbors disagree",
             ),
@@ -148,34 +150,34 @@ def label_errors(scene: Scene) -> None:
     )
 
 
-def _too_small(labels: Sequence[str]) -> str:
-    named = ", ".join(markdown.quoted(label) for label in labels[:_MOST_NAMED])
-    more = f" and {len(labels) - _MOST_NAMED:,} more" if len(labels) > _MOST_NAMED else ""
-    return f"Too small to judge, with one picture each: {named}{more}."
-
-
-def _too_few(scene: Scene) -> bool:
-    few = scene.source.info.images < 2
+def _too_few(context: CollectionContext) -> bool:
+    few = context.source.info.images < 2
     if few:
-        st.info("There is nothing to compare before there are two pictures.", icon=":material/photo_library:")
+        st.info("This needs at least two images.", icon=":material/photo_library:")
     return few
 
 
-def _found(scene: Scene, title: str, asked: tuple, work: Callable[[Collection, Job], Any]) -> Any:
-    """What was found; computed once for each state of the collection."""
-    return collection_jobs.look(
-        scene.source.about,
+def _result(
+    context: CollectionContext,
+    title: str,
+    query: tuple[Any, ...],
+    work: Callable[[Collection, Job], Any],
+) -> Any:
+    """The result of a computation, done once for each state of the collection; None until then."""
+    return collection_jobs.result_of(
+        context.source.about,
         title,
-        (scene.source.version, *asked),
-        lambda job: work(scene.collection, job),
+        (context.source.version, *query),
+        lambda job: work(context.collection, job),
     )
 
 
-def _threshold(scene: Scene) -> float:
-    """The largest distance of near-duplicates, of a few that make sense for these vectors."""
-    largest = _largest(scene.source.about.uuid, scene.source.version, scene.source.metric, scene.collection)
-    place = scene.address.number(url.THRESHOLD, 0, _STEPS, _STEPS // 5)
-    scene.shown[url.THRESHOLD] = place
+def _threshold(context: CollectionContext) -> float:
+    """The largest distance of near-duplicates, chosen on a scale for these vectors."""
+    source = context.source
+    largest = _largest(source.about.uuid, source.version, source.metric, context.collection)
+    place = context.address.number(url.THRESHOLD, 0, _STEPS, _STEPS // 5)
+    context.shown[url.THRESHOLD] = place
     st.session_state["images-threshold"] = place
     st.select_slider(
         "Threshold",
@@ -183,45 +185,42 @@ def _threshold(scene: Scene) -> float:
         format_func=lambda step: f"{largest * step / _STEPS:.3g}",
         key="images-threshold",
         on_change=lambda: url.change({url.THRESHOLD: st.session_state["images-threshold"], url.AT: None}),
-        help="The largest distance at which two pictures count as nearly the same.",
+        help="The largest distance between two images that count as nearly the same. Files with the same content have distance 0.",
         width=480,
     )
     return float(f"{largest * place / _STEPS:.4g}")
 
 
-# Of the same collection the same: a threshold in the address means the same until the collection changes.
+# Cached, so that a threshold in the URL means the same until the collection changes.
 @st.cache_data(show_spinner=False, max_entries=64)
 def _largest(uuid: str, version: int, metric: str, _collection: Collection) -> float:
     return 0.25 if metric == "cosine" else curation.usual_distance(_collection)
 
 
 def _ranked(
-    scene: Scene, found: Sequence[Finding], name: str, value: str, words: Callable[[Finding], _Words]
+    context: CollectionContext,
+    found: Sequence[Finding],
+    name: str,
+    value: str,
+    words: Callable[[Finding], _Words],
 ) -> None:
     most = " (the first ones)" if len(found) == _MOST else ""
     _head(
-        f"**{len(found):,} picture{'s' if len(found) > 1 else ''}**{most}",
-        f"{scene.name}-{name}.csv",
-        lambda: _table(scene, found, value),
+        f"**{plural(len(found), 'image')}**{most}",
+        f"{context.name}-{name}.csv",
+        lambda: _table(context, found, value),
     )
-    shown, first = scene.page(found, _PER_PAGE)
-    _gallery(
-        scene, shown, f"images-{name}", f"{name.replace('-', ' ')}, from {first + 1:,}", words, first + 1
-    )
-    details(scene)
+    page = context.page(len(found), _PER_PAGE)
+    first = page.start + 1
+    label = f"{name.replace('-', ' ')}, from {first:,}"
+    _gallery(context, found[page.start : page.stop], f"images-{name}", label, words, first)
+    details(context)
 
 
 def _head(sentence: str, file: str, table: Callable[[], pd.DataFrame]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(sentence)
-        st.download_button(
-            "Download the list (CSV)",
-            lambda: table().to_csv(index=False).encode(),
-            file,
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        download_csv(table, file)
 
 
 def _named(one: Finding, line: str) -> _Words:
@@ -229,7 +228,7 @@ def _named(one: Finding, line: str) -> _Words:
 
 
 def _gallery(
-    scene: Scene,
+    context: CollectionContext,
     found: Sequence[Finding],
     key: str,
     label: str,
@@ -240,22 +239,23 @@ def _gallery(
     for place, one in enumerate(found):
         title, lines = words(one)
         number = None if rank is None else rank + place
-        tiles.append(gallery.tile(scene.source.of_row(one), title=title, lines=lines, rank=number))
+        tiles.append(gallery.tile(context.source.item(one), title=title, lines=lines, rank=number))
     gallery.show(tiles, key=key, on_pick=pick, size=130, label=label)
 
 
-def _table(scene: Scene, found: Sequence[Finding], value: str, **others: list) -> pd.DataFrame:
-    known = scene.source.info.sources
+def _table(
+    context: CollectionContext, found: Sequence[Finding], value: str, **others: list[int]
+) -> pd.DataFrame:
     rows = [
         {
             "id": one.id,
-            "name": image_sources.told_path(one.path, one.metadata, known),
+            "name": context.public_path(one.path, one.metadata),
             "label": one.label,
             **({"suggested": one.suggestion} if one.suggestion else {}),
             value: one.value,
             "sha256": one.hash,
         }
-        for one in islice(found, 100_000)
+        for one in islice(found, _MOST_ROWS)
     ]
     return pd.DataFrame(
         {**{name: values[: len(rows)] for name, values in others.items()}, **pd.DataFrame(rows)}

@@ -1,4 +1,4 @@
-"""Running the grid on the labelled images of a collection, and the way to its results."""
+"""Compute the grid on the labelled images of a collection, and link to its results."""
 
 import tempfile
 
@@ -14,9 +14,10 @@ from core.models import extractor, registry, weights
 from core.search import shared_engine
 from core.settings import settings
 from dashboard import url
+from dashboard.pages.your_images.collection_context import plural
 from dashboard.widgets import glossary, job_progress, markdown, pickers, read_only_notice, sources
 
-# The number of neighbors that experiments are ranked by, where there are so many.
+# Experiments are ranked by their score at this k, if there are so many neighbors.
 _K = 10
 _PAGES = (
     ("search", "Search", ":material/image_search:"),
@@ -26,49 +27,47 @@ _PAGES = (
 
 
 def show(name: str) -> None:
-    """What can be computed of a collection, what is being, and where what was computed is to be seen."""
+    """The form to compute the grid, the running job, and links to the results."""
     try:
         source = sources.load(name)
-        made = sources.labelled(source)
+        labelled = sources.labelled(source)
     except UserError as error:
         st.info(markdown.plain(str(error)), icon=":material/label_off:")
         return
     st.markdown(
-        f"{len(made.dataset):,} labelled pictures in {len(made.dataset.classes):,} classes can be run through models, layers "
-        "and distances, to see which tells your classes apart. " + markdown.plain(" ".join(made.left_out))
+        f"Compares models, layers and distances on {plural(len(labelled.dataset), 'labelled image')} in {len(labelled.dataset.classes):,} "
+        "classes. " + markdown.plain(" ".join(labelled.left_out))
     )
     job = jobs.get(_key(name))
     if job is not None:
         job_progress.watch(job)
-    there = _there(name)
-    changed = there is not None and there.dataset.fingerprint != made.dataset.fingerprint
-    if there is not None and there.runs and not changed:
-        _results(there)
+    grid = _grid(name)
+    changed = grid is not None and grid.dataset.fingerprint != labelled.dataset.fingerprint
+    if grid is not None and grid.runs and not changed:
+        _results(grid)
     if job is not None and job.running:
         return
     if changed:
         st.warning(
-            "The collection has changed since the grid was run on it: its pages still show what it was. Run it again to see "
-            "what it is.",
+            "The collection has changed since the grid was computed, and the pages show the old results. Run it again to update them.",
             icon=":material/update:",
         )
-        if there is not None and there.runs:
-            _links(there.dataset.name)
+        if grid is not None and grid.runs:
+            _links(grid.dataset.name)
     if not access.is_read_only() and not _writable():
         st.info(
-            "The folder of the grid can't be written to, so nothing can be computed from here; "
-            "set PLAYGROUND\\_GRID\\_DIR to one that can.",
+            "The folder of the grid can't be written; set PLAYGROUND\\_GRID\\_DIR to one that can.",
             icon=":material/lock:",
         )
         return
-    _form(name, source.about.model, there, changed)
+    _form(name, source.about.model, grid, changed)
 
 
-def _form(name: str, model: str, there: DatasetGrid | None, changed: bool) -> None:
+def _form(name: str, model: str, grid: DatasetGrid | None, changed: bool) -> None:
     here = [one for one, definition in registry.MODELS.items() if weights.availability(definition)[0]]
     usual = [model] if model in here else here[:1]
-    if changed and there is not None:
-        usual = [one for one in dict.fromkeys(key[0] for key in there.runs) if one in here] or usual
+    if changed and grid is not None:
+        usual = [one for one in dict.fromkeys(key[0] for key in grid.runs) if one in here] or usual
     with st.form(f"grid-form-{name}", border=False):
         chosen = st.multiselect(
             "Models",
@@ -101,25 +100,25 @@ def _form(name: str, model: str, there: DatasetGrid | None, changed: bool) -> No
 
 
 def _run(name: str, models: tuple[str, ...], poolings: tuple[str, ...], job: Job) -> None:
-    from core.experiments import runner as grid
+    from core.experiments import runner
 
     job.stage("Starting TensorFlow", 0)
     dataset = labelled_dataset.dataset(shared_engine.engine().collection(name)).dataset
-    grid.run([dataset], grid.Request(models, poolings=poolings), settings.GRID_DIR, job)
+    runner.run([dataset], runner.Request(models, poolings=poolings), settings.GRID_DIR, job)
 
 
 def _results(grid: DatasetGrid) -> None:
     titles = ", ".join(pickers.model_name(run.about) for run in grid.runs.values())
     best = url.closest(grid.summaries, {})
-    # The score of an experiment on few pictures is that of as many neighbors as there are.
-    found = evaluate(grid, best, _K)
+    # Few images have fewer than k neighbors.
+    scores = evaluate(grid, best, _K)
     st.markdown(
-        f"Computed: {markdown.plain(titles)}. The best tells the classes apart with **{best.score_10:.1f}** of 100 at k = {found.k}: "
+        f"Computed: {markdown.plain(titles)}. The best scores **{best.score_10:.1f}** of 100 at k = {scores.k}: "
         f"{markdown.plain(grid.run(best).about.title)}, {markdown.plain(best.layer)}, {best.pooling}, {best.metric}.",
         help=glossary.SCORE,
     )
-    if (most := float(found.attainable.mean())) < 100:
-        st.caption(glossary.attainable(most, found.k))
+    if (most := float(scores.attainable.mean())) < 100:
+        st.caption(glossary.attainable(most, scores.k))
     _links(grid.dataset.name)
 
 
@@ -130,8 +129,8 @@ def _links(dataset: str) -> None:
                 url.open_page(url.PAGES[page], {url.DATASET: dataset})
 
 
-def _there(name: str) -> DatasetGrid | None:
-    """What stands in the grid of this collection."""
+def _grid(name: str) -> DatasetGrid | None:
+    """The stored grid of the collection."""
     if labelled_dataset.name(name) not in Grid().dataset_names():
         return None
     try:

@@ -1,4 +1,4 @@
-"""Looking after a collection: what can't be read, updating, checking, exporting, deleting."""
+"""Manage a collection: unreadable files, update, index, check, export, deletion."""
 
 from collections.abc import Callable
 from typing import Any
@@ -13,44 +13,42 @@ from core.metrics import METRICS
 from core.settings import settings
 from dashboard import url
 from dashboard.pages.your_images import collection_jobs
-from dashboard.pages.your_images.collection_context import OWN, Scene
+from dashboard.pages.your_images.collection_context import (
+    OWN,
+    CollectionContext,
+    download_csv,
+    plural,
+    show_error,
+)
 from dashboard.widgets import glossary, markdown, read_only_notice
 
-_ASKED = "images-asked-to-delete"
+_TO_DELETE = "images-asked-to-delete"
 _MOST_FAILURES = 10_000
 _EXPORT = "export.parquet"
 
 
-def failures(scene: Scene) -> None:
+def failures(context: CollectionContext) -> None:
     """The files that can't be read, with the reasons."""
-    if not scene.source.info.failures:
-        st.success("Every file that was met could be read.", icon=":material/check_circle:")
+    if not context.source.info.failures:
+        st.success("Every file could be read.", icon=":material/check_circle:")
         return
-    known = scene.source.info.sources
     table = pd.DataFrame(
         [
-            {"file": image_sources.told_path(row.path, row.metadata, known), "reason": row.reason}
-            for row in scene.collection.images("failed", _MOST_FAILURES)
+            {"file": context.public_path(row.path, row.metadata), "reason": row.reason}
+            for row in context.collection.images("failed", _MOST_FAILURES)
         ]
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{scene.source.info.failures:,}** can't be read. They are tried again when they are added again."
+            f"**{context.source.info.failures:,}** can't be read. Adding them again reads them again."
         )
-        st.download_button(
-            "Download the list (CSV)",
-            lambda: table.to_csv(index=False).encode(),
-            f"{scene.name}-unreadable.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        download_csv(lambda: table, f"{context.name}-unreadable.csv")
         st.button(
-            "Forget these",
+            "Clear this list",
             icon=":material/clear_all:",
             on_click=_forget,
-            args=(scene,),
-            **read_only_notice.changing(help="Clears this list; nothing else changes."),
+            args=(context,),
+            **read_only_notice.changing(help="Nothing else changes."),
         )
     st.dataframe(
         table,
@@ -62,47 +60,46 @@ def failures(scene: Scene) -> None:
     )
 
 
-def show(scene: Scene) -> None:
+def show(context: CollectionContext) -> None:
     """All that can be done to a collection."""
-    _details(scene)
-    busy = collection_jobs.changing(scene.name) is not None
-    _update(scene, busy)
-    _index(scene, busy)
-    _verify(scene)
-    _export(scene)
+    _details(context)
+    busy = collection_jobs.changing(context.name) is not None
+    _update(context, busy)
+    _index(context, busy)
+    _verify(context)
+    _export(context)
     st.subheader("Delete")
     st.caption(
-        "Removes vectors, index, catalog, uploaded pictures and the experiments computed on it. Pictures in folders of the server stay."
+        "Deletes the collection with its uploaded images and experiments. Files in folders of the server stay."
     )
+    delete_button(context.name, "Delete this collection", busy)
+
+
+def delete_button(name: str, label: str, busy: bool = False) -> None:
+    """A button that opens the confirmation of :func:`confirm`."""
     st.button(
-        "Delete this collection",
+        label,
         icon=":material/delete:",
-        on_click=ask,
-        args=(scene.name,),
+        key=f"images-delete-{name}",
+        on_click=st.session_state.update,
+        args=({_TO_DELETE: name},),
         **read_only_notice.changing(disabled=busy),
     )
 
 
-def ask(name: str) -> None:
-    """Ask whether a collection is really to be deleted."""
-    st.session_state[_ASKED] = name
-
-
 def confirm() -> None:
-    """The question, if it was asked for."""
-    if name := st.session_state.get(_ASKED):
+    """Ask whether a collection is to be deleted, if its button was pressed."""
+    if name := st.session_state.get(_TO_DELETE):
         _confirm(name)
 
 
 def _leave() -> None:
-    st.session_state.pop(_ASKED, None)
+    st.session_state.pop(_TO_DELETE, None)
 
 
 @st.dialog("Delete a collection", on_dismiss=_leave)
 def _confirm(name: str) -> None:
-    st.markdown(
-        f"This removes **{name}** with its vectors, uploaded pictures and the experiments computed on it, and can't be undone."
-    )
+    st.markdown(f"This deletes **{name}** with its uploaded images and experiments. It can't be undone.")
     typed = st.text_input(f"Type {name} to confirm", key="images-typed")
     if st.button(
         "Delete it",
@@ -113,7 +110,7 @@ def _confirm(name: str) -> None:
         try:
             labelled_dataset.delete(name)
         except UserError as error:
-            st.error(markdown.plain(str(error)), icon=":material/error:")
+            show_error(error)
         else:
             collection_jobs.forget(name)
             _leave()
@@ -121,158 +118,143 @@ def _confirm(name: str) -> None:
             st.rerun()
 
 
-def _details(scene: Scene) -> None:
-    about, info = scene.source.about, scene.source.info
+def _details(context: CollectionContext) -> None:
+    about, info = context.source.about, context.source.info
     facts = {
         "Model": f"{about.model}, {glossary.weights(about.weights)}",
         "Layer": f"{about.layer}, {about.pooling} pooling",
         "Vectors": f"{info.contents:,} of {about.dimensions:,} numbers as {about.dtype}, {glossary.size(info.vector_bytes)}",
-        "Index": f"{scene.collection.state.kind} ({info.factory or 'none yet'}), {scene.source.metric} distance, "
+        "Index": f"{context.collection.state.kind} ({info.factory or 'none yet'}), {context.source.metric} distance, "
         f"{info.index_rows:,} vectors in it, {glossary.size(info.index_bytes)}",
         "Catalog": about.catalog + (f", {glossary.size(info.catalog_bytes)}" if info.catalog_bytes else ""),
-        "From": ", ".join(_named(path) for path in scene.source.info.sources) or "uploads only",
+        "Sources": ", ".join(map(_source_name, context.source.info.sources)) or "uploads only",
     }
-    st.subheader("What it is")
+    st.subheader("Details")
     st.markdown("\n".join(f"- **{name}**: {markdown.plain(value)}" for name, value in facts.items()))
 
 
-def _named(path: str) -> str:
-    """A source without what lies above it."""
+def _source_name(path: str) -> str:
+    """The name of a source without the folders above it."""
     return path if image_sources.is_url(path) else path.rstrip("/").rpartition("/")[2]
 
 
-def _update(scene: Scene, busy: bool) -> None:
+def _update(context: CollectionContext, busy: bool) -> None:
     st.subheader("Update")
-    st.caption(
-        "Looks again at the folders that pictures came from: takes in what is new or changed, forgets what is gone."
-    )
+    st.caption("Reads the sources again: adds new and changed images, and forgets deleted ones.")
     if st.button(
         "Update",
         icon=":material/sync:",
-        **read_only_notice.changing(disabled=busy or not scene.source.info.sources),
+        **read_only_notice.changing(disabled=busy or not context.source.info.sources),
     ):
-        _change(scene, "Updating", lambda opened, job: opened.update(job))
+        _change(context, "Updating", lambda opened, job: opened.update(job))
 
 
-def _index(scene: Scene, busy: bool) -> None:
+def _index(context: CollectionContext, busy: bool) -> None:
     st.subheader("Index")
-    dropped = scene.source.info.tombstones
+    unused = context.source.info.tombstones
+    dropped = f", and drops {plural(unused, 'vector')} of removed images" if unused else ""
     st.caption(
-        "Makes the index anew, of another kind or with another distance if you like, without running the model again"
-        + (
-            f"; {dropped:,} vector{'s' if dropped != 1 else ''} of removed pictures will be dropped."
-            if dropped
-            else "."
-        )
+        f"Builds the index again, of another kind or with another distance if you like{dropped}. The model is not needed."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        kinds = list(dict.fromkeys([scene.collection.state.kind, *ann_index.KINDS]))
+        kinds = list(dict.fromkeys([context.collection.state.kind, *ann_index.KINDS]))
         kind = st.selectbox(
             "Kind",
             kinds,
             format_func=lambda one: f"{one}: {ann_index.KINDS[one]}" if one in ann_index.KINDS else one,
-            key=f"images-kind-{scene.name}",
+            key=f"images-kind-{context.name}",
             width=420,
         )
         metrics = list(METRICS)
         metric = st.selectbox(
             "Distance",
             metrics,
-            metrics.index(scene.source.metric),
-            key=f"images-distance-{scene.name}",
+            metrics.index(context.source.metric),
+            key=f"images-distance-{context.name}",
             help=glossary.METRIC,
             width=150,
         )
         pressed = st.button(
-            "Make the index anew",
+            "Build the index again",
             icon=":material/build:",
-            **read_only_notice.changing(disabled=busy or not scene.source.info.images),
+            **read_only_notice.changing(disabled=busy or not context.source.info.images),
         )
     if pressed:
-        _change(scene, "Making the index", lambda opened, job: opened.optimize(kind, metric, job))
+        _change(context, "Building the index", lambda opened, job: opened.optimize(kind, metric, job))
 
 
-def _verify(scene: Scene) -> None:
+def _verify(context: CollectionContext) -> None:
     st.subheader("Check")
-    st.caption("Reads every byte of vectors and index, and sees whether they agree with the catalog.")
-    asked = ("images-verify", scene.source.about.uuid)
+    st.caption("Reads all vectors and the index, and compares them with the catalog.")
+    key = f"images-verify-{context.source.about.uuid}"
     if st.button("Check it", icon=":material/fact_check:"):
-        st.session_state[asked] = st.session_state.get(asked, 0) + 1
-    if asked not in st.session_state:
+        st.session_state[key] = st.session_state.get(key, 0) + 1
+    if key not in st.session_state:
         return
-    known = scene.source.info.sources
-
-    def named(image: Any) -> str:
-        # Visitors do not see where the server keeps its files.
-        return image_sources.told_path(image.path, image.metadata, known)
-
-    problems = collection_jobs.look(
-        scene.source.about,
+    problems = collection_jobs.result_of(
+        context.source.about,
         "Checking",
-        ("verify", scene.source.version, st.session_state[asked]),
-        lambda job: scene.collection.verify(named),
+        ("verify", context.source.version, st.session_state[key]),
+        lambda job: context.collection.verify(lambda image: context.public_path(image.path, image.metadata)),
     )
     if problems:
         st.error("\n".join(f"- {markdown.plain(problem)}" for problem in problems), icon=":material/error:")
     elif problems is not None:
-        st.success("Catalog, vectors and index are whole and agree.", icon=":material/check_circle:")
+        st.success("Catalog, vectors and index are complete and agree.", icon=":material/check_circle:")
 
 
-def _export(scene: Scene) -> None:
+def _export(context: CollectionContext) -> None:
     st.subheader("Export")
-    st.caption(
-        "Names, labels, metadata, hashes and vectors as one Parquet file, which pandas and most other tools read."
-    )
-    if not scene.source.info.images:
+    st.caption("Names, labels, metadata, hashes and vectors in one Parquet file, for example for pandas.")
+    if not context.source.info.images:
         return
-    size = scene.source.info.vector_bytes
+    size = context.source.info.vector_bytes
     if size > settings.MAX_EXPORT_BYTES:
         st.info(
             f"The vectors take {glossary.size(size)}, too much for a browser; "
-            f"`playground collection export {scene.name} FILE.parquet` writes them on the server.",
+            f"`playground collection export {context.name} FILE.parquet` writes them on the server.",
             icon=":material/terminal:",
         )
         return
-    asked = ("images-export", scene.source.about.uuid, scene.source.version)
+    key = f"images-export-{context.source.about.uuid}-{context.source.version}"
     if st.button("Prepare the file", icon=":material/dataset:"):
-        st.session_state[asked] = True
-    if asked not in st.session_state:
+        st.session_state[key] = True
+    if key not in st.session_state:
         return
-    made = collection_jobs.look(
-        scene.source.about,
+    written = collection_jobs.result_of(
+        context.source.about,
         "Exporting",
-        ("export", scene.source.version),
-        lambda job: _written(scene, job),
+        ("export", context.source.version),
+        lambda job: _write(context, job),
     )
-    if made is not None:
+    if written is not None:
         st.download_button(
             "Download the file (Parquet)",
-            lambda: (scene.collection.folder / _EXPORT).read_bytes(),
-            f"{scene.name}.parquet",
+            lambda: (context.collection.folder / _EXPORT).read_bytes(),
+            f"{context.name}.parquet",
             "application/vnd.apache.parquet",
             icon=":material/download:",
             on_click="ignore",
         )
 
 
-def _written(scene: Scene, job: Job) -> int:
-    known = scene.source.info.sources
-    # Where the files of the server lie is nobody's business.
+def _write(context: CollectionContext, job: Job) -> int:
+    # Visitors must not learn where the server keeps its files.
     return export.write(
-        scene.collection,
-        scene.collection.folder / _EXPORT,
+        context.collection,
+        context.collection.folder / _EXPORT,
         job,
-        lambda image: image_sources.told_path(image.path, image.metadata, known),
+        lambda image: context.public_path(image.path, image.metadata),
     )
 
 
-def _forget(scene: Scene) -> None:
+def _forget(context: CollectionContext) -> None:
     try:
-        scene.collection.forget_failures()
+        context.collection.forget_failures()
     except UserError as error:
         url.say(markdown.plain(str(error)))
 
 
-def _change(scene: Scene, title: str, work: Callable[[Collection, Job], Any]) -> None:
-    collection_jobs.change(scene.name, title, work)
+def _change(context: CollectionContext, title: str, work: Callable[[Collection, Job], Any]) -> None:
+    collection_jobs.change(context.name, title, work)
     st.rerun()

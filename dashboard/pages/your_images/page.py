@@ -1,4 +1,4 @@
-"""The page of collections: making them of a reader's own images, and looking after them."""
+"""The page *Your images*: create collections, add images, and manage them."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,29 +20,29 @@ from dashboard.pages.your_images import (
     manage,
     removed_images,
 )
-from dashboard.pages.your_images.collection_context import OWN, Scene
+from dashboard.pages.your_images.collection_context import OWN, CollectionContext, plural, show_error
 from dashboard.url import Address
-from dashboard.widgets import glossary, markdown, read_only_notice, sources
+from dashboard.widgets import glossary, markdown, sources
 
-# In the address: all collections are listed, whichever the session last showed.
+# In the URL: all collections are listed, whichever the session showed last.
 _ALL = "all"
 
 
 @dataclass(frozen=True)
 class _Part:
     title: str
-    show: Callable[[Scene], None]
+    show: Callable[[CollectionContext], None]
 
 
 _PARTS = {
-    "pictures": _Part("Pictures", browse_images.show),
+    "pictures": _Part("Images", browse_images.show),
     "add": _Part("Add", add_images.show),
     "duplicates": _Part("Near-duplicates", curation_galleries.duplicates),
     "outliers": _Part("Outliers", curation_galleries.outliers),
     "labels": _Part("Label errors", curation_galleries.label_errors),
     "failures": _Part("Unreadable", manage.failures),
     "removed": _Part("Removed", removed_images.show),
-    "grid": _Part("Compare models", lambda scene: grid_section.show(scene.name)),
+    "grid": _Part("Compare models", lambda context: grid_section.show(context.name)),
     "manage": _Part("Manage", manage.show),
 }
 
@@ -51,13 +51,13 @@ def show() -> None:
     """The page from top to bottom."""
     st.title("Your images")
     st.markdown(
-        "Collections of your own pictures: indexed, searchable, and checked for what looks wrong in them."
+        "Collections of your own images: search them, and find near-duplicates, outliers and label errors."
     )
     address = url.read(url.YOUR_IMAGES)
     try:
         names = collections.names()
     except UserError as error:
-        st.error(markdown.plain(str(error)), icon=":material/error:")
+        show_error(error)
         return
     notices = st.container()
     chosen = ""
@@ -76,8 +76,8 @@ def show() -> None:
 def _list(names: list[str]) -> None:
     if not names:
         st.info(
-            "There is no collection yet. A collection is a set of your pictures, turned into vectors by one model and kept with an "
-            "index, so that they can be searched with a picture; create one below and put pictures in.",
+            "There is no collection yet. A collection holds your images as vectors of one model, so that you can search them with an "
+            "image. Create one below and add images.",
             icon=":material/photo_library:",
         )
         return
@@ -89,15 +89,8 @@ def _list(names: list[str]) -> None:
             except UserError as error:
                 with st.container(gap="xsmall", width="stretch"):
                     st.markdown(f"**{name}**")
-                    st.error(markdown.plain(str(error)), icon=":material/error:")
-                st.button(
-                    "Delete",
-                    icon=":material/delete:",
-                    key=f"images-delete-{name}",
-                    on_click=manage.ask,
-                    args=(name,),
-                    **read_only_notice.changing(),
-                )
+                    show_error(error)
+                manage.delete_button(name, "Delete")
                 continue
             with st.container(gap=None, width="stretch"):
                 st.markdown(f"**{name}**")
@@ -116,20 +109,14 @@ def _one(address: Address, names: list[str], name: str) -> None:
     try:
         source = sources.load(name)
     except UserError as error:
-        st.error(markdown.plain(str(error)), icon=":material/error:")
-        st.button(
-            "Delete this collection",
-            icon=":material/delete:",
-            on_click=manage.ask,
-            args=(name,),
-            **read_only_notice.changing(),
-        )
+        show_error(error)
+        manage.delete_button(name, "Delete this collection")
         manage.confirm()
         url.write(url.YOUR_IMAGES, {url.COLLECTION: name})
         return
     st.caption(_facts(source))
     _links(name, source)
-    scene = Scene(address, source)
+    context = CollectionContext(address, source)
     busy = collection_jobs.changing(name) is not None
     first = "pictures" if source.info.images or busy else "add"
     part = address.choice(url.IMAGES_PART, list(_PARTS), first, _PARTS[first].title)
@@ -145,12 +132,12 @@ def _one(address: Address, names: list[str], name: str) -> None:
         on_change=lambda: _go({url.IMAGES_PART: st.session_state["images-part"]}),
     )
     try:
-        _PARTS[part].show(scene)
+        _PARTS[part].show(context)
     except UserError as error:
-        # Its storage went away after it was opened.
-        st.error(markdown.plain(str(error)), icon=":material/error:")
+        # Its storage disappeared after it was opened.
+        show_error(error)
     manage.confirm()
-    url.write(url.YOUR_IMAGES, {url.COLLECTION: name, url.IMAGES_PART: part} | scene.shown)
+    url.write(url.YOUR_IMAGES, {url.COLLECTION: name, url.IMAGES_PART: part} | context.shown)
 
 
 def _switch(names: list[str], name: str) -> None:
@@ -175,17 +162,17 @@ def _open(name: str) -> None:
 
 
 def _go(values: dict[url.Key, object]) -> None:
-    """Another view, without what the address says of this one."""
+    """Change to another view, without the URL keys of this one."""
     url.change(dict.fromkeys(OWN) | values)
 
 
 def _links(name: str, source: CollectionSource) -> None:
-    """Where else a collection can be seen."""
+    """Links to other pages that show the collection."""
     if not source.info.images:
         return
     with st.container(horizontal=True):
         for page, title, icon in (
-            (url.YOUR_PICTURE, "Search it with a picture", ":material/image_search:"),
+            (url.YOUR_PICTURE, "Search it with an image", ":material/image_search:"),
             (url.EMBEDDINGS, "See it as a map", ":material/scatter_plot:"),
         ):
             if st.button(title, icon=icon, key=f"images-to-{page.folder}"):
@@ -208,11 +195,11 @@ def _facts(source: CollectionSource) -> str:
         else " (own weights)"
     )
     parts = [
-        f"{info.images:,} picture{'s' if info.images != 1 else ''}",
+        plural(info.images, "image"),
         f"{model}{weights}, {about.layer}, {about.pooling}, {source.metric}",
     ]
     if info.labels:
-        parts.append(f"{len(info.labels):,} label{'s' if len(info.labels) != 1 else ''}")
+        parts.append(plural(len(info.labels), "label"))
     if info.failures:
         parts.append(f"{info.failures:,} unreadable")
     if size := info.vector_bytes + info.index_bytes:

@@ -1,0 +1,423 @@
+"""Images to vectors and rows of the catalog: read, decode and hash in threads, embed in batches, commit every few seconds."""
+
+import errno
+import hashlib
+import itertools
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Self
+
+import numpy as np
+
+from core.cache import Shared
+from core.collections import catalog, image_lists, list_rows
+from core.collections.embedder import Embedder
+from core.collections.folder_labels import FolderLabels
+from core.collections.image_sources import Entry, ImageSource, Record, SourceError, absolute, is_url, named
+from core.collections.ingest_report import Report
+from core.collections.schema import FAILED, INDEXED, REMOVED, Row
+from core.collections.vector_file import fits
+from core.collections.writer import New, Writer
+from core.data import folder_walker
+from core.data.folder_walker import LeftOut, Problem
+from core.errors import UserError
+from core.imaging import decode, servable_files, url_download
+from core.imaging.decode_pool import Reduction
+from core.imaging.image_limits import check_bytes
+from core.progress import Progress
+from core.settings import settings
+from core.threads import in_threads
+
+# The most that is lost when the process is killed.
+_COMMIT_SECONDS, _COMMIT_IMAGES = 2.0, 256
+_LOOKUP = 256
+# Copies of a file are mostly side by side, so the pixels of so many contents are kept for the next one.
+_KEPT_CONTENTS = 16
+_HIDDEN = "hidden or system file or folder"
+_REMOVED_BEFORE = "removed before"
+# Shorter than the operating system's.
+_SHORTER = {os.strerror(errno.ENOENT): "file not found"}
+_NOT_FINITE = "The model gives numbers that are not finite as {}."
+
+Entries = Iterable[Entry | LeftOut | Problem]
+
+
+@dataclass(frozen=True)
+class KnownSources:
+    """The remembered sources.
+
+    lists : paths of lists by number; favored : the number of the list whose labels win; folders : numbers of all other sources;
+    labels : the labels of files by their folders.
+    """
+
+    lists: dict[int, str] = field(default_factory=dict)
+    favored: int | None = None
+    folders: frozenset[int] = frozenset()
+    labels: FolderLabels = field(default_factory=FolderLabels)
+
+    @classmethod
+    def of(cls, known: Sequence[Record], labels_from: str | None) -> Self:
+        """Raises SourceError if ``labels_from`` is not one of the lists."""
+        paths = {record["id"]: record["path"] for record in known if is_list(record)}
+        favored = None
+        if labels_from is not None:
+            wanted = absolute(labels_from)
+            favored = next((number for number, path in paths.items() if path == wanted), None)
+            if favored is None:
+                raise SourceError(
+                    f"Labels can't be taken from {labels_from!r}: it is not one of the collection's lists "
+                    f"({', '.join(map(repr, paths.values())) or 'there are none'}). Add it first."
+                )
+        folders = frozenset(record["id"] for record in known if not is_list(record))
+        return cls(paths, favored, folders, FolderLabels(map(ImageSource.from_json, known)))
+
+
+def is_list(record: Record) -> bool:
+    """Whether a source is a list."""
+    return bool(record["kind"] == "list")
+
+
+@dataclass(frozen=True)
+class _Candidate:
+    """An entry that has to be read, and what the catalog knows of it.
+
+    hash : of a content that has a vector; state : None if the path is new.
+    """
+
+    entry: Entry
+    hash: str | None
+    state: str | None
+    folder_label: str | None
+    source: int | None
+
+
+@dataclass(frozen=True)
+class _Read:
+    """An image that was read, or the reason why it could not be; ``pixels`` is None if its content is the stored one."""
+
+    candidate: _Candidate
+    hash: str = ""
+    size: int | None = None
+    mtime_ns: int | None = None
+    pixels: np.ndarray | None = None
+    reason: str | None = None
+
+
+class Ingester:
+    """The images of one add or update on their way into the collection.
+
+    Parameters
+    ----------
+    embedder : called when the first image has to be embedded.
+    sources : the remembered sources.
+    run : the number of the run; images that it has seen at one source are skipped at others.
+    again : read files again that failed before.
+    restore : store images that were removed before.
+    undo : store them exactly as they were.
+    """
+
+    def __init__(
+        self,
+        writer: Writer,
+        embedder: Callable[[], Embedder],
+        progress: Progress,
+        sources: KnownSources | None = None,
+        run: int = 0,
+        *,
+        again: bool = True,
+        restore: bool = False,
+        undo: bool = False,
+    ):
+        self.report = Report()
+        self._writer, self._load, self._progress = writer, embedder, progress
+        self._embedder: Embedder | None = None
+        self._sources, self._run = sources or KnownSources(), run
+        self._again, self._restore, self._undo = again, restore, undo
+        # The number of the source that is being read; None for files of no source.
+        self._source: int | None = None
+        self._batch: list[_Read] = []
+        self._pending: list[New] = []
+        self._vectors: dict[str, np.ndarray] = {}
+        self._not_restored: dict[str, str] = {}
+        self._committed = time.monotonic()
+
+    @property
+    def embedder(self) -> Embedder:
+        """The embedder, loaded at first use."""
+        if self._embedder is None:
+            self._embedder = self._load()
+        return self._embedder
+
+    def take_source(self, record: Record) -> None:
+        """Store the images of a remembered source."""
+        source, self._source = ImageSource.from_json(record), record["id"]
+        if not is_list(record):
+            self.take(source.path, lambda: source.entries(self._sources.labels))
+            return
+        self.take(source.path, lambda: self._listed(source.path, record["id"]))
+        self.report.leave_out(
+            image_lists.NO_PATH, self._writer.catalog.read(list_rows.without_path, record["id"])
+        )
+
+    def _listed(self, path: str, number: int) -> Iterator[Entry | Problem]:
+        """The images that a list names, each once."""
+        for row in self._writer.rows_of_list(number):
+            if row.problem is None:
+                yield named(row.path)
+            else:
+                yield Problem(f"{path}, row {row.number}", row.problem)
+
+    def take(self, name: str, entries: Callable[[], Entries]) -> None:
+        """Store the images of some entries, which are read twice: first to count them, so that the time left can be shown."""
+        total = sum(not isinstance(entry, LeftOut) for entry in entries())
+        self._progress.stage(Path(name).name or name, total)
+        candidates = self._candidates(self._without_left_out(entries()))
+        first = next(candidates, None)
+        if first is not None:
+            embedder = self.embedder
+            decoded = Shared(_KEPT_CONTENTS)
+
+            def read(candidate: _Candidate) -> _Read:
+                return _read(candidate, self._writer.folder, embedder, decoded)
+
+            everything = itertools.chain([first], candidates)
+            for image in in_threads(read, everything, settings.DECODE_THREADS, 3 * embedder.batch_size):
+                self._put(image)
+        self._embed()
+        self._commit()
+
+    def finish(self) -> Report:
+        """Bring the index up to date and return the report."""
+        state = self._writer.state
+        if state.rows and (state.index is None or state.index.rows < state.rows):
+            self._progress.stage("index", state.rows)
+            self._writer.index(step=self._progress.step)
+        return self.report
+
+    def _without_left_out(self, entries: Entries) -> Iterator[Entry | Problem]:
+        for entry in entries:
+            if isinstance(entry, LeftOut):
+                self.report.leave_out(_HIDDEN)
+            else:
+                yield entry
+
+    def _candidates(self, entries: Iterator[Entry | Problem]) -> Iterator[_Candidate]:
+        """The entries that have to be read; all others are dealt with here."""
+        while chunk := list(itertools.islice(entries, _LOOKUP)):
+            paths = [entry.path for entry in chunk]
+            known = self._writer.at(paths)
+            rows = self._writer.catalog.read(list_rows.of_paths, paths) if self._sources.lists else {}
+            removed = [row.hash for row in known.values() if row.state == REMOVED and row.hash]
+            stored = self._writer.known(removed) if self._restore else set()
+            seen = []
+            for entry in chunk:
+                old = known.get(entry.path)
+                if self._source is not None and old is not None and old.seen == self._run:
+                    # Another source of this run has it too, and it was stored with the labels of all sources.
+                    self._progress.step()
+                    continue
+                state = old.state if old is not None else None
+                if state == REMOVED and not self._restore:
+                    self.report.kept_out += 1
+                    self.report.leave_out(_REMOVED_BEFORE)
+                    seen.append(entry.path)
+                    self._progress.step()
+                    continue
+                if isinstance(entry, Problem):
+                    self._fail(self._unread(entry, old), entry.reason, state)
+                    if self._source is not None and Path(entry.path).is_dir():
+                        # The images in a folder that can't be read may still be there.
+                        seen += self._writer.catalog.read(catalog.paths_below, entry.path)
+                    continue
+                candidate = self._candidate(entry, old, rows.get(entry.path, []))
+                if old is not None and state == REMOVED:
+                    if old.hash not in stored:
+                        yield replace(candidate, hash=None)
+                    elif not self._unchanged(entry, old):
+                        yield candidate
+                    else:
+                        self.report.restored += 1
+                        self._pending.append(self._new(candidate, old.hash, old.size, old.mtime_ns))
+                        self._progress.step()
+                elif old is None or not self._unchanged(entry, old):
+                    yield candidate
+                elif old.state == INDEXED and self._differs(candidate, old):
+                    same = (old.label, old.metadata) == (candidate.entry.label, candidate.entry.metadata)
+                    self.report.unchanged += same
+                    self.report.changed += not same
+                    self._pending.append(self._new(candidate, old.hash, old.size, old.mtime_ns))
+                    self._progress.step()
+                else:
+                    seen.append(entry.path)
+                    self.report.unchanged += 1
+                    self._progress.step()
+            if seen:
+                self._writer.catalog.write(catalog.mark_seen, seen, self._run)
+
+    def _unchanged(self, entry: Entry, old: Row) -> bool:
+        """Whether the file need not be read again."""
+        if old.state == FAILED and self._again:
+            return False
+        if is_url(entry.path):
+            return True
+        try:
+            stat = servable_files.located(entry.path, self._writer.folder).stat()
+        except OSError:
+            return False
+        return (old.size, old.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
+
+    def _candidate(self, entry: Entry, old: Row | None, rows: Sequence[Row]) -> _Candidate:
+        """An image with the label and metadata from all sources together: the rows of lists, and then its folder."""
+        if old is None:
+            source, folder_label, hash_, state = self._source, entry.label, None, None
+        elif self._undo:
+            return _Candidate(entry, old.hash, old.state, old.folder_label, old.source)
+        else:
+            # It stays with its first source, but a list leaves it to a folder.
+            kept = (
+                self._source is None
+                or old.source in self._sources.folders
+                or (old.source in self._sources.lists and self._source in self._sources.lists)
+            )
+            source, hash_, state = old.source if kept else self._source, old.hash, old.state
+            folder_label = old.folder_label if self._source in self._sources.lists else entry.label
+        label, metadata = folder_label, entry.metadata
+        if rows:
+            merged = list_rows.merge(rows, self._sources.lists, self._sources.favored)
+            metadata = merged.metadata
+            if merged.conflict:
+                label = old.label if old is not None else None
+            elif merged.label is not None:
+                label = merged.label
+        return _Candidate(replace(entry, label=label, metadata=metadata), hash_, state, folder_label, source)
+
+    def _differs(self, candidate: _Candidate, old: Row) -> bool:
+        """Whether label, metadata or source of an image are not the stored ones."""
+        entry = candidate.entry
+        new = (entry.label, entry.metadata, candidate.folder_label, candidate.source)
+        return new != (old.label, old.metadata, old.folder_label, old.source)
+
+    def _put(self, image: _Read) -> None:
+        if image.reason is not None:
+            self._fail_read(image, image.reason)
+        else:
+            self._batch.append(image)
+            if len(self._batch) == self.embedder.batch_size:
+                self._embed()
+        if len(self._pending) >= _COMMIT_IMAGES or time.monotonic() - self._committed > _COMMIT_SECONDS:
+            self._commit()
+
+    def _embed(self) -> None:
+        """Compute the vectors of the batch, one for each content that has none yet."""
+        batch, self._batch = self._batch, []
+        if not batch:
+            return
+        stored = self._writer.known([read.hash for read in batch]) | self._vectors.keys()
+        fresh = {
+            read.hash: read.pixels for read in batch if read.hash not in stored and read.pixels is not None
+        }
+        if fresh:
+            vectors = self.embedder(np.stack(list(fresh.values())))
+            finite = fits(vectors, self._writer.about.dtype)
+            self._vectors |= {
+                hash_: vector for hash_, vector, fine in zip(fresh, vectors, finite, strict=True) if fine
+            }
+        for read in batch:
+            state = read.candidate.state
+            if read.hash not in stored and read.hash not in self._vectors:
+                self._fail_read(read, _NOT_FINITE.format(self._writer.about.dtype))
+                continue
+            own = fresh.pop(read.hash, None) is not None
+            if state == REMOVED:
+                self.report.restored += 1
+            elif state is not None:
+                self.report.changed += 1
+            else:
+                self.report.added += 1
+                self.report.duplicates += not own
+            self._pending.append(self._new(read.candidate, read.hash, read.size, read.mtime_ns))
+            self._progress.step()
+
+    def _unread(self, problem: Problem, old: Row | None) -> New:
+        failed = New(problem.path, reason=problem.reason, source=self._source, seen=self._run)
+        if old is None:
+            return failed
+        return replace(failed, label=old.label, metadata=old.metadata, folder_label=old.folder_label)
+
+    def _fail_read(self, read: _Read, reason: str) -> None:
+        """Record why an image can't be read; its label and metadata are kept until it can."""
+        failed = self._new(read.candidate, None, read.size, read.mtime_ns)
+        self._fail(replace(failed, reason=reason), reason, read.candidate.state)
+
+    def _fail(self, failed: New, reason: str, state: str | None) -> None:
+        """Record a failure; ``state`` is that of the image before. A removed image stays removed, with all that is known of it."""
+        self.report.failed += 1
+        self.report.leave_out(_SHORTER.get(reason, reason))
+        if state == REMOVED:
+            self._not_restored[failed.path] = reason
+        else:
+            self._pending.append(failed)
+        self._progress.step()
+
+    def _new(self, candidate: _Candidate, hash_: str | None, size: int | None, mtime_ns: int | None) -> New:
+        return New(
+            path=candidate.entry.path,
+            hash=hash_,
+            size=size,
+            mtime_ns=mtime_ns,
+            label=candidate.entry.label,
+            metadata=candidate.entry.metadata,
+            vector=self._vectors.get(hash_) if hash_ else None,
+            source=candidate.source,
+            seen=self._run,
+            folder_label=candidate.folder_label,
+        )
+
+    def _commit(self) -> None:
+        if self._pending:
+            self._writer.put(self._pending)
+        if self._not_restored:
+            self._writer.set_reasons(self._not_restored)
+        self._pending, self._vectors, self._not_restored = [], {}, {}
+        self._writer.index(meanwhile=True)
+        self._committed = time.monotonic()
+
+
+def _read(candidate: _Candidate, folder: Path, embedder: Embedder, decoded: Shared) -> _Read:
+    """Read, hash and decode an image; it is decoded only if its content is not the stored one."""
+    entry, size, mtime_ns = candidate.entry, None, None
+    try:
+        if is_url(entry.path):
+            data = url_download.fetch_image(entry.path)
+        else:
+            path = servable_files.located(entry.path, folder)
+            stat = path.stat()
+            size, mtime_ns = stat.st_size, stat.st_mtime_ns
+            if what := folder_walker.special(stat.st_mode):
+                # Opening it could wait forever.
+                raise UserError(f"it is {what}, not a file")
+            # Before it is read: reading takes the memory that the limit protects.
+            check_bytes(size)
+            data = path.read_bytes()
+        digest = hashlib.sha256(data).hexdigest()
+        if digest == candidate.hash:
+            return _Read(candidate, digest, size, mtime_ns)
+        pixels = decoded.get(digest, lambda: _pixels(data, entry.foreign, embedder))
+        return _Read(candidate, digest, size, mtime_ns, pixels)
+    except UserError as error:
+        reason = str(error)
+    except OSError as error:
+        reason = error.strerror or "it can't be read"
+    return _Read(candidate, size=size, mtime_ns=mtime_ns, reason=reason)
+
+
+def _pixels(data: bytes, foreign: bool, embedder: Embedder) -> np.ndarray:
+    # The user's own files are decoded here; uploads and downloads in a process that may die.
+    if foreign:
+        image = decode.decode_guarded(data, Reduction(embedder.size, embedder.resample))
+    else:
+        image = decode.decode(data)
+    return decode.resize(image, embedder.size, embedder.resample)
