@@ -92,7 +92,7 @@ RIGHT_TO_WRITE = re.compile(r"\b(lock\.writing|building)\(")
 # Who takes the right to write to a folder; a new one begins with access.require_full or is named here with the reason.
 WITHOUT_CHECK = {
     "collections.lifecycle.building": "called by create and restore, which check",
-    "collections.reader.Reader._maintaining": "called by writing, which checks, and to repair an index",
+    "collections.collection_reader.Reader._maintaining": "called by writing, which checks, and to repair an index",
     "collections.lifecycle._sweep": "removes what a deletion or creation has left",
     "published.convert._import": "called by import_copy, which checks",
 }

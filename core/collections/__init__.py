@@ -1,7 +1,7 @@
 """Collections: a user's own images as vectors in a file, a FAISS index and a SQL catalog that always agree."""
 
 from core.collections.collection import Collection
+from core.collections.collection_reader import Hit, Info
 from core.collections.lifecycle import delete, names
-from core.collections.reader import Hit, Info
 
 __all__ = ["Collection", "Hit", "Info", "delete", "names"]

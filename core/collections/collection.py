@@ -1,4 +1,4 @@
-"""A collection: a user's images under one configuration. Reading is in :mod:`core.collections.reader`, this is what changes it."""
+"""A collection: a user's images under one configuration. Reading is in :mod:`core.collections.collection_reader`, this is what changes it."""
 
 import os
 import uuid
@@ -22,9 +22,9 @@ from core.collections import (
     schema,
     uploads,
 )
+from core.collections.collection_reader import Loader, Reader
 from core.collections.image_sources import Entry
 from core.collections.ingest_report import Report
-from core.collections.reader import Loader, Reader
 from core.collections.schema import Row
 from core.collections.state import About, State
 from core.collections.uploads import Upload

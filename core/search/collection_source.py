@@ -12,7 +12,7 @@ from PIL import Image
 
 from core.cache import Shared
 from core.collections import Collection, Hit, Info, collection_projection, embedder, filters, image_sources
-from core.collections.collection_projection import CollectionLayout
+from core.collections.collection_projection import CollectionProjection
 from core.data.source import Capability, ChartImages, Neighbor, Projection, SourceItem
 from core.errors import CollectionError, ConditionError, UnknownFieldError
 from core.experiments.store import Configuration
@@ -171,7 +171,7 @@ class CollectionSource:
         key = (self.about.uuid, self.name, stored.version, len(stored.ids), method, dimensions)
         return _projections.get(key, lambda: self._projection(stored, method))
 
-    def _projection(self, stored: CollectionLayout, method: str) -> Projection:
+    def _projection(self, stored: CollectionProjection, method: str) -> Projection:
         classes, labels = classes_of(stored.labels)
         path = f"of/{quote(self.name, safe='')}/{method}/{stored.coordinates.shape[1]}"
         thumbnails = [

@@ -47,14 +47,14 @@ def picture(seed: int) -> Image.Image:
 
 
 def png(seed: int) -> io.BytesIO:
-    """A picture's bytes as a file in memory."""
+    """A image's bytes as a file in memory."""
     out = io.BytesIO()
     picture(seed).save(out, "PNG")
     return out
 
 
 def draw(path: Path, seed: int) -> str:
-    """Put a picture into a file, whole or not at all; returns its path."""
+    """Put an image into a file, whole or not at all; returns its path."""
     path.parent.mkdir(parents=True, exist_ok=True)
     part = path.with_suffix(".part")
     picture(seed).save(part, "PNG")

@@ -1,4 +1,4 @@
-"""Backups: one archive of a collection, and what is made of it again, whole or not at all."""
+"""Backups: one archive of a collection, restored completely or not at all."""
 
 import io
 import json
@@ -40,7 +40,7 @@ def use(folder: Path, tmp_path: Path, postgresql_url: str, monkeypatch: pytest.M
 
 
 def fill(tmp_path: Path) -> Collection:
-    """Labelled pictures of a folder, uploads, a picture that was removed, and one that can't be read."""
+    """Labelled images of a folder, uploads, an image that was removed, and one that can't be read."""
     photos = tmp_path / "photos"
     for i in range(8):
         draw(photos / ("cat" if i % 2 else "dog") / f"{i}.png", i)
@@ -369,7 +369,7 @@ def kill(work: Callable, *arguments: object, after: float, begun: Callable[[], o
     assert process.exitcode == -9
 
 
-def test_a_backup_that_is_killed_leaves_a_whole_archive_or_none(folder, tmp_path):
+def test_a_backup_that_is_killed_leaves_a_complete_archive_or_none(folder, tmp_path):
     fill(tmp_path).close()
     path, part = tmp_path / "pets.tar", tmp_path / ".pets.tar.part"
     ended = []
@@ -390,7 +390,7 @@ def test_a_backup_that_is_killed_leaves_a_whole_archive_or_none(folder, tmp_path
 
 
 @pytest.mark.parametrize("database", DATABASES)
-def test_a_restore_that_is_killed_leaves_a_whole_collection_or_none(
+def test_a_restore_that_is_killed_leaves_a_complete_collection_or_none(
     use, archive, tmp_path, postgresql_url, database
 ):
     there = use("there", database)

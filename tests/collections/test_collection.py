@@ -27,7 +27,7 @@ rng = np.random.default_rng(0)
 
 
 def photos(folder: Path, count: int = 12) -> Path:
-    """Pictures in two class-named folders."""
+    """Images in two class-named folders."""
     for i in range(count):
         draw(folder / "photos" / ("cat" if i % 2 else "dog") / f"{i:02}.png", i)
     return folder / "photos"
@@ -44,7 +44,7 @@ def random_vectors(collection: collections.Collection, count: int) -> np.ndarray
 # Use
 
 
-def test_adding_then_searching_finds(anywhere, tmp_path):
+def test_added_images_are_found(anywhere, tmp_path):
     pets = create()
     report = pets.add([str(photos(tmp_path))])
     assert (report.added, report.failed) == (12, 0)
@@ -117,7 +117,7 @@ def test_rows_behind_the_index_are_found_with_those_in_it(folder, monkeypatch):
     assert found == {str(i) for i in range(300)} - {"7", "260"}
 
 
-def test_asking_for_more_than_there_is_gives_what_there_is(anywhere, tmp_path):
+def test_a_k_above_the_number_of_images_returns_all_of_them(anywhere, tmp_path):
     pets = create()
     assert pets.search([picture(0)]) == [[]]
     pets.add([str(photos(tmp_path, 3))])
@@ -168,7 +168,7 @@ FACTS = [
         (["path=3"], "3"),
     ],
 )
-def test_filters_say_what_they_say_and_are_never_sql(anywhere, where, expected):
+def test_filters_are_compared_as_text_and_never_run_as_sql(anywhere, where, expected):
     made = create()
     labels = ["even" if i % 2 == 0 else "odd" for i in range(5)]
     made.add_vectors(list("01234"), random_vectors(made, 5), labels, FACTS)
@@ -178,7 +178,7 @@ def test_filters_say_what_they_say_and_are_never_sql(anywhere, where, expected):
 
 
 @pytest.mark.parametrize("where", ["", "label", "=3", "size<big"])
-def test_a_filter_that_makes_no_sense_is_told(folder, where):
+def test_an_invalid_filter_is_refused(folder, where):
     made = create()
     made.add_vectors(["a"], random_vectors(made, 1))
     with pytest.raises(CollectionError, match="filter"):
@@ -204,7 +204,7 @@ def test_a_filter_reaches_the_index_when_many_match(folder, kind, monkeypatch):
 # Change
 
 
-def test_update_takes_in_what_changed_and_forgets_what_is_gone(anywhere, tmp_path):
+def test_update_adds_what_is_new_reads_what_changed_and_forgets_what_is_gone(anywhere, tmp_path):
     pets = create()
     root = photos(tmp_path, 6)
     pets.add([str(root)])
@@ -224,7 +224,7 @@ def test_update_takes_in_what_changed_and_forgets_what_is_gone(anywhere, tmp_pat
     assert (again.added, again.changed, again.removed, again.unchanged) == (0, 0, 0, 6)
 
 
-def test_update_removes_nothing_of_a_folder_that_can_not_be_looked_into(folder, tmp_path, monkeypatch):
+def test_update_removes_nothing_of_a_folder_that_can_not_be_read(folder, tmp_path, monkeypatch):
     draw(tmp_path / "elsewhere" / "b.png", 1)
     draw(tmp_path / "photos" / "cat" / "a.png", 0)
     (tmp_path / "photos" / "dog").symlink_to(tmp_path / "elsewhere")
@@ -240,7 +240,7 @@ def test_update_removes_nothing_of_a_folder_that_can_not_be_looked_into(folder, 
 
 
 @pytest.mark.parametrize("place", ["", "/cat/*.png", "/**/*.png"])
-def test_update_removes_nothing_of_a_place_that_holds_no_pictures_now(folder, tmp_path, place):
+def test_update_removes_nothing_of_a_place_that_holds_no_images_now(folder, tmp_path, place):
     pets = create()
     root = photos(tmp_path, 4)
     source = f"{root}{place}"
@@ -328,7 +328,7 @@ def test_index_and_metric_change_without_the_model(folder, tmp_path, monkeypatch
     )
 
 
-def test_an_index_that_was_outgrown_is_trained_anew(folder):
+def test_an_outgrown_index_is_trained_again(folder):
     made = create(index="ivf")
     made.add_vectors([str(i) for i in range(100)], random_vectors(made, 100))
     first = made.info().factory
@@ -405,7 +405,7 @@ def test_a_list_brings_labels_and_metadata(anywhere, tmp_path):
         assert [hit.label for hit in pets.search([picture(0)], where=["price<2"])[0]] == ["a"]
 
 
-def test_a_list_that_says_something_else_changes_metadata_without_the_model(folder, tmp_path):
+def test_a_list_with_other_values_changes_metadata_without_the_model(folder, tmp_path):
     photos(tmp_path, 2)
     (tmp_path / "list.csv").write_text("path,price\nphotos/dog/00.png,1\nphotos/cat/01.png,2\n")
     pets = create()
@@ -500,7 +500,7 @@ def test_nothing_outside_the_allowed_folder_is_read(folder, tmp_path, monkeypatc
         ({"index": "IVF4,PQ7"}, CollectionError, "FAISS"),
     ],
 )
-def test_what_can_not_be_made_is_refused(folder, options, error, sentence):
+def test_an_impossible_index_is_refused(folder, options, error, sentence):
     with pytest.raises(error, match=sentence):
         create(**options)
     assert collections.names() == []
@@ -524,11 +524,11 @@ def test_vectors_that_do_not_fit_are_refused(folder, vectors):
     assert made.info().images == 0
 
 
-def test_a_picture_whose_vector_is_not_finite_as_stored_fails_alone(folder, tmp_path):
+def test_a_image_whose_vector_is_not_finite_as_stored_fails_alone(folder, tmp_path):
     class Bright(Pixels):
         def __call__(self, pixels):
             vectors = super().__call__(pixels)
-            # Beyond what float16 holds, for the one white picture.
+            # Beyond what float16 holds, for the one white image.
             vectors[vectors.min(axis=1) == 1] = 1e9
             return vectors
 
@@ -612,7 +612,7 @@ def test_a_second_writer_is_refused_and_readers_go_on(folder, tmp_path):
     assert other.verify() == []
 
 
-def test_readers_see_whole_states_while_a_writer_works(anywhere):
+def test_readers_see_complete_states_while_a_writer_works(anywhere):
     made = create(dtype="float32")
     vectors = random_vectors(made, 400)
     made.add_vectors([str(i) for i in range(100)], vectors[:100])
@@ -646,7 +646,7 @@ def test_readers_see_whole_states_while_a_writer_works(anywhere):
     assert made.verify() == []
 
 
-def test_a_damaged_index_is_noticed_and_made_anew_from_the_vectors(folder, tmp_path, caplog):
+def test_a_damaged_index_is_rebuilt_from_the_vectors(folder, tmp_path, caplog):
     pets = create()
     pets.add([str(photos(tmp_path, 8))])
     expected = pets.search([picture(3)], k=8)
@@ -662,7 +662,7 @@ def test_a_damaged_index_is_noticed_and_made_anew_from_the_vectors(folder, tmp_p
     assert not file.exists()
 
 
-def test_a_missing_index_is_made_anew_and_missing_vectors_are_told(folder, tmp_path):
+def test_a_missing_index_is_rebuilt_and_missing_vectors_are_reported(folder, tmp_path):
     pets = create()
     pets.add([str(photos(tmp_path, 8))])
     expected = pets.search([picture(3)], k=8)
@@ -687,7 +687,7 @@ def test_damaged_vectors_are_found_by_verify(anywhere, tmp_path):
     assert any("vectors 0 to 8 are damaged" in problem for problem in pets.verify())
 
 
-def test_a_catalog_that_is_missing_or_broken_is_told(folder, tmp_path):
+def test_a_catalog_that_is_missing_or_broken_is_reported(folder, tmp_path):
     pets = create()
     pets.close()
     file = folder / "pets" / "catalog.sqlite"
@@ -730,7 +730,7 @@ except UserError as error:
 
 
 @pytest.mark.parametrize("limit", [60_000, 200_000, 900_000])
-def test_a_full_disk_is_one_sentence_and_loses_nothing(folder, limit):
+def test_a_full_disk_is_reported_and_loses_nothing(folder, limit):
     made = create()
     vectors = random_vectors(made, 100)
     made.add_vectors([str(i) for i in range(100)], vectors)
@@ -897,7 +897,7 @@ def test_walking_is_in_order_and_labels_are_the_first_folder(tmp_path):
     assert found == [("top.png", None), ("a/x/y.png", "a"), ("b/1.png", "b"), ("b/2.png", "b")]
 
 
-def test_a_catalog_url_that_is_none_is_told(folder, monkeypatch):
+def test_a_catalog_url_that_is_none_is_reported(folder, monkeypatch):
     for url in ("nonsense", "mysql://x/y", "postgresql://nobody@127.0.0.1:1/none"):
         monkeypatch.setattr(settings, "CATALOG_URL", url)
         with pytest.raises(CollectionError) as caught:
@@ -907,14 +907,14 @@ def test_a_catalog_url_that_is_none_is_told(folder, monkeypatch):
 
 
 @pytest.mark.parametrize("password", ["s3c@ret", "s3c/ret", "s3c@r/et", "@s3cret", "s3c/r@et", "s3c:r@et"])
-def test_a_password_that_must_be_encoded_is_told_and_not_shown(folder, monkeypatch, password):
+def test_a_password_that_must_be_encoded_is_reported_and_not_shown(folder, monkeypatch, password):
     monkeypatch.setattr(settings, "CATALOG_URL", f"postgresql://me:{password}@db.example/name")
     with pytest.raises(CollectionError) as caught:
         create()
-    told = str(caught.value)
-    assert "ercent-encode" in told and "%40" in told and "%2F" in told
+    message = str(caught.value)
+    assert "ercent-encode" in message and "%40" in message and "%2F" in message
     # Neither the sentence nor what a traceback would show after it.
-    assert not any(part in f"{told} {caught.value.__cause__}" for part in ("s3c", "ret", "r@et", "r/et"))
+    assert not any(part in f"{message} {caught.value.__cause__}" for part in ("s3c", "ret", "r@et", "r/et"))
 
 
 @pytest.mark.parametrize("url", ["postgresql://me:s3cret/x", "postgresql://me:s3cret"])
@@ -959,7 +959,7 @@ def test_nothing_is_written_behind_vectors_that_are_lost(anywhere, tmp_path):
     assert pets.add([str(root)]).added == 1 and pets.verify() == []
 
 
-def test_a_compaction_and_a_backup_take_no_damaged_vectors_for_good_ones(anywhere, tmp_path):
+def test_a_compaction_and_a_backup_refuse_damaged_vectors(anywhere, tmp_path):
     pets = create()
     root = photos(tmp_path, 6)
     pets.add([str(root)])

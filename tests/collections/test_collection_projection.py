@@ -1,4 +1,4 @@
-"""The layout of a collection: kept for the state that it was made of, told from all others."""
+"""Projections of a collection: stored for the state that they were computed from, and found by it."""
 
 import numpy as np
 import pytest
@@ -25,7 +25,7 @@ def pets(folder, tmp_path) -> Collection:
     return made
 
 
-def test_it_is_the_layout_of_the_stored_vectors_and_is_read_again(pets):
+def test_the_projection_of_the_stored_vectors_is_computed_and_read_again(pets):
     assert collection_projection.read(pets, "pca", 2) is None
     collection_projection.compute(pets, "pca", 2, Silent())
     found = collection_projection.read(pets, "pca", 2)
@@ -42,7 +42,7 @@ def test_it_is_the_layout_of_the_stored_vectors_and_is_read_again(pets):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("method", ["umap", "pca"])
-def test_different_files_of_the_same_vector_lie_at_one_point(folder, tmp_path, method):
+def test_different_files_with_the_same_vector_are_one_point(folder, tmp_path, method):
     for seed in range(12):
         draw(tmp_path / "photos" / f"{seed:02}.png", seed)
     with Image.open(tmp_path / "photos" / "03.png") as same:
@@ -56,14 +56,14 @@ def test_different_files_of_the_same_vector_lie_at_one_point(folder, tmp_path, m
     assert places["03.png"] == places["12.bmp"]
 
 
-def test_it_counts_no_more_when_the_collection_has_changed_and_goes_when_the_next_is_there(pets, tmp_path):
+def test_a_projection_is_invalid_after_a_change_and_removed_by_the_next_one(pets, tmp_path):
     collection_projection.compute(pets, "pca", 2, Silent())
     collection_projection.compute(pets, "pca", 3, Silent())
     pets.add([draw(tmp_path / "more.png", 20)])
     assert collection_projection.read(pets, "pca", 2) is None
     collection_projection.compute(pets, "pca", 2, Silent())
     found = collection_projection.read(pets, "pca", 2)
-    # A picture without a label leaves nothing to say about how far classes are apart.
+    # A image without a label leaves nothing to say about how far classes are apart.
     assert len(found.ids) == 11 and None in found.labels and found.silhouette is None
     kept = sorted(path.name for path in (pets.folder / "layouts").iterdir())
     assert len(kept) == 2 and kept[0] == f"pca-2-{pets.state.version}.parquet"
@@ -72,7 +72,7 @@ def test_it_counts_no_more_when_the_collection_has_changed_and_goes_when_the_nex
         collection_projection.compute(pets, "pca", 2, Silent())
 
 
-def test_of_many_a_sample_is_laid_out_always_the_same(pets, monkeypatch):
+def test_a_fixed_sample_of_many_images_is_projected(pets, monkeypatch):
     monkeypatch.setattr(settings, "MAX_LAYOUT_IMAGES", 6)
     found = []
     for _ in range(2):
@@ -85,14 +85,14 @@ def test_of_many_a_sample_is_laid_out_always_the_same(pets, monkeypatch):
 
 
 @pytest.mark.parametrize("damage", [b"", b"PAR1", b"\0" * 2000])
-def test_a_damaged_file_is_no_layout(pets, damage):
+def test_a_damaged_projection_counts_as_not_computed(pets, damage):
     collection_projection.compute(pets, "pca", 2, Silent())
     [path] = (pets.folder / "layouts").iterdir()
     path.write_bytes(damage)
     assert collection_projection.read(pets, "pca", 2) is None
 
 
-def test_one_that_is_cancelled_leaves_nothing(pets):
+def test_a_cancelled_projection_leaves_nothing(pets):
     job = Job("layout")
     job.cancel()
     with pytest.raises(Cancelled):

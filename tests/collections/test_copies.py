@@ -1,4 +1,4 @@
-"""Many files of the same content cost no more than as many different ones."""
+"""Many files with the same content cost no more than different ones."""
 
 import os
 import sqlite3
@@ -15,7 +15,7 @@ from tests.collections.pixels import create, draw, open_, picture
 
 
 def copies(folder: Path, count: int) -> Path:
-    """Hard links to one picture."""
+    """Hard links to one image."""
     first = draw(folder / "copies" / "0.png", 0)
     for i in range(1, count):
         os.link(first, folder / "copies" / f"{i}.png")

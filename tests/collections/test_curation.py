@@ -1,4 +1,4 @@
-"""What looks wrong in a collection, against SciPy on the same vectors."""
+"""Near-duplicates, outliers and label errors, compared with SciPy on the same vectors."""
 
 import numpy as np
 import pytest
@@ -107,7 +107,7 @@ def test_blank_images_are_duplicates_of_each_other_and_no_outliers(folder, metri
     assert sorted(int(one.path) for one in last) == blank and {one.value for one in last} == {0.0}
 
 
-def test_removed_images_are_nobodys_neighbors(folder):
+def test_removed_images_are_not_neighbors(folder):
     made, vectors, _ = filled()
     made.remove([str(i) for i in range(60)])
     means = np.sort(others(vectors[60:]), axis=1)[:, :10].mean(axis=1)

@@ -1,4 +1,4 @@
-"""What an approximate index finds under a condition, held against what it finds without one."""
+"""The recall of an approximate index under a condition, compared with its recall without one."""
 
 import numpy as np
 import pytest
@@ -78,7 +78,7 @@ def test_removed_rows_cost_no_recall(searched, clustered):
     assert recall(snapshot, gone[::60], None) >= goal
 
 
-def test_without_a_condition_the_index_is_asked_once_for_what_is_needed(searched, monkeypatch):
+def test_without_a_condition_the_index_is_searched_once_for_k_neighbors(searched, monkeypatch):
     snapshot, asked = searched.snapshot(), []
     search = ann_index.Ann.search
     monkeypatch.setattr(

@@ -1,4 +1,4 @@
-"""Conditions on a collection's images: the same answers in SQLite and PostgreSQL, and as plain Python gives them."""
+"""Conditions on a collection's images: the same results in SQLite, PostgreSQL and plain Python."""
 
 import re
 import unicodedata
@@ -248,7 +248,7 @@ def test_what_is_no_condition_is_refused(anywhere, where):
     assert not isinstance(caught.value, UnknownFieldError)
 
 
-def test_signs_of_other_languages_are_named_beside_the_result(folder):
+def test_operators_of_other_languages_are_noted_beside_the_result(folder):
     made = create()
     made.add_vectors(["a", "b"], np.eye(2, made.about.dimensions), ["=cat", "cat"])
     assert found(made, "label==cat") == "a" and found(made, "label=cat") == "b"

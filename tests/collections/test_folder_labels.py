@@ -1,4 +1,4 @@
-"""Which folder is the label of a picture, in collections: found, chosen, shown before anything is stored, and remembered."""
+"""Labels from folders in collections: derived, chosen, previewed and remembered."""
 
 import io
 import json
@@ -92,7 +92,7 @@ def test_a_chosen_level_is_remembered_for_updates_and_later_adds(anywhere, tmp_p
     assert labels_of(pets)["5"] == "dog"
 
 
-def test_what_is_inside_a_remembered_folder_goes_by_its_level(folder, tmp_path):
+def test_what_is_inside_a_remembered_folder_uses_its_level(folder, tmp_path):
     root = tree(tmp_path / "set")
     pets = create()
     pets.add([str(root)])
@@ -114,7 +114,7 @@ def test_what_is_inside_a_remembered_folder_goes_by_its_level(folder, tmp_path):
     assert parts.update().changed == 0 and labels_of(parts) == before
 
 
-def test_pictures_that_come_later_do_not_change_the_level(folder, tmp_path):
+def test_images_that_come_later_do_not_change_the_level(folder, tmp_path):
     root = tree(tmp_path / "set", ("a/0", "b/1"))
     pets = create()
     pets.add([str(root)])
@@ -172,7 +172,7 @@ def test_the_command_line_previews_without_a_model_and_takes_a_level(folder, tmp
     assert ran.returncode == 0, ran.stderr
 
 
-def test_a_preview_of_a_list_counts_pictures_and_not_rows(anywhere, tmp_path):
+def test_a_preview_of_a_list_counts_images_and_not_rows(anywhere, tmp_path):
     tree(tmp_path / "set", ("0", "1", "2"))
     path = tmp_path / "list.csv"
     rows = ["0,round", "0,round", "1,round", "1,red", "2,", "gone,red"]
@@ -187,7 +187,7 @@ def test_a_preview_of_a_list_counts_pictures_and_not_rows(anywhere, tmp_path):
     assert labels_of(pets) == {"0": "round", "1": None, "2": None}
 
 
-def test_a_level_that_no_picture_reaches_is_refused_and_takes_no_label(anywhere, tmp_path):
+def test_a_level_that_no_image_reaches_is_refused_and_takes_no_label(anywhere, tmp_path):
     pets, root = create(), tree(tmp_path / "set")
     pets.add([str(root)])
     before = labels_of(pets)

@@ -118,7 +118,7 @@ def test_a_folder_that_was_moved_keeps_its_catalog_in_postgresql(in_postgresql, 
     assert names() == []
 
 
-def test_a_folder_whose_original_can_not_be_seen_is_refused(in_postgresql, tmp_path, monkeypatch):
+def test_a_copy_whose_original_can_not_be_read_is_refused(in_postgresql, tmp_path, monkeypatch):
     with create() as pets, pets._catalog.writing() as connection:
         known = catalog.get_fact(connection, "folder")
         catalog.set_fact(connection, "folder", {**known, "host": "another-machine"})
@@ -151,7 +151,7 @@ def test_an_old_collection_and_its_copy_are_refused_until_one_is_left(in_postgre
     assert open_().info().images == 7
 
 
-def test_what_is_open_while_its_folder_is_moved_is_not_written_to(anywhere, tmp_path):
+def test_a_collection_whose_folder_is_moved_while_it_is_open_is_not_written(anywhere, tmp_path):
     pets = create()
     fill(pets, tmp_path)
     (anywhere / "pets").rename(anywhere / "cats")

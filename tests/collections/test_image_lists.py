@@ -17,7 +17,7 @@ from tests.collections.pixels import create, draw, open_, picture
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    """A folder with the pictures ``a.png``, ``b.png`` and ``c d.png``; the lists need no more of them than to be there."""
+    """A folder with the images ``a.png``, ``b.png`` and ``c d.png``; the lists need no more of them than to be there."""
     for name in ("a.png", "b.png", "c d.png"):
         (tmp_path / name).touch()
     return tmp_path

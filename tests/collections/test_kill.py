@@ -24,7 +24,7 @@ GROUPS, PER_GROUP = 8, 6
 
 
 def work(folder: Path, url: str | None, photos: Path, journal: Path, seed: int) -> None:
-    """Change the collection at random until somebody ends this; writes down what it begins and what it was told is done."""
+    """Change the collection at random until somebody ends this; writes down what it begins and what was reported as done."""
     settings.COLLECTIONS_DIR, settings.CATALOG_URL = folder, url
     # A few images are several commits then.
     ingest._COMMIT_IMAGES = 2
@@ -57,14 +57,14 @@ def work(folder: Path, url: str | None, photos: Path, journal: Path, seed: int) 
         note(end=kind, group=group)
 
 
-def told(journal: Path) -> list[dict]:
+def read_journal(journal: Path) -> list[dict]:
     """What the process has written down, without a last line that it did not finish."""
     text = journal.read_text() if journal.exists() else ""
     return [json.loads(line) for line in text.splitlines(keepends=True) if line.endswith("\n")]
 
 
 @pytest.mark.parametrize("backend", KILLS)
-def test_killed_at_any_moment_it_is_whole_and_has_all_that_was_reported_as_added(
+def test_after_a_kill_at_any_moment_it_is_complete_and_has_all_that_was_reported_as_added(
     backend, folder, tmp_path, request, monkeypatch
 ):
     url = request.getfixturevalue("postgresql_url") if backend == "postgresql" else None
@@ -88,7 +88,7 @@ def test_killed_at_any_moment_it_is_whole_and_has_all_that_was_reported_as_added
         process = context.Process(target=work, args=(folder, url, photos, journal, kill))
         process.start()
         begun = moments.randint(1, 3)
-        while len(kinds := [line["begin"] for line in told(journal) if "begin" in line]) < begun:
+        while len(kinds := [line["begin"] for line in read_journal(journal) if "begin" in line]) < begun:
             assert process.is_alive()
             time.sleep(0.001)
         time.sleep(moments.uniform(0, longest.get(kinds[-1], 0.05)))
@@ -96,7 +96,7 @@ def test_killed_at_any_moment_it_is_whole_and_has_all_that_was_reported_as_added
         process.join()
         assert process.exitcode == -9
 
-        lines = told(journal)
+        lines = read_journal(journal)
         for before, line in itertools.pairwise(lines):
             if "end" in line:
                 longest[line["end"]] = max(longest.get(line["end"], 0), line["at"] - before["at"])

@@ -23,7 +23,7 @@ from tests.collections.pixels import create, draw, png
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    """Two cats, one of them twice, two dogs, and one picture that is in no folder."""
+    """Two cats, one of them twice, two dogs, and one image that is in no folder."""
     for name, seed in (("cat/a", 1), ("cat/b", 2), ("cat/copy", 1), ("dog/c", 3), ("dog/d", 4), ("e", 5)):
         draw(tmp_path / "photos" / f"{name}.png", seed)
     return tmp_path / "photos"
@@ -52,13 +52,13 @@ def test_the_labelled_images_are_the_dataset_and_the_others_are_counted(pets, ph
     assert (dataset.name, dataset.title, dataset.collection) == ("collection-pets", "pets", "pets")
     assert [dataset.path(item.id).name for item in dataset.items] == ["a.png", "b.png", "c.png"]
     assert dataset.labels == ["cat", "cat", "dog"] and dataset.classes == ("cat", "dog")
-    told = " ".join(made.left_out)
+    message = " ".join(made.left_out)
     for reason in (
         "2 images of 'pets' have no label",
         "1 image of 'pets' has the same content",
         "1 image of 'pets' is gone",
     ):
-        assert reason in told
+        assert reason in message
 
 
 def test_the_fingerprint_is_that_of_the_files(pets):
@@ -80,7 +80,7 @@ def test_fewer_than_two_labels_are_refused_with_the_reasons(folder, tmp_path):
             labelled_dataset.dataset(lonely)
 
 
-def test_its_pictures_are_served_within_the_allowed_folder_only(pets, photos, grid_dir, monkeypatch):
+def test_its_images_are_served_within_the_allowed_folder_only(pets, photos, grid_dir, monkeypatch):
     dataset = labelled_dataset.dataset(pets).dataset
     store.write_dataset(grid_dir, dataset)
     client = TestClient(Starlette(routes=media.routes()))
@@ -91,7 +91,9 @@ def test_its_pictures_are_served_within_the_allowed_folder_only(pets, photos, gr
     assert client.get(f"/{dataset.address(3)}").status_code == 200
 
 
-def test_uploaded_pictures_are_decoded_as_a_strangers_wherever_they_are_read(folder, grid_dir, monkeypatch):
+def test_uploaded_images_are_decoded_in_a_process_of_their_own_wherever_they_are_read(
+    folder, grid_dir, monkeypatch
+):
     pets = create()
     pets.add_uploads([Upload(f"{name}/{name}.png", png(seed)) for name, seed in (("cat", 1), ("dog", 2))])
     dataset = labelled_dataset.dataset(pets).dataset

@@ -23,14 +23,14 @@ LABELS = {"0": ("round", "red"), "1": ("square", "blue")}
 
 @pytest.fixture
 def here(tmp_path: Path) -> Path:
-    """A folder with the pictures ``i/0-0.png`` to ``i/1-2.png``."""
+    """A folder with the images ``i/0-0.png`` to ``i/1-2.png``."""
     for place, (k, n) in enumerate(itertools.product(range(2), range(3))):
         draw(tmp_path / "i" / f"{k}-{n}.png", place)
     return tmp_path
 
 
 def write(path: Path, rows: dict[str, str] | list[tuple[str, str]], columns: str = "label") -> str:
-    """A list of pictures below ``i``."""
+    """A list of images below ``i``."""
     rows = list(rows.items()) if isinstance(rows, dict) else rows
     path.write_text(f"path,{columns}\n" + "".join(f"i/{name}.png,{cells}\n" for name, cells in rows))
     return str(path)
@@ -170,7 +170,7 @@ def test_lists_that_are_edited_together_are_compared_as_they_are_now(folder, her
     assert settled(pets, lists)
 
 
-def test_one_list_is_made_to_win(anywhere, here):
+def test_labels_of_one_list_win(anywhere, here):
     one = write(here / "one.csv", {"0-0": "round", "0-1": "round"})
     two = write(here / "two.csv", {"0-0": "red", "0-2": "red"})
     pets = create()
@@ -312,7 +312,7 @@ def _write_decomposed(folder: Path) -> None:
     engine.dispose()
 
 
-def test_an_older_catalog_keeps_what_folders_and_lists_said_in_composed_form(anywhere, tmp_path):
+def test_an_older_catalog_keeps_labels_and_metadata_in_composed_form(anywhere, tmp_path):
     version1.unpack(tmp_path, settings.CATALOG_URL)
     _write_decomposed(anywhere)
     pets = open_()

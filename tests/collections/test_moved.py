@@ -1,4 +1,4 @@
-"""Collections whose folder lies elsewhere than when they were made, those of older versions included."""
+"""Collections whose folder was moved, including those of older versions."""
 
 import json
 import shutil
@@ -27,7 +27,7 @@ def old(anywhere: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Coll
 
 
 def sent(collection: Collection) -> dict[str, Path]:
-    """The files of the uploaded pictures, by the names that they were sent with."""
+    """The files of the uploaded images, by the names that they were sent with."""
     return {
         image.metadata["name"]: collection.file(image.path)
         for image in collection.images()
@@ -76,7 +76,7 @@ def test_an_old_dataset_of_a_collection_finds_the_uploads_where_they_are_now(old
     assert files["a.png"] == Path("/home/ada/embeddings/photos/cat/a.png")
 
 
-def test_a_picture_that_was_uploaded_again_after_the_move_is_one_image(folder, tmp_path):
+def test_a_image_that_was_uploaded_again_after_the_move_is_one_image(folder, tmp_path):
     """With the first version, that was the way to bring back what it had deleted."""
     import sqlite3
 
@@ -165,12 +165,12 @@ def test_a_name_that_a_client_chose_is_no_path_of_an_upload(folder):
     report = pets.add_uploads([Upload(image.path, png(2)), Upload(f"uploads.zip/{image.hash}", png(3))])
     assert report.added == 2
     pets.add_uploads([Upload("x/uploads", _archive({image.hash: b"x"}))])
-    # What could not be read has not taken the place of the stored picture.
+    # What could not be read has not taken the place of the stored image.
     assert pets.image(image.id) == image and pets.file(image.path).is_file()
     assert [row.path for row in pets.images("failed")] == [f"./{image.path}"]
 
 
-def test_verify_names_the_pictures_whose_files_are_missing(folder, tmp_path):
+def test_verify_names_the_images_whose_files_are_missing(folder, tmp_path):
     pets = create()
     local = [draw(tmp_path / "photos" / f"{i:02}.png", i) for i in range(30)]
     pets.add([str(tmp_path / "photos")])

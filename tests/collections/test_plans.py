@@ -1,4 +1,4 @@
-"""What searching asks of a catalog in SQLite costs no more the more images there are."""
+"""The queries of a search in SQLite, which use indexes and do not slow down with the number of images."""
 
 import sqlite3
 from collections.abc import Iterator

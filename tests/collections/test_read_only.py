@@ -1,4 +1,4 @@
-"""Collections in folders that can only be read, and catalogs that can't be read at all."""
+"""Collections in folders that can't be written, and catalogs that can't be read."""
 
 import os
 import shutil
@@ -93,7 +93,9 @@ def test_an_old_catalog_is_read_where_it_can_not_be_brought_up_to_date(folder, t
     assert found.startswith("7 7 ") and "of which 0 were uploaded" in found
 
 
-def test_a_process_that_ends_without_closing_leaves_a_catalog_that_is_whole_without_its_log(folder, tmp_path):
+def test_a_process_that_ends_without_closing_leaves_a_catalog_that_is_complete_without_its_log(
+    folder, tmp_path
+):
     create().close()
     draw(tmp_path / "photos" / "a.png", 1)
     script = f"""
@@ -119,7 +121,7 @@ def test_a_folder_of_collections_that_can_not_be_read_is_not_an_empty_one(folder
     assert names() == ["pets"]
 
 
-def test_a_database_that_does_not_answer_is_told(folder, postgresql_url, monkeypatch, tmp_path):
+def test_a_database_that_does_not_answer_is_reported(folder, postgresql_url, monkeypatch, tmp_path):
     monkeypatch.setattr(settings, "CATALOG_URL", postgresql_url)
     create().close()
     monkeypatch.setattr(settings, "CATALOG_URL", f"postgresql://tester@/postgres?host={tmp_path}")

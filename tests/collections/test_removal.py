@@ -1,4 +1,4 @@
-"""Removing is a decision: it holds until it is undone, whatever finds the picture again."""
+"""Removing, restoring and purging images."""
 
 import shutil
 from pathlib import Path
@@ -59,7 +59,7 @@ def pets(anywhere: Path, root: Path) -> Collection:
     return made
 
 
-def test_adding_and_updating_leave_removed_pictures_out_and_count_them(pets, root):
+def test_adding_and_updating_leave_removed_images_out_and_count_them(pets, root):
     assert pets.remove([str(root / "cat")]) == 3
     draw(root / "cat" / "06.png", 6)
     report = pets.add([str(root)])
@@ -75,7 +75,7 @@ def test_adding_and_updating_leave_removed_pictures_out_and_count_them(pets, roo
     assert pets.verify() == []
 
 
-def test_undo_brings_pictures_back_as_they_were_without_file_and_model(pets, root):
+def test_undo_brings_images_back_as_they_were_without_file_and_model(pets, root):
     before = stored(pets)
     embedded, rows = pets.embedder.embedded, pets.state.rows
     pets.remove(where=["label=cat"])
@@ -125,7 +125,7 @@ def test_undo_reads_nothing_outside_the_folder_that_the_settings_allow(folder, r
     assert all("outside" in row.reason for row in pets.removed())
 
 
-def test_undo_keeps_what_a_list_said_though_the_folder_says_otherwise(folder, root, tmp_path):
+def test_undo_keeps_the_label_of_a_list_although_the_folder_has_another(folder, root, tmp_path):
     table = tmp_path / "labels.csv"
     table.write_text("path,label,price\nphotos/cat/00.png,tiger,7\n")
     pets = create()
@@ -144,7 +144,7 @@ def test_undo_keeps_what_a_list_said_though_the_folder_says_otherwise(folder, ro
     assert (report.changed, report.unchanged, pets.verify()) == (0, 6, [])
 
 
-def test_adding_with_restore_removed_takes_them_in(pets, root):
+def test_adding_with_restore_removed_restores_them(pets, root):
     pets.remove([str(root / "cat")])
     embedded = pets.embedder.embedded
     draw(root / "cat" / "00.png", 60)
@@ -157,7 +157,7 @@ def test_adding_with_restore_removed_takes_them_in(pets, root):
     assert hit.distance < 1e-3 and hit.label == "cat"
 
 
-def test_nothing_shows_removed_pictures(pets, root):
+def test_removed_images_are_not_shown_anywhere(pets, root):
     gone = {str(root / "cat" / f"0{seed}.png") for seed in CAT}
     ids = {row.path: row.id for row in pets.images()}
     pets.remove([str(root / "cat")])
@@ -177,7 +177,7 @@ def test_nothing_shows_removed_pictures(pets, root):
         pets.nearest_to(ids[min(gone)], 1)
 
 
-def test_pictures_of_the_same_content_are_removed_and_restored_each_for_itself(pets, root):
+def test_images_of_the_same_content_are_removed_and_restored_each_for_itself(pets, root):
     one, other = root / "cat" / "00.png", root / "cat" / "copy.png"
     shutil.copy(one, other)
     pets.add([str(root)])
@@ -202,7 +202,7 @@ def test_pictures_of_the_same_content_are_removed_and_restored_each_for_itself(p
     assert pets.verify() == []
 
 
-def test_a_restored_picture_belongs_to_no_source_that_came_later(pets, root, tmp_path):
+def test_a_restored_image_belongs_to_no_source_that_came_later(pets, root, tmp_path):
     pets.remove([str(root)])
     assert pets.source_paths == ()
     others = tmp_path / "others"
@@ -213,7 +213,7 @@ def test_a_restored_picture_belongs_to_no_source_that_came_later(pets, root, tmp
     assert pets.info().images == 7
 
 
-def test_removed_vectors_made_elsewhere_come_back_while_they_are_stored(folder):
+def test_removed_vectors_computed_elsewhere_come_back_while_they_are_stored(folder):
     made = create()
     vectors = np.random.default_rng(0).random((4, made.about.dimensions))
     made.add_vectors(list("abcd"), vectors, ["x"] * 4)
@@ -244,7 +244,7 @@ def test_removed_uploads_keep_their_files_and_count_until_they_are_purged(anywhe
     assert (removed(pets), pets.removed_paths(), pets.verify()) == ([], [], [])
 
 
-def test_an_upload_that_was_removed_is_left_out_until_restoring_is_asked_for(folder):
+def test_an_upload_that_was_removed_is_left_out_until_restoring_is_requested(folder):
     pets = create()
     upload(pets, archive({"cat/1.png": png(1), "dog/2.png": png(2)}))
     pets.remove(where=["label=cat"])
@@ -255,7 +255,7 @@ def test_an_upload_that_was_removed_is_left_out_until_restoring_is_asked_for(fol
     assert ("cat/1.png", "cat") in {(row.metadata["name"], row.label) for row in pets.images()}
 
 
-def test_purging_forgets_all_but_that_a_picture_of_a_folder_was_removed(pets, root):
+def test_purging_forgets_all_but_that_a_image_of_a_folder_was_removed(pets, root):
     pets.remove([str(root / "cat")])
     assert pets.purge([str(root / "cat" / "00.png")]) == 1
     assert pets.purge(where=["label=cat"]) == 2
@@ -291,7 +291,7 @@ def test_what_the_first_version_removed_stays_removed_and_is_known_by_its_path(a
     assert pets.restore().restored == 0 == pets.purge()
 
 
-def test_verify_names_what_removed_pictures_can_not_have(pets, root):
+def test_verify_reports_invalid_rows_of_removed_images(pets, root):
     pets.remove([str(root / "cat")])
     with pets._catalog.writing() as connection:
         gone = schema.images.c.state == schema.REMOVED
@@ -309,7 +309,7 @@ def test_what_could_not_be_read_stays_removed_too(pets, root):
     assert pets.removed_paths() == [str(broken)]
 
 
-def test_an_empty_path_removes_nothing_and_stands_for_no_folder(pets, root):
+def test_an_empty_path_removes_nothing_and_means_no_folder(pets, root):
     for change in (pets.remove, pets.restore, pets.purge, pets.add, pets.preview):
         with pytest.raises(CollectionError, match="empty"):
             change([""])

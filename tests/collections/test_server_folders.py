@@ -42,13 +42,13 @@ def test_folders_are_walked_by_their_names(root):
 
 
 @pytest.mark.parametrize("relative", ["..", "cats/../..", "out", "cats/../../outside", "\0", "cats\0"])
-def test_nothing_leads_out(root, relative):
+def test_no_path_leads_out_of_the_root(root, relative):
     with pytest.raises(SourceError, match="outside"):
         server_folders.list_folder(relative)
 
 
 @pytest.mark.parametrize("relative", ["none", "d.png", "d.png/x", "self", "x" * 5000])
-def test_what_is_no_folder_costs_a_sentence(root, relative):
+def test_an_error_names_what_is_not_a_folder(root, relative):
     with pytest.raises(SourceError):
         server_folders.list_folder(relative)
 
@@ -65,7 +65,7 @@ def test_a_very_large_folder_is_not_read_to_its_end(root, monkeypatch):
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root reads everything")
-def test_a_folder_that_cannot_be_read_is_told(root):
+def test_a_folder_that_cannot_be_read_is_reported(root):
     (root / "dogs").chmod(0)
     with pytest.raises(SourceError, match="can't be read"):
         server_folders.list_folder("dogs")

@@ -1,4 +1,4 @@
-"""A collection behind the server: its pictures over HTTP, its vectors through the engine's networks."""
+"""A collection behind the server: its images over HTTP, its vectors through the networks of the engine."""
 
 from pathlib import Path
 
@@ -40,7 +40,7 @@ def ids(collection: Collection) -> dict[str, int]:
     return {Path(image.path).name: image.id for image in collection.images()}
 
 
-def test_pictures_are_served_by_their_number(engine, client, tmp_path):
+def test_images_are_served_by_their_number(engine, client, tmp_path):
     draw(tmp_path / "photos" / "a.png", 1)
     pets = create()
     pets.add([str(tmp_path / "photos")])
@@ -57,7 +57,7 @@ def test_pictures_are_served_by_their_number(engine, client, tmp_path):
     assert "gone" in client.get(address).text
 
 
-def test_pictures_outside_the_allowed_folder_are_not_served_but_uploads_are(
+def test_images_outside_the_allowed_folder_are_not_served_but_uploads_are(
     engine, client, tmp_path, monkeypatch
 ):
     draw(tmp_path / "photos" / "a.png", 1)
@@ -84,14 +84,14 @@ def test_a_query_runs_through_the_network_that_is_loaded_already(engine):
     image = Image.open(dataset.path(3)).convert("RGB")
     expected = query.search(DatasetSource(engine, dataset, best.configuration), image, 10)
     found = query.search(CollectionSource(engine, engine.collection("objects")), image, 10)
-    # The same model on the same pictures, once from the grid's stored vectors and once from the collection.
+    # The same model on the same images, once from the grid's stored vectors and once from the collection.
     names = [[one.item.file().name for one in answer.neighbors[:5]] for answer in (found, expected)]
     assert names[0] == names[1]
     assert found.neighbors[0].distance < 1e-3 and found.votes == ()
     assert len(engine._networks._made) == 1
 
 
-def test_a_collection_that_was_deleted_or_made_anew_is_noticed(engine, tmp_path):
+def test_a_collection_that_was_deleted_or_created_again_is_noticed(engine, tmp_path):
     with pytest.raises(UnknownNameError):
         engine.collection("pets")
     create().close()
@@ -106,14 +106,14 @@ def test_a_collection_that_was_deleted_or_made_anew_is_noticed(engine, tmp_path)
     assert engine.collection("pets").info().images == 1
 
 
-def test_conditions_and_numbers_that_make_no_sense_are_told(engine):
+def test_invalid_conditions_and_numbers_are_refused(engine):
     pets = create()
     for k, where in ((0, []), (3, ["nonsense"])):
         with pytest.raises(UserError):
             query.search(CollectionSource(engine, pets), picture(1), k, None, where)
 
 
-def test_a_server_that_ends_leaves_catalogs_that_are_whole_without_their_log(engine, tmp_path):
+def test_a_server_that_ends_leaves_catalogs_that_are_complete_without_their_log(engine, tmp_path):
     with create() as pets:
         pets.add([draw(tmp_path / "photos" / "a.png", 1)])
     log = pets.folder / "catalog.sqlite-wal"

@@ -1,4 +1,4 @@
-"""Uploads: what strangers send, honest and hostile, and what becomes of it on disk."""
+"""Uploads, honest and hostile, and their files on disk."""
 
 import contextlib
 import io
@@ -51,7 +51,7 @@ def archive(members: dict[str, bytes], method: int = zipfile.ZIP_DEFLATED) -> by
 
 
 def photos(count: int = 6) -> dict[str, bytes]:
-    """Pictures in two class-named folders, in the one that archives of a folder have."""
+    """Images in two class-named folders, in the one that archives of a folder have."""
     return {f"photos/{'cat' if i % 2 else 'dog'}/{i}.png": png(i) for i in range(count)}
 
 
@@ -71,7 +71,7 @@ def reasons(collection: Collection) -> dict[str, str]:
 # Use
 
 
-def test_an_archive_becomes_labelled_pictures_that_are_found(anywhere):
+def test_an_archive_becomes_labelled_images_that_are_found(anywhere):
     pets = create()
     report = add(pets, archive(photos()))
     assert (report.added, report.failed) == (6, 0)
@@ -82,12 +82,12 @@ def test_an_archive_becomes_labelled_pictures_that_are_found(anywhere):
     assert pets.verify() == []
 
 
-def test_pictures_come_one_by_one_or_by_folders(folder):
+def test_images_come_one_by_one_or_by_folders(folder):
     pets = create()
     report = pets.add_uploads(
         [sent("a.png", png(1)), sent("b.png", png(2)), sent("more.zip", archive(photos()))]
     )
-    assert report.added == 8 - 2  # Pictures 1 and 2 are in the archive as well.
+    assert report.added == 8 - 2  # Images 1 and 2 are in the archive as well.
     report = pets.add_uploads([sent(f"holiday/{i}/{i}.png", png(i)) for i in (10, 11)])
     labels = {image.metadata["name"]: image.label for image in pets.images()}
     assert labels["holiday/10/10.png"] == "10" and labels["photos/cat/1.png"] == "cat"
@@ -104,7 +104,7 @@ def test_pictures_come_one_by_one_or_by_folders(folder):
         (["top\\x\\a.png", "top\\y\\b.png"], ["x", "y"]),
     ],
 )
-def test_the_label_is_the_first_folder_that_is_not_everybodys(folder, names, labels):
+def test_the_label_is_the_first_folder_that_differs_between_images(folder, names, labels):
     pets = create()
     add(pets, archive({name: png(i) for i, name in enumerate(names)}))
     found = {image.metadata["name"]: image.label for image in pets.images()}
@@ -123,7 +123,7 @@ def test_the_same_archive_twice_adds_nothing(anywhere):
     assert pets.info().failures == 2
 
 
-def test_a_picture_that_comes_again_without_a_folder_keeps_its_label_and_name(folder):
+def test_a_image_that_comes_again_without_a_folder_keeps_its_label_and_name(folder):
     pets = create()
     add(pets, archive(photos()))
     report = pets.add_uploads([sent("renamed.png", png(1))])
@@ -143,7 +143,7 @@ def test_purging_and_deleting_take_the_files_along(anywhere):
     assert not place.exists()
 
 
-def test_what_is_no_picture_is_listed_with_the_reason_and_junk_is_not(folder):
+def test_other_files_are_listed_with_the_reason_and_junk_is_not(folder):
     inner = archive({"a.png": png(50)})
     pets = create()
     report = add(
@@ -163,11 +163,13 @@ def test_what_is_no_picture_is_listed_with_the_reason_and_junk_is_not(folder):
         ),
     )
     assert (report.added, report.failed) == (1, 4)
-    told = {Path(row.metadata.get("name") or row.path).name: row.reason for row in pets.images("failed")}
-    assert "not an image by its name" in told["notes.txt"] and "archive in the archive" in told["more.zip"]
+    message = {Path(row.metadata.get("name") or row.path).name: row.reason for row in pets.images("failed")}
+    assert (
+        "not an image by its name" in message["notes.txt"] and "archive in the archive" in message["more.zip"]
+    )
     # One reason in the summary of an add, which a list of all suffixes would drown.
     assert ".png" not in report.summary()
-    assert "web page" in told["page.png"] and "truncated" in told["broken.jpg"]
+    assert "web page" in message["page.png"] and "truncated" in message["broken.jpg"]
     # What can't be read is not kept.
     assert files(pets) == {image.hash for image in pets.images()}
     assert pets.forget_failures() == 4 and pets.info().failures == 0 and pets.verify() == []
@@ -192,7 +194,7 @@ def link() -> zipfile.ZipInfo:
 
 
 def lying(says: int) -> bytes:
-    """An archive with a picture whose size is said to be another one, in both places."""
+    """An archive with an image whose size is said to be another one, in both places."""
     data, real = bytearray(archive({"a.png": png(1) + b"\0" * 50_000})), len(png(1)) + 50_000
     for signature, place in ((b"PK\x03\x04", 22), (b"PK\x01\x02", 24)):
         start = data.index(signature) + place
@@ -283,20 +285,20 @@ def test_links_and_unusual_compression_are_listed_and_not_followed(folder):
         file.writestr("good.png", png(3))
     pets = create()
     assert add(pets, out.getvalue()).added == 1
-    told = reasons(pets)
-    assert "link" in told["0.zip/passwd.png"]
-    assert "deflate" in told["0.zip/slow.png"] and "deflate" in told["0.zip/lzma.png"]
+    message = reasons(pets)
+    assert "link" in message["0.zip/passwd.png"]
+    assert "deflate" in message["0.zip/slow.png"] and "deflate" in message["0.zip/lzma.png"]
 
 
 @pytest.mark.parametrize("says", [10, 40_000])
-def test_a_size_that_is_not_true_costs_that_picture_only(folder, says):
+def test_a_wrong_size_affects_only_its_image(folder, says):
     pets = create()
     report = pets.add_uploads([sent("lying.zip", lying(says)), sent("b.png", png(5))])
     assert (report.added, report.failed) == (1, 1)
     assert "damaged" in reasons(pets)["lying.zip/a.png"] and len(files(pets)) == 1
 
 
-def test_a_damaged_member_costs_itself(folder):
+def test_a_damaged_member_affects_only_itself(folder):
     data = bytearray(archive(photos(), zipfile.ZIP_STORED))
     data[data.index(b"IHDR") + 30] ^= 255
     pets = create()
@@ -305,7 +307,7 @@ def test_a_damaged_member_costs_itself(folder):
     assert list(reasons(pets).values()) == ["it is damaged in the archive"]
 
 
-def test_a_picture_above_the_limit_is_not_unpacked(folder, monkeypatch):
+def test_a_image_above_the_limit_is_not_unpacked(folder, monkeypatch):
     monkeypatch.setattr(settings, "MAX_IMAGE_BYTES", 5_000)
     pets = create()
     report = pets.add_uploads(
@@ -341,8 +343,8 @@ def test_names_are_metadata_whatever_they_hold(anywhere):
     assert files(pets) == {image.hash for image in pets.images()} and pets.verify() == []
 
 
-def test_random_damage_is_told_or_survived(folder):
-    """Bytes changed anywhere: a refusal, a listed picture or none, never another error, and never a stray file."""
+def test_random_damage_is_reported_or_survived(folder):
+    """Bytes changed anywhere: a refusal, a listed image or none, never another error, and never a stray file."""
     choose = random.Random(0)
     whole = archive(photos(3))
     pets = create()
@@ -365,7 +367,7 @@ def test_the_files_are_closed_once_they_are_on_the_disk(folder):
     assert upload.file.closed
 
 
-def test_a_full_disk_is_told_and_leaves_no_half_file(folder, monkeypatch):
+def test_a_full_disk_is_reported_and_leaves_no_half_file(folder, monkeypatch):
     pets = create()
     add(pets, archive(photos(2)))
 
@@ -448,12 +450,14 @@ def refused(collection: Collection, error: type[Exception], *data: bytes) -> str
     return str(caught.value)
 
 
-def test_uploads_into_a_collection_have_a_limit_in_pictures(anywhere, few):
+def test_uploads_into_a_collection_have_a_limit_in_images(anywhere, few):
     few(MAX_UPLOAD_PICTURES=4)
     pets = create()
     add(pets, archive({f"{i}.png": png(i) for i in range(3)}))
-    told = refused(pets, QuotaError, archive({"3.png": png(3), "4.png": png(4)}))
-    assert "this collection" in told and "4 images" in told and "PLAYGROUND_MAX_UPLOAD_PICTURES" in told
+    message = refused(pets, QuotaError, archive({"3.png": png(3), "4.png": png(4)}))
+    assert (
+        "this collection" in message and "4 images" in message and "PLAYGROUND_MAX_UPLOAD_PICTURES" in message
+    )
     # What is there already takes no room, and the last place can be had.
     assert add(pets, archive({"again.png": png(0), "3.png": png(3)})).added == 1
     assert pets.info().images == 4
@@ -462,8 +466,8 @@ def test_uploads_into_a_collection_have_a_limit_in_pictures(anywhere, few):
 def test_uploads_into_a_collection_have_a_limit_in_bytes(anywhere, few):
     few(MAX_UPLOAD_BYTES=len(png(0)) + len(png(1)))
     pets = create()
-    told = refused(pets, QuotaError, archive({f"{i}.png": png(i) for i in range(3)}))
-    assert "PLAYGROUND_MAX_UPLOAD_BYTES" in told
+    message = refused(pets, QuotaError, archive({f"{i}.png": png(i) for i in range(3)}))
+    assert "PLAYGROUND_MAX_UPLOAD_BYTES" in message
     assert add(pets, archive({f"{i}.png": png(i) for i in range(2)})).added == 2
 
 
@@ -471,8 +475,8 @@ def test_uploads_of_all_collections_count_toward_the_limit_of_the_server(anywher
     few(MAX_ALL_UPLOAD_PICTURES=3)
     pets, others = create(), create("others")
     add(pets, archive({f"{i}.png": png(i) for i in range(2)}))
-    told = refused(others, QuotaError, archive({f"{i}.png": png(i) for i in range(2, 4)}))
-    assert "all collections" in told and "PLAYGROUND_MAX_ALL_UPLOAD_PICTURES" in told
+    message = refused(others, QuotaError, archive({f"{i}.png": png(i) for i in range(2, 4)}))
+    assert "all collections" in message and "PLAYGROUND_MAX_ALL_UPLOAD_PICTURES" in message
     few(MAX_ALL_UPLOAD_PICTURES=4, MAX_ALL_UPLOAD_BYTES=sum(len(png(i)) for i in range(3)))
     assert "PLAYGROUND_MAX_ALL_UPLOAD_BYTES" in refused(
         others, QuotaError, archive({f"{i}.png": png(i) for i in range(2, 4)})
@@ -480,10 +484,10 @@ def test_uploads_of_all_collections_count_toward_the_limit_of_the_server(anywher
     assert add(others, archive({"2.png": png(2)})).added == 1
 
 
-def test_files_of_uploads_that_are_kept_count_whatever_became_of_their_pictures(folder, few):
+def test_kept_files_of_uploads_count_also_if_their_images_are_removed(folder, few):
     pets = create()
     add(pets, archive({"0.png": png(0)}))
-    # As those of removed pictures do.
+    # As those of removed images do.
     (pets.uploads / "kept").write_bytes(b"x" * 1000)
     few(MAX_UPLOAD_PICTURES=2)
     assert "2 images" in refused(pets, QuotaError, archive({"1.png": png(1)}))
@@ -525,5 +529,5 @@ def test_waiting_for_another_upload_can_be_cancelled(folder):
 def test_a_nearly_full_disk_takes_no_uploads(anywhere, few):
     pets = create()
     few(MIN_FREE_BYTES=10**15)
-    told = refused(pets, DiskError, archive({"0.png": png(0)}))
-    assert "nearly full" in told and "PLAYGROUND_MIN_FREE_BYTES" in told
+    message = refused(pets, DiskError, archive({"0.png": png(0)}))
+    assert "nearly full" in message and "PLAYGROUND_MIN_FREE_BYTES" in message

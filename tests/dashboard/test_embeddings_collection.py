@@ -74,7 +74,7 @@ def test_a_chosen_picture_stands_beside_what_is_nearest_to_it(pets, open_page):
     assert chart(page)["picked"] == collection_projection.read(pets, "pca", 2).ids.index(image.id)
     assert len(chart(page)["links"]) == 4
     page = open_page("embeddings", **ADDRESS, image=99999)
-    assert not page.exception and "no picture of that number" in page.warning[0].value
+    assert not page.exception and "no image of that number" in page.warning[0].value
 
 
 def test_a_sample_is_said_to_be_one(pets, open_page, monkeypatch):

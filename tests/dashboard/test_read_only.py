@@ -18,13 +18,13 @@ from tests.dashboard.test_your_images_page import button, looked
 HARMLESS = {
     "Open",
     "All collections",
-    "Search it with a picture",
+    "Search it with an image",
     "See it as a map",
     "Check it",
     "Prepare the file",
     "Dismiss",
     "Up",
-    "Look at this folder",
+    "Preview this folder",
     "Back to the top",
 }
 PAGES = ("search", "embeddings", "compare", "your_picture", "your_images", "models")
@@ -80,8 +80,10 @@ def test_no_control_of_a_collection_changes_it(pets, read_only, part):
 
 def test_the_controls_are_there_and_enabled_with_full_access(pets):
     page = navigation(collection="pets", part="manage")
-    assert {"Update", "Make the index anew", "Delete this collection"} <= enabled(page) and not says_so(page)
-    assert "Forget these" in enabled(navigation(collection="pets", part="failures"))
+    assert {"Update", "Build the index again", "Delete this collection"} <= enabled(page) and not says_so(
+        page
+    )
+    assert "Clear this list" in enabled(navigation(collection="pets", part="failures"))
     assert "Create" in enabled(navigation(view="all"))
 
 
@@ -89,7 +91,7 @@ def test_a_folder_of_the_server_can_be_looked_at_but_not_added(pets, photos, rea
     monkeypatch.setattr(settings, "IMAGE_ROOT", photos)
     page = navigation(collection="pets", part="add", way="server")
     assert enabled(page) <= HARMLESS
-    page = looked(button(page, "Look at this folder").click().run())
+    page = looked(button(page, "Preview this folder").click().run())
     add = button(page, "Add ")
     assert add.disabled and enabled(page) <= HARMLESS
 

@@ -53,7 +53,7 @@ class CollectionContext:
     def tile(self, image: Any) -> gallery.Tile:
         """A row of the catalog in a gallery, with its label."""
         lines = (image.label,) if image.label else ()
-        return gallery.tile(self.source.item(image), title=short_name(image), lines=lines)
+        return gallery.tile(self.source.of_row(image), title=short_name(image), lines=lines)
 
 
 def short_name(image: Any) -> str:

@@ -239,7 +239,7 @@ def _gallery(
     for place, one in enumerate(found):
         title, lines = words(one)
         number = None if rank is None else rank + place
-        tiles.append(gallery.tile(context.source.item(one), title=title, lines=lines, rank=number))
+        tiles.append(gallery.tile(context.source.of_row(one), title=title, lines=lines, rank=number))
     gallery.show(tiles, key=key, on_pick=pick, size=130, label=label)
 
 
