@@ -4,11 +4,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import Enum, auto
 from pathlib import Path
-from typing import Any, ClassVar, Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from PIL import Image
 
+from core.imaging.decode_pool import Box, Reduction
 from core.progress import Progress
 
 
@@ -122,39 +123,30 @@ class Projection:
 class Source(Protocol):
     """Images under one configuration, to be searched and shown.
 
-    url_key : what its name is called in URLs and in the API; name : in those; key : changes with its images and their vectors;
-    configuration : model, weights, layer, pooling and metric; params : the entries of a URL and the fields of the API that name it
-    together with its configuration; labels : how many images have each label; input_size, resample : as for
-    :func:`core.imaging.decode.resize`; item_key, ids : what the number of an image is called in URLs, and those that there can be;
-    most_neighbors : the largest k of :meth:`nearest_to`.
+    url_key, name : of the source in URLs and in the API; item_key, ids : of its images in URLs, and the ids that there can be;
+    key : changes with its images and their vectors; configuration : model, weights, layer, pooling and metric; params : the entries of a
+    URL and the fields of the API that name the source with its configuration.
     """
 
-    url_key: ClassVar[str]
-    item_key: ClassVar[str]
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def key(self) -> str: ...
-    @property
-    def configuration(self) -> Mapping[str, str]: ...
-    @property
-    def params(self) -> Mapping[str, str]: ...
-    @property
-    def labels(self) -> Mapping[str, int]: ...
-    @property
-    def capabilities(self) -> frozenset[Capability]: ...
-    @property
-    def input_size(self) -> int: ...
-    @property
-    def resample(self) -> str: ...
-    @property
-    def ids(self) -> range: ...
-    @property
-    def most_neighbors(self) -> int: ...
+    url_key: str
+    name: str
+    item_key: str
+    ids: range
+    key: str
+    configuration: Mapping[str, str]
+    params: Mapping[str, str]
+    capabilities: frozenset[Capability]
 
     def __len__(self) -> int:
         """How many images there are."""
+
+    @property
+    def labels(self) -> Mapping[str, int]:
+        """How many images have each label."""
+
+    @property
+    def most_neighbors(self) -> int:
+        """The largest k of :meth:`nearest_to`."""
 
     def item(self, item_id: int) -> SourceItem | None:
         """An image; None where there is none of that number any more."""
@@ -164,6 +156,9 @@ class Source(Protocol):
 
     def prepare(self, progress: Progress) -> None:
         """Load the model and the index, so that a search needs not; raises UserError when they can't be had."""
+
+    def reduction(self, crop: Box | None) -> Reduction:
+        """How to decode an image, or a region of it, for :meth:`embed`; raises UserError when the model can't be had."""
 
     def embed(self, image: Image.Image) -> np.ndarray:
         """(dimensions,) float32: the vector of an image; raises UserError when the model can't be had."""

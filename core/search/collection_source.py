@@ -4,7 +4,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from functools import cached_property, partial
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
@@ -16,6 +16,7 @@ from core.collections.collection_projection import CollectionProjection
 from core.data.source import Capability, ChartImages, Neighbor, Projection, SourceItem
 from core.errors import CollectionError, ConditionError, UnknownFieldError
 from core.experiments.store import Configuration
+from core.imaging.decode_pool import Box, Reduction
 from core.models import weights
 from core.progress import Progress
 from core.search.engine import Engine
@@ -39,15 +40,21 @@ class CollectionSource:
     version : counts the changes of its content; metric : the distance that it is searched with.
     """
 
-    url_key: ClassVar[str] = "collection"
-    item_key: ClassVar[str] = "image"
-    ids = range(1, 2**31)
+    url_key, item_key, ids = "collection", "image", range(1, 2**31)
 
     def __init__(self, engine: Engine, collection: Collection, info: Info | None = None):
-        self.collection, self.about = collection, collection.about
-        self._engine, self._info = engine, info
-        state = collection.state
+        about, state = collection.about, collection.state
+        self.collection, self.about = collection, about
         self.version, self.metric = state.version, state.metric
+        self.name, self.key = about.name, f"{about.uuid}-{state.version}"
+        # The weights without the path of a file.
+        slug = embedder.weights_slug(about)
+        self._configuration = Configuration(about.model, slug, about.layer, about.pooling, state.metric)
+        self.configuration: Mapping[str, str] = vars(self._configuration)
+        self.params: Mapping[str, str] = {self.url_key: self.name}
+        shipped = about.weights in (weights.IMAGENET, weights.UNTRAINED)
+        self.capabilities = frozenset({Capability.CONDITIONS, *([Capability.ACTIVATIONS] if shipped else [])})
+        self._engine, self._info = engine, info
 
     def __len__(self) -> int:
         return self.info.images
@@ -58,43 +65,8 @@ class CollectionSource:
         return self._info or self.collection.info()
 
     @property
-    def name(self) -> str:
-        return self.about.name
-
-    @property
-    def key(self) -> str:
-        return f"{self.about.uuid}-{self.version}"
-
-    @cached_property
-    def _configuration(self) -> Configuration:
-        # The weights without the path of a file.
-        slug = embedder.weights_slug(self.about)
-        return Configuration(self.about.model, slug, self.about.layer, self.about.pooling, self.metric)
-
-    @property
-    def configuration(self) -> Mapping[str, str]:
-        return vars(self._configuration)
-
-    @property
-    def params(self) -> Mapping[str, str]:
-        return {self.url_key: self.name}
-
-    @property
     def labels(self) -> Mapping[str, int]:
         return self.info.labels
-
-    @property
-    def capabilities(self) -> frozenset[Capability]:
-        known = self.about.weights in (weights.IMAGENET, weights.UNTRAINED)
-        return frozenset({Capability.CONDITIONS, *([Capability.ACTIVATIONS] if known else [])})
-
-    @property
-    def input_size(self) -> int:
-        return self.collection.embedder.size
-
-    @property
-    def resample(self) -> str:
-        return self.collection.embedder.resample
 
     @property
     def most_neighbors(self) -> int:
@@ -139,8 +111,12 @@ class CollectionSource:
         progress.stage("Opening the index", 0)
         self.collection.snapshot()
 
+    def reduction(self, crop: Box | None) -> Reduction:
+        network = self.collection.embedder
+        return Reduction(network.size, network.resample, crop)
+
     def embed(self, image: Image.Image) -> np.ndarray:
-        return embedder.embed(self.collection.embedder, [image])[0]
+        return np.asarray(embedder.embed(self.collection.embedder, [image])[0])
 
     def nearest(
         self, vector: np.ndarray, k: int, where: Sequence[str] = ()
@@ -183,15 +159,8 @@ class CollectionSource:
         def item(number: int) -> SourceItem:
             image, content, title = stored.ids[number], stored.hashes[number], stored.titles[number]
 
-            def file() -> Path:
-                found = self.item(image)
-                if found is None:
-                    raise CollectionError("The collection has no picture of that number any more.")
-                return found.file()
-
-            return SourceItem(
-                image, labels[number], title, content or title, title, thumbnails[number], file, {}
-            )
+            file = partial(self._file, image)
+            return SourceItem(image, labels[number], title, content or title, title, thumbnails[number], file)
 
         images = ChartImages(
             key=f"{self.about.uuid}-{stored.version}-{len(stored.ids)}",
@@ -216,6 +185,12 @@ class CollectionSource:
             path=path,
             version=str(stored.version),
         )
+
+    def _file(self, item_id: int) -> Path:
+        item = self.item(item_id)
+        if item is None:
+            raise CollectionError("The collection has no image of that number any more.")
+        return item.file()
 
     def compute_projection(self, method: str, dimensions: int, progress: Progress) -> None:
         collection_projection.compute(self.collection, method, dimensions, progress)

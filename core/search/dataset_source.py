@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from typing import ClassVar
 from urllib.parse import quote
 
 import numpy as np
@@ -12,6 +11,7 @@ from core.data.datasets import Dataset
 from core.data.source import Capability, ChartImages, Neighbor, Projection, SourceItem
 from core.errors import GridError
 from core.experiments.store import Configuration, DatasetGrid, StoredProjection
+from core.imaging.decode_pool import Box, Reduction
 from core.models import registry
 from core.progress import Progress
 from core.search.engine import Engine
@@ -20,8 +20,7 @@ from core.search.engine import Engine
 class DatasetSource:
     """A dataset, searched in its stored vectors."""
 
-    url_key: ClassVar[str] = "dataset"
-    item_key: ClassVar[str] = "query"
+    url_key, item_key = "dataset", "query"
     capabilities = frozenset(
         {Capability.CONFIGURATIONS, Capability.ACTIVATIONS, Capability.LAYER_PROJECTIONS}
     )
@@ -30,47 +29,22 @@ class DatasetSource:
         self, engine: Engine, dataset: Dataset, configuration: Configuration, grid: DatasetGrid | None = None
     ):
         self.dataset = dataset
+        self.name, self.key, self.ids = dataset.name, dataset.fingerprint, range(len(dataset))
+        self.configuration: Mapping[str, str] = vars(configuration)
+        self.params: Mapping[str, str] = {self.url_key: self.name, **self.configuration}
         self._engine, self._configuration, self._grid = engine, configuration, grid
+
+    def __len__(self) -> int:
+        return len(self.dataset)
 
     @property
     def grid(self) -> DatasetGrid:
         """Its experiments."""
         return self._grid or self._engine.grid.load(self.name)
 
-    def __len__(self) -> int:
-        return len(self.dataset)
-
-    @property
-    def name(self) -> str:
-        return self.dataset.name
-
-    @property
-    def key(self) -> str:
-        return self.dataset.fingerprint
-
-    @property
-    def configuration(self) -> Mapping[str, str]:
-        return vars(self._configuration)
-
-    @property
-    def params(self) -> Mapping[str, str]:
-        return {self.url_key: self.name, **self.configuration}
-
     @property
     def labels(self) -> Mapping[str, int]:
         return Counter(self.dataset.labels)
-
-    @property
-    def input_size(self) -> int:
-        return registry.get_model(self._configuration.model).input_size
-
-    @property
-    def resample(self) -> str:
-        return registry.get_model(self._configuration.model).resample
-
-    @property
-    def ids(self) -> range:
-        return range(len(self))
 
     @property
     def most_neighbors(self) -> int:
@@ -88,6 +62,10 @@ class DatasetSource:
         self._engine.network(self._configuration)
         progress.stage(f"Preparing the {len(self):,} pictures to search", 0)
         self._engine.index(self.dataset, self._configuration)
+
+    def reduction(self, crop: Box | None) -> Reduction:
+        model = registry.get_model(self._configuration.model)
+        return Reduction(model.input_size, model.resample, crop)
 
     def embed(self, image: Image.Image) -> np.ndarray:
         return self._engine.embed(image, self._configuration)

@@ -52,10 +52,10 @@ def choose(
     trained = weights != weights_.UNTRAINED
     if weights not in (weights_.IMAGENET, weights_.UNTRAINED) and model is None:
         raise CollectionError("Name the model that the file of weights belongs to (--model).")
-    wanted = {"model": model, "layer": layer, "pooling": pooling, "metric": metric}
+    wanted: dict[str, str | None] = {"model": model, "layer": layer, "pooling": pooling, "metric": metric}
     given = {part: value for part, value in wanted.items() if value is not None}
     slug = weights_.IMAGENET if trained else weights_.UNTRAINED
-    named = {part: given[part] for part in ("model", "layer") if part in given}
+    named: dict[str, str] = {part: given[part] for part in ("model", "layer") if part in given}
     for names in (
         [name for name in engine.grid.dataset_names() if name in _SHIPPED],
         engine.grid.dataset_names(),

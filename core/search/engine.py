@@ -74,7 +74,7 @@ class Engine:
         network = self.network(configuration)
         with self._passes:
             pixels = decode.resize(image, network.model.input_size, network.model.resample)[None]
-            return network(pixels)[configuration.layer, configuration.pooling][0]
+            return np.asarray(network(pixels)[configuration.layer, configuration.pooling][0])
 
     def nearest(
         self, index: tuple[np.ndarray, Index], vector: np.ndarray, k: int
@@ -133,7 +133,7 @@ class Engine:
         network = self._networks.get((model, slug, layer), make)
         with self._passes:
             pixels = decode.resize(image, defined.input_size, defined.resample)[None]
-            return network(pixels)[0][0]
+            return np.asarray(network(pixels)[0][0])
 
     def graph(self, model: str, slug: str) -> "keras.Model":
         """The network of a model, loaded at the first call; raises UnknownNameError, WeightsError."""

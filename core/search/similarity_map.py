@@ -48,14 +48,14 @@ def regions(query: np.ndarray, result: np.ndarray, pooling: str) -> tuple[np.nda
 
 
 def _pool(activation: np.ndarray, pooling: str) -> np.ndarray:
-    return activation.mean(axis=(0, 1)) if pooling == "avg" else activation.max(axis=(0, 1))
+    return np.asarray(activation.mean(axis=(0, 1)) if pooling == "avg" else activation.max(axis=(0, 1)))
 
 
 def _shares(activation: np.ndarray, weights: np.ndarray, pooling: str) -> np.ndarray:
     """(height, width): what each position adds to the dot product of the pooled activation with the weights."""
     height, width, channels = activation.shape
     if pooling == "avg":
-        return activation @ weights / (height * width)
+        return np.asarray(activation @ weights / (height * width))
     flat = activation.reshape(-1, channels)
     shares = np.zeros(height * width)
     # A channel whose maximum stands in several places goes to the first.

@@ -40,7 +40,6 @@ from core.errors import (
 )
 from core.experiments.store import Configuration, Summary
 from core.imaging import decode, url_download
-from core.imaging.decode_pool import Reduction
 from core.models import registry, weights
 from core.search import query, shared_engine
 from core.search.collection_source import CollectionSource
@@ -367,9 +366,9 @@ def _stripped(request: Request) -> str:
 
 def _image(asked: SearchRequest, data: bytes, source: Source) -> tuple[Image.Image, float]:
     """What is searched with, at the size that the model takes, and the milliseconds that decoding it took."""
-    size, resample = source.input_size, source.resample
+    reduction = source.reduction(asked.crop)
     started = time.perf_counter()
-    image = decode.decode_guarded(data, Reduction(size, resample, asked.crop))
+    image = decode.decode_guarded(data, reduction)
     return image, (time.perf_counter() - started) * 1000
 
 

@@ -115,11 +115,10 @@ def _score(source: GridSource) -> str:
 
 
 def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> None:
-    items = answer.neighbors
-    st.header(f"The {len(items)} nearest" if len(items) > 1 else "The nearest")
+    st.header(f"The {len(answer.neighbors)} nearest" if len(answer.neighbors) > 1 else "The nearest")
     for note in answer.notes:
         st.caption(markdown.plain(note))
-    if not items:
+    if not answer.neighbors:
         st.info(
             "No picture of the collection meets the conditions." if narrowed else "Nothing was found.",
             icon=":material/filter_alt_off:",
@@ -145,7 +144,7 @@ def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> No
         on_pick=lambda item: image_input.choose(f"{source.url_key}/{source.name}/{item}"),
         columns=5,
         label=f"Pictures of the {source.url_key}, nearest first",
-        announce=f"{len(items)} results for {asked.picture.name}",
+        announce=f"{len(answer.neighbors)} results for {asked.picture.name}",
     )
     query_panel.times(asked.picture, answer.features_ms, answer.search_ms)
 
@@ -161,8 +160,8 @@ def _more(
         "text/csv",
         icon=":material/download:",
     )
-    several = sources.experiments(source)
-    parts = [part for part in _ABOUT if several or part != "place"]
+    placed = Capability.LAYER_PROJECTIONS in source.capabilities
+    parts = [part for part in _ABOUT if placed or part != "place"]
     part = address.choice(url.ABOUT, parts, shown=_ABOUT["why"])
     st.session_state["live-part"] = part
     st.segmented_control(
@@ -176,8 +175,8 @@ def _more(
     if part == "api":
         fields = [*source.params.items(), ("k", str(k)), *(("where", one) for one in where)]
         query_panel.snippet(fields, asked.box)
-    elif part == "place" and several:
-        place_in_projection.show(several, answer)
+    elif part == "place":
+        place_in_projection.show(source, answer)
     elif Capability.ACTIVATIONS in source.capabilities:
         items = [one.item for one in answer.neighbors]
         why_similar.show(source, items, decode.crop(asked.picture.image, asked.box), asked.key)

@@ -3,38 +3,42 @@
 import numpy as np
 import streamlit as st
 
+from core.data.source import Source
 from core.errors import GridError
 from core.search.query import Answer
 from dashboard.widgets import markdown, palette, plotly_charts
-from dashboard.widgets.sources import GridSource
 
 
-def show(source: GridSource, answer: Answer) -> None:
+def show(source: Source, answer: Answer) -> None:
     """A star among the points of the stored projection."""
-    grid, chosen = source.grid, source.chosen
+    layer = source.configuration["layer"]
     try:
-        layouts = grid.projections(chosen.model, chosen.weights, chosen.pooling, "umap", 2)
+        projection = source.projection("umap", 2)
     except GridError as error:
         st.warning(markdown.plain(str(error)), icon=":material/warning:")
         return
-    layout = next((one for one in layouts if one.layer == chosen.layer), None)
-    if layout is None:
-        st.info("There is no layout of this layer and pooling; running the grid again makes one.")
+    if projection is None or layer not in projection.layers:
+        st.info("There is no projection of this layer and pooling; running the grid again computes one.")
         return
     import plotly.graph_objects as go
 
-    rows = {int(item): row for row, item in enumerate(layout.ids)}
-    near = [(rows[one.item.id], one.distance or 0.0) for one in answer.neighbors if one.item.id in rows]
+    images, coordinates = projection.images, projection.coordinates[projection.layers.index(layer)]
+    rows = {number: row for row, number in enumerate(projection.numbers.tolist())}
+    near = [
+        (rows[projection.by_id[one.item.id]], one.distance or 0.0)
+        for one in answer.neighbors
+        if one.item.id in projection.by_id
+    ]
     if not near:
-        st.info("None of the nearest pictures stands in the layout, so there is no place to show.")
+        st.info("The projection has none of the nearest images, so there is no place to show.")
         return
     # A distance of zero may come out a little below it.
     weights = np.array([1.0 / (max(distance, 0.0) + 1e-6) for _, distance in near])
-    star = np.average(layout.coordinates[[row for row, _ in near]], axis=0, weights=weights)
-    labels = np.array([grid.dataset.items[i].label for i in layout.ids])
+    star = np.average(coordinates[[row for row, _ in near]], axis=0, weights=weights)
+    labels = np.array([images.labels[number] for number in projection.numbers])
     figure = go.Figure()
-    for name, style in palette.class_styles(grid.dataset.classes).items():
-        x, y = layout.coordinates[labels == name].T
+    for name, style in palette.class_styles(images.classes).items():
+        x, y = coordinates[labels == name].T
         figure.add_scatter(
             x=x,
             y=y,
@@ -59,6 +63,6 @@ def show(source: GridSource, answer: Answer) -> None:
     figure.update_yaxes(visible=False, scaleanchor="x")
     st.plotly_chart(figure, key="live-place", config={"displayModeBar": False})
     st.caption(
-        f"The star stands at the mean place of the {len(near)} nearest pictures, the nearer ones counting for more. "
-        "It is not a projection of the picture itself."
+        f"The star is at the mean place of the {len(near)} nearest images, the nearer ones counting for more. "
+        "It is not a projection of the image itself."
     )
