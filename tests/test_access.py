@@ -11,7 +11,6 @@ import pytest
 
 from core import access, cli, collections, download
 from core.collections import Collection, backup, collection_projection, export, labelled_dataset, schema
-from core.collections.image_sources import Entry
 from core.collections.uploads import Upload
 from core.errors import AccessError, UserError
 from core.experiments import runner
@@ -29,7 +28,6 @@ from tests.experiments.synthetic import draw_dataset
 CHANGES: dict[str, Callable[[Collection, Path], object]] = {
     "create": lambda pets, photos: pixels.create("more"),
     "add": lambda pets, photos: pets.add([str(photos)]),
-    "add_files": lambda pets, photos: pets.add_files([Entry(str(photos / "cat" / "a.png"))]),
     "add_uploads": lambda pets, photos: pets.add_uploads(
         [Upload("a.png", io.BytesIO((photos / "cat" / "a.png").read_bytes()))]
     ),

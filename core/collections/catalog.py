@@ -264,6 +264,16 @@ def find(connection: sa.Connection, column: sa.Column[Any], values: Sequence[Any
         yield from connection.execute(sa.select(images).where(column.in_(plain)).order_by(images.c.id))
 
 
+def at_paths(connection: sa.Connection, paths: Sequence[str]) -> list[Row]:
+    """The images at some paths."""
+    return list(find(connection, images.c.path, paths))
+
+
+def by_id(connection: sa.Connection, image_id: int) -> Row | None:
+    """An image by its id."""
+    return next(find(connection, images.c.id, [image_id]), None)
+
+
 def rows_of_hashes(connection: sa.Connection, hashes: Sequence[str]) -> dict[str, int]:
     """The row of the vector file for each hash that has one, however many images share it."""
     known = sa.and_(images.c.hash == sa.bindparam("hash"), images.c.faiss_id.is_not(None))

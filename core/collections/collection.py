@@ -23,7 +23,6 @@ from core.collections import (
     uploads,
 )
 from core.collections.collection_reader import Loader, Reader
-from core.collections.image_sources import Entry
 from core.collections.ingest_report import Report
 from core.collections.schema import Row
 from core.collections.state import About, State
@@ -154,15 +153,6 @@ class Collection(Reader):
         with self.writing() as writer:
             return ingest.add(
                 writer, sources, lambda: self.embedder, progress or Silent(), labels_from, restore_removed
-            )
-
-    def add_files(
-        self, entries: Sequence[Entry], progress: Progress | None = None, restore_removed: bool = False
-    ) -> Report:
-        """Add single files that belong to no source; raises as :meth:`add`."""
-        with self.writing() as writer:
-            return ingest.add_files(
-                writer, entries, lambda: self.embedder, progress or Silent(), restore_removed
             )
 
     def add_uploads(

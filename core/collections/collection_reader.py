@@ -244,7 +244,7 @@ class Reader:
         CollectionError : there is no such image, or the storage can't be read.
         """
         with self._reading() as (connection, snapshot):
-            image = next(catalog.find(connection, schema.images.c.id, [image_id]), None)
+            image = catalog.by_id(connection, image_id)
             if image is None or image.state != schema.INDEXED:
                 raise CollectionError("The collection has no image of that number any more.")
             rows, distances = snapshot.nearest(snapshot.stored[[image.faiss_id]], k + 1)
@@ -311,8 +311,7 @@ class Reader:
 
     def image(self, image_id: int) -> Row | None:
         """An image by its id in the catalog."""
-        with self._catalog.reading() as connection:
-            return next(catalog.find(connection, schema.images.c.id, [image_id]), None)
+        return self._catalog.read(catalog.by_id, image_id)
 
     def of_rows(self, rows: Sequence[int]) -> dict[int, list[Row]]:
         """The images of some rows of the vectors, by row."""

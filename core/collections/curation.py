@@ -1,7 +1,7 @@
 """Find near-duplicates, outliers and likely label errors in a collection."""
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -102,7 +102,8 @@ def outliers(collection: Collection, most: int, progress: Progress) -> list[Find
         for row, mean in zip(queries.tolist(), distances.mean(axis=1).tolist(), strict=True)
     ]
     means.sort(key=lambda pair: -pair[1])
-    return _first_of_rows(collection, [row for row, _ in means[:most]], [mean for _, mean in means[:most]])
+    images = collection.first_of_rows([row for row, _ in means[:most]])
+    return [_finding(images[row], mean) for row, mean in means[:most] if row in images]
 
 
 def label_errors(collection: Collection, most: int, progress: Progress) -> LabelErrors:
@@ -194,11 +195,6 @@ def _blank(snapshot: Snapshot, rows: np.ndarray) -> np.ndarray:
     return np.concatenate(
         [np.empty(0, np.int64), *(part[~snapshot.stored[part].any(axis=1)] for part in parts)]
     )
-
-
-def _first_of_rows(collection: Collection, rows: Sequence[int], values: Sequence[float]) -> list[Finding]:
-    images = collection.first_of_rows(rows)
-    return [_finding(images[row], value) for row, value in zip(rows, values, strict=True) if row in images]
 
 
 def _finding(image: Row, value: float, suggestion: str | None = None) -> Finding:

@@ -252,7 +252,11 @@ def having(dialect: str, name: str, test: Test) -> sa.ColumnElement[bool]:
 
 def exists(connection: sa.Connection, state: str, name: str) -> bool:
     """Whether an image of a state has a cell of this name."""
-    found = sa.select(1).where(images.c.state == state, having(connection.dialect.name, name, _any)).limit(1)
+    found = (
+        sa.select(1)
+        .where(images.c.state == state, having(connection.dialect.name, name, lambda cell: cell.present))
+        .limit(1)
+    )
     return connection.execute(found).first() is not None
 
 
@@ -296,10 +300,6 @@ def as_literal(number: int | float) -> sa.BindParameter[Any]:
 
 def _day(text: Expression) -> Expression:
     return sa.func.date(text, "+0 days")
-
-
-def _any(cell: Cell) -> Expression:
-    return cell.present
 
 
 def _sqlite(name: str) -> tuple[Any, _Sqlite]:

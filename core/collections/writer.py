@@ -81,20 +81,15 @@ class Writer:
 
     def at(self, paths: Sequence[str]) -> dict[str, Row]:
         """The rows of the catalog for some paths."""
-        with self.catalog.reading() as connection:
-            return {row.path: row for row in catalog.find(connection, schema.images.c.path, paths)}
+        return {row.path: row for row in self.catalog.read(catalog.at_paths, paths)}
 
     def named_uploads(self, names: Sequence[str]) -> set[str]:
         """Which of some names of uploaded files the catalog uses: as the hash of any image, or in the path of a readable one."""
         paths = [f"{servable_files.UPLOADS}/{name}" for name in names]
         with self.catalog.reading() as connection:
             hashes = {row.hash for row in catalog.find(connection, schema.images.c.hash, names)}
-            by_path = {
-                row.path.rpartition("/")[2]
-                for row in catalog.find(connection, schema.images.c.path, paths)
-                if row.state != FAILED
-            }
-        return hashes | by_path
+            readable = [row for row in catalog.at_paths(connection, paths) if row.state != FAILED]
+        return hashes | {row.path.rpartition("/")[2] for row in readable}
 
     def put(self, images: Sequence[New]) -> None:
         """Store images, all or none; an image replaces a stored one of the same path.
@@ -111,8 +106,7 @@ class Writer:
             with self.catalog.reading() as connection:
                 rows = catalog.rows_of_hashes(connection, hashes)
                 reused = sorted(set(rows.values()))
-                old = catalog.find(connection, schema.images.c.path, [image.path for image in images])
-                replaced = [row.faiss_id for row in old]
+                old = catalog.at_paths(connection, [image.path for image in images])
             start, stored = self.state.rows, []
             vectors: list[np.ndarray] = []
             for image in images:
@@ -132,7 +126,7 @@ class Writer:
                 catalog.put(connection, stored)
                 # The vector of a removed image may be used again.
                 tombstones.remove(connection, reused)
-                tombstones.add(connection, replaced)
+                tombstones.add(connection, [row.faiss_id for row in old])
                 if vectors:
                     connection.execute(
                         sa.insert(schema.segments).values(start=start, stop=stop, crc32=checksum)
@@ -166,7 +160,7 @@ class Writer:
     def forget(self, paths: Sequence[str]) -> None:
         """Delete images from the catalog, all or none."""
         with self._change() as connection:
-            rows = list(catalog.find(connection, schema.images.c.path, paths))
+            rows = catalog.at_paths(connection, paths)
             catalog.remove_paths(connection, [row.path for row in rows])
             tombstones.add(connection, [row.faiss_id for row in rows])
 
@@ -176,7 +170,7 @@ class Writer:
         Files that could not be read and have no source are deleted from the catalog.
         """
         with self._change() as connection:
-            rows = list(catalog.find(connection, schema.images.c.path, paths))
+            rows = catalog.at_paths(connection, paths)
             unreadable = [row.path for row in rows if row.state == FAILED and row.source is None]
             catalog.remove_paths(connection, unreadable)
             catalog.mark_removed(connection, [row.id for row in rows])
@@ -185,9 +179,7 @@ class Writer:
     def restore(self, paths: Sequence[str]) -> int:
         """Restore those removed images whose vectors are still stored, all or none, and return how many."""
         with self._change() as connection:
-            rows = [
-                row for row in catalog.find(connection, schema.images.c.path, paths) if row.state == REMOVED
-            ]
+            rows = [row for row in catalog.at_paths(connection, paths) if row.state == REMOVED]
             away = {row.hash for row in rows if row.faiss_id is None and row.hash is not None}
             by_hash = catalog.rows_of_hashes(connection, sorted(away))
             found = {
@@ -202,7 +194,7 @@ class Writer:
     def keep_path_only(self, paths: Sequence[str]) -> None:
         """Clear all that is known of removed images but their paths."""
         with self._change() as connection:
-            rows = catalog.find(connection, schema.images.c.path, paths)
+            rows = catalog.at_paths(connection, paths)
             catalog.keep_path_only(connection, [row.id for row in rows if row.state == REMOVED])
 
     def set_reasons(self, reasons: Mapping[str, str]) -> None:
