@@ -1,6 +1,7 @@
 """Space on disks, which are refused before they are full so that what they hold can still be changed and removed, and syncing of folders."""
 
 import os
+import secrets
 import shutil
 from pathlib import Path
 
@@ -33,3 +34,16 @@ def sync_folder(folder: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def replace_file(path: Path, data: bytes) -> None:
+    """Write a file beside its place and rename it: a reader sees the old file or the new one; raises OSError."""
+    beside = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
+    try:
+        with beside.open("wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        beside.replace(path)
+    finally:
+        beside.unlink(missing_ok=True)

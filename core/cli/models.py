@@ -106,7 +106,7 @@ _WITHOUT_NETWORK = "Without a connection, the models of `models list` with weigh
 
 
 def _describe(options: argparse.Namespace) -> None:
-    from core.experiments import parquet_tables
+    from core import disk
     from core.models import architecture, registry
     from core.settings import settings
 
@@ -116,5 +116,5 @@ def _describe(options: argparse.Namespace) -> None:
         description = architecture.describe(model.build_graph(), model)
         folder = (options.out or settings.MODELS_DIR) / model.name
         folder.mkdir(parents=True, exist_ok=True)
-        parquet_tables.replace_file(folder / architecture.FILE, architecture.text(description).encode())
+        disk.replace_file(folder / architecture.FILE, architecture.text(description).encode())
         print(f"{model.name}: {len(description.layers)} layers", file=sys.stderr)

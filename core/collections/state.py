@@ -1,8 +1,6 @@
 """What never changes of a collection (``collection.json``), and what every commit changes (a fact in its catalog)."""
 
 import json
-import os
-import secrets
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Annotated, Any, Self, TypeVar
@@ -11,6 +9,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict, Field, PositiveInt
 from pydantic_core import from_json
 
+from core import disk
 from core.collections import catalog
 from core.collections.ann_index import IndexFile
 from core.collections.vector_file import DTYPES, VectorFile
@@ -48,16 +47,8 @@ class About(BaseModel):
 
 
 def write_about(folder: Path, about: About) -> None:
-    """Write the manifest into a folder, in place of an older one."""
-    part = folder / f".{DESCRIPTION}.{secrets.token_hex(4)}.part"
-    try:
-        with part.open("wb") as file:
-            file.write(describe(about))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(folder / DESCRIPTION)
-    finally:
-        part.unlink(missing_ok=True)
+    """Write the manifest into a folder, in place of an older one; raises OSError."""
+    disk.replace_file(folder / DESCRIPTION, describe(about))
 
 
 def read_about(folder: Path) -> About:

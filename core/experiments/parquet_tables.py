@@ -7,7 +7,6 @@ and costs only itself.
 
 import hashlib
 import json
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,19 +123,6 @@ def list_array(rows: np.ndarray, kind: pa.DataType) -> pa.Array:
 def matrix(column: pa.ChunkedArray, n_rows: int) -> np.ndarray:
     """A column of lists of one length as a read-only matrix (n_rows, length); raises ValueError for other lists."""
     return frozen(column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(n_rows, -1))
-
-
-def replace_file(path: Path, data: bytes) -> None:
-    """Write a file beside its place and rename it into it: a reader sees the old one or the new one."""
-    beside = path.with_name(f".{path.name}.{os.getpid()}.part")
-    try:
-        with beside.open("wb") as file:
-            file.write(data)
-            file.flush()
-            os.fsync(file.fileno())
-        beside.replace(path)
-    finally:
-        beside.unlink(missing_ok=True)
 
 
 def content_hash(path: Path) -> str:

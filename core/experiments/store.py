@@ -501,9 +501,7 @@ def write_run(dataset_folder: Path, dataset: Dataset, about: ModelRun, contents:
     files = {kind: _write_named(folder, kind, entries) for kind, entries in tables_by_kind.items() if entries}
     about = replace(about, files=files)
     manifest = {"format": _WITH_DISTANCES if known else FORMAT, **asdict(about)}
-    parquet_tables.replace_file(
-        folder / _MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode()
-    )
+    disk.replace_file(folder / _MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
     for path in folder.iterdir():
         if path.name != _MANIFEST and path.name not in files.values():
             path.unlink()
@@ -541,9 +539,7 @@ def write_dataset(grid_dir: Path, dataset: Dataset) -> Path:
         if there.fingerprint == dataset.fingerprint:
             return folder
     folder.mkdir(parents=True, exist_ok=True)
-    parquet_tables.replace_file(
-        folder / "dataset.json", datasets.describe(dataset, str(dataset.images)).encode()
-    )
+    disk.replace_file(folder / "dataset.json", datasets.describe(dataset, str(dataset.images)).encode())
     return folder
 
 

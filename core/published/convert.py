@@ -13,12 +13,12 @@ from pathlib import Path
 
 import numpy as np
 
-from core import access, lock
+from core import access, disk, lock
 from core.data import datasets
 from core.data.datasets import Dataset, Item
 from core.errors import DatasetError, ImageError, ModelDataError, UnknownNameError, UserError
 from core.evaluation.rankings import Neighbors
-from core.experiments import parquet_tables, runner, store
+from core.experiments import runner, store
 from core.imaging import decode
 from core.metrics import METRICS
 from core.models import architecture, registry
@@ -146,8 +146,8 @@ def _write_dataset(copy: Copy, out: Path, origin: str, sentences: list[str]) -> 
     dataset.images.mkdir(parents=True, exist_ok=True)
     for item, path in zip(dataset.items, pictures, strict=True):
         if path is not None:
-            parquet_tables.replace_file(dataset.images / item.file, path.read_bytes())
-    parquet_tables.replace_file(folder / "dataset.json", datasets.describe(dataset, kept).encode())
+            disk.replace_file(dataset.images / item.file, path.read_bytes())
+    disk.replace_file(folder / "dataset.json", datasets.describe(dataset, kept).encode())
     for old in folder.glob("images-*"):
         if old.name != kept:
             for file in old.iterdir():

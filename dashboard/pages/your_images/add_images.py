@@ -60,7 +60,8 @@ def _upload(context: CollectionContext, directory: bool) -> None:
         accept_multiple_files="directory" if directory else True,
         key=f"images-sent-{directory}-{number}",
         **read_only_notice.changing(
-            help="The names of folders become labels, also in a zip. You see the labels before anything is stored."
+            help="The names of folders become labels, also in a zip. You see the labels before anything is stored. Uploads stay on the "
+            "server until you delete them permanently or delete the collection; until then they count toward its limit."
         ),
     )
     st.caption(
