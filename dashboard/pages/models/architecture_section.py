@@ -207,7 +207,10 @@ def _listed(rows: pd.DataFrame, end: Layer) -> pd.DataFrame:
             "layer": rows["layer"],
             "type": rows["type"],
             "shape": rows["shape"],
-            "window": (rows["kernel"] + " / " + rows["stride"].str.split("×").str[0]).fillna(""),
+            "window": [
+                f"{kernel} / {stride.split('×')[0]}" if isinstance(stride, str) else ""
+                for kernel, stride in zip(rows["kernel"], rows["stride"], strict=True)
+            ],
             "own_parameters": rows["own_parameters"],
             "parameters": 100 * rows["parameters"] / end.parameters,
             "flops": 100 * rows["flops"] / end.flops,
