@@ -7,7 +7,9 @@ page. A page that is opened without any key goes on with what the session last s
 A new key is a constant here, listed in the pages that have it; ``tests/dashboard/test_url.py`` then asks for a test of it.
 """
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
@@ -103,6 +105,13 @@ class Several(Key):
         return self.separator.join(map(str, value)) or None
 
 
+class Limit(Key):
+    """A number above 0 that others may be at most."""
+
+    def text(self, value: object) -> str | None:
+        return repr(value).removesuffix(".0") if value else None
+
+
 class Region(Key):
     """A part of an image, ``left,top,right,bottom`` as shares of its size, as the API has it; left out where it is the whole."""
 
@@ -158,9 +167,9 @@ ONLY_WEIGHTS = Several("only-weights", "filter of weights")
 ONLY_MODEL = Several("only-model", "filter of models")
 ONLY_POOLING = Several("only-pooling", "filter of poolings")
 ONLY_METRIC = Several("only-metric", "filter of distances")
-MOST_BYTES = Choice("most-size", "largest vector", default="")
-MOST_TIME = Choice("most-time", "longest time", default="")
-MOST_PARAMETERS = Choice("most-parameters", "largest number of parameters", default="")
+MOST_BYTES = Limit("most-size", "largest vector")
+MOST_TIME = Limit("most-time", "longest time")
+MOST_PARAMETERS = Limit("most-parameters", "largest number of parameters")
 FILTERS = (ONLY_WEIGHTS, ONLY_MODEL, ONLY_POOLING, ONLY_METRIC, MOST_BYTES, MOST_TIME, MOST_PARAMETERS)
 
 # Your picture: what is searched with, which region of it, conditions, and what is shown of the results.
@@ -347,6 +356,19 @@ class Address:
             named = ", ".join(map(markdown.quoted, unknown))
             self.notices.append(f"The {key.words} lets through {named}, which does not exist here.")
         return [one for one in valid if one in wanted]
+
+    def limit(self, key: Limit) -> float:
+        """A number that others may be at most; 0 where the address has none."""
+        wanted = self.asked.get(key)
+        if wanted is None:
+            return 0.0
+        with suppress(ValueError):
+            if 0 < (number := float(wanted[:40])) < math.inf:
+                return number
+        self.notices.append(
+            f"The {key.words} {markdown.quoted(wanted)} is not a number above 0; this has no limit."
+        )
+        return 0.0
 
     def region(self, key: Region) -> Box:
         """A part of an image; the whole where the address has none."""

@@ -42,6 +42,8 @@ def show(context: ModelContext) -> None:
             st.error(markdown.plain(str(error)), icon=":material/error:")
     place = f"dataset/{context.dataset}"
     picture = image_input.current(context.address)
+    # The others are kept while the network is loaded.
+    context.shown |= context.address.as_asked((url.SHEET, url.ALONE))
     context.shown[url.INPUT] = picture.key if picture else None
     image_input.show(None if dataset is None else dataset.sample, place, picture is not None)
     if picture is None:

@@ -84,7 +84,8 @@ def _page(address: Address, names: Sequence[str], source: Source) -> None:
         image_input.samples(source.sample, place)
     else:
         query = Query(picture, address.region(url.CROP))
-        shown |= {url.INPUT: picture.key, url.CROP: query.box}
+        # What is shown of the results is kept while they are computed.
+        shown |= address.as_asked((url.ABOUT,)) | {url.INPUT: picture.key, url.CROP: query.box}
         answered = query_panel.show(
             source,
             query,

@@ -19,7 +19,7 @@ _PARTS = (
     ("pooling", "Pooling", url.ONLY_POOLING),
     ("metric", "Distance", url.ONLY_METRIC),
 )
-_LIMITS: tuple[tuple[str, str, url.Choice, Callable[[float], str]], ...] = (
+_LIMITS: tuple[tuple[str, str, url.Limit, Callable[[float], str]], ...] = (
     ("size", "Largest vector", url.MOST_BYTES, lambda value: glossary.size(int(value))),
     ("time", "Longest time", url.MOST_TIME, lambda value: f"{value:.3g} ms"),
     ("parameters", "Most parameters", url.MOST_PARAMETERS, glossary.count),
@@ -167,30 +167,23 @@ def _values(context: ComparisonContext, label: str, key: url.Several, options: l
 
 
 def _at_most(
-    context: ComparisonContext, label: str, key: url.Choice, text: Callable[[float], str], cost: np.ndarray
+    context: ComparisonContext, label: str, key: url.Limit, text: Callable[[float], str], cost: np.ndarray
 ) -> np.ndarray:
     """(experiments,) bool: costs at most as much as the address says; all where it does not."""
-    known = {_exact(value): value for value in np.unique(cost[np.isfinite(cost)]).tolist()}
-    context.shown[key] = chosen = context.address.choice(key, ("", *known), shown="any")
-    most = known.get(chosen, 0.0)
-    if len(known) > 1:
+    known = np.unique(cost[np.isfinite(cost)]).tolist()
+    context.shown[key] = most = context.address.limit(key)
+    if len(known) > 1 or most:
         st.session_state[str(key)] = most
         st.selectbox(
             label,
             # Streamlit takes None for a choice that is yet to be made.
-            [0.0, *known.values()],
+            sorted({0.0, most, *known}),
             format_func=lambda value: text(value) if value else "Any",
             key=str(key),
             width=130,
-            on_change=lambda: url.change(
-                {key: _exact(value) if (value := st.session_state[str(key)]) else None}
-            ),
+            on_change=lambda: url.change({key: st.session_state[str(key)]}),
         )
     return cost <= most if most else np.ones(len(cost), bool)
-
-
-def _exact(cost: float) -> str:
-    return repr(cost).removesuffix(".0")
 
 
 def _act(context: ComparisonContext, one: Summary) -> None:
