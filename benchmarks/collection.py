@@ -9,12 +9,12 @@ from typing import Any
 import numpy as np
 
 from benchmarks import networks
-from benchmarks.extraction import decode, write_jpegs
+from benchmarks.extraction import decode_all, write_jpegs
 from benchmarks.measure import Sample, apart, take_turns, timed
 from benchmarks.table import Row
 from core.collections import Collection, ann_index, embedder
 from core.exact_index import prepared
-from core.imaging import decode as images
+from core.imaging import decode, transform
 from core.metrics import get_metric
 from core.models import registry
 from core.settings import settings
@@ -39,7 +39,7 @@ def _adding(folder: Path) -> list[Row]:
     (folder / "photos").mkdir()
     files = write_jpegs(folder / "photos")
     model, batch = registry.get_model(MODEL), settings.BATCH_SIZE
-    loaded = [images.resize(images.read(path), model.input_size, model.resample) for path in files]
+    loaded = [transform.resize(decode.read(path), model.input_size, model.resample) for path in files]
     batches = [np.stack(loaded[i : i + batch]) for i in range(0, len(loaded), batch)]
     peer, network = networks.fastest(MODEL, batch)
     with made(folder / "first") as first:
@@ -52,7 +52,7 @@ def _adding(folder: Path) -> list[Row]:
     times = take_turns(
         {
             "ours": add,
-            "decode": lambda: decode(files, model),
+            "decode": lambda: decode_all(files, model),
             "forward": lambda: [network(part) for part in batches],
         },
         _ROUNDS,

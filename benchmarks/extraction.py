@@ -13,7 +13,7 @@ from benchmarks.forward import extractor
 from benchmarks.measure import Apart, Sample, apart, median_ratio, take_turns
 from benchmarks.table import Row
 from core.experiments.store import Grid
-from core.imaging import decode as images
+from core.imaging import decode, transform
 from core.models import registry
 from core.models.extractor import Extractor
 from core.settings import settings
@@ -60,13 +60,13 @@ def jpeg(path: Path) -> bytes:
 def _rates(name: str, files: list[Path]) -> list[Row]:
     model, batch = registry.get_model(name), settings.BATCH_SIZE
     ours = extractor(name, batch)
-    loaded = [images.resize(images.read(path), model.input_size, model.resample) for path in files]
+    loaded = [transform.resize(decode.read(path), model.input_size, model.resample) for path in files]
     batches = [np.stack(loaded[i : i + batch]) for i in range(0, len(loaded), batch)]
     peer, network = networks.fastest(name, batch)
     times = take_turns(
         {
             "ours": lambda: [ours(part.pixels) for part in ours.batches(files)],
-            "decode": lambda: decode(files, model),
+            "decode": lambda: decode_all(files, model),
             "forward": lambda: [network(part) for part in batches],
         },
         _ROUNDS,
@@ -108,7 +108,7 @@ def _rates(name: str, files: list[Path]) -> list[Row]:
     ]
 
 
-def decode(files: list[Path], model: registry.Model) -> None:
+def decode_all(files: list[Path], model: registry.Model) -> None:
     resample = Image.Resampling[model.resample.upper()]
 
     def read(path: Path) -> np.ndarray:

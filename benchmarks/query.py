@@ -15,7 +15,7 @@ from benchmarks.measure import Sample, resident, take_turns, timed
 from benchmarks.table import Row
 from core.exact_index import Index
 from core.experiments.store import Grid
-from core.imaging import decode
+from core.imaging import decode, transform
 from core.models import registry
 from core.settings import settings
 
@@ -46,7 +46,7 @@ def rows() -> list[Row]:
     data = jpeg(dataset.path(_ITEM))
     model = registry.get_model(_MODEL)
     peer, network = networks.fastest(_MODEL, 1)
-    pixels = decode.resize(decode.decode(data), model.input_size, model.resample)[None]
+    pixels = transform.resize(decode.decode(data), model.input_size, model.resample)[None]
     vectors = grid.run(dataset, _MODEL, "imagenet").vectors(_LAYER)[1].astype(np.float32)
     ours, theirs = Index(vectors, "cosine"), faiss.IndexFlatIP(vectors.shape[1])
     theirs.add(vectors)
@@ -60,7 +60,7 @@ def rows() -> list[Row]:
         times = take_turns(
             {
                 "query": query,
-                "decode": lambda: decode.resize(decode.decode(data), model.input_size, model.resample),
+                "decode": lambda: transform.resize(decode.decode(data), model.input_size, model.resample),
                 "forward": lambda: network(pixels),
                 "faiss": lambda: theirs.search(vectors[:1], 10),
                 "search": lambda: ours.search(vectors[:1], 10),

@@ -18,7 +18,7 @@ import streamlit as st
 
 from core.collections import labelled_dataset
 from core.experiments.store import Summary
-from core.imaging.decode_pool import Box
+from core.imaging.transform import Box
 from core.server import projections
 from dashboard.frontend.address import address as address_bar
 from dashboard.widgets import markdown

@@ -8,7 +8,7 @@ from PIL import Image
 
 from core.collections.state import About
 from core.errors import CollectionError
-from core.imaging import decode
+from core.imaging import transform
 from core.models import registry, weights
 from core.models.extractor import Extractor
 
@@ -16,7 +16,7 @@ from core.models.extractor import Extractor
 class Embedder(Protocol):
     """Pixels to vectors.
 
-    size, resample : as for ``core.imaging.decode.resize``; batch_size : the most images at a time.
+    size, resample : as for ``core.imaging.transform.resize``; batch_size : the most images at a time.
     """
 
     size: int
@@ -76,6 +76,6 @@ def embed(embedder: Embedder, images: Sequence[Image.Image]) -> np.ndarray:
     for start in range(0, len(images), embedder.batch_size):
         part = images[start : start + embedder.batch_size]
         parts.append(
-            embedder(np.stack([decode.resize(image, embedder.size, embedder.resample) for image in part]))
+            embedder(np.stack([transform.resize(image, embedder.size, embedder.resample) for image in part]))
         )
     return np.concatenate(parts)

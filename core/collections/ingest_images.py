@@ -24,9 +24,9 @@ from core.collections.writer import New, Writer
 from core.data import folder_walker
 from core.data.folder_walker import LeftOut, Problem
 from core.errors import UserError
-from core.imaging import decode, servable_files, url_download
-from core.imaging.decode_pool import Reduction
+from core.imaging import decode, servable_files, transform, url_download
 from core.imaging.image_limits import check_bytes
+from core.imaging.transform import Reduction
 from core.progress import Progress
 from core.settings import settings
 from core.threads import in_threads
@@ -420,4 +420,4 @@ def _pixels(data: bytes, foreign: bool, embedder: Embedder) -> np.ndarray:
         image = decode.decode_guarded(data, Reduction(embedder.size, embedder.resample))
     else:
         image = decode.decode(data)
-    return decode.resize(image, embedder.size, embedder.resample)
+    return transform.resize(image, embedder.size, embedder.resample)

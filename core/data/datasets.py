@@ -14,8 +14,7 @@ from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_c
 from core.data import folder_walker
 from core.data.source import SourceItem
 from core.errors import DatasetError, UnknownNameError, first_problem
-from core.imaging import decode as images
-from core.imaging import servable_files
+from core.imaging import file_types, servable_files
 from core.settings import settings
 
 FORMAT = 1
@@ -223,7 +222,7 @@ def scan(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> Da
     if not found:
         raise DatasetError(
             f"The folder {folder.name!r} has no pictures in class-named folders; "
-            f"expected {folder.name}/<class>/<picture>, with {', '.join(sorted(images.SUFFIXES))}."
+            f"expected {folder.name}/<class>/<picture>, with {', '.join(sorted(file_types.SUFFIXES))}."
         )
     items = tuple(
         Item(id=place, file=file, label=label, title=Path(file).stem)

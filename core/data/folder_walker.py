@@ -11,7 +11,7 @@ import stat
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from core.imaging import decode
+from core.imaging import file_types
 from core.text import nfc
 
 # What computers put beside pictures unasked, besides hidden files; in lower case.
@@ -148,7 +148,7 @@ def left_out_part(parts: Sequence[str]) -> tuple[str, ...] | None:
 
 def is_picture(name: str) -> bool:
     """Whether a file of this name counts as a picture."""
-    return os.path.splitext(name)[1].lower() in decode.SUFFIXES
+    return os.path.splitext(name)[1].lower() in file_types.SUFFIXES
 
 
 def special(mode: int) -> str | None:

@@ -17,7 +17,6 @@ import subprocess
 import sys
 import threading
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import cast
 
@@ -25,6 +24,7 @@ from PIL import Image
 
 from core.errors import ImageError
 from core.imaging.image_limits import check_size
+from core.imaging.transform import Reduction
 from core.settings import settings
 
 # What a worker says once it is ready, and once it has a request. A request is the length of the file, the reduction
@@ -63,54 +63,6 @@ _PASSED_SETTINGS = (
 _TIME_SIGNALS = {-signal.SIGXCPU, -signal.SIGALRM}
 
 _log = logging.getLogger(__name__)
-
-
-# Left, top, right, bottom of a region, as shares of the picture's width and height.
-Box = tuple[float, float, float, float]
-
-
-@dataclass(frozen=True)
-class Reduction:
-    """What is needed of a picture, so that no more than that leaves its decoder.
-
-    Parameters
-    ----------
-    size : pixels of a side.
-    resample : how to bring it to ``size x size``, as for ``core.imaging.decode.resize``; None to keep its proportions, its longest
-        side at most ``size``.
-    box : the region that is needed; the whole picture when None.
-    """
-
-    size: int
-    resample: str | None = None
-    box: Box | None = None
-
-    # Size, 0 for a thumbnail or the number of the filter, and the region. A size of 0 asks for the whole picture.
-    PACKED = struct.Struct(">IB4d")
-    _RESAMPLES = (None, "nearest", "bilinear", "bicubic")
-
-    @classmethod
-    def pack(cls, reduction: "Reduction | None") -> bytes:
-        """The bytes of a request that say this; None is the whole picture."""
-        if reduction is None:
-            return cls.PACKED.pack(0, 0, *_WHOLE)
-        resample = cls._RESAMPLES.index(reduction.resample)
-        return cls.PACKED.pack(reduction.size, resample, *(reduction.box or _WHOLE))
-
-    @classmethod
-    def unpack(cls, data: bytes) -> "Reduction | None":
-        """What :meth:`pack` has packed."""
-        size, resample, *box = cls.PACKED.unpack(data)
-        return cls(size, cls._RESAMPLES[resample], tuple(box)) if size else None
-
-    def fits(self, width: int, height: int) -> bool:
-        """Whether a reduced picture may have this size."""
-        if self.resample is None:
-            return min(width, height) > 0 and max(width, height) <= self.size
-        return width == height == self.size
-
-
-_WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
 class _WorkerError(Exception):

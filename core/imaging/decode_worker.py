@@ -12,15 +12,16 @@ from typing import BinaryIO
 from PIL import AvifImagePlugin, Image
 
 from core.errors import ImageError
-from core.imaging import decode as images
-from core.imaging.decode_pool import DONE, HELLO, LENGTH, MAX_SENTENCE_BYTES, REFUSED, REPLY, TAKEN, Reduction
+from core.imaging.decode import decode, load_plugins
+from core.imaging.decode_pool import DONE, HELLO, LENGTH, MAX_SENTENCE_BYTES, REFUSED, REPLY, TAKEN
+from core.imaging.transform import Reduction, reduce
 from core.settings import settings
 
 # The parent's clock comes first; these end a worker whose parent is gone.
 _GRACE_SECONDS = 2
 
 
-def main(decode: Callable[[bytes], Image.Image] = images.decode) -> None:
+def main(decode: Callable[[bytes], Image.Image] = decode) -> None:
     """Serve until the parent closes its end of the pipe."""
     # Ctrl-C in a terminal goes to all processes in it; the parent decides when this one ends.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
@@ -30,7 +31,7 @@ def main(decode: Callable[[bytes], Image.Image] = images.decode) -> None:
         os.dup2(quiet, 0)
         os.dup2(quiet, 1)
         # All decoders now, while files can be opened.
-        images.load_plugins()
+        load_plugins()
         # Threads cost address space and make processor time run faster than the clock.
         AvifImagePlugin.DEFAULT_MAX_THREADS = 1
         _limit_process()
@@ -62,7 +63,7 @@ def _answer(
     try:
         picture = decode(data)
         if reduction is not None:
-            picture = images.reduce(picture, reduction)
+            picture = reduce(picture, reduction)
         return REPLY.pack(DONE, *picture.size), picture.tobytes()
     except ImageError as error:
         sentence = str(error)

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.errors import ImageError, UnknownNameError
-from core.imaging import decode
-from core.imaging.decode_pool import Reduction
+from core.imaging import decode, transform
+from core.imaging.transform import Reduction
 from core.models import registry, runtime
 from core.settings import settings
 from core.threads import in_threads
@@ -138,7 +138,7 @@ def read_batches(files: Sequence[Path], size: int, resample: str, batch_size: in
 
     Parameters
     ----------
-    size, resample : as for :func:`core.imaging.decode.resize`.
+    size, resample : as for :func:`core.imaging.transform.resize`.
     """
     # At most two batches wait, so memory does not grow with the number of files.
     results = in_threads(
@@ -157,7 +157,7 @@ def read_batches(files: Sequence[Path], size: int, resample: str, batch_size: in
 
 def _read(path: Path, size: int, resample: str) -> np.ndarray | ImageError:
     try:
-        return decode.resize(decode.read(path, Reduction(size, resample)), size, resample)
+        return transform.resize(decode.read(path, Reduction(size, resample)), size, resample)
     except ImageError as error:
         return error
 

@@ -9,11 +9,11 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from core.errors import DatasetError
-from core.imaging import decode
+from core.imaging import file_types
 from core.settings import settings
 
 _CHUNK = 1 << 16
-_WANTED = {".json", *decode.SUFFIXES}
+_WANTED = {".json", *file_types.SUFFIXES}
 # Others are unpacked by Python's library without a limit on what comes out of a few bytes.
 _METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)
 _LONGEST = 200  # bytes of a path in it

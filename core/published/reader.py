@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from core.evaluation.rankings import Neighbors
-from core.imaging import decode
+from core.imaging import file_types
 from core.settings import settings
 
 _DEEPEST = 12
@@ -38,7 +38,7 @@ class Copy:
     def picture(self, number: int) -> Path | None:
         """The file of a picture; None when there is none."""
         folder = self.root / "datasets" / self.name
-        return next((p for s in sorted(decode.SUFFIXES) if _is_file(p := folder / f"{number}{s}")), None)
+        return next((p for s in sorted(file_types.SUFFIXES) if _is_file(p := folder / f"{number}{s}")), None)
 
     def labels(self) -> list[str]:
         """The label of every picture, by id; raises :class:`Broken`."""

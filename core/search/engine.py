@@ -15,7 +15,7 @@ from core.data.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError, WeightsError
 from core.exact_index import Index
 from core.experiments.store import Configuration, DatasetGrid, Grid, Summary
-from core.imaging import decode
+from core.imaging import transform
 from core.models import extractor, registry, weights
 from core.models.intermediate_model import IntermediateModel
 from core.published.names import WEIGHTS as PUBLISHED
@@ -73,7 +73,7 @@ class Engine:
         """
         network = self.network(configuration)
         with self._passes:
-            pixels = decode.resize(image, network.model.input_size, network.model.resample)[None]
+            pixels = transform.resize(image, network.model.input_size, network.model.resample)[None]
             return np.asarray(network(pixels)[configuration.layer, configuration.pooling][0])
 
     def nearest(
@@ -132,7 +132,7 @@ class Engine:
 
         network = self._networks.get((model, slug, layer), make)
         with self._passes:
-            pixels = decode.resize(image, defined.input_size, defined.resample)[None]
+            pixels = transform.resize(image, defined.input_size, defined.resample)[None]
             return np.asarray(network(pixels)[0][0])
 
     def graph(self, model: str, slug: str) -> "keras.Model":

@@ -10,8 +10,8 @@ from PIL import Image
 
 from core.data.source import Capability, Neighbor, Source
 from core.errors import ConditionError, UserError
-from core.imaging import decode
-from core.imaging.decode_pool import Box
+from core.imaging import transform
+from core.imaging.transform import Box
 from core.progress import Silent
 
 
@@ -53,7 +53,7 @@ def search(
         raise UserError(f"k is {k}; it must be at least 1.")
     check(source, where)
     if box is not None:
-        image = decode.crop(image, box)
+        image = transform.crop(image, box)
     source.prepare(Silent())
     started = time.perf_counter()
     vector = source.embed(image)

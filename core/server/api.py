@@ -39,7 +39,7 @@ from core.errors import (
     WeightsError,
 )
 from core.experiments.store import Configuration, Summary
-from core.imaging import decode, url_download
+from core.imaging import decode, transform, url_download
 from core.models import registry, weights
 from core.search import query, shared_engine
 from core.search.collection_source import CollectionSource
@@ -252,7 +252,7 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared_engine.engine
     async def search(request: Request) -> Response:
         asked, data = await _read(request)
         if asked.crop is not None:
-            decode.check_box(asked.crop)
+            transform.check_box(asked.crop)
         if isinstance(asked, UrlSearchRequest):
             # What can't be searched is refused before anything is downloaded for it.
             await searches.run(partial(_source, engine(), asked))

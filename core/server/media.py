@@ -17,8 +17,8 @@ from core.data import folder_walker
 from core.errors import UserError
 from core.experiments.store import Grid
 from core.features import channel_files
-from core.imaging import decode, servable_files
-from core.imaging.decode_pool import Reduction
+from core.imaging import decode, servable_files, transform
+from core.imaging.transform import Reduction
 from core.search import shared_engine
 from core.settings import settings
 
@@ -113,7 +113,7 @@ def _webp(path: Path, changed: int, size: int) -> bytes:
         if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
             return data
     with _decoding:
-        return decode.thumbnail(decode.read(path, Reduction(LONGEST)), LONGEST)
+        return transform.thumbnail(decode.read(path, Reduction(LONGEST)), LONGEST)
 
 
 def _missing(sentence: str) -> Response:

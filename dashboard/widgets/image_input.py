@@ -16,8 +16,8 @@ from PIL import Image
 
 from core.data.source import SourceItem
 from core.errors import UserError
-from core.imaging import decode, url_download
-from core.imaging.decode_pool import Box
+from core.imaging import decode, file_types, url_download
+from core.imaging.transform import Box
 from core.settings import settings
 from dashboard import url
 from dashboard.frontend.gallery import gallery
@@ -84,7 +84,7 @@ def show(sample: Sample | None, source: str, chosen: bool) -> None:
     if way == "Upload":
         st.file_uploader(
             "Your pictures",
-            type=[suffix.removeprefix(".") for suffix in sorted(decode.SUFFIXES)],
+            type=[suffix.removeprefix(".") for suffix in sorted(file_types.SUFFIXES)],
             accept_multiple_files=True,
             max_upload_size=max(1, settings.MAX_IMAGE_BYTES // 1_000_000),
             key="live-upload",

@@ -9,7 +9,7 @@ import pytest
 import sqlalchemy as sa
 
 from core.collections import curation
-from core.imaging import decode as images
+from core.imaging import decode
 from core.progress import Silent
 from tests.collections.pixels import create, draw, open_, picture
 
@@ -77,8 +77,8 @@ def test_adding_copies_takes_no_more_processor_time(folder, tmp_path):
 
 
 def test_copies_side_by_side_are_decoded_once(folder, tmp_path, monkeypatch):
-    decode, decoded = images.decode, []
-    monkeypatch.setattr(images, "decode", lambda data: decoded.append(1) or decode(data))
+    original, decoded = decode.decode, []
+    monkeypatch.setattr(decode, "decode", lambda data: decoded.append(1) or original(data))
     with create() as pets:
         report = pets.add([str(copies(tmp_path, 100))])
         assert (report.added, report.duplicates) == (100, 99)

@@ -13,8 +13,7 @@ from core.collections.uploads import Upload
 from core.data import datasets
 from core.errors import DatasetError, UserError
 from core.experiments import store
-from core.imaging import decode as images
-from core.imaging import servable_files
+from core.imaging import decode, servable_files
 from core.search import shared_engine
 from core.server import media
 from core.settings import settings
@@ -100,13 +99,13 @@ def test_uploaded_images_are_decoded_in_a_process_of_their_own_wherever_they_are
     store.write_dataset(grid_dir, dataset)
     assert [item.title for item in dataset.items] == ["cat/cat.png", "dog/dog.png"]
     guarded = []
-    decode = images.decode_guarded
+    original = decode.decode_guarded
     monkeypatch.setattr(
-        images,
+        decode,
         "decode_guarded",
-        lambda data, reduction=None: guarded.append(len(data)) or decode(data, reduction),
+        lambda data, reduction=None: guarded.append(len(data)) or original(data, reduction),
     )
-    images.read(dataset.path(0))
+    decode.read(dataset.path(0))
     client = TestClient(Starlette(routes=media.routes()))
     assert client.get(f"/{dataset.address(1)}").status_code == 200
     assert len(guarded) == 2

@@ -13,7 +13,7 @@ from core import jobs
 from core.data import datasets
 from core.errors import WeightsError
 from core.features import activations, channel_files
-from core.imaging import decode
+from core.imaging import decode, transform
 from core.models import architecture, registry, weights
 from core.settings import settings
 from dashboard.pages.models import architecture_section
@@ -172,7 +172,7 @@ def shipped(grid_dir, tmp_path, monkeypatch):
     shutil.copy(settings.MODELS_DIR / SMALL / architecture.FILE, folder)
     monkeypatch.setattr(settings, "MODELS_DIR", tmp_path / "models")
     layer, dataset = "fire4_concat", datasets.load(grid_dir / DATASET)
-    file = decode.thumbnail(Image.new("RGB", (32, 32), (200, 30, 30)), 32)
+    file = transform.thumbnail(Image.new("RGB", (32, 32), (200, 30, 30)), 32)
     made = [channel_files.Visualization(channel, file, 7.5) for channel in (40, 3)]
     channel_files.write_visualizations(SMALL, "imagenet", layer, made, {})
     values = np.zeros((256, channel_files.MOST), np.float32)
@@ -216,7 +216,7 @@ def test_a_channel_without_a_shipped_visualization_offers_to_compute_one(shipped
 def test_shipped_visualizations_need_no_weights_but_computing_one_does(shipped, open_page, monkeypatch):
     whole = architecture.read(SMALL)
     last = whole.grid_layers[-1].name
-    made = [channel_files.Visualization(5, decode.thumbnail(Image.new("RGB", (8, 8)), 8), 1.0)]
+    made = [channel_files.Visualization(5, transform.thumbnail(Image.new("RGB", (8, 8)), 8), 1.0)]
     channel_files.write_visualizations(SMALL, "imagenet", last, made, {})
     monkeypatch.setattr(weights, "availability", lambda model: (False, "Install the package of the weights."))
     page = open_page("models", model=SMALL, layer=last, part="channels", channel=6, dataset=DATASET)

@@ -10,7 +10,7 @@ from PIL import Image
 
 from core.data import datasets
 from core.features import channel_files, compute
-from core.imaging import decode
+from core.imaging import decode, transform
 from core.models import registry, weights
 from core.models.intermediate_model import IntermediateModel
 from core.models.package_weights import PackageWeights
@@ -87,7 +87,7 @@ def test_recomputed_the_activations_are_the_same():
     for channel in (0, 100):
         stored = channel_files.top_images(dataset, model.name, "imagenet", layer, channel, 4)
         pixels = [
-            decode.resize(decode.read(dataset.path(one.item)), model.input_size, model.resample)
+            transform.resize(decode.read(dataset.path(one.item)), model.input_size, model.resample)
             for one in stored
         ]
         peaks = network(np.stack(pixels))[0][..., channel].max(axis=(1, 2))

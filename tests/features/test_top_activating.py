@@ -5,7 +5,7 @@ import pytest
 
 from core.errors import UnknownNameError, UserError, WeightsError
 from core.features import activations, channel_files, top_activating
-from core.imaging import decode
+from core.imaging import decode, transform
 from core.models import registry
 from core.progress import Silent
 from core.search import shared_engine
@@ -35,7 +35,7 @@ def answers(dataset):
     rows = []
     for item in dataset.items:
         if item.id != 5:
-            pixels = decode.resize(decode.read(dataset.path(item.id)), LITE.input_size, LITE.resample)
+            pixels = transform.resize(decode.read(dataset.path(item.id)), LITE.input_size, LITE.resample)
             rows.append([a.numpy()[0] for a in cut(LITE.preprocessing(pixels[None].astype(np.float32)))])
     return {layer: np.stack([row[i] for row in rows]) for i, layer in enumerate(LAYERS)}
 

@@ -13,8 +13,8 @@ import pytest
 from PIL import Image, ImageCms, ImageOps, features
 
 from core.errors import ImageError
-from core.imaging import decode as images
-from core.imaging import decode_pool
+from core.imaging import decode, decode_pool, file_types, transform
+from core.imaging.transform import Reduction
 from core.settings import settings
 from tests.hostile import (
     HEIC,
@@ -36,13 +36,13 @@ needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow 
 
 @pytest.mark.parametrize("kind", [*KINDS, pytest.param("AVIF", marks=needs_avif)])
 def test_every_format_becomes_rgb(kind):
-    picture = images.decode(encoded(Image.new("RGB", (8, 6), (200, 30, 30)), kind))
+    picture = decode.decode(encoded(Image.new("RGB", (8, 6), (200, 30, 30)), kind))
     assert (picture.mode, picture.size) == ("RGB", (8, 6))
     np.testing.assert_allclose(np.asarray(picture)[3, 3], (200, 30, 30), atol=12)
 
 
 def test_transparency_is_laid_on_white():
-    assert images.decode(encoded(Image.new("RGBA", (2, 2), (0, 0, 0, 0)), "PNG")).getpixel((0, 0)) == (
+    assert decode.decode(encoded(Image.new("RGBA", (2, 2), (0, 0, 0, 0)), "PNG")).getpixel((0, 0)) == (
         255,
         255,
         255,
@@ -50,31 +50,31 @@ def test_transparency_is_laid_on_white():
 
 
 def test_half_transparency_is_mixed_with_white():
-    assert images.decode(encoded(Image.new("LA", (2, 2), (0, 51)), "PNG")).getpixel((0, 0)) == (204, 204, 204)
+    assert decode.decode(encoded(Image.new("LA", (2, 2), (0, 51)), "PNG")).getpixel((0, 0)) == (204, 204, 204)
 
 
 def test_a_transparent_palette_is_laid_on_white():
     palette = Image.new("P", (2, 2), 0)
     palette.putpalette([0, 0, 0, 255, 0, 0])
-    assert images.decode(encoded(palette, "PNG", transparency=0)).getpixel((0, 0)) == (255, 255, 255)
+    assert decode.decode(encoded(palette, "PNG", transparency=0)).getpixel((0, 0)) == (255, 255, 255)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "TIFF"])
 @pytest.mark.parametrize(("sixteen", "eight"), [(0, 0), (200, 0), (32768, 128), (65535, 255)])
 def test_sixteen_bit_grey_keeps_its_tone(kind, sixteen, eight):
     grey = Image.fromarray(np.full((4, 4), sixteen, np.uint16))
-    assert images.decode(encoded(grey, kind)).getpixel((0, 0)) == (eight, eight, eight)
+    assert decode.decode(encoded(grey, kind)).getpixel((0, 0)) == (eight, eight, eight)
 
 
 def test_sixteen_bit_grey_may_have_a_transparent_tone():
     grey = Image.fromarray(np.array([[1000, 1001]], np.uint16))
-    picture = images.decode(encoded(grey, "PNG", transparency=1000))
+    picture = decode.decode(encoded(grey, "PNG", transparency=1000))
     assert [picture.getpixel((x, 0))[0] for x in (0, 1)] == [255, 3]
 
 
 def test_sixteen_bit_grey_may_count_from_white():
     entries = tiff_entries(2, 1, bits=(258, 3, 1, 16), photometric=(262, 3, 1, 0), offsets=(273, 4, 1, 110))
-    picture = images.decode(tiff([*entries], b"\xff\xff\x00\x00" * 10))
+    picture = decode.decode(tiff([*entries], b"\xff\xff\x00\x00" * 10))
     assert [picture.getpixel((x, 0))[0] for x in (0, 1)] == [0, 255]
 
 
@@ -88,56 +88,56 @@ def test_sixteen_bit_colors_keep_their_tone():
         counts=(279, 4, 1, 6),
     )
     data = tiff([*entries, (277, 3, 1, 3)], b"\x10\0\x10\0\x10\0" + b"\x00\x80\xff\xff\x00\x00")
-    assert images.decode(data).getpixel((0, 0)) == (128, 255, 0)
+    assert decode.decode(data).getpixel((0, 0)) == (128, 255, 0)
 
 
 @pytest.mark.parametrize(("white", "dtype"), [(1.0, np.float32), (255.0, np.float32), (65535, np.int32)])
 def test_numbers_without_a_fixed_white_fill_the_range(white, dtype):
     pixels = np.array([[0, white / 2, white]]).astype(dtype)
-    picture = np.asarray(images.decode(encoded(Image.fromarray(pixels), "TIFF")))[0, :, 0]
+    picture = np.asarray(decode.decode(encoded(Image.fromarray(pixels), "TIFF")))[0, :, 0]
     np.testing.assert_allclose(picture, (0, 127.5, 255), atol=1)
 
 
 def test_cmyk_is_shown_as_print_looks():
     inks = encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "TIFF")
-    assert images.decode(inks).getpixel((4, 4)) == (255, 0, 0)
+    assert decode.decode(inks).getpixel((4, 4)) == (255, 0, 0)
 
 
 def test_inverted_cmyk_of_adobe_is_turned_back():
     inverted = encoded(Image.new("CMYK", (8, 8), (0, 255, 255, 0)), "JPEG", quality=100)
     assert b"Adobe" in inverted
-    np.testing.assert_allclose(images.decode(inverted).getpixel((4, 4)), (255, 0, 0), atol=3)
+    np.testing.assert_allclose(decode.decode(inverted).getpixel((4, 4)), (255, 0, 0), atol=3)
 
 
 @pytest.mark.parametrize("kind", ["PNG", "JPEG", "WEBP", "TIFF", pytest.param("AVIF", marks=needs_avif)])
 def test_an_embedded_profile_is_heeded(kind):
     red = Image.new("RGB", (16, 16), (255, 0, 0))
-    picture = images.decode(encoded(red, kind, icc_profile=swapped_profile()))
+    picture = decode.decode(encoded(red, kind, icc_profile=swapped_profile()))
     np.testing.assert_allclose(picture.getpixel((8, 8)), (0, 0, 255), atol=8)
 
 
 def test_a_profile_is_heeded_under_transparency():
     half = Image.new("RGBA", (2, 2), (255, 0, 0, 51))
-    picture = images.decode(encoded(half, "PNG", icc_profile=swapped_profile()))
+    picture = decode.decode(encoded(half, "PNG", icc_profile=swapped_profile()))
     assert picture.getpixel((0, 0)) == (204, 204, 255)
 
 
 def test_a_profile_of_inks_is_heeded():
     cyan = Image.new("CMYK", (2, 2), (255, 0, 0, 0))
-    assert images.decode(encoded(cyan, "TIFF")).getpixel((0, 0)) == (0, 255, 255)
-    shown = images.decode(encoded(cyan, "TIFF", icc_profile=red_cyan_profile())).getpixel((0, 0))
+    assert decode.decode(encoded(cyan, "TIFF")).getpixel((0, 0)) == (0, 255, 255)
+    shown = decode.decode(encoded(cyan, "TIFF", icc_profile=red_cyan_profile())).getpixel((0, 0))
     assert shown[0] > 200 and shown[2] < 100
 
 
 def test_the_profile_of_srgb_changes_no_pixel():
     srgb = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
-    plain, tagged = (images.decode(encoded(photo(), "PNG", **more)) for more in ({}, {"icc_profile": srgb}))
+    plain, tagged = (decode.decode(encoded(photo(), "PNG", **more)) for more in ({}, {"icc_profile": srgb}))
     np.testing.assert_array_equal(tagged, plain)
 
 
 @pytest.mark.parametrize("profile", [b"broken" * 50, swapped_profile()[:300], red_cyan_profile()])
 def test_a_profile_that_is_broken_or_of_other_colors_is_ignored(profile):
-    picture = images.decode(encoded(photo(), "PNG", icc_profile=profile))
+    picture = decode.decode(encoded(photo(), "PNG", icc_profile=profile))
     np.testing.assert_array_equal(picture, photo())
 
 
@@ -148,47 +148,49 @@ def test_exif_orientation_is_applied(kind, orientation):
     straight, turned = photo(), photo()
     turned.getexif()[0x0112] = orientation
     turned = ImageOps.exif_transpose(turned)
-    picture = images.decode(encoded(straight, kind, exif=exif(orientation), **lossless))
+    picture = decode.decode(encoded(straight, kind, exif=exif(orientation), **lossless))
     assert picture.size == turned.size
     np.testing.assert_allclose(np.asarray(picture, int), np.asarray(turned, int), atol=60)
 
 
 def test_heic_is_turned_once_and_the_same_in_both_decoders():
-    picture = images.decode(HEIC)
+    picture = decode.decode(HEIC)
     assert (picture.mode, picture.size) == ("RGB", (48, 64))
     for place, color in {(44, 3): (0, 180, 0), (5, 5): (200, 30, 30), (5, 60): (30, 30, 200)}.items():
         np.testing.assert_allclose(picture.getpixel(place), color, atol=32)
-    np.testing.assert_array_equal(images.decode_guarded(HEIC), picture)
+    np.testing.assert_array_equal(decode.decode_guarded(HEIC), picture)
 
 
 def test_heif_under_its_shared_brand_is_read_and_avif_is_not_taken_for_it():
     np.testing.assert_array_equal(
-        images.decode(HEIC.replace(b"ftypheic", b"ftypmif1", 1)), images.decode(HEIC)
+        decode.decode(HEIC.replace(b"ftypheic", b"ftypmif1", 1)), decode.decode(HEIC)
     )
     if features.check("avif"):
         avif = encoded(photo(), "AVIF", speed=10)
-        assert images.decode(avif.replace(b"ftypavif", b"ftypmif1", 1)).size == photo().size
+        assert decode.decode(avif.replace(b"ftypavif", b"ftypmif1", 1)).size == photo().size
 
 
 def test_heic_of_too_many_pixels_is_refused_before_it_is_decoded():
     # The size that its header states; the picture inside stays small.
     data = re.sub(rb"(ispe....)........", lambda match: match[1] + (8_000).to_bytes(4) * 2, HEIC, flags=re.S)
-    for decode in (images.decode, images.decode_guarded):
+    for function in (decode.decode, decode.decode_guarded):
         with pytest.raises(ImageError, match="8000 x 8000 pixels is more than"):
-            decode(data)
+            function(data)
 
 
 def test_every_suffix_of_a_format_that_is_read_counts():
-    registered = {suffix for suffix, kind in Image.registered_extensions().items() if kind in images.FORMATS}
-    assert registered - {".heics", ".heifs"} <= images.SUFFIXES
-    assert {".jfif", ".jpe", ".heic", ".heif", ".hif"} <= images.SUFFIXES
+    registered = {
+        suffix for suffix, kind in Image.registered_extensions().items() if kind in file_types.FORMATS
+    }
+    assert registered - {".heics", ".heifs"} <= file_types.SUFFIXES
+    assert {".jfif", ".jpe", ".heic", ".heif", ".hif"} <= file_types.SUFFIXES
 
 
 def test_the_first_frame_of_an_animation_is_taken():
     frames = [Image.new("RGB", (4, 4), color) for color in ("red", "blue")]
     for kind in ("GIF", "WEBP", "PNG", "TIFF"):
         data = encoded(frames[0], kind, save_all=True, append_images=frames[1:])
-        np.testing.assert_allclose(images.decode(data).getpixel((0, 0)), (255, 0, 0), atol=8)
+        np.testing.assert_allclose(decode.decode(data).getpixel((0, 0)), (255, 0, 0), atol=8)
 
 
 @pytest.mark.parametrize(
@@ -207,7 +209,7 @@ def test_the_first_frame_of_an_animation_is_taken():
 )
 def test_what_is_no_picture_is_refused_with_a_sentence(data, reason):
     with pytest.raises(ImageError, match=reason):
-        images.decode(data)
+        decode.decode(data)
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -215,14 +217,14 @@ def test_a_truncated_picture_is_refused(kind):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
     data = encoded(noise, kind)
     with pytest.raises(ImageError, match="truncated"):
-        images.decode(data[: len(data) // 2])
+        decode.decode(data[: len(data) // 2])
 
 
 def test_too_many_pixels_are_refused_from_the_header(monkeypatch):
     data = encoded(Image.new("RGB", (100, 100)), "PNG")
     monkeypatch.setattr(settings, "MAX_IMAGE_PIXELS", 9_999)
     with pytest.raises(ImageError, match="100 x 100 pixels"):
-        images.decode(data)
+        decode.decode(data)
 
 
 def test_a_file_too_large_is_refused_and_named(tmp_path, monkeypatch):
@@ -230,20 +232,20 @@ def test_a_file_too_large_is_refused_and_named(tmp_path, monkeypatch):
     path.write_bytes(encoded(Image.new("RGB", (10, 10)), "PNG"))
     monkeypatch.setattr(settings, "MAX_IMAGE_BYTES", 10)
     with pytest.raises(ImageError, match=r"big\.png: .* MB is more than"):
-        images.read(path)
+        decode.read(path)
     with pytest.raises(ImageError, match="MB is more than"):
-        images.decode_guarded(path.read_bytes())
+        decode.decode_guarded(path.read_bytes())
 
 
 def test_a_missing_file_is_named(tmp_path):
     with pytest.raises(ImageError, match=r"gone\.png"):
-        images.read(tmp_path / "gone.png")
+        decode.read(tmp_path / "gone.png")
 
 
 def test_resizing_keeps_the_whole_picture():
     wide = Image.new("RGB", (100, 10), "white")
     wide.paste("black", (50, 0, 100, 10))
-    pixels = images.resize(wide, 20, "bilinear")
+    pixels = transform.resize(wide, 20, "bilinear")
     assert pixels.shape == (20, 20, 3)
     assert pixels[:, :8].min() > 240 and pixels[:, 12:].max() < 15
 
@@ -254,7 +256,7 @@ def test_resizing_keeps_the_whole_picture():
 @pytest.mark.parametrize("name", pictures())
 def test_a_guarded_picture_has_the_same_pixels(name):
     data = pictures()[name]
-    guarded, plain = images.decode_guarded(data), images.decode(data)
+    guarded, plain = decode.decode_guarded(data), decode.decode(data)
     assert (guarded.mode, guarded.size) == (plain.mode, plain.size) == ("RGB", plain.size)
     np.testing.assert_array_equal(guarded, plain)
 
@@ -262,9 +264,9 @@ def test_a_guarded_picture_has_the_same_pixels(name):
 def test_guarded_and_plain_refuse_with_the_same_sentence():
     for data in (b"hello", pictures()["jpeg"][:300], encoded(photo(), "ICO")):
         sentences = []
-        for decode in (images.decode, images.decode_guarded):
+        for function in (decode.decode, decode.decode_guarded):
             with pytest.raises(ImageError) as refusal:
-                decode(data)
+                function(data)
             sentences.append(str(refusal.value))
         assert sentences[0] == sentences[1]
 
@@ -272,7 +274,9 @@ def test_guarded_and_plain_refuse_with_the_same_sentence():
 # A worker with a decoder that does as its input says; only tests start it.
 BAD_WORKER = """
 import ctypes, os, sys, time
-from core.imaging import decode_worker, decode as images
+from core.errors import ImageError
+from core.imaging import decode_worker
+from core.imaging.decode import decode as original
 
 def decode(data):
     order = data[:4]
@@ -290,18 +294,18 @@ def decode(data):
         os.write(3, data[4:])
         time.sleep(1000)
     if order == b"ENVI":
-        raise images.ImageError(",".join(sorted(os.environ)))
+        raise ImageError(",".join(sorted(os.environ)))
     if order == b"WRIT":
         with open(data[4:].decode(), "wb") as file:
             file.write(b"x" * 100)
     if order == b"PIDS":
-        raise images.ImageError(str(os.getpid()))
+        raise ImageError(str(os.getpid()))
     if order == b"PRIN":
         print("something", flush=True)
         os.write(1, b"something")
     if order == b"MODS":
-        raise images.ImageError(" ".join(m for m in ("tensorflow", "streamlit", "keras", "pandas") if m in sys.modules))
-    return images.decode(data[4:] if order in (b"PRIN", b"GOOD") else data)
+        raise ImageError(" ".join(m for m in ("tensorflow", "streamlit", "keras", "pandas") if m in sys.modules))
+    return original(data[4:] if order in (b"PRIN", b"GOOD") else data)
 
 decode_worker.main(decode)
 """
@@ -424,7 +428,7 @@ def test_a_picture_that_ends_its_worker_is_tried_once(bad_pool):
 def test_a_worker_that_sends_more_than_was_asked_is_not_believed(bad_pool):
     lie = decode_pool.REPLY.pack(decode_pool.DONE, 100, 100) + bytes(30_000)
     with pytest.raises(ImageError, match="had to be stopped"):
-        bad_pool.decode(b"LIES" + lie, decode_pool.Reduction(10))
+        bad_pool.decode(b"LIES" + lie, Reduction(10))
 
 
 def test_workers_are_reused(bad_pool):
@@ -449,8 +453,8 @@ def test_requests_wait_for_a_bounded_time(bad_pool, monkeypatch):
 def test_many_threads_share_the_workers():
     files = list(pictures().values())
     with ThreadPoolExecutor(8) as threads:
-        for data, picture in zip(files, threads.map(images.decode_guarded, files), strict=True):
-            np.testing.assert_array_equal(picture, images.decode(data))
+        for data, picture in zip(files, threads.map(decode.decode_guarded, files), strict=True):
+            np.testing.assert_array_equal(picture, decode.decode(data))
 
 
 def test_a_hanging_picture_does_not_hold_up_the_others(bad_pool, tmp_path):

@@ -9,9 +9,8 @@ import pytest
 from PIL import Image, features
 
 from core.errors import ImageError
-from core.imaging import decode as images
-from core.imaging import image_limits
-from core.imaging.decode_pool import Reduction
+from core.imaging import decode, image_limits, transform
+from core.imaging.transform import Reduction
 from core.settings import settings
 from tests.hostile import HEIC, edited, encoded, pictures
 
@@ -46,37 +45,37 @@ def test_a_picture_that_is_too_long_is_refused_with_the_limit(name):
     (width, height), _, _ = EXTREME[name]
     data, sentences = extreme(name), []
     assert len(data) < settings.MAX_IMAGE_BYTES
-    for decode in (images.decode, images.decode_guarded):
+    for function in (decode.decode, decode.decode_guarded):
         with pytest.raises(ImageError, match=rf"{width} x {height} pixels.*(65500|200)") as refusal:
-            decode(data)
+            function(data)
         sentences.append(str(refusal.value))
     assert sentences[0] == sentences[1]
 
 
 def test_heic_that_is_too_long_is_refused_with_the_limit():
     data = edited(HEIC, b"ispe", 8, (30_000_000).to_bytes(4) + (1).to_bytes(4))
-    for decode in (images.decode, images.decode_guarded):
+    for function in (decode.decode, decode.decode_guarded):
         with pytest.raises(ImageError, match=r"30000000 x 1 pixels .* 65500"):
-            decode(data)
+            function(data)
 
 
 @pytest.mark.parametrize(("size", "fine"), [((400, 2), True), ((2, 400), True), ((401, 2), False)])
 def test_the_longer_side_may_be_200_times_the_shorter_one(size, fine):
     data = encoded(Image.new("RGB", size), "PNG")
-    for decode in (images.decode, images.decode_guarded):
+    for function in (decode.decode, decode.decode_guarded):
         if fine:
-            assert decode(data).size == size
+            assert function(data).size == size
         else:
             with pytest.raises(ImageError, match="200 times the shorter"):
-                decode(data)
+                function(data)
 
 
 def test_the_longer_side_has_a_limit(monkeypatch):
     assert settings.MAX_IMAGE_SIDE == 65_500
     monkeypatch.setattr(settings, "MAX_IMAGE_SIDE", 100)
-    assert images.decode(encoded(Image.new("L", (100, 100)), "PNG")).size == (100, 100)
+    assert decode.decode(encoded(Image.new("L", (100, 100)), "PNG")).size == (100, 100)
     with pytest.raises(ImageError, match="101 x 100 pixels is too long"):
-        images.decode(encoded(Image.new("L", (101, 100)), "PNG"))
+        decode.decode(encoded(Image.new("L", (101, 100)), "PNG"))
 
 
 def test_a_file_a_little_above_the_limit_does_not_read_like_the_limit():
@@ -88,29 +87,29 @@ def test_a_file_a_little_above_the_limit_does_not_read_like_the_limit():
 @pytest.mark.parametrize("name", pictures())
 def test_reducing_in_a_worker_changes_no_bit(name):
     data, box = pictures()[name], (0.1, 0.3, 0.8, 0.9)
-    plain = images.decode(data)
+    plain = decode.decode(data)
     for resample in ("nearest", "bilinear", "bicubic"):
-        for region, expected in ((None, plain), (box, images.crop(plain, box))):
-            reduced = images.decode_guarded(data, Reduction(20, resample, region))
+        for region, expected in ((None, plain), (box, transform.crop(plain, box))):
+            reduced = decode.decode_guarded(data, Reduction(20, resample, region))
             assert reduced.size == (20, 20)
             np.testing.assert_array_equal(
-                images.resize(reduced, 20, resample), images.resize(expected, 20, resample)
+                transform.resize(reduced, 20, resample), transform.resize(expected, 20, resample)
             )
-    reduced = images.decode_guarded(data, Reduction(30))
+    reduced = decode.decode_guarded(data, Reduction(30))
     assert max(reduced.size) == 30
-    assert images.thumbnail(reduced, 30) == images.thumbnail(plain, 30)
+    assert transform.thumbnail(reduced, 30) == transform.thumbnail(plain, 30)
 
 
 def test_a_small_picture_is_not_enlarged_to_a_thumbnail():
     data = pictures()["png"]
-    np.testing.assert_array_equal(images.decode_guarded(data, Reduction(320)), images.decode(data))
+    np.testing.assert_array_equal(decode.decode_guarded(data, Reduction(320)), decode.decode(data))
 
 
 def test_a_file_is_read_reduced(tmp_path):
     path = tmp_path / "a.png"
     path.write_bytes(pictures()["png"])
-    reduced = images.read(path, Reduction(20, "bilinear"))
-    np.testing.assert_array_equal(reduced, images.resize(images.read(path), 20, "bilinear"))
+    reduced = decode.read(path, Reduction(20, "bilinear"))
+    np.testing.assert_array_equal(reduced, transform.resize(decode.read(path), 20, "bilinear"))
 
 
 # Prints by how many megabytes the most memory of this process and its workers grows while eight threads decode a file.
@@ -118,8 +117,9 @@ MEASURED = """
 import os, sys
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from core.imaging import decode as images
-from core.imaging.decode_pool import Reduction
+from core.errors import ImageError
+from core.imaging import decode, transform
+from core.imaging.transform import Reduction
 
 def processes():
     found = [os.getpid()]
@@ -138,8 +138,8 @@ def most(pid):
 
 def work(data):
     try:
-        images.resize(images.decode_guarded(data, Reduction(224, "bilinear")), 224, "bilinear")
-    except images.ImageError:
+        transform.resize(decode.decode_guarded(data, Reduction(224, "bilinear")), 224, "bilinear")
+    except ImageError:
         pass
 
 with ThreadPoolExecutor(8) as threads:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from core.errors import WeightsError
-from core.imaging import decode
+from core.imaging import decode, transform
 from core.models import extractor, keras_weights, registry, weights
 from tests.conftest import ROOT
 
@@ -28,7 +28,7 @@ def base():
 def images():
     """(2, size, size, 3) uint8: photographs."""
     files = sorted((ROOT / "precomputed" / "objects200" / "images").glob("*.webp"))[:40:20]
-    return np.stack([decode.resize(decode.read(file), SIZE, MODEL.resample) for file in files])
+    return np.stack([transform.resize(decode.read(file), SIZE, MODEL.resample) for file in files])
 
 
 def plain(base, x):

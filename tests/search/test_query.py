@@ -4,7 +4,7 @@ from PIL import Image
 
 from core.errors import ConditionError, UserError
 from core.experiments.store import Configuration
-from core.imaging import decode
+from core.imaging import decode, transform
 from core.search import query, shared_engine
 from core.search.dataset_source import DatasetSource
 
@@ -34,12 +34,12 @@ def test_a_region_is_searched_as_if_it_were_the_picture():
 
 def test_the_whole_picture_as_region_changes_nothing():
     picture = Image.new("RGB", (10, 20))
-    assert decode.crop(picture, (0, 0, 1, 1)) is picture
+    assert transform.crop(picture, (0, 0, 1, 1)) is picture
 
 
 def test_a_region_has_at_least_one_pixel():
-    assert decode.crop(Image.new("RGB", (10, 10)), (0.999, 0.999, 1, 1)).size == (1, 1)
-    assert decode.crop(Image.new("RGB", (10, 10)), (0.5, 0.5, 0.5001, 0.5001)).size == (1, 1)
+    assert transform.crop(Image.new("RGB", (10, 10)), (0.999, 0.999, 1, 1)).size == (1, 1)
+    assert transform.crop(Image.new("RGB", (10, 10)), (0.5, 0.5, 0.5001, 0.5001)).size == (1, 1)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +47,7 @@ def test_a_region_has_at_least_one_pixel():
 )
 def test_an_impossible_region_is_refused(box):
     with pytest.raises(UserError, match="shares from 0 to 1"):
-        decode.crop(Image.new("RGB", (10, 10)), box)
+        transform.crop(Image.new("RGB", (10, 10)), box)
 
 
 def test_votes_go_to_the_nearer_label_when_equal():

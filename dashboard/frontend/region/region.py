@@ -7,8 +7,8 @@ from pathlib import Path
 import streamlit as st
 from PIL import Image
 
-from core.imaging import decode
-from core.imaging.decode_pool import Box
+from core.imaging import transform
+from core.imaging.transform import Box
 
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 _HERE = Path(__file__).parent
@@ -40,4 +40,4 @@ def show(image: Image.Image, alt: str, box: Box, on_change: Callable[[Box], None
 
 def data_url(image: Image.Image, longest: int) -> str:
     """A small copy of an image as a data URL."""
-    return "data:image/webp;base64," + base64.b64encode(decode.thumbnail(image, longest)).decode()
+    return "data:image/webp;base64," + base64.b64encode(transform.thumbnail(image, longest)).decode()

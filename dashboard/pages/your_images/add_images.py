@@ -11,7 +11,7 @@ from core.collections.add_preview import Preview
 from core.collections.folder_labels import NO_LABELS
 from core.collections.uploads import Upload
 from core.errors import UserError
-from core.imaging import decode
+from core.imaging import file_types
 from core.settings import settings
 from dashboard import url
 from dashboard.pages.your_images import collection_jobs
@@ -53,7 +53,7 @@ def show(context: CollectionContext) -> None:
 def _upload(context: CollectionContext, directory: bool) -> None:
     # A new widget after each upload: the server then forgets the files, which are on its disk.
     number = st.session_state.setdefault("images-uploads", 0)
-    suffixes = [suffix.removeprefix(".") for suffix in sorted(decode.SUFFIXES)]
+    suffixes = [suffix.removeprefix(".") for suffix in sorted(file_types.SUFFIXES)]
     sent = st.file_uploader(
         "The folder" if directory else "Images, or zip archives of images",
         type=suffixes if directory else [*suffixes, "zip"],

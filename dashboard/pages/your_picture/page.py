@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.data.source import Capability, Source
 from core.experiments.store import DatasetGrid, Summary
-from core.imaging import decode
+from core.imaging import transform
 from core.search import shared_engine
 from core.search.query import Answer
 from dashboard import url
@@ -180,7 +180,7 @@ def _more(
         place_in_projection.show(source, answer)
     elif Capability.ACTIVATIONS in source.capabilities:
         items = [one.item for one in answer.neighbors]
-        why_similar.show(source, items, decode.crop(asked.picture.image, asked.box), asked.key)
+        why_similar.show(source, items, transform.crop(asked.picture.image, asked.box), asked.key)
     else:
         st.info(
             "The regions that made pictures similar can't be shown for weights of your own.",

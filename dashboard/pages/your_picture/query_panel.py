@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.data.source import Source
 from core.errors import UserError
-from core.imaging.decode_pool import Box
+from core.imaging.transform import Box
 from core.jobs import Job
 from core.search.query import Answer, search
 from dashboard import url
