@@ -70,14 +70,13 @@ _JITTER = 1e-3  # of the start's radius; sets equal images apart
 
 
 @dataclass(frozen=True)
-class Projection:
+class LayerProjection:
     """Where the images of a dataset lie under one layer.
 
     Attributes
     ----------
     layer : position of the layer in the sequence given to :func:`project`, from 0.
     method : ``"umap"`` or ``"pca"``, what the coordinates are; for fewer than four images always ``"pca"``.
-    dimensions : 2 or 3.
     coordinates : (n_images, dimensions) float32; within [-1, 1] over all layers together, and centered but for images that
         no layer tells apart: these lie at one point, which counts once here and in the numbers below.
     trustworthiness : of this projection: how far images that are neighbors here are neighbors under the layer's
@@ -91,7 +90,6 @@ class Projection:
 
     layer: int
     method: str
-    dimensions: int
     coordinates: np.ndarray = field(repr=False)
     trustworthiness: float
     silhouette: float
@@ -109,7 +107,7 @@ def project(
     n_neighbors: int = 15,
     min_dist: float = 0.1,
     progress: Progress | None = None,
-) -> list[Projection]:
+) -> list[LayerProjection]:
     """Project all images under each layer of one model, in a frame common to the layers.
 
     The layers are handed over either as distances or as vectors. Distances suit vectors too long for memory
@@ -204,7 +202,7 @@ def project(
             silhouette = _silhouette(judged, None if labels is None else labels[sample])
             if method == "pca":
                 own["explained_variance"] = round(variance, 6)
-        projections.append(Projection(i, method, dimensions, coordinates[place], trust, silhouette, own))
+        projections.append(LayerProjection(i, method, coordinates[place], trust, silhouette, own))
     return projections
 
 

@@ -9,7 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 from PIL import Image
 
-from core.imaging.decode_pool import Box, Reduction
+from core.imaging.transform import Box, Reduction
 from core.progress import Progress
 
 

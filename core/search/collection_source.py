@@ -16,7 +16,7 @@ from core.collections.collection_projection import CollectionProjection
 from core.data.source import Capability, ChartImages, Neighbor, Projection, SourceItem
 from core.errors import CollectionError, ConditionError, UnknownFieldError
 from core.experiments.store import Configuration
-from core.imaging.decode_pool import Box, Reduction
+from core.imaging.transform import Box, Reduction
 from core.models import weights
 from core.progress import Progress
 from core.search.engine import Engine

@@ -11,7 +11,7 @@ from core.data.datasets import Dataset
 from core.data.source import Capability, ChartImages, Neighbor, Projection, SourceItem
 from core.errors import GridError
 from core.experiments.store import Configuration, DatasetGrid, StoredProjection
-from core.imaging.decode_pool import Box, Reduction
+from core.imaging.transform import Box, Reduction
 from core.models import registry
 from core.progress import Progress
 from core.search.engine import Engine
