@@ -156,7 +156,7 @@ def stored(model: str, weights: str, kind: str) -> list[tuple[dict[str, Any], di
 
 
 def write_visualizations(
-    model: str, weights: str, layer: str, made: Sequence[Visualization], facts: dict[str, Any]
+    model: str, weights: str, layer: str, visualizations: Sequence[Visualization], facts: dict[str, Any]
 ) -> None:
     """Store the visualizations of a layer, in place of those that exist.
 
@@ -172,9 +172,9 @@ def write_visualizations(
 
     rows = pa.table(
         {
-            "channel": pa.array([one.channel for one in made], pa.int32()),
-            "webp": pa.array([one.webp for one in made], pa.binary()),
-            "activation": pa.array([one.activation for one in made], pa.float32()),
+            "channel": pa.array([one.channel for one in visualizations], pa.int32()),
+            "webp": pa.array([one.webp for one in visualizations], pa.binary()),
+            "activation": pa.array([one.activation for one in visualizations], pa.float32()),
         }
     )
     _put(model, weights, VISUALIZATIONS, [tables.Entry({"layer": layer}, rows, facts)])
@@ -220,7 +220,7 @@ def _put(model: str, weights: str, kind: str, entries: "list[Entry]") -> None:
                 _log.warning("%s It is left out.", error)
             else:
                 entries.append(tables.Entry(key, rows.cast(entries[0].rows.schema), facts))
-    # The same results give the same file, in whatever order they were computed.
+    # The same results give the same file, in any order of computation.
     depths = [layer.name for layer in registry.get_model(model).layers]
     entries.sort(key=lambda entry: (entry.key.get("dataset", ""), depths.index(entry.key["layer"])))
     part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")

@@ -54,7 +54,7 @@ def read_arrays(path: Path) -> dict[str, Any]:
         ) from None
     except OSError as error:
         raise WeightsError(f"{path.name} can't be read ({error.strerror}); reinstall the package.") from error
-    except Exception as error:  # a broken pickle can raise whatever the bytes happen to ask for
+    except Exception as error:  # a broken pickle can raise any class
         raise WeightsError(f"{path.name} is damaged or cut short; reinstall the package.") from error
     if not isinstance(arrays, dict) or not all(_is_entry(*item) for item in arrays.items()):
         raise WeightsError(f"{path.name} holds something else than named arrays; reinstall the package.")

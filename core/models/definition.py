@@ -42,7 +42,7 @@ class WeightsFile:
     source : the same in a sentence.
     about : a sentence that says where it is, or how to get it.
     path : where it is, or is downloaded to; None where the package that has it is not installed.
-    published_hash : what Keras publishes, with its algorithm; None where nobody publishes one.
+    published_hash : what Keras publishes, with its algorithm; None where none is published.
     """
 
     origin: str

@@ -23,7 +23,7 @@ _INPUT_LAYERS = (
 
 
 def kind(file: "h5py.File") -> str | None:
-    """What the file is, in words; None when Keras 2 did not write it."""
+    """A description of the file; None where Keras 2 did not write it."""
     if WHOLE_MODEL in file and "layer_names" in file[WHOLE_MODEL].attrs:
         return "a whole model saved by Keras 2 (HDF5)"
     if "layer_names" in file.attrs:

@@ -61,7 +61,7 @@ def with_tensorflow(forward: "ConcreteFunction") -> Network:
 
 
 def with_openvino(forward: "ConcreteFunction") -> Network:
-    """Run by OpenVINO, in float32 whatever the processor could do in less.
+    """Run by OpenVINO in float32, also where the processor has a faster, less precise type.
 
     Raises
     ------

@@ -41,7 +41,7 @@ def some_found(n_channels=5, scale=1.0, seed=0):
     values = (
         -np.sort(-rng.uniform(0.1, 1, (n_channels, channel_files.MOST)), axis=1).astype(np.float32) * scale
     )
-    values[0] = 0  # answers nothing
+    values[0] = 0  # no activation
     values[1, 3:] = 0
     return channel_files.TopImages(
         items=rng.integers(0, 12, values.shape),

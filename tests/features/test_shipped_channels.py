@@ -69,7 +69,7 @@ def test_top_images_of_every_channel_are_stored(model, layer, dataset):
     assert found.items.shape == (registry.MODELS[model].layer(layer).shape[2], channel_files.MOST)
     assert (np.diff(found.values, axis=1) <= 0).all() and np.isfinite(found.values).all()
     there = found.values > 0
-    assert there[:, 0].mean() > 0.5  # a few channels next to the image answer nothing to anything
+    assert there[:, 0].mean() > 0.5  # a few channels next to the image are zero for every image
     left, top, right, bottom = np.moveaxis(found.boxes[there], -1, 0)
     assert (left >= 0).all() and (left < right).all() and (right <= 1).all()
     assert (top >= 0).all() and (top < bottom).all() and (bottom <= 1).all()

@@ -26,7 +26,7 @@ def dataset(tmp_path_factory):
 
 
 @pytest.fixture(scope="module")
-def answers(dataset):
+def activation_of(dataset):
     """By layer: (images that can be read, height, width, channels), one image at a time, as Keras computes it."""
     import keras
 
@@ -51,8 +51,8 @@ def found(dataset):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_the_images_with_the_highest_peaks_in_order(layer, found, answers):
-    peaks = answers[layer].max(axis=(1, 2))
+def test_the_images_with_the_highest_peaks_in_order(layer, found, activation_of):
+    peaks = activation_of[layer].max(axis=(1, 2))
     for channel in range(peaks.shape[1]):
         mine = found[layer].of(channel)
         positive = peaks[:, channel][peaks[:, channel] > 0]
@@ -65,18 +65,18 @@ def test_the_images_with_the_highest_peaks_in_order(layer, found, answers):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_the_region_holds_the_peak_and_little_that_is_far_below_it(layer, found, answers):
-    _, height, width, n_channels = answers[layer].shape
+def test_the_region_holds_the_peak_and_little_that_is_far_below_it(layer, found, activation_of):
+    _, height, width, n_channels = activation_of[layer].shape
     for channel in range(0, n_channels, 5):
         for one in found[layer].of(channel):
-            answer = answers[layer][list(IDS).index(one.item), :, :, channel]
+            activation = activation_of[layer][list(IDS).index(one.item), :, :, channel]
             left, top, right, bottom = one.box
             assert 0 <= left < right <= 1 and 0 <= top < bottom <= 1
-            inside = answer[
+            inside = activation[
                 int(top * height) : int(np.ceil(bottom * height)),
                 int(left * width) : int(np.ceil(right * width)),
             ]
-            assert inside.max() == pytest.approx(answer.max(), rel=1e-3)
+            assert inside.max() == pytest.approx(activation.max(), rel=1e-3)
 
 
 def test_a_region_is_the_connected_area_at_half_height():
@@ -150,11 +150,11 @@ def test_a_dataset_of_which_nothing_can_be_read_is_reported(tmp_path):
 
 
 @pytest.mark.parametrize("layer", LAYERS)
-def test_the_activation_of_an_image_is_what_keras_computes(layer, dataset, answers):
+def test_the_activation_of_an_image_is_what_keras_computes(layer, dataset, activation_of):
     image = decode.read(dataset.path(2))
     mine = activations.activation(image, NAME, "imagenet", layer)
-    np.testing.assert_allclose(mine, answers[layer][2], rtol=1e-3, atol=1e-3)
-    peaks = answers[layer][2].max(axis=(0, 1))
+    np.testing.assert_allclose(mine, activation_of[layer][2], rtol=1e-3, atol=1e-3)
+    peaks = activation_of[layer][2].max(axis=(0, 1))
     strongest = activations.strongest(mine, 5)
     np.testing.assert_allclose(peaks[strongest], np.sort(peaks)[::-1][:5], rtol=1e-3)
 

@@ -21,13 +21,13 @@ def graph():
     return weights.load(LITE, "imagenet")[0]
 
 
-def made(graph, channels=CHANNELS, steps=32, layer=LAYER, progress=None):
+def visualized(graph, channels=CHANNELS, steps=32, layer=LAYER, progress=None):
     return visualize.visualize(graph, LITE, layer, channels, progress or Silent(), steps)
 
 
 @pytest.fixture(scope="module")
 def images(graph):
-    return made(graph)
+    return visualized(graph)
 
 
 def small_model(size=64):
@@ -74,12 +74,12 @@ def test_an_image_is_square_and_has_contrast(images):
 def test_it_activates_its_channel_far_more_than_its_start_or_noise_or_the_other_image_do(graph, images):
     noise = np.random.default_rng(0).integers(0, 256, images.shape).astype(np.uint8)
     mine = peaks(graph, LITE, LAYER, CHANNELS, images)
-    for other, factor in ((made(graph, steps=0), 4), (noise, 1.3), (images[::-1].copy(), 1.3)):
+    for other, factor in ((visualized(graph, steps=0), 4), (noise, 1.3), (images[::-1].copy(), 1.3)):
         assert (mine > factor * peaks(graph, LITE, LAYER, CHANNELS, other)).all()
 
 
 def test_the_same_image_each_time_and_in_any_company(graph, images):
-    alone = made(graph, [CHANNELS[1]])
+    alone = visualized(graph, [CHANNELS[1]])
     assert np.abs(alone[0].astype(int) - images[1]).mean() < 3
     assert np.abs(images[0].astype(int) - images[1]).mean() > 20
 
@@ -98,19 +98,19 @@ def test_every_step_is_counted_and_what_progress_raises_ends_the_ascent(graph):
 
     watched = Impatient()
     with pytest.raises(Cancelled):
-        made(graph, [0], steps=1000, layer="stem_activation", progress=watched)
+        visualized(graph, [0], steps=1000, layer="stem_activation", progress=watched)
     assert watched.done == 3
 
 
 @pytest.mark.parametrize("channel", [-1, 24])
 def test_a_channel_that_is_not_there_is_reported_with_those_that_are(graph, channel):
     with pytest.raises(UserError, match=f"channels 0 to 23, not {channel}"):
-        made(graph, [channel])
+        visualized(graph, [channel])
 
 
 def test_a_layer_that_is_not_there_or_has_no_positions_is_refused(graph):
     with pytest.raises(UnknownNameError, match="block9_output"):
-        made(graph, layer="block9_output")
+        visualized(graph, layer="block9_output")
     with pytest.raises(UserError, match=r"pooled of .* has no height and width"):
         visualize.visualize(small_graph(), small_model(), "pooled", [0], Silent(), 1)
 
@@ -141,7 +141,7 @@ def test_copying_draws_nothing_from_the_random_numbers_of_the_process():
     assert (random.getstate(), np.random.get_state()[1].tolist()) == before
 
 
-def test_a_channel_that_answers_nothing_at_the_start_is_woken():
+def test_a_channel_that_is_zero_at_the_start_is_visualized():
     import keras
     from keras import layers
 

@@ -27,10 +27,10 @@ def test_what_ships_agrees_with_the_table_of_models(name):
 
 @pytest.mark.parametrize("name", ["squeezenet", "mobilenet", "efficientnetb0", "inceptionv3", "xception"])
 def test_what_ships_is_what_the_graph_is(name, graphs):
-    made = architecture.describe(graphs(name), registry.get_model(name))
-    assert made == architecture.read(name)
+    described = architecture.describe(graphs(name), registry.get_model(name))
+    assert described == architecture.read(name)
     path = settings.MODELS_DIR / name / architecture.FILE
-    assert path.read_text("utf-8") == architecture.text(made)
+    assert path.read_text("utf-8") == architecture.text(described)
 
 
 def test_all_that_ships_is_small():
@@ -103,7 +103,7 @@ def test_receptive_fields_of_whole_networks_are_the_published_ones(name, pixels)
         ("xception", "block2_sepconv2"),
     ],
 )
-def test_receptive_field_is_where_a_network_of_ones_answers(name, layer, graphs):
+def test_receptive_field_is_where_a_network_of_ones_responds(name, layer, graphs):
     """Averages only: the middle of the output is above zero where it sees any pixel that is."""
     import keras
 
@@ -114,14 +114,14 @@ def test_receptive_field_is_where_a_network_of_ones_answers(name, layer, graphs)
     )
     size, (height, width, _) = graph.input.shape[1], cut.output.shape[1:]
 
-    def answers(rows: slice, axis: int) -> bool:
+    def responds(rows: slice, axis: int) -> bool:
         image = np.zeros((1, size, size, 3), np.float32)
         image[(slice(None),) * (1 + axis) + (rows,)] = 1
         return bool(np.asarray(cut(image, training=False))[0, height // 2, width // 2].max() > 0)
 
     def seen(axis: int) -> int:
-        first = bisect_left(range(size), True, key=lambda edge: answers(slice(0, edge + 1), axis))
-        last = bisect_left(range(size), True, key=lambda edge: answers(slice(size - 1 - edge, size), axis))
+        first = bisect_left(range(size), True, key=lambda edge: responds(slice(0, edge + 1), axis))
+        last = bisect_left(range(size), True, key=lambda edge: responds(slice(size - 1 - edge, size), axis))
         return (size - 1 - last) - first + 1
 
     assert (seen(0), seen(1)) == architecture.read(name).layer(layer).receptive_field

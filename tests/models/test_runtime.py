@@ -63,9 +63,9 @@ def test_the_same_pixels_give_the_same_vector_bit_for_bit_from_any_thread(networ
     image = pixels(network.model.input_size, 1)
     expected = network(image)
     with ThreadPoolExecutor(4) as pool:
-        for answer in pool.map(lambda _: network(image), range(16)):
+        for vectors_again in pool.map(lambda _: network(image), range(16)):
             for key, vectors in expected.items():
-                np.testing.assert_array_equal(answer[key], vectors)
+                np.testing.assert_array_equal(vectors_again[key], vectors)
 
 
 def test_vectors_of_one_image_stay_when_the_next_is_run(network):
@@ -111,7 +111,7 @@ import sys
 print(sys.modules["openvino"].__name__)
 """
     environment = {**os.environ, "PYTHONPATH": f"{tmp_path}{os.pathsep}{ROOT}"}
-    answer = subprocess.run(
+    run = subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
         capture_output=True,
@@ -119,7 +119,7 @@ print(sys.modules["openvino"].__name__)
         check=True,
         env=environment,
     )
-    assert answer.stdout.split() == ["openvino"]
+    assert run.stdout.split() == ["openvino"]
 
 
 @needs_openvino

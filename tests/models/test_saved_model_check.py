@@ -71,7 +71,7 @@ ACCEPTED = (plain, rescaled, normalized, adapted, computed, augmented)
 
 
 def saved(make, base, path, shape=(SIZE, SIZE, 3)):
-    """A classifier on what ``make`` answers, in a file; and the model of the pooled vectors."""
+    """A classifier on what ``make`` returns, in a file; and the model of the pooled vectors."""
     import keras
 
     inputs = keras.Input(shape)

@@ -20,7 +20,7 @@ _OF_LAYER: dict[url.Key, object] = {url.CHANNEL: None, url.SHEET: None}
 
 
 @dataclass(frozen=True)
-class Choice:
+class ChosenModel:
     """A model with its weights; ``untrained``: whether untrained models are offered beside trained ones."""
 
     model: registry.Model
@@ -59,7 +59,7 @@ class ModelContext:
     """
 
     address: Address
-    choice: Choice
+    choice: ChosenModel
     architecture: Architecture
     layer: Layer
     channel: int | None
@@ -75,15 +75,15 @@ class ModelContext:
         return self.choice.weights
 
 
-def choice(address: Address) -> Choice:
+def choice(address: Address) -> ChosenModel:
     """The model and the weights of the URL, checked."""
     model = registry.get_model(address.choice(url.MODEL, list(registry.MODELS), _FIRST))
     untrained = address.switch(url.SHOW_UNTRAINED)
     valid = _weights(model)
-    return Choice(model, address.choice(url.WEIGHTS, valid, valid[0]), untrained)
+    return ChosenModel(model, address.choice(url.WEIGHTS, valid, valid[0]), untrained)
 
 
-def read(address: Address, chosen: Choice) -> ModelContext:
+def read(address: Address, chosen: ChosenModel) -> ModelContext:
     """The state of the URL, checked; raises ModelDataError where the model's architecture can't be read."""
     network = architecture.read(chosen.model.name)
     # A layer of the grid is the key "layer", which other pages share; any other layer is "inner".
@@ -99,7 +99,7 @@ def read(address: Address, chosen: Choice) -> ModelContext:
     return ModelContext(address, chosen, network, layer, channel, dataset, shown)
 
 
-def model_picker(chosen: Choice, layer: Layer | None) -> None:
+def model_picker(chosen: ChosenModel, layer: Layer | None) -> None:
     """Choose a model with its weights; another model keeps the depth of the layer."""
     here = (chosen.model.name, chosen.weights)
     options = [
@@ -157,7 +157,7 @@ def dataset_picker(context: ModelContext) -> None:
         )
 
 
-def untrained_switch(chosen: Choice) -> None:
+def untrained_switch(chosen: ChosenModel) -> None:
     """Choose whether untrained models are offered where there are trained weights."""
     key = "inspect-untrained"
     st.session_state[key] = chosen.untrained
