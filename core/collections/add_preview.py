@@ -8,7 +8,7 @@ from typing import Any
 
 from core.collections import image_lists, uploads
 from core.collections.folder_labels import NO_LABELS, FolderLabels, decide, parts_below
-from core.collections.image_sources import Entry, ImageSource, Record, find_record, is_url
+from core.collections.image_sources import Entry, ImageSource, Record, is_url, remembered
 from core.collections.uploads import Upload
 from core.data.folder_walker import LeftOut, Problem
 from core.imaging import servable_files
@@ -97,12 +97,8 @@ def of_sources(known: Sequence[Record], new: Sequence[ImageSource]) -> Preview:
     found: list[Iterable[_Found | LeftOut | Problem]] = []
     levels, around = set(), set()
     for source in new:
-        record = find_record(records, source)
-        if record is None:
-            records.append(record := {})
-            record.update(source.to_json())
-        else:
-            record.update(source.over(record).to_json())
+        record, source = remembered(records, source)
+        record.update(source.to_json())
         decide(records, source.path)
         labels = FolderLabels(map(ImageSource.from_json, records))
         levels.add(record["label_level"])

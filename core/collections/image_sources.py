@@ -80,10 +80,8 @@ class ImageSource:
         level = data.get("label_level", 1) if data["kind"] == "folder" else None
         return cls(data["kind"], data["path"], data.get("path_column"), level)
 
-    def over(self, record: Mapping[str, Any] | None) -> Self:
+    def over(self, record: Record) -> Self:
         """The source, with the options of its record where it has none."""
-        if record is None:
-            return self
         old = self.from_json(record)
         return replace(
             self,
@@ -184,9 +182,13 @@ def parse_all(
     return [source for one in arguments for source in parse(one, path_column, label_level)]
 
 
-def find_record(known: Sequence[Record], source: ImageSource) -> Record | None:
-    """The record of a source among the remembered ones."""
-    return next((one for one in known if (one["kind"], one["path"]) == (source.kind, source.path)), None)
+def remembered(known: list[Record], source: ImageSource) -> tuple[Record, ImageSource]:
+    """The record of a source, added to the remembered ones if it is new, and the source with its remembered options."""
+    for record in known:
+        if (record["kind"], record["path"]) == (source.kind, source.path):
+            return record, source.over(record)
+    known.append(source.to_json())
+    return known[-1], source
 
 
 def absolute(path: str) -> str:
@@ -322,9 +324,9 @@ def _special(path: str) -> str | None:
         return None
 
 
-def _file(path: str, label: str | None = None, metadata: dict[str, Any] | None = None) -> Entry | Problem:
+def _file(path: str, label: str | None = None) -> Entry | Problem:
     if (shown := folder_walker.shown(path)) != path:
         return Problem(shown, folder_walker.NOT_UTF8)
     if not allowed(path):
         return Problem(path, "it is outside of the folder that the settings allow")
-    return Entry(path, label, metadata or {})
+    return Entry(path, label)

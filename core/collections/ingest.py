@@ -11,7 +11,7 @@ from pathlib import Path
 from core.collections import catalog, image_lists, list_rows
 from core.collections.embedder import Embedder
 from core.collections.folder_labels import decide
-from core.collections.image_sources import Entry, ImageSource, Record, SourceError, find_record, is_url
+from core.collections.image_sources import Entry, ImageSource, Record, SourceError, is_url, remembered
 from core.collections.ingest_images import Ingester, KnownSources, is_list
 from core.collections.ingest_report import Report
 from core.collections.writer import Writer
@@ -46,23 +46,19 @@ def add(
     last = max([writer.catalog.read(catalog.last_source), *(record["id"] for record in known)])
     added, read = [], {}
     for source in dict.fromkeys(sources):
-        old = find_record(known, source)
-        if old is None:
+        record, source = remembered(known, source)
+        if "id" not in record:
             last += 1
-            old = {"id": last}
-            known.append(old)
-        else:
-            source = source.over(old)
+            record["id"] = last
         if source.kind == "list":
-            digest, rows = _open_list(writer, source, old)
-            old["digest"] = digest
+            record["digest"], rows = _open_list(writer, source, record)
             if rows is not None:
-                read[old["id"]] = rows
+                read[record["id"]] = rows
         else:
             next(iter(source.entries()), None)
-        old.update(source.to_json())
+        record.update(source.to_json())
         decide(known, source.path)
-        added.append(old)
+        added.append(record)
     among = KnownSources.of(known, labels_from)
     writer.remember_sources(known, read)
     for record in known:
