@@ -1,1 +1,1 @@
-"""Searching with pictures that are in no dataset."""
+"""Search with an image: one interface for datasets and collections."""

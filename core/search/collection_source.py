@@ -125,7 +125,7 @@ class CollectionSource:
             # By comparing, anybody could find out where the files of this machine are.
             if filters.parse(condition).field == "path":
                 raise ConditionError(
-                    f"The filter {condition!r} asks for a path, which only the command line may; use label or one of the metadata."
+                    f"The filter {condition!r} compares a path, which only the command line may do; use label or one of the metadata."
                 )
         try:
             [hits] = self.collection.search_vectors(vector, k, where)

@@ -60,7 +60,7 @@ class DatasetSource:
         self._engine.check(self.dataset, self._configuration)
         progress.stage("Starting TensorFlow and loading the model", 0)
         self._engine.network(self._configuration)
-        progress.stage(f"Preparing the {len(self):,} pictures to search", 0)
+        progress.stage(f"Preparing the {len(self):,} images to search", 0)
         self._engine.index(self.dataset, self._configuration)
 
     def reduction(self, crop: Box | None) -> Reduction:
@@ -84,7 +84,7 @@ class DatasetSource:
             raise GridError(f"The neighbors can't be shown: {error}") from None
         row = int(np.searchsorted(lists.queries, item_id))
         if row == len(lists.queries) or lists.queries[row] != item_id:
-            raise GridError("This picture was left out of the experiment.")
+            raise GridError("This image was left out of the experiment.")
         distances = [None] * k if lists.distances is None else lists.distances[row, :k].tolist()
         items = map(self.dataset.item, lists.ids[row, :k].tolist())
         return [Neighbor(item, distance) for item, distance in zip(items, distances, strict=False)]
@@ -143,10 +143,10 @@ def _checked(stored: Sequence[StoredProjection], n_images: int) -> tuple[np.ndar
     if shapes != {(len(ids), stored[0].dimensions)} or not all(
         np.array_equal(one.ids, ids) for one in stored
     ):
-        raise GridError("The projections of this model's layers do not show the same pictures.")
+        raise GridError("The projections of this model's layers do not show the same images.")
     coordinates = np.stack([one.coordinates for one in stored])
     if not len(ids) or ids.min() < 0 or ids.max() >= n_images or len(np.unique(ids)) < len(ids):
-        raise GridError("The projections of this model show pictures that the dataset does not have.")
+        raise GridError("The projections of this model show images that the dataset does not have.")
     if not np.isfinite(coordinates).all():
         raise GridError("The projections of this model have coordinates that are not finite.")
     return ids, coordinates

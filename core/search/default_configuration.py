@@ -75,7 +75,7 @@ def choose(
         layer=layer or usual.layers[-2].name,
         pooling=pooling or "avg",
         metric=metric or "cosine",
-        why="There are no experiments here to choose by, so what was not asked for is the default: "
+        why="There are no experiments here to choose by, so what was not given is the default: "
         "the layer before the last, average pooling and cosine distance.",
     )
 
@@ -120,7 +120,7 @@ def _mean(experiments: list[Summary]) -> float:
 
 
 def _without_experiments(model: str | None, trained: bool, layer: str | None) -> registry.Model:
-    """The model asked for, or the first of those that work here and have the layer."""
+    """The model of that name, or the first of those that work here and have the layer."""
     if model is not None:
         return registry.get_model(model)
     here = [one for one in registry.MODELS.values() if not trained or weights_.availability(one)[0]]

@@ -1,7 +1,6 @@
-"""Pictures from outside to the nearest images of a dataset.
+"""Loaded models, compiled layers and indexes, shared by all searches of a process.
 
-One :class:`Engine` serves a whole process: models are loaded once and shared, indexes are made when
-first asked for. All of it can be called from several threads.
+Models are loaded once, and indexes are built when they are first needed. Several threads may use an :class:`Engine`.
 """
 
 import threading
@@ -30,11 +29,11 @@ if TYPE_CHECKING:
 
 
 class Engine:
-    """Searches the datasets of a grid with pictures that are in none of them.
+    """Searches the datasets of a grid, and opens collections.
 
     Parameters
     ----------
-    grid : where datasets and their stored vectors are.
+    grid : has the datasets and their stored vectors.
     """
 
     def __init__(self, grid: Grid):
@@ -48,7 +47,7 @@ class Engine:
         self._passes = threading.BoundedSemaphore(settings.LIVE_PASSES)
 
     def searchable(self, dataset: Dataset) -> list[Summary]:
-        """The experiments of a dataset that a new picture can be compared under, the best first.
+        """The experiments of a dataset that an image can be searched under, the best first.
 
         Those whose weights are on this machine and whose vectors are short enough to be kept.
         """
@@ -97,14 +96,14 @@ class Engine:
         known = collections.names()
         if name not in known:
             raise UnknownNameError("collection", name, known)
-        # One that was deleted and made anew is another one.
-        made = (settings.COLLECTIONS_DIR / name / "collection.json").stat().st_mtime_ns
+        # A collection that was deleted and created again is another one.
+        created = (settings.COLLECTIONS_DIR / name / "collection.json").stat().st_mtime_ns
         return self._collections.get(
-            (name, made), lambda: collections.Collection.open(name, load=self._embedder)
+            (name, created), lambda: collections.Collection.open(name, load=self._embedder)
         )
 
     def close(self) -> None:
-        """Give the files and connections of collections back; they are opened again when they are asked for."""
+        """Close the files and connections of collections; the next use opens them again."""
         for opened in self._collections.clear():
             opened.close()
 
@@ -118,19 +117,19 @@ class Engine:
         return embedder.ModelEmbedder(self.network(wanted), about.layer, about.pooling)
 
     def activation(self, image: Image.Image, configuration: Configuration | Summary) -> np.ndarray:
-        """(height, width, channels) float32: what the layer answers before pooling; raises as :meth:`embed`.
+        """(height, width, channels) float32: the activation of the layer before pooling; raises as :meth:`embed`.
 
         Any layer of the network that has height and width, as ``core.models.architecture`` names them; UserError of others.
         """
         model, slug, layer = configuration.model, configuration.weights, configuration.layer
         defined, graph = registry.get_model(model), self.graph(model, slug)
 
-        def make() -> IntermediateModel:
-            made = IntermediateModel(defined, graph, [layer], 1)
-            made.warm_up()
-            return made
+        def compile_layer() -> IntermediateModel:
+            compiled = IntermediateModel(defined, graph, [layer], 1)
+            compiled.warm_up()
+            return compiled
 
-        network = self._networks.get((model, slug, layer), make)
+        network = self._networks.get((model, slug, layer), compile_layer)
         with self._passes:
             pixels = transform.resize(image, defined.input_size, defined.resample)[None]
             return np.asarray(network(pixels)[0][0])
@@ -141,19 +140,19 @@ class Engine:
         return self._graphs.get((model, slug), lambda: weights.load(defined, _loadable(defined, slug))[0])
 
     def network(self, configuration: Configuration | Summary) -> extractor.Extractor:
-        """The compiled model of a configuration for one picture at a time; loaded at the first call."""
+        """The compiled model of a configuration for one image at a time; loaded at the first call."""
         model = registry.get_model(configuration.model)
         model.layer(configuration.layer)
         key = (configuration.model, configuration.weights)
         part = (*key, configuration.layer, configuration.pooling)
 
-        def make() -> extractor.Extractor:
+        def compile_layer() -> extractor.Extractor:
             graph = self.graph(*key)
             network = extractor.Extractor(model, graph, [configuration.layer], [configuration.pooling], 1)
             network.warm_up()
             return network
 
-        return self._networks.get(part, make)
+        return self._networks.get(part, compile_layer)
 
     def index(self, dataset: Dataset, configuration: Configuration | Summary) -> tuple[np.ndarray, Index]:
         """Ids (n,) and index of a dataset's images; from the stored vectors, or computed where none are stored.
@@ -166,17 +165,17 @@ class Engine:
         key = (dataset.fingerprint, configuration.model, configuration.weights)
         part = (*key, configuration.layer, configuration.pooling, configuration.metric)
 
-        def make() -> tuple[np.ndarray, Index]:
+        def build() -> tuple[np.ndarray, Index]:
             ids, vectors = self._vectors(dataset, configuration)
             return ids, Index(vectors, configuration.metric)
 
-        return self._indexes.get(part, make)
+        return self._indexes.get(part, build)
 
     def check(self, dataset: Dataset, configuration: Configuration | Summary) -> None:
         """Raises UserError where the experiments of a configuration were published without vectors."""
         if configuration.weights == PUBLISHED:
             raise UserError(
-                f"The results of {configuration.model} on {dataset.name} were published without vectors, so a new picture can't be "
+                f"The results of {configuration.model} on {dataset.name} were published without vectors, so a new image can't be "
                 "compared with them; choose other weights."
             )
 
@@ -211,7 +210,7 @@ class Engine:
                     rows.append(network(pixels[None])[configuration.layer, configuration.pooling][0])
                 ids.append(place)
         if not rows:
-            raise UserError(f"None of the pictures of {dataset.name!r} can be read.")
+            raise UserError(f"None of the images of {dataset.name!r} can be read.")
         return np.array(ids), np.stack(rows)
 
 

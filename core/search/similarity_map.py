@@ -1,8 +1,7 @@
-"""Which regions of two pictures made them similar.
+"""Which regions of two images make them similar.
 
 The similarity of two average-pooled vectors is a sum over the positions of one activation: moving the mean out of the dot
-product leaves a share for every position. For maximum pooling each channel's share stands where its maximum
-is. After Stylianou, Souvenir and Pless, "Visualizing Deep Similarity Networks" (WACV 2019).
+product leaves a share for every position. For maximum pooling each channel's share is at its maximum. After Stylianou, Souvenir and Pless, "Visualizing Deep Similarity Networks" (WACV 2019).
 """
 
 import numpy as np
@@ -19,7 +18,7 @@ def applies(pooling: str, metric: str) -> bool:
 
 
 def regions(query: np.ndarray, result: np.ndarray, pooling: str) -> tuple[np.ndarray, np.ndarray]:
-    """Each position's share of the cosine similarity of two pictures.
+    """Each position's share of the cosine similarity of two images.
 
     Parameters
     ----------
@@ -34,10 +33,10 @@ def regions(query: np.ndarray, result: np.ndarray, pooling: str) -> tuple[np.nda
 
     Raises
     ------
-    UserError : another pooling, for which a vector's numbers have no place in the picture or no sum.
+    UserError : another pooling, for which a vector's numbers have no place in the image or no sum.
     """
     if pooling not in POOLINGS:
-        raise UserError(f"Regions can be told apart for {' and '.join(POOLINGS)} pooling, not for {pooling}.")
+        raise UserError(f"Regions have shares for {' and '.join(POOLINGS)} pooling, not for {pooling}.")
     query, result = np.asarray(query, np.float64), np.asarray(result, np.float64)
     pooled = [_pool(activation, pooling) for activation in (query, result)]
     lengths = float(np.linalg.norm(pooled[0]) * np.linalg.norm(pooled[1])) or 1.0
@@ -58,6 +57,6 @@ def _shares(activation: np.ndarray, weights: np.ndarray, pooling: str) -> np.nda
         return np.asarray(activation @ weights / (height * width))
     flat = activation.reshape(-1, channels)
     shares = np.zeros(height * width)
-    # A channel whose maximum stands in several places goes to the first.
+    # A channel with its maximum at several positions goes to the first.
     np.add.at(shares, flat.argmax(axis=0), flat.max(axis=0) * weights)
     return shares.reshape(height, width)

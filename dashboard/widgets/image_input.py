@@ -80,7 +80,7 @@ def show(sample: Sample | None, source: str, chosen: bool) -> None:
     """
     ways = ["Upload", "Address", "Paste", "Camera", "Sample"]
     st.session_state.setdefault("live-way", ways[0])
-    way = st.segmented_control("How does your picture come in?", ways, key="live-way", required=True)
+    way = st.segmented_control("Where does your picture come from?", ways, key="live-way", required=True)
     if way == "Upload":
         st.file_uploader(
             "Your pictures",
@@ -89,19 +89,19 @@ def show(sample: Sample | None, source: str, chosen: bool) -> None:
             max_upload_size=max(1, settings.MAX_IMAGE_BYTES // 1_000_000),
             key="live-upload",
             on_change=_uploaded,
-            help=f"Several pictures become several searches, the last {_MOST} of them kept until you leave. "
+            help=f"Several images become several searches, the last {_MOST} of them kept until you leave. "
             "Nothing is written to the server's disk.",
         )
     elif way == "Address":
         with st.form("live-address", border=False):
             st.text_input(
-                "Address of a picture", placeholder="https://example.org/picture.jpg", key="live-url"
+                "Address of an image", placeholder="https://example.org/picture.jpg", key="live-url"
             )
             st.form_submit_button("Fetch it", on_click=_fetched)
     elif way == "Paste":
         paste.paste(key="live-paste", data={"most": settings.MAX_IMAGE_BYTES}, on_pasted_change=_pasted)
     elif way == "Camera":
-        st.camera_input("Take a picture", key="live-camera", on_change=_photographed, width=480)
+        st.camera_input("Take a photo", key="live-camera", on_change=_photographed, width=480)
     elif sample and chosen:
         samples(sample, source)
     for sentence in st.session_state.pop(_REFUSED, []):
@@ -115,7 +115,7 @@ def samples(sample: Sample, source: str) -> None:
         key="live-samples",
         on_pick=lambda item: choose(f"{source}/{item}"),
         size=88,
-        label="Sample pictures",
+        label="Sample images",
     )
 
 
@@ -149,15 +149,15 @@ def _fetched() -> None:
 
 
 def _pasted() -> None:
-    # It comes from the browser: anything may stand there.
+    # It comes from the browser and can be anything.
     text = st.session_state["live-paste"].get("pasted")
     if not isinstance(text, str) or len(text) > settings.MAX_IMAGE_BYTES * 4 / 3 + 4:
-        _refuse("", "What was pasted is no picture, or too large.")
+        _refuse("", "What was pasted is not an image, or too large.")
         return
     try:
         _take("pasted", base64.b64decode(text, validate=True))
     except binascii.Error:
-        _refuse("", "What was pasted is no picture.")
+        _refuse("", "What was pasted is not an image.")
 
 
 def _take(name: str, data: bytes) -> None:
@@ -183,8 +183,8 @@ def _pixels(kept: dict[str, Picture]) -> int:
 
 
 def _refuse(name: str, reason: str) -> None:
-    told = f"{markdown.quoted(name)}: {markdown.plain(reason)}." if name else markdown.plain(reason)
-    st.session_state.setdefault(_REFUSED, []).append(told)
+    sentence = f"{markdown.quoted(name)}: {markdown.plain(reason)}." if name else markdown.plain(reason)
+    st.session_state.setdefault(_REFUSED, []).append(sentence)
 
 
 def _since(started: float) -> float:

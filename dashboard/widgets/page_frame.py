@@ -14,7 +14,7 @@ from dashboard.url import Address
 from dashboard.widgets import markdown, pickers, sources
 from dashboard.widgets.sources import GridSource
 
-_MOST_TOLD = 8
+_MOST_NOTICES = 8
 
 
 def page(
@@ -63,7 +63,7 @@ def source_page(
             return
         pickers.dataset(names, grid.dataset.name)
         st.info(source, icon=":material/info:")
-        tell(st.container(), address.notices, grid.notices)
+        show_notices(st.container(), address.notices, grid.notices)
         url.write(page, {url.DATASET: grid.dataset.name})
 
     if not names:
@@ -97,7 +97,7 @@ def _dataset(
     _how_to_begin(
         f"No experiments of {markdown.quoted(grid.dataset.title)} can be shown yet. This computes them:", name
     )
-    tell(st.container(), address.notices, grid.notices)
+    show_notices(st.container(), address.notices, grid.notices)
     url.write(page, {url.DATASET: name})
     otherwise(grid)
 
@@ -124,34 +124,36 @@ def _collection(
             return
         pickers.source(names, source)
         st.info(
-            f"There are no pictures in the collection {markdown.quoted(name)} yet. Add some on the page *Your images*, or so:",
+            f"There are no images in the collection {markdown.quoted(name)} yet. Add some on the page *Your images*, or with:",
             icon=":material/hourglass_empty:",
         )
         st.code(f"playground collection add {name} FOLDER", language="bash")
     if st.button("Your images", icon=":material/photo_library:", key="open-images"):
         url.open_page(url.YOUR_IMAGES, {url.COLLECTION: name})
-    tell(st.container(), address.notices, ())
+    show_notices(st.container(), address.notices, ())
     url.write(page, {url.COLLECTION: name})
 
 
 def number_of_neighbors(address: Address, most: int) -> int:
-    """The k that the address asks for, of at most as many neighbors as there are."""
+    """The k of the address, at most the number of neighbors that there are."""
     least, usual = (min(number, most) for number in (pickers.MIN_NEIGHBORS, pickers.DEFAULT_NEIGHBORS))
     return address.number(url.K, least, most, usual)
 
 
-def tell(place: st.delta_generator.DeltaGenerator, asked: Sequence[str], unreadable: Sequence[str]) -> None:
-    """Put into a place what the address asked for in vain, and what could not be read."""
-    if asked:
-        _listed(place, "Not all that was asked for exists:", asked)
+def show_notices(
+    place: st.delta_generator.DeltaGenerator, missing: Sequence[str], unreadable: Sequence[str]
+) -> None:
+    """Show which values of the address do not exist, and which experiments can't be read."""
+    if missing:
+        _listed(place, "Not everything in the address exists:", missing)
     if unreadable:
         sentences = [markdown.plain(sentence) for sentence in unreadable]
         _listed(place, "Some experiments are left out; all others work:", sentences)
 
 
-def _listed(place: st.delta_generator.DeltaGenerator, opening: str, sentences: Sequence[str]) -> None:
-    more = [f"and {len(sentences) - _MOST_TOLD} more"] if len(sentences) > _MOST_TOLD else []
-    lines = [opening, *(f"- {one}" for one in [*sentences[:_MOST_TOLD], *more])]
+def _listed(place: st.delta_generator.DeltaGenerator, first: str, sentences: Sequence[str]) -> None:
+    more = [f"and {len(sentences) - _MOST_NOTICES} more"] if len(sentences) > _MOST_NOTICES else []
+    lines = [first, *(f"- {one}" for one in [*sentences[:_MOST_NOTICES], *more])]
     place.warning("\n".join(lines), icon=":material/warning:")
 
 

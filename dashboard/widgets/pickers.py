@@ -32,7 +32,7 @@ def dataset(names: Sequence[str], shown: str, width: int = 140) -> None:
 
     def chosen(name: str) -> None:
         collection = name.removeprefix(labelled_dataset.PREFIX)
-        # The picture, the conditions and what the gallery shows belong to what was shown before.
+        # The image, the conditions and what the gallery shows belong to what was shown before.
         gone: dict[url.Key, object] = dict.fromkeys(
             (url.GALLERY_PAGE, url.CLASS, url.LABEL, url.WHERE, url.COLLECTION)
         )

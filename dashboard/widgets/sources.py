@@ -56,7 +56,7 @@ def describe(source: Source) -> str:
         f"layer {markdown.plain(layer)}{shape}",
         f"{configuration['pooling']} pooling",
         f"{configuration['metric']} distance",
-        f"{len(source):,} picture{'s' if len(source) != 1 else ''}",
+        f"{len(source):,} image{'s' if len(source) != 1 else ''}",
     ]
     return " · ".join(parts)
 

@@ -25,7 +25,7 @@ def start(source: Source) -> Job:
 
 @st.fragment(run_every=0.5)
 def watch(job: Job, name: str) -> None:
-    """Say what is being loaded; when it is done, the page is drawn anew."""
+    """Say what is being loaded; when it is loaded, the page runs again."""
     if not job.running:
         st.rerun()
     st.status(

@@ -66,7 +66,7 @@ def neighbors(page: Page) -> Locator:
 
 
 def enclosed(page: Page) -> Locator:
-    return page.get_by_role("group", name=re.compile("^Enclosed pictures")).get_by_role("button")
+    return page.get_by_role("group", name=re.compile("^Selected images")).get_by_role("button")
 
 
 def drag(page: Page, *corners: tuple[float, float]) -> None:
@@ -183,7 +183,7 @@ def test_enclosed_points_fill_a_gallery_that_can_be_saved(page: Page, tool: str)
         corners = [(0.1, 0.05), (0.95, 0.05), (0.95, 0.95), (0.1, 0.95), (0.1, 0.06)]
     drag(page, *corners)
     settle(page)
-    expect(page.get_by_text(re.compile("of 200 pictures"))).to_be_visible()
+    expect(page.get_by_text(re.compile("of 200 images"))).to_be_visible()
     expect(enclosed(page).first).to_be_visible()
     counted = page.locator(".class-counts b").all_inner_texts()
     with page.expect_download() as download:

@@ -19,7 +19,7 @@ def search(page: Page) -> Page:
 
 
 def query(page: Page) -> Locator:
-    return page.get_by_role("group", name="The picture that is searched for").get_by_role("img")
+    return page.get_by_role("group", name="The image that is searched for").get_by_role("img")
 
 
 def results(page: Page) -> Locator:
@@ -27,7 +27,7 @@ def results(page: Page) -> Locator:
 
 
 def pictures(page: Page) -> Locator:
-    return page.get_by_role("group", name=re.compile("^Pictures of")).get_by_role("button")
+    return page.get_by_role("group", name=re.compile("^Images of")).get_by_role("button")
 
 
 def words(page: Page) -> list[str]:
@@ -117,7 +117,7 @@ def test_nonsense_in_the_address_shows_a_notice(page: Page):
     )
     wait_until_idle(page)
     notice = page.get_by_test_id("stAlert")
-    expect(notice).to_contain_text("Not all that was asked for exists")
+    expect(notice).to_contain_text("Not everything in the address exists")
     expect(notice.locator("img")).to_have_count(0)
     expect(results(page)).to_have_count(10)
     assert "query=2" in page.url

@@ -75,7 +75,7 @@ def test_a_broken_file_costs_a_sentence_and_the_page_goes_on(live: Page):
 def test_a_sample_and_then_a_result_are_searched_with(live: Page):
     live.get_by_text("Sample", exact=True).click()
     wait_until_idle(live)
-    live.get_by_role("group", name="Sample pictures").get_by_role("button").nth(1).click()
+    live.get_by_role("group", name="Sample images").get_by_role("button").nth(1).click()
     expect(results(live).first).to_be_visible(timeout=FIRST)
     wait_until_idle(live)
     second = found(live)[1]
@@ -86,7 +86,7 @@ def test_a_sample_and_then_a_result_are_searched_with(live: Page):
 
 def test_an_address_within_the_network_is_refused(live: Page):
     live.get_by_text("Address", exact=True).click()
-    live.get_by_label("Address of a picture").fill("http://127.0.0.1:8501/pictures/objects200/1")
+    live.get_by_label("Address of an image").fill("http://127.0.0.1:8501/pictures/objects200/1")
     live.get_by_role("button", name="Fetch it").click()
     expect(live.get_by_role("alert").first).to_contain_text(re.compile("port|public"))
 
@@ -126,7 +126,7 @@ def test_a_region_drawn_with_the_mouse_or_keys_is_searched(live: Page):
     live.wait_for_timeout(700)
     wait_until_idle(live)
     assert live.locator(".tile .lines").all_inner_texts() != region
-    live.get_by_role("button", name="Search with the whole picture").click()
+    live.get_by_role("button", name="Search with the whole image").click()
     wait_until_idle(live)
     assert live.locator(".tile .lines").all_inner_texts() == before
 
@@ -186,7 +186,7 @@ def test_the_star_stands_among_the_points(live: Page):
     live.get_by_text("Where is it?", exact=True).click()
     wait_until_idle(live)
     expect(live.locator(".js-plotly-plot")).to_be_visible()
-    expect(live.get_by_text("not a projection of the picture itself")).to_be_visible()
+    expect(live.get_by_text("not a projection of the image itself")).to_be_visible()
 
 
 @pytest.mark.parametrize(("color_scheme", "width"), [("dark", 1400), ("light", 700), ("dark", 700)])

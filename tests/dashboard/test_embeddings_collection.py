@@ -41,7 +41,7 @@ def test_it_is_computed_when_asked_for_and_there_at_the_next_visit(pets, open_pa
     shown = chart(page)
     assert [one["name"] for one in shown["classes"]] == ["cat", "dog", "no label"]
     assert len(shown["layers"]) == 1 and shown["layers"][0]["silhouette"] is None
-    assert "known where every picture has a label" in words(page)
+    assert "known where every image has a label" in words(page)
     assert "PCA: 2 components hold" in words(page)
 
     app = Starlette(routes=projections.routes())
@@ -80,7 +80,7 @@ def test_a_chosen_picture_stands_beside_what_is_nearest_to_it(pets, open_page):
 def test_a_sample_is_said_to_be_one(pets, open_page, monkeypatch):
     monkeypatch.setattr(settings, "MAX_LAYOUT_IMAGES", 4)
     collection_projection.compute(pets, "pca", 2, Silent())
-    assert "These are 4 of 5 different pictures" in words(open_page("embeddings", **ADDRESS))
+    assert "These are 4 of 5 different images" in words(open_page("embeddings", **ADDRESS))
 
 
 @pytest.mark.parametrize(

@@ -80,7 +80,7 @@ def test_shows_the_points_of_a_model_that_has_some(placed, open_page):
     assert chart["layers"][chart["layer"]]["name"] == page.query_params["layer"]
     assert [layer["silhouette"] for layer in chart["layers"]] == [None, 0.2, 0.4]
     assert chart["dimensions"] == 2
-    assert "24 pictures in 3 classes" in chart["description"]
+    assert "24 images in 3 classes" in chart["description"]
 
 
 def test_the_address_holds_the_whole_state(placed, open_page):
@@ -135,7 +135,7 @@ def test_enclosed_pictures_are_counted_by_class_and_shown(placed, open_page):
     page.session_state["embeddings-panel"] = "selection"
     page.run()
     assert [tile["id"] for tile in gallery_of(page, 0)["tiles"]] == [0, 1, 9]
-    assert any("3 of 24 pictures" in part.value for part in page.markdown)
+    assert any("3 of 24 images" in part.value for part in page.markdown)
     assert numbers(chart_of(page)["selected"], "<u4").tolist() == [0, 1, 9]
 
 

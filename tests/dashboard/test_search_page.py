@@ -171,7 +171,7 @@ def test_nonsense_in_the_address_falls_back_with_a_notice(grid_dir, open_page, a
     assert not page.exception
     assert not page.error
     told = warnings(page)
-    assert "Not all that was asked for exists" in told
+    assert "Not everything in the address exists" in told
     assert len(told) < 1000
     assert "http" not in told.replace("`![x](http://example.org/x.png)`", "")
     assert not open_page("search", **dict(page.query_params)).warning

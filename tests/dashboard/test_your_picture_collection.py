@@ -49,7 +49,7 @@ def found(page: AppTest) -> list[dict]:
 def test_the_configuration_is_shown_and_the_nearest_come_with_all_that_is_known(priced):
     page = open_live(picture(2), collection="pets", k="3")
     assert "SqueezeNet 1.1** · ImageNet · layer conv1_activation" in words(page)
-    assert "5 pictures" in words(page)
+    assert "5 images" in words(page)
     tiles = found(page)
     assert tiles[0]["title"] == "cat" and tiles[0]["lines"] == ["photos/cat/b.png", "price: 15", "distance 0"]
     image = next(image for image in priced.images() if image.path.endswith("b.png"))
@@ -66,7 +66,7 @@ def test_labels_and_conditions_narrow_what_is_found(priced):
     assert [tile["lines"][0] for tile in found(page)] == ["photos/cat/a.png"]
     assert "The nearest" in [one.value for one in page.header]
     page = open_live(picture(2), collection="pets", where="price>100")
-    assert "No picture of the collection meets the conditions." in words(page)
+    assert "No image of the collection meets the conditions." in words(page)
 
 
 def test_pictures_that_a_condition_cannot_compare_are_counted(priced):
@@ -89,8 +89,8 @@ def test_the_snippet_asks_the_same(priced):
         ("';DROP TABLE images", "DROP TABLE"),
         ("x';DROP TABLE images;--=1", "has no field"),
         ("Price<3", "Did you mean 'price'?"),
-        ("path>/", "asks for a path"),
-        ("path=/etc/passwd", "asks for a path"),
+        ("path>/", "compares a path"),
+        ("path=/etc/passwd", "compares a path"),
         ("size<big", "not a number"),
         ("<script>=1", "can't be parsed"),
         ("label=cat' OR '1'='1", None),
@@ -101,7 +101,7 @@ def test_whatever_is_asked_for_is_a_condition_or_a_sentence(priced, where, sente
     if sentence:
         assert sentence in page.error[0].value.replace("\\", "")
     else:
-        assert "No picture of the collection meets the conditions." in words(page)
+        assert "No image of the collection meets the conditions." in words(page)
     assert priced.info().images == 5 and priced.verify() == []
 
 
@@ -135,7 +135,7 @@ def test_uploads_go_by_their_own_names(collections_dir):
 def test_an_empty_collection_says_how_to_fill_it(collections_dir):
     Collection.create("pets", model="squeezenet", layer="conv1_activation")
     page = open_live(collection="pets")
-    assert "There are no pictures in the collection" in page.info[0].value
+    assert "There are no images in the collection" in page.info[0].value
     assert "collection add pets" in page.code[0].value
 
 

@@ -52,7 +52,7 @@ def _compare(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
             st.caption(glossary.attainable(context.table.attainable, context.table.k))
         _SECTIONS[section].show(context)
     unreadable = [*grid.notices, *(context.compared.notices if context.compared else ())]
-    page_frame.tell(notices, address.notices, unreadable)
+    page_frame.show_notices(notices, address.notices, unreadable)
     url.write(url.COMPARE, context.shown | {url.SECTION: section})
 
 

@@ -19,7 +19,7 @@ def compute(source: Source, method: str, dimensions: int) -> None:
     key = ("projection", source.url_key, source.name, method, dimensions)
     job = jobs.get(key)
     if job is not None:
-        job_progress.watch(job, "pictures")
+        job_progress.watch(job, "images")
     if job is not None and job.running:
         return
     st.info(

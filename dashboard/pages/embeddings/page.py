@@ -46,7 +46,7 @@ def _choose(address: Address, grid: DatasetGrid) -> GridSource:
 def _page(address: Address, names: Sequence[str], source: Source) -> None:
     layers = Capability.LAYER_PROJECTIONS in source.capabilities
     st.markdown(
-        "Every point is a picture; those that a layer takes for similar lie together."
+        "Every point is an image; those that a layer takes for similar lie together."
         + (" Press **Play** to go through the layers and see the classes come apart." if layers else "")
     )
     several = sources.experiments(source)
@@ -94,7 +94,7 @@ def _page(address: Address, names: Sequence[str], source: Source) -> None:
                     projection_chart.show(address, source, projection, method, picked, neighbors, pick)
             with right:
                 panel.show(source, projection, method, picked, neighbors, trouble, pick, (k, most))
-    page_frame.tell(notices, address.notices, several.grid.notices if several else ())
+    page_frame.show_notices(notices, address.notices, several.grid.notices if several else ())
     url.write(url.EMBEDDINGS, shown)
 
 

@@ -44,7 +44,7 @@ def show(
             )
     if len(images) < projection.total:
         st.caption(
-            f"These are {len(images):,} of {projection.total:,} different pictures, drawn at random and always the same."
+            f"These are {len(images):,} of {projection.total:,} different images, drawn at random and always the same."
         )
     item = None if picked is None else source.item(picked)
     label = item.label if item else None
@@ -55,7 +55,7 @@ def show(
         None if picked is None else by_id.get(picked),
         {by_id[one.item.id]: one.item.label == label for one in neighbors if one.item.id in by_id},
         panel.selection(images),
-        f"Scatter chart of {len(projection.numbers):,} pictures in {len(images.classes)} classes: "
+        f"Scatter chart of {len(projection.numbers):,} images in {len(images.classes)} classes: "
         f"{projections.METHODS[method]} in {projection.dimensions} dimensions of what {sources.model_title(source)} answers "
         f"at {layers[layer].text}."
         + (" The table below the chart holds the same numbers." if several else ""),
@@ -112,7 +112,7 @@ def _explanation(projection: Projection, layers: Sequence[scatter.Layer], method
     elif known:
         st.caption(f"{glossary.TRUSTWORTHINESS} {glossary.SILHOUETTE}")
     elif len(projection.images.classes) > 1:
-        st.caption(f"{glossary.TRUSTWORTHINESS} The silhouette is known where every picture has a label.")
+        st.caption(f"{glossary.TRUSTWORTHINESS} The silhouette is known where every image has a label.")
     else:
         st.caption(glossary.TRUSTWORTHINESS)
     about = projection.parameters[shown]
@@ -161,6 +161,6 @@ def _tables(
             key=key,
             on_select=rows_chosen,
             selection_mode="single-row",
-            alt="Every picture with its place in the chart",
+            alt="Every image with its place in the chart",
         )
         st.caption("Choose a row to see its neighbors.")

@@ -39,7 +39,7 @@ def show(
     """
     selected = selection(projection.images if projection else None)
     panels = {
-        "picture": "Picture",
+        "picture": "Image",
         "selection": f"Selection · {len(selected):,}" if len(selected) else "Selection",
     }
     st.session_state.setdefault(_PANEL, "picture")
@@ -54,8 +54,8 @@ def show(
     if st.session_state[_PANEL] == "selection":
         if projection is None or not len(selected):
             st.markdown(
-                "Draw around points with **Lasso** or **Box** to see their pictures and count their classes. "
-                "Points can be enclosed in two dimensions."
+                "Draw around points with **Lasso** or **Box** to see their images and count their classes. "
+                "Points can be selected in two dimensions."
             )
         else:
             _selected(source, projection, method, picked, selected, pick)
@@ -66,12 +66,12 @@ def show(
             pickers.metric(several.grid, several.chosen)
         pickers.neighbors(*k)
     if picked is None:
-        st.markdown("Click a point to see its picture and what is nearest to it.")
+        st.markdown("Click a point to see its image and what is nearest to it.")
     else:
-        _picture(source, picked, neighbors, trouble, pick)
+        _image(source, picked, neighbors, trouble, pick)
 
 
-def _picture(
+def _image(
     source: Source, picked: int, neighbors: Sequence[Neighbor], trouble: str, pick: Callable[[int], None]
 ) -> None:
     item, several = source.item(picked), sources.experiments(source)
@@ -89,7 +89,7 @@ def _picture(
             key="embeddings-picked",
             size=110,
             columns=1,
-            label="The picture that was chosen",
+            label="The image that was chosen",
         )
     with buttons:
         if several:
@@ -128,7 +128,7 @@ def _picture(
         key="embeddings-neighbors",
         on_pick=pick,
         size=110,
-        label=f"The {len(neighbors)} nearest pictures, nearest first",
+        label=f"The {len(neighbors)} nearest images, nearest first",
     )
     if marked:
         yes, no = palette.mark(True), palette.mark(False)
@@ -145,7 +145,7 @@ def _selected(
 ) -> None:
     """The images that were selected, by class and one by one."""
     images = projection.images
-    st.markdown(f"**{len(selected):,} of {len(images):,} pictures** are enclosed.")
+    st.markdown(f"**{len(selected):,} of {len(images):,} images** are selected.")
     _class_counts(images, selected)
     parts = source.configuration
     layer = projection.layers.index(parts["layer"]) if parts["layer"] in projection.layers else 0
@@ -157,7 +157,7 @@ def _selected(
             mime="text/csv",
             icon=":material/download:",
             on_click="ignore",
-            help="Number, class, title, file and place in the chart of each picture.",
+            help="Number, class, title, file and place in the chart of each image.",
         )
         st.button(
             "Clear",
@@ -177,7 +177,7 @@ def _selected(
         key="embeddings-selected",
         on_pick=pick,
         size=76,
-        label=f"Enclosed pictures, page {page} of {pages}",
+        label=f"Selected images, page {page} of {pages}",
     )
     if pages > 1:
         st.pagination(pages, key=turn, max_visible_pages=5)

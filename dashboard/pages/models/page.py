@@ -51,7 +51,7 @@ def show() -> None:
     if part != "architecture":
         model_context.control_notice(context)
     _SECTIONS[part][1](context)
-    page_frame.tell(notices, address.notices, [])
+    page_frame.show_notices(notices, address.notices, [])
     url.write(url.MODELS, context.shown | {url.MODELS_PART: part})
 
 

@@ -1,4 +1,4 @@
-"""What a layer sees, at a glance: a few of the pictures that were made to excite its channels."""
+"""A few feature visualizations of a layer."""
 
 import streamlit as st
 
@@ -12,7 +12,7 @@ _SIZE = 44
 
 
 def show(chosen: Summary) -> None:
-    """A strip of pictures with the way to the models page, for a horizontal container; nothing where none ship."""
+    """A strip of them with a link to the page Models, for a horizontal container; nothing where none ship."""
     shipped = channel_files.visualizations(chosen.model, chosen.weights, chosen.layer)[:_MOST]
     if not shipped:
         return

@@ -1,4 +1,4 @@
-"""The search page: one picture, what is nearest to it, and how far that can be trusted."""
+"""The page Search: an image of a dataset, its neighbors, and the score of that search."""
 
 from collections.abc import Sequence
 
@@ -25,9 +25,9 @@ def show() -> None:
     """The page from top to bottom."""
     st.title("Search")
     st.markdown(
-        "Choose a picture and see which others a network takes for similar; then change how it looks at them."
+        "Choose an image and see which others a network takes for similar; then change how it looks at them."
     )
-    page_frame.page(url.SEARCH, _search, _pictures)
+    page_frame.page(url.SEARCH, _search, _images)
 
 
 def _search(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
@@ -52,7 +52,7 @@ def _search(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     notices = st.container()
     _results(grid, chosen, query, k)
     browsing = _browse(address, dataset, query)
-    page_frame.tell(notices, address.notices, grid.notices)
+    page_frame.show_notices(notices, address.notices, grid.notices)
     url.write(
         url.SEARCH,
         url.configuration(chosen) | {url.K: k, url.QUERY: query, url.SHOW_UNTRAINED: untrained} | browsing,
@@ -82,7 +82,7 @@ def _results(grid: DatasetGrid, chosen: Summary, query: int, k: int) -> None:
                 icon=":material/error:",
             )
         elif row is None:
-            st.warning("This picture was left out of the experiment. Choose another.")
+            st.warning("This image was left out of the experiment. Choose another.")
         else:
             _neighbors(grid, chosen, found, row)
 
@@ -95,7 +95,7 @@ def _query(dataset: Dataset, query: int) -> None:
         key="query",
         size=160,
         columns=1,
-        label="The picture that is searched for",
+        label="The image that is searched for",
     )
 
 
@@ -108,11 +108,11 @@ def _standing(found: Evaluation, row: int) -> None:
         score,
         found.mean,
         (found.low, found.high),
-        f"Scores of all {len(found.scores)} pictures from 0 to 100; this one has {score:.0f}, the mean is {found.mean:.0f}. {sentence}",
+        f"Scores of all {len(found.scores)} images from 0 to 100; this one has {score:.0f}, the mean is {found.mean:.0f}. {sentence}",
     )
     st.markdown(sentence)
     st.caption(
-        f"Over all {len(found.scores):,} pictures this configuration scores {found.mean:.1f} on average "
+        f"Over all {len(found.scores):,} images this configuration scores {found.mean:.1f} on average "
         f"(95% interval {found.low:.1f} to {found.high:.1f}).",
         help=glossary.INTERVAL,
     )
@@ -123,15 +123,13 @@ def _standing(found: Evaluation, row: int) -> None:
 
 
 def _place(lower: float, equal: float) -> str:
-    """How a score compares with those of the other pictures."""
+    """How a score compares with those of the other images."""
     if equal == 1.0:
-        return "All pictures score the same."
+        return "All images score the same."
     if lower == 0.0:
-        return (
-            f"No other picture scores lower{f'; {glossary.percent(equal)} score the same' if equal else ''}."
-        )
+        return f"No other image scores lower{f'; {glossary.percent(equal)} score the same' if equal else ''}."
     also = f"; {glossary.percent(equal)} score the same" if equal else ""
-    return f"Better than {glossary.percent(lower)} of the other pictures{also}."
+    return f"Better than {glossary.percent(lower)} of the other images{also}."
 
 
 def _neighbors(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) -> None:
@@ -151,13 +149,13 @@ def _neighbors(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
         on_pick=lambda item: url.change({url.QUERY: item}),
         size=172,
         columns=5,
-        label=f"The {found.k} nearest pictures, nearest first",
+        label=f"The {found.k} nearest images, nearest first",
         announce=f"Nearest to {grid.dataset.item(int(found.queries[row])).alt}: "
         f"{int(found.same[row, : found.k].sum())} of {found.k} are of its class.",
     )
     yes, no = palette.mark(True), palette.mark(False)
     st.caption(
-        f"{yes.sign} {yes.words} as your picture  ·  {no.sign} {no.words}  ·  Click a picture to search for it.",
+        f"{yes.sign} {yes.words} as your picture  ·  {no.sign} {no.words}  ·  Click an image to search for it.",
         help=glossary.DISTANCE if found.distances is not None else glossary.NO_DISTANCES,
     )
 
@@ -171,7 +169,7 @@ def _distances(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
     except GridError as error:
         quantiles = None
         st.warning(markdown.plain(str(error)), icon=":material/warning:")
-    told = []
+    lines_of = []
     for distance in map(float, found.distances[row, : found.k]):
         good, of = found.agreement_near(distance)
         lines = [f"distance {glossary.distance(distance)}"]
@@ -179,12 +177,12 @@ def _distances(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
             lines.append(
                 f"closer than {glossary.percent(scoring.share_farther(distance, quantiles))} of pairs"
             )
-        told.append((*lines, f"same class in {good} of {of}"))
-    return told
+        lines_of.append((*lines, f"same class in {good} of {of}"))
+    return lines_of
 
 
 def _browse(address: Address, dataset: Dataset, query: int) -> dict[url.Key, object]:
-    """All pictures to choose from; what the address is to say about them."""
+    """All images to choose from; the entries of the address for them."""
     order = address.choice(url.ORDER)
     shuffle = address.number(url.SHUFFLE, 1, _MAX_SHUFFLE, 1)
     label = address.choice(url.CLASS, ("", *dataset.classes), shown="all classes")
@@ -192,7 +190,7 @@ def _browse(address: Address, dataset: Dataset, query: int) -> dict[url.Key, obj
     pages = max(1, -(-len(ids) // _PER_PAGE))
     page = address.number(url.GALLERY_PAGE, 1, pages, 1)
 
-    st.header("Choose another picture")
+    st.header("Choose another image")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.session_state["browse-class"] = label
         st.selectbox(
@@ -235,7 +233,7 @@ def _browse(address: Address, dataset: Dataset, query: int) -> dict[url.Key, obj
         key="browse",
         on_pick=lambda item: url.change({url.QUERY: item}),
         size=88,
-        label=f"Pictures of {dataset.title}, page {page} of {pages}",
+        label=f"Images of {dataset.title}, page {page} of {pages}",
         to_top=True,
     )
     return {
@@ -271,17 +269,17 @@ def _cost(grid: DatasetGrid, chosen: Summary) -> None:
         f"{chosen.dimensions:,} numbers per vector ({glossary.size(4 * chosen.dimensions)})",
     ]
     if layer.ms_per_image is not None:
-        parts.append(f"{layer.ms_per_image:.3g} ms per picture")
+        parts.append(f"{layer.ms_per_image:.3g} ms per image")
     st.caption("  ·  ".join(parts), help=glossary.COST, width="stretch")
 
 
-def _pictures(grid: DatasetGrid) -> None:
-    st.header("The pictures")
+def _images(grid: DatasetGrid) -> None:
+    st.header("The images")
     gallery.show(
         [gallery.tile(grid.dataset.item(place)) for place in range(min(_PER_PAGE, len(grid.dataset)))],
         key="browse",
         size=88,
-        label="Pictures of the dataset",
+        label="Images of the dataset",
     )
 
 

@@ -10,8 +10,8 @@ from dashboard.url import Address
 
 _MOST, _LONGEST = 10, 200
 _HELP = (
-    "Only pictures that fulfil all of these are found. A condition compares one of the metadata, `label` or `size` (in bytes) with "
-    "a value: `price<20`, `year>=2010`, `taken>2023-05`, `camera!=X100`. Numbers are compared with numbers and dates with dates; pictures "
+    "Only images that fulfil all of these are found. A condition compares one of the metadata, `label` or `size` (in bytes) with "
+    "a value: `price<20`, `year>=2010`, `taken>2023-05`, `camera!=X100`. Numbers are compared with numbers and dates with dates; images "
     "without the name are left out."
 )
 
@@ -46,7 +46,7 @@ def _label(source: Source, shown: str) -> None:
         format_func=lambda label: f"{label} · {source.labels[label]:,}" if label else "All labels",
         key="pick-label",
         on_change=lambda: url.change({url.LABEL: st.session_state["pick-label"]}),
-        help="Only pictures with this label are found.",
+        help="Only images with this label are found.",
         width=200,
     )
 

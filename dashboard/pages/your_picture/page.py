@@ -27,7 +27,7 @@ def show() -> None:
     """The page from top to bottom."""
     st.title("Your picture")
     st.markdown(
-        "Search a dataset, or your own images, with a picture of your own, and see what made the results similar."
+        "Search a dataset, or your own images, with an image of your own, and see what made the results similar."
     )
     page_frame.source_page(url.YOUR_PICTURE, _page, _choose)
 
@@ -43,7 +43,7 @@ def _choose(address: Address, grid: DatasetGrid) -> GridSource | str:
         )
     if all(one.weights == glossary.PUBLISHED for one in grid.summaries):
         return (
-            "Of this dataset there are published results alone, without the vectors that a new picture would be compared with. "
+            "Of this dataset there are published results alone, without the vectors that a new image would be compared with. "
             f"This computes some: `playground grid run --dataset {grid.dataset.name} --model efficientnet-lite0`"
         )
     return "No model with weights on this machine has experiments on this dataset, so there is nothing to search under."
@@ -78,7 +78,7 @@ def _page(address: Address, names: Sequence[str], source: Source) -> None:
     image_input.show(source.sample, place, picture is not None)
     if picture is None:
         st.info(
-            "Nothing to search with yet: bring a picture of your own, or begin with one of these.",
+            "Nothing to search with yet: bring an image of your own, or begin with one of these.",
             icon=":material/add_photo_alternate:",
         )
         image_input.samples(source.sample, place)
@@ -96,7 +96,7 @@ def _page(address: Address, names: Sequence[str], source: Source) -> None:
         )
         if answered is not None and answered.neighbors:
             shown[url.ABOUT] = _more(address, source, k, where, query, answered)
-    page_frame.tell(notices, address.notices, several.grid.notices if several else ())
+    page_frame.show_notices(notices, address.notices, several.grid.notices if several else ())
     url.write(url.YOUR_PICTURE, shown)
 
 
@@ -121,7 +121,7 @@ def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> No
         st.caption(markdown.plain(note))
     if not answer.neighbors:
         st.info(
-            "No picture of the collection meets the conditions." if narrowed else "Nothing was found.",
+            "No image of the collection meets the conditions." if narrowed else "Nothing was found.",
             icon=":material/filter_alt_off:",
         )
         return
@@ -144,7 +144,7 @@ def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> No
         key="live-results",
         on_pick=lambda item: image_input.choose(f"{source.url_key}/{source.name}/{item}"),
         columns=5,
-        label=f"Pictures of the {source.url_key}, nearest first",
+        label=f"Images of the {source.url_key}, nearest first",
         announce=f"{len(answer.neighbors)} results for {asked.picture.name}",
     )
     query_panel.times(asked.picture, answer.features_ms, answer.search_ms)
@@ -183,7 +183,7 @@ def _more(
         why_similar.show(source, items, transform.crop(asked.picture.image, asked.box), asked.key)
     else:
         st.info(
-            "The regions that made pictures similar can't be shown for weights of your own.",
+            "The regions that make images similar can't be shown for weights of your own.",
             icon=":material/info:",
         )
     return part

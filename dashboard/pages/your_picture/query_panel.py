@@ -63,7 +63,7 @@ def show(
         )
         st.caption("Draw a frame to search with a region; drag it, or use the arrow keys.")
         if query.box != url.WHOLE:
-            st.button("Search with the whole picture", on_click=lambda: url.change({url.CROP: None}))
+            st.button("Search with the whole image", on_click=lambda: url.change({url.CROP: None}))
     with outer.container(key="search-results"):
         if not loading.wait(0.3):
             warmup.watch(loading, sources.model_title(source))

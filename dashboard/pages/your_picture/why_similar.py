@@ -58,25 +58,25 @@ def show(source: Source, results: Sequence[SourceItem], image: Image.Image, key:
         return
     captions = ("Your picture", f"Result {place + 1}: {result.alt}")
     figures = "".join(
-        _figure(heatmap.overlay(picture, share, opacity), caption, _strongest(share))
-        for picture, share, caption in zip((image, other), shares, captions, strict=True)
+        _figure(heatmap.overlay(one, share, opacity), caption, _strongest(share))
+        for one, share, caption in zip((image, other), shares, captions, strict=True)
     )
     st.html(
         f'<div style="display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start">{figures}</div>{heatmap.legend()}'
     )
     st.caption(
-        f"Their similarity, {float(shares[0].sum()):.3f}, is the sum of what all regions of a picture add to it. "
-        "Yellow regions add most, blue ones least; each picture has its own scale.",
+        f"Their similarity, {float(shares[0].sum()):.3f}, is the sum of what all regions of an image add to it. "
+        "Yellow regions add most, blue ones least; each image has its own scale.",
         help="The dot product of the two pooled vectors is taken apart over the positions of the layer's output: "
         "Stylianou, Souvenir and Pless, Visualizing Deep Similarity Networks, 2019.",
     )
 
 
-def _remembered(key: Hashable, make: Callable[[], np.ndarray]) -> np.ndarray:
-    """An activation of this session, computed once: a moved slider asks for the same ones again."""
+def _remembered(key: Hashable, compute: Callable[[], np.ndarray]) -> np.ndarray:
+    """An activation of this session, computed once: moving the slider needs the same ones again."""
     kept: dict[Hashable, np.ndarray] = st.session_state.setdefault(_REMEMBERED, {})
     if key not in kept:
-        kept[key] = make()
+        kept[key] = compute()
         while len(kept) > _MOST:
             del kept[next(iter(kept))]
     return kept[key]
@@ -90,13 +90,13 @@ def _strongest(share: np.ndarray) -> str:
     return f"{down} {across}"
 
 
-def _figure(picture: Image.Image, caption: str, strongest: str) -> str:
+def _figure(image: Image.Image, caption: str, strongest: str) -> str:
     out = io.BytesIO()
-    picture.save(out, "WEBP", quality=88)
+    image.save(out, "WEBP", quality=88)
     source = "data:image/webp;base64," + base64.b64encode(out.getvalue()).decode()
     alt = f"{caption}, colored by what counts; most at the {strongest}"
-    # Small pictures are shown larger: both are to be looked at side by side.
-    width = round(picture.width * _SIDE / max(picture.size))
+    # Small images are shown larger, to be compared side by side.
+    width = round(image.width * _SIDE / max(image.size))
     return (
         f'<figure style="margin:0;width:{_SIDE}px;max-width:100%">'
         f'<img src="{source}" alt="{escape(alt, quote=True)}" '
