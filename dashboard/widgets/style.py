@@ -14,6 +14,8 @@ _RULES = """<style>
   [data-testid="stLayoutWrapper"]:has(> .st-key-search-query), .st-key-search-query { flex: 1 0 100% !important; width: 100% !important; }
 }
 [data-testid="stMetricValue"] { font-size: 1.9rem; }
+/* It completes the address and shows nothing. */
+.st-key-address { display: none; }
 </style>"""
 
 

@@ -56,11 +56,18 @@ def test_one_step_back_leaves_a_page_that_goes_on_with_what_the_session_showed(p
     assert page.url == "about:blank"
 
 
+def test_completing_the_address_takes_no_room_on_the_page(page: Page):
+    open_first(page, "/compare")
+    wait_for_key(page, url.MODEL)
+    expect(page.locator(".st-key-address")).to_have_count(1)
+    expect(page.locator(".st-key-address")).to_be_hidden()
+
+
 def test_a_choice_is_one_step(page: Page):
     open_first(page, "/compare")
     wait_for_key(page, url.MODEL)
     before = page.url
-    page.get_by_role("radiogroup", name="Section").get_by_role("radio", name="Pictures", exact=True).click()
+    page.get_by_role("radiogroup", name="Section").get_by_role("radio", name="Images", exact=True).click()
     wait_for_key(page, url.SECTION)
     wait_until_idle(page)
     go_back(page)
@@ -76,7 +83,7 @@ def test_a_notice_about_the_address_is_shown_once(page: Page):
     notice = page.get_by_test_id("stAlert").filter(has_text="7000")
     expect(notice).to_contain_text("nonsense")
     assert not {"nonsense"} & set(parse_qs(urlsplit(page.url).query))
-    page.get_by_role("radiogroup", name="Section").get_by_role("radio", name="Pictures", exact=True).click()
+    page.get_by_role("radiogroup", name="Section").get_by_role("radio", name="Images", exact=True).click()
     wait_for_key(page, url.SECTION)
     wait_until_idle(page)
     expect(notice).to_have_count(0)
