@@ -19,7 +19,7 @@ SECTIONS = (
     "Quality and cost",
     "What matters",
     "Side by side",
-    "Pictures",
+    "Images",
     "Classes",
     "Use it",
 )

@@ -175,7 +175,7 @@ def test_ratios_are_told_in_words_only_where_they_fit(share, said):
     [
         (compare.Difference(3.0, 1.0, 5.0), "A is better by 3.0 points, more than chance"),
         (compare.Difference(-3.0, -5.0, -1.0), "B is better by 3.0 points, more than chance"),
-        (compare.Difference(1.0, -1.0, 3.0), "No difference can be told"),
+        (compare.Difference(1.0, -1.0, 3.0), "No difference"),
     ],
 )
 def test_a_difference_is_called_certain_only_when_its_interval_leaves_zero_out(gap, said):
@@ -406,7 +406,7 @@ def test_the_commands_shown_are_ones_the_command_line_takes(weights, collections
         code_snippets.commands(parts, "my pictures", "my picture.jpg").replace("\\\n", "").split("\n")
     )
     assert cli.main(shlex.split(create)[1:]) == 0
-    with Collection.open("pictures") as made:
+    with Collection.open(code_snippets.NAME) as made:
         about = made.about
         assert (
             Configuration(about.model, about.weights, about.layer, about.pooling, made.state.metric) == parts

@@ -5,9 +5,9 @@ import shlex
 
 from core.experiments.store import Configuration
 
-NAME = "pictures"
-FOLDER = "path/to/your/pictures"
-PICTURE = "path/to/a/picture.jpg"
+NAME = "images"
+FOLDER = "path/to/your/images"
+IMAGE = "path/to/an/image.jpg"
 WEIGHTS_FILE = "path/to/your.weights.h5"
 
 _PYTHON = """\
@@ -16,41 +16,37 @@ from pathlib import Path
 from core.collections import Collection
 from core.imaging import decode
 
-# Make the collection, once, and take in a folder; adding it again takes in what is new.
+# Create the collection once and add a folder; adding it again adds what is new.
 with Collection.create(
     {name},
-{configuration}) as pictures:
-    report = pictures.add([{folder}])
+{configuration}) as images:
+    report = images.add([{folder}])
     print(report.added, "added,", report.failed, "left out")
 
 # Later, or in another program: open it and search it.
-with Collection.open({name}) as pictures:
-    query = decode.read(Path({picture}))
-    for hit in pictures.search([query], k=10)[0]:
+with Collection.open({name}) as images:
+    query = decode.read(Path({image}))
+    for hit in images.search([query], k=10)[0]:
         print(f"{{hit.distance:.4f}}  {{hit.path}}")
 """
 
 
-def python(
-    configuration: Configuration, folder: str = FOLDER, picture: str = PICTURE, name: str = NAME
-) -> str:
-    """A program that makes a collection of a folder and searches it with a picture."""
+def python(configuration: Configuration, folder: str = FOLDER, image: str = IMAGE, name: str = NAME) -> str:
+    """A program that creates a collection of a folder and searches it with an image."""
     lines = (f"    {part}={_quoted(value)},\n" for part, value in _parts(configuration))
     return _PYTHON.format(
-        name=_quoted(name), configuration="".join(lines), folder=_quoted(folder), picture=_quoted(picture)
+        name=_quoted(name), configuration="".join(lines), folder=_quoted(folder), image=_quoted(image)
     )
 
 
-def commands(
-    configuration: Configuration, folder: str = FOLDER, picture: str = PICTURE, name: str = NAME
-) -> str:
+def commands(configuration: Configuration, folder: str = FOLDER, image: str = IMAGE, name: str = NAME) -> str:
     """The same on the command line."""
     collection = "playground collection"
     return "\n".join(
         [
             _command(f"{collection} create {shlex.quote(name)}", _parts(configuration)),
             f"{collection} add {shlex.quote(name)} {shlex.quote(folder)}",
-            f"{collection} search {shlex.quote(name)} {shlex.quote(picture)}",
+            f"{collection} search {shlex.quote(name)} {shlex.quote(image)}",
         ]
     )
 

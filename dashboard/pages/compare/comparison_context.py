@@ -1,4 +1,4 @@
-"""What all sections of the comparison page work with: the experiments, what is chosen, ways to other pages."""
+"""What all sections of the comparison page share: the experiments, the chosen configuration, links to Search."""
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -60,7 +60,7 @@ class ComparisonContext:
         url.open_page(url.SEARCH, search_with(self, one, query))
 
     def tile(self, item: int, **about: Any) -> gallery.Tile:
-        """A picture by its own name, which is shorter than that of its class; the class where it has none."""
+        """An image with its title, or its class where it has none."""
         one = self.grid.dataset.item(item)
         return gallery.tile(one, title=one.name, **about)
 
@@ -71,7 +71,7 @@ class ComparisonContext:
 
 
 def make_context(address: Address, grid: DatasetGrid) -> ComparisonContext:
-    """What the address asks for, checked."""
+    """The context of the page's address."""
     untrained = address.switch(url.SHOW_UNTRAINED)
     chosen = address.configuration(grid.summaries)
     most = min(pickers.MAX_NEIGHBORS, grid.run(chosen).about.top)
@@ -119,7 +119,7 @@ def change_to(one: Summary, section: str) -> None:
 
 
 def ratio(share: float) -> str:
-    """A cost as a part of another, in words that are true: "about a quarter of"."""
+    """A share in words, such as "about a quarter of"."""
     for value, words in (
         (1 / 2, "half"),
         (1 / 3, "a third of"),

@@ -1,4 +1,4 @@
-"""All experiments of a dataset at one k, ready to be held against each other; read and computed once."""
+"""All experiments of a dataset at one k, ready to be compared; read and computed once."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -14,7 +14,7 @@ from core.experiments.store import Configuration, DatasetGrid, Summary
 from dashboard import url
 
 COSTS = ("time", "parameters", "size")
-# Only the pictures that all experiments have are compared; one with fewer than this share of them is left out instead.
+# Only the images that all experiments have are compared. An experiment with fewer than this share of them is left out.
 _ENOUGH = 0.5
 
 
@@ -22,9 +22,9 @@ _ENOUGH = 0.5
 class ExperimentTable:
     """Experiments side by side: row i of every array belongs to ``experiments[i]``.
 
-    queries : (n,) ids of the pictures that all experiments have; ids, same : (experiments, n, k);
+    queries : (n,) ids of the images that all experiments have; ids, same : (experiments, n, k);
     scores : (experiments, n) 0..100; costs : by name of :data:`COSTS`, (experiments,): milliseconds
-    per picture, parameters up to the layer, bytes per vector, not a number where unknown.
+    per image, parameters up to the layer, bytes per vector, not a number where unknown.
     notices : a sentence for each thing that is left out.
     """
 
@@ -59,7 +59,7 @@ class ExperimentTable:
 
     @cached_property
     def like_best(self) -> np.ndarray:
-        """(experiments,) bool: can't be told from the best."""
+        """(experiments,) bool: its difference from the best may be chance."""
         return comparison.indistinguishable(self._resampled, self.best)
 
     @cached_property
@@ -81,7 +81,7 @@ class ExperimentTable:
 
     @cached_property
     def hubness(self) -> np.ndarray:
-        """(experiments,) skewness of how often each picture is found."""
+        """(experiments,) skewness of how often each image is among the neighbors of others."""
         counts = rankings.k_occurrence(self.ids, len(self.labels))
         return rankings.skewness(counts[:, self.queries])
 
@@ -159,7 +159,7 @@ def _stacked(
         return None
     most = max(len(found.queries) for _, found in read)
     notices += dict.fromkeys(
-        f"{one.model}.{one.weights}/{one.layer} has only {len(found.queries)} of {most} pictures and is not compared."
+        f"{one.model}.{one.weights}/{one.layer} has only {len(found.queries)} of {most} images and is not compared."
         for one, found in read
         if len(found.queries) < _ENOUGH * most
     )
@@ -168,7 +168,7 @@ def _stacked(
     missing = max(len(found.queries) for _, found in read) - len(lists.queries)
     if missing:
         notices.append(
-            f"{missing} pictures are missing from some experiments; only the other {len(lists.queries)} are compared."
+            f"{missing} images are missing from some experiments; only the other {len(lists.queries)} are compared."
         )
     return tuple(summary for summary, _ in read), lists, tuple(notices)
 
@@ -185,6 +185,6 @@ def _read(
         except GridError as error:
             failed.append(str(error))
         else:
-            # Distances take as much room as all the rest and nothing here asks for them.
+            # Distances take as much memory as all the rest, and nothing here needs them.
             found.append((one, Neighbors(lists.queries, lists.ids, np.empty((0, 0), np.float32))))
     return found, failed

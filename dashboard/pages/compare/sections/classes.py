@@ -1,4 +1,4 @@
-"""Class by class and picture by picture: where a configuration is good, and what it mixes up."""
+"""Scores by class and by image, and which classes a configuration confuses."""
 
 import numpy as np
 import pandas as pd
@@ -18,7 +18,7 @@ _MOST_BARS = 400
 
 
 def show(context: ComparisonContext) -> None:
-    """Classes by configurations, then one configuration: what it mixes up, and every picture's score."""
+    """Scores of classes under several configurations, then one configuration: its confusions and the score of every image."""
     labels = context.grid.dataset.classes
     codes = {label: code for code, label in enumerate(labels)}
     by_id = np.array([codes[label] for label in context.grid.dataset.labels])
@@ -98,7 +98,7 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
     clicked = plotly_charts.show(
         figure,
         f"classes-{view}",
-        "Mean score of the pictures of each class (row) "
+        "Mean score of the images of each class (row) "
         + (
             "under the best configuration of each model (column)"
             if view == "models"
@@ -106,7 +106,7 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
         )
         + (f", the {_MOST_CLASSES} hardest of {len(there)} classes" if len(there) > _MOST_CLASSES else "")
         + f". The hardest class is {classes[worst]} with {means[worst].mean():.0f} on average. "
-        "Click a cell to open the class's hardest picture with that configuration.",
+        "Click a cell to open the class's hardest image with that configuration.",
         numbers,
         {context.name(table.experiments[p]): st.column_config.NumberColumn(format="%.1f") for p in places},
     )
@@ -162,7 +162,7 @@ def _confusion(context: ComparisonContext, found: Evaluation, by_id: np.ndarray)
     st.subheader("Which classes are mistaken for which?")
     if pairs:
         i, j = pairs[0]
-        sentence = f"Most often {classes[j]} stand among the neighbors of {classes[i]}, as {glossary.percent(wrong[i, j])} of them."
+        sentence = f"Most often {classes[j]} are among the neighbors of {classes[i]}, as {glossary.percent(wrong[i, j])} of them."
     else:
         sentence = "No neighbor is of another class."
 
@@ -204,8 +204,8 @@ def _confusion(context: ComparisonContext, found: Evaluation, by_id: np.ndarray)
     clicked = plotly_charts.show(
         figure,
         "confusion",
-        f"Among the {found.k} nearest neighbors of the pictures of each class (row), the share of each class (column) in "
-        f"percent; each row adds up to 100. {sentence} Click a cell to open the picture with the most such neighbors.",
+        f"Among the {found.k} nearest neighbors of the images of each class (row), the share of each class (column) in "
+        f"percent; each row adds up to 100. {sentence} Click a cell to open the image with the most such neighbors.",
         numbers,
         look,
     )
@@ -224,7 +224,7 @@ def _bars(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> N
     import plotly.graph_objects as go
 
     dataset, classes = context.grid.dataset, context.grid.dataset.classes
-    st.subheader("The score of every picture")
+    st.subheader("The score of every image")
     rows = np.lexsort((-found.scores, by_id[found.queries]))
     if len(rows) > _MOST_BARS:
         lowest = np.argsort(found.scores, kind="stable")[:_MOST_BARS]
@@ -279,7 +279,7 @@ def _bars(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> N
         ids = found.queries[rows]
         return pd.DataFrame(
             {
-                "picture": [dataset.items[int(i)].title or dataset.items[int(i)].file for i in ids],
+                "image": [dataset.items[int(i)].title or dataset.items[int(i)].file for i in ids],
                 "class": [dataset.labels[int(i)] for i in ids],
                 "score": found.scores[rows],
             }
@@ -289,8 +289,8 @@ def _bars(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> N
     clicked = plotly_charts.show(
         figure,
         "bars",
-        f"The score of {len(rows):,} pictures under {context.name(context.chosen)}, by class and from high to low; the mean is "
-        f"{found.mean:.1f}, {nothing} have 0. Click a bar to open its picture.",
+        f"The score of {len(rows):,} images under {context.name(context.chosen)}, by class and from high to low; the mean is "
+        f"{found.mean:.1f}, {nothing} have 0. Click a bar to open its image.",
         numbers,
         {"score": st.column_config.NumberColumn(format="%.1f")},
     )

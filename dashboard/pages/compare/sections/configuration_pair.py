@@ -1,4 +1,4 @@
-"""Two configurations side by side: on one picture, and over all of them."""
+"""Two configurations side by side: on one image, and over all of them."""
 
 import numpy as np
 import streamlit as st
@@ -20,7 +20,7 @@ _RBO = (
 
 
 def show(context: ComparisonContext) -> None:
-    """Pickers, the verdict over the dataset, one picture under both, where they differ most."""
+    """Pickers, the verdict over the dataset, one image under both, where they differ most."""
     st.header("Two configurations side by side")
     others = [one for one in context.grid.summaries if one.configuration != context.chosen.configuration]
     if not others:
@@ -50,7 +50,7 @@ def show(context: ComparisonContext) -> None:
         return
     queries, rows_a, rows_b = np.intersect1d(a.queries, b.queries, return_indices=True)
     if not len(queries):
-        st.info("These two have no pictures in common.", icon=":material/info:")
+        st.info("These two have no images in common.", icon=":material/info:")
         return
     if second.configuration == context.chosen.configuration:
         st.info("A and B are the same configuration; change one of them.", icon=":material/info:")
@@ -64,7 +64,7 @@ def show(context: ComparisonContext) -> None:
             context, second, a, b, rows_a[place], rows_b[place], float(overlap[place]), int(both[place])
         )
     else:
-        st.warning("This picture was left out of one of the experiments. Choose another below.")
+        st.warning("This image was left out of one of the experiments. Choose another below.")
     _most_different(context, queries, gaps, a.scores[rows_a], b.scores[rows_b])
 
 
@@ -84,7 +84,7 @@ def _swap(a: Summary, b: Summary) -> None:
 def _over_all(a: np.ndarray, b: np.ndarray, overlap: np.ndarray, both: np.ndarray, k: int) -> None:
     gap = comparison.paired_bootstrap(a, b)
     better, worse = int((a > b + 1e-9).sum()), int((b > a + 1e-9).sum())
-    st.subheader(f"Over all {len(a):,} pictures")
+    st.subheader(f"Over all {len(a):,} images")
     with st.container(horizontal=True, gap="medium"):
         st.metric("A scores", f"{a.mean():.1f}", width="content")
         st.metric("B scores", f"{b.mean():.1f}", width="content")
@@ -92,13 +92,13 @@ def _over_all(a: np.ndarray, b: np.ndarray, overlap: np.ndarray, both: np.ndarra
             "A − B",
             f"{gap.mean:+.1f}",
             width="content",
-            help="The mean over all pictures of the difference on the same picture.",
+            help="The mean over all images of the difference on the same image.",
         )
         st.metric("Neighbors shared", f"{both.mean():.1f} of {k}", width="content")
         st.metric("Rank-biased overlap", f"{overlap.mean():.2f}", help=_RBO, width="content")
     st.markdown(
-        f"{difference(gap)} A scores higher on {better:,} of the pictures, B on {worse:,}; on {len(a) - better - worse:,} they score the same.",
-        help="Paired bootstrap: the pictures are drawn again and again, both scores of a picture together, and 95 of 100 "
+        f"{difference(gap)} A scores higher on {better:,} of the images, B on {worse:,}; on {len(a) - better - worse:,} they score the same.",
+        help="Paired bootstrap: the images are drawn again and again, both scores of an image together, and 95 of 100 "
         "mean differences lie in the interval. One comparison is tested here; who tries many pairs finds some by luck.",
     )
 
@@ -107,11 +107,9 @@ def difference(gap: comparison.Difference) -> str:
     """A paired difference in a sentence."""
     span = f"95% interval of the difference {gap.low:+.1f} to {gap.high:+.1f}"
     if not gap.certain:
-        return f"**No difference can be told** from chance ({span}, which includes 0; paired bootstrap)."
+        return f"**No difference beyond chance** ({span}, which includes 0; paired bootstrap)."
     winner = "A" if gap.mean > 0 else "B"
-    return (
-        f"**{winner} is better by {abs(gap.mean):.1f} points, more than chance** ({span}; paired bootstrap)."
-    )
+    return f"**{winner} is better by {abs(gap.mean):.1f} points, more than chance explains** ({span}; paired bootstrap)."
 
 
 def _one_picture(
@@ -125,7 +123,7 @@ def _one_picture(
     both: int,
 ) -> None:
     item = context.grid.dataset.item(context.query)
-    st.subheader("On one picture")
+    st.subheader("On one image")
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         with st.container(width=150):
             gallery.show(
@@ -134,18 +132,18 @@ def _one_picture(
                 on_pick=lambda picked: open_search(context, context.chosen, picked),
                 size=110,
                 columns=1,
-                label="The picture that is searched for",
+                label="The image that is searched for",
             )
         with st.container(width="stretch"):
             st.markdown(
-                f"The lists share **{both} of {a.k}** pictures; their rank-biased overlap is **{overlap:.2f}**. "
+                f"The lists share **{both} of {a.k}** images; their rank-biased overlap is **{overlap:.2f}**. "
                 f"A scores **{a.scores[row_a]:.0f}**, B scores **{b.scores[row_b]:.0f}** of 100.",
                 help=_RBO,
             )
             yes, no = palette.mark(True), palette.mark(False)
             st.caption(
                 f"{yes.sign} {yes.words}  ·  {no.sign} {no.words}  ·  Click a neighbor to search for it here; click the "
-                "picture on the left to open it on the Search page."
+                "image on the left to open it on the Search page."
             )
     ids_a, ids_b = a.ids[row_a, : a.k], b.ids[row_b, : b.k]
     left, right = st.columns(2, gap="medium")
@@ -180,7 +178,7 @@ def _list(
         on_pick=lambda picked: url.change({url.QUERY: picked}),
         size=88,
         columns=5,
-        label=f"The nearest pictures under {letter}, nearest first",
+        label=f"The nearest images under {letter}, nearest first",
     )
 
 
@@ -195,7 +193,7 @@ def _most_different(
         with place:
             st.markdown(f"**{words}**")
             if not len(order):
-                st.caption("On no picture.")
+                st.caption("On no image.")
                 continue
             gallery.show(
                 [
@@ -210,9 +208,9 @@ def _most_different(
                 on_pick=lambda picked: url.change({url.QUERY: picked}),
                 size=88,
                 columns=6,
-                label=f"Pictures on which {words}, largest difference first",
+                label=f"Images on which {words}, largest difference first",
             )
-    st.caption("Click a picture to see both lists for it above.", help=glossary.SCORE)
+    st.caption("Click an image to see both lists for it above.", help=glossary.SCORE)
 
 
 SECTION = Section("pair", "Side by side", 5, show)

@@ -1,4 +1,4 @@
-"""Quality against cost: what a better score costs, and where it is a bargain."""
+"""Quality against cost: what a better score costs."""
 
 from dataclasses import dataclass
 from typing import Any
@@ -30,8 +30,8 @@ _KINDS = {
     "time": Cost(
         "Time",
         "time",
-        "milliseconds per picture, up to the layer",
-        st.column_config.NumberColumn("ms per picture", format="%.2f"),
+        "milliseconds per image, up to the layer",
+        st.column_config.NumberColumn("ms per image", format="%.2f"),
     ),
     "parameters": Cost(
         "Parameters",
@@ -51,7 +51,7 @@ _KINDS = {
 def amount(kind: str, value: float) -> str:
     """A cost with its unit."""
     if kind == "time":
-        return f"{value:.3g} ms per picture"
+        return f"{value:.3g} ms per image"
     return (
         f"{glossary.count(value)} parameters"
         if kind == "parameters"
@@ -60,7 +60,7 @@ def amount(kind: str, value: float) -> str:
 
 
 def verdict(context: ComparisonContext, kind: str) -> str:
-    """What little less quality saves, in a sentence of Markdown that is true by computation."""
+    """What a slightly lower score saves, in a sentence of Markdown."""
     table, cost = context.table, context.table.costs[kind]
     best = table.best
     found = comparison.cheapest_within(table.means, cost, _MARGIN)
@@ -88,7 +88,7 @@ def verdict(context: ComparisonContext, kind: str) -> str:
 
 
 def _instead(kind: str, less: float, more: float) -> str:
-    """Two costs, the unit once where both have the same: "9 instead of 10.5 ms per picture"."""
+    """Two costs, the unit once where both have the same: "9 instead of 10.5 ms per image"."""
     (little, unit), (much, other) = (amount(kind, value).split(" ", 1) for value in (less, more))
     return markdown.plain(f"{little} {'' if unit == other else unit + ' '}instead of {much} {other}")
 
@@ -102,7 +102,7 @@ def show(context: ComparisonContext) -> None:
     st.header("What does a better score cost?")
     st.markdown(
         "Each mark is a configuration. On the **Pareto front** nothing else is both as good and as cheap: whatever you "
-        "choose, choose from the front. Distances cost the same, so their marks stand above each other.",
+        "choose, choose from the front. All distances cost the same, so configurations that differ only in the distance share a column.",
         help=glossary.COST,
     )
     st.session_state["cost"] = kind

@@ -1,4 +1,4 @@
-"""The leaderboard: every configuration in numbers, to sort, to narrow down, to take away."""
+"""The leaderboard: every configuration in numbers, to sort, filter and download."""
 
 from collections.abc import Callable
 from typing import Any
@@ -46,10 +46,10 @@ def show(context: ComparisonContext) -> None:
             disabled=not len(places),
         )
     if not len(places):
-        st.info("No configuration meets all of this. Allow more above.", icon=":material/filter_alt_off:")
+        st.info("No configuration passes all filters. Allow more above.", icon=":material/filter_alt_off:")
         return
     one_kind = len({one.weights for one in table.experiments}) == 1
-    # The depth goes with the layer's name here: it says where the layer stands and sorts the same.
+    # The depth is part of the layer's name here, so that the column sorts by it.
     shown = numbers.assign(
         layer=[f"{glossary.depth(d)} {name}" for d, name in zip(numbers.depth, numbers.layer, strict=True)],
         **{name: 100 * numbers[name] for name in ("precision@1", f"AP@{table.k}")},
@@ -68,19 +68,19 @@ def show(context: ComparisonContext) -> None:
         _act(context, table.experiments[places[rows[0]]])
     else:
         st.caption(
-            "Click a column's name to sort by it, and the box at the start of a row for what can be done with it."
+            "Click a column's name to sort by it, or the box at the start of a row to use that configuration."
         )
     with st.expander("What the columns mean"):
         st.markdown(
             f"- **score@{table.k}**: {glossary.SCORE}\n"
             f"- **95% from, to**: {glossary.INTERVAL}\n"
-            "- **P@1**: precision at 1, how often the nearest picture is of the same class.\n"
+            "- **P@1**: precision at 1, how often the nearest image is of the same class.\n"
             f"- **AP@{table.k}**: average precision, the mean of the precision at each neighbor of the same class: high when "
             "those come first.\n"
             "- **bytes**: of one vector, 4 for each number.\n"
-            "- **params**, **ms**: parameters of the model up to the layer, and time for one picture on the machine that computed the experiments.\n"
-            "- **hubness**: skewness of how often each picture is found. Near 0 all are found about equally often; "
-            "high where a few pictures crowd into very many results."
+            "- **params**, **ms**: parameters of the model up to the layer, and time for one image on the machine that computed the experiments.\n"
+            "- **hubness**: skewness of how often each image is among the neighbors of others. Near 0 all are about "
+            "equally often; high where a few images are in very many results."
         )
 
 

@@ -1,4 +1,4 @@
-"""Pictures that tell something: the hardest, those that divide the configurations, and hubs."""
+"""Images worth a look: the hardest, those on which configurations disagree, and hubs."""
 
 import numpy as np
 import pandas as pd
@@ -13,8 +13,8 @@ from dashboard.widgets import markdown, pickers, plotly_charts
 
 _SHOWN = 10
 _HUBNESS = (
-    "k-occurrence is in how many result lists a picture stands; its mean is k. Its skewness is the usual measure of hubness "
-    "(Radovanović, Nanopoulos and Ivanović, 2010): near 0 all pictures are found about equally often, above 1 a few stand "
+    "The k-occurrence of an image is the number of result lists that it is in; its mean is k. Its skewness is the usual measure of hubness "
+    "(Radovanović, Nanopoulos and Ivanović, 2010): near 0 all images are found about equally often, above 1 a few are "
     "in very many lists."
 )
 
@@ -33,16 +33,16 @@ def _hardest(context: ComparisonContext) -> None:
     best = table.scores.max(axis=0)
     order = np.argsort(means, kind="stable")[:_SHOWN]
     nobody = int((best[order] == 0).sum())
-    st.header("The hardest pictures")
+    st.header("The hardest images")
     st.markdown(
-        f"Lowest mean score over all {len(table.experiments)} configurations. Look for odd pictures, and for labels that one "
-        "could argue about."
-        + (f" Of these, {nobody} find no neighbor of their class under any configuration." if nobody else "")
+        f"Lowest mean score over all {len(table.experiments)} configurations. Look for odd images and for doubtful "
+        "labels."
+        + (f" Of these, {nobody} have no neighbor of their class under any configuration." if nobody else "")
     )
     _gallery(
         context,
         "hardest",
-        "Pictures with the lowest mean score, lowest first",
+        "Images with the lowest mean score, lowest first",
         [(int(table.queries[i]), (f"mean score {means[i]:.0f}", f"at best {best[i]:.0f}")) for i in order],
     )
 
@@ -52,14 +52,14 @@ def _dividing(context: ComparisonContext) -> None:
     spread = rankings.disagreement(table.scores)
     order = np.argsort(-spread, kind="stable")[:_SHOWN]
     low, high = table.scores.min(axis=0), table.scores.max(axis=0)
-    st.header("Pictures on which configurations disagree")
+    st.header("Images on which configurations disagree")
     st.markdown(
-        "Largest standard deviation of the score over configurations: here the choice of a configuration shows."
+        "Largest standard deviation of the score over configurations: here the choice of a configuration matters most."
     )
     _gallery(
         context,
         "dividing",
-        "Pictures on which configurations disagree most, the most first",
+        "Images on which configurations disagree most, the most first",
         [
             (int(table.queries[i]), (f"from {low[i]:.0f} to {high[i]:.0f}", f"deviation {spread[i]:.0f}"))
             for i in order
@@ -69,7 +69,7 @@ def _dividing(context: ComparisonContext) -> None:
 
 def _hubs(context: ComparisonContext) -> None:
     table, chosen = context.table, context.chosen
-    st.header("Hubs: pictures that turn up everywhere")
+    st.header("Hubs: images in very many result lists")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         pickers.configuration(context.grid, chosen, context.untrained)
     try:
@@ -82,11 +82,11 @@ def _hubs(context: ComparisonContext) -> None:
     skew = float(rankings.skewness(mine))
     others = table.hubness
     never = int((mine == 0).sum())
-    # A picture can't stand in more lists than there are other pictures.
+    # An image can't be in more lists than there are other images.
     often = mine >= 2 * found.k
     st.markdown(
-        f"A picture's fair share is {found.k} result lists, as many as it has neighbors itself. Under this configuration "
-        f"**{int(often.sum())}** of {len(mine):,} pictures stand in at least twice as many, {never} in none; the skewness is "
+        f"On average an image is in {found.k} result lists, as many as it has neighbors itself. Under this configuration "
+        f"**{int(often.sum())}** of {len(mine):,} images are in at least twice as many, {never} in none; the skewness is "
         f"**{skew:.2f}** (over all configurations {others.min():.2f} to {others.max():.2f}, median {np.median(others):.2f}).",
         help=_HUBNESS,
     )
@@ -94,7 +94,7 @@ def _hubs(context: ComparisonContext) -> None:
     _gallery(
         context,
         "hubs",
-        "Pictures that stand in the most result lists, the most first",
+        "Images in the most result lists, the most first",
         [
             (int(i), (f"in {counts[i]} lists", f"{counts[i] / found.k:.1f} × its share"))
             for i in order
@@ -173,4 +173,4 @@ def _gallery(
     )
 
 
-SECTION = Section("pictures", "Pictures", 6, show)
+SECTION = Section("pictures", "Images", 6, show)

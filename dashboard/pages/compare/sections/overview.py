@@ -1,4 +1,4 @@
-"""The overview: the best configuration in a sentence, and every model and layer in one picture."""
+"""The overview: the best configuration in a sentence, and every model and layer in one chart."""
 
 import numpy as np
 import pandas as pd
@@ -47,7 +47,7 @@ def _verdict(context: ComparisonContext) -> None:
                 on_click=lambda: open_search(context, best),
             )
             st.button(
-                "Use it on my own pictures",
+                "Use it on my own images",
                 icon=":material/code:",
                 key="best-use",
                 on_click=lambda: change_to(best, section="use"),
@@ -56,16 +56,16 @@ def _verdict(context: ComparisonContext) -> None:
 
 def _rivals(alike: int, others: int) -> None:
     if alike == 0:
-        text = f"All {others} others score lower by more than chance would explain."
+        text = f"All {others} others score lower, by more than chance would explain."
     elif alike == others:
-        text = "None of the others can be told from it with these pictures: let cost decide."
+        text = "With these images, none of the others differs from it by more than chance: let cost decide."
     else:
-        text = f"{alike} of the other {others} can't be told from it with these pictures: among them, let cost decide."
+        text = f"With these images, {alike} of the other {others} do not differ from it by more than chance: among them, let cost decide."
     st.markdown(
         text,
-        help="The same pictures are searched with both configurations, so their scores are compared in pairs (paired "
-        "bootstrap). Where the 95% interval of the difference holds zero, the difference may be chance. The best "
-        "of many is also a little lucky: expect a slightly lower score on new pictures.",
+        help="The same images are searched with both configurations, so their scores are compared in pairs (paired "
+        "bootstrap). Where the 95% interval of the difference includes 0, the difference may be chance. The best "
+        "of many is also lucky: expect a slightly lower score on new images.",
     )
 
 

@@ -1,4 +1,4 @@
-"""How to use a configuration on one's own pictures."""
+"""The code to use a configuration on one's own images."""
 
 import streamlit as st
 
@@ -26,7 +26,7 @@ def show(context: ComparisonContext) -> None:
         low, high = context.table.intervals
         st.markdown(
             f"On {markdown.quoted(context.grid.dataset.title)} it scores **{context.table.means[place]:.1f}** of 100 at k = {context.k} "
-            f"(95% interval {low[place]:.1f} to {high[place]:.1f}). Your pictures differ: check it on some of yours with the "
+            f"(95% interval {low[place]:.1f} to {high[place]:.1f}). Your images differ from these: measure it on some of yours with the "
             "command below.",
             help=f"{glossary.SCORE}\n\n{glossary.INTERVAL}",
         )
@@ -36,11 +36,11 @@ def show(context: ComparisonContext) -> None:
         else f", about {layer.ms_per_image:.3g} ms for each on the machine that ran the experiments"
     )
     st.markdown(
-        f"A vector takes {markdown.plain(glossary.size(size))}, so an index of {_LARGE:,} pictures takes "
+        f"A vector takes {markdown.plain(glossary.size(size))}, so an index of {_LARGE:,} images takes "
         f"{markdown.plain(glossary.size(_LARGE * size))} of memory and disk{time}."
     )
     st.button(
-        "See what it finds",
+        "See its results",
         icon=":material/image_search:",
         key="use-open",
         on_click=lambda: open_search(context, chosen),
@@ -73,15 +73,15 @@ def show(context: ComparisonContext) -> None:
         return
     st.subheader("Index your own folder and search it")
     st.markdown(
-        "Run this in the project's folder. It makes a collection under this configuration, takes in all pictures below your folder, and "
-        "searches it with a picture. The collection then stands on the pages *Your picture* and *Embeddings* too."
+        "Run this in the project's folder. It creates a collection with this configuration, adds all images below your folder, and "
+        "searches it with an image. The pages *Your picture* and *Embeddings* then show the collection too."
     )
     st.code(code_snippets.commands(chosen.configuration), language="bash")
     st.markdown("The same in Python:")
     st.code(code_snippets.python(chosen.configuration), language="python")
-    st.subheader("Measure it on your own labelled pictures")
+    st.subheader("Measure it on your own labelled images")
     st.markdown(
-        "The pictures stand in folders named after their classes. The experiment then appears here, as a dataset of its own."
+        "Put the images into folders named after their classes. The experiment then appears here, as a dataset of its own."
     )
     st.code(code_snippets.measuring(chosen.configuration), language="bash")
 
