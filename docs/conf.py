@@ -3,8 +3,8 @@
 import sys
 from pathlib import Path
 
-# Before autodoc sets TYPE_CHECKING, under which pydantic defines other models.
-from pydantic import BaseModel  # noqa: F401
+# Before autodoc sets TYPE_CHECKING, with which it fails.
+import fastapi  # noqa: F401
 from sphinx.application import Sphinx
 
 HERE = Path(__file__).resolve().parent
