@@ -8,7 +8,7 @@ A new key is a constant here, listed in the pages that have it; ``tests/dashboar
 """
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -25,6 +25,7 @@ from dashboard.widgets import markdown
 
 _PAGES = Path(__file__).resolve().parent / "pages"
 _FIRST_DATASET = "objects200"
+_MOST_NUMBERS = 100_000
 UNTRAINED = "untrained"
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
@@ -48,15 +49,20 @@ class Key(str):
         return key
 
     def text(self, value: object) -> str | None:
-        """The value as the address has it; None where it is left out."""
-        return None if value is None or value == self.default else str(value)
+        """The value as the address has it, which a string is already; None where it is left out."""
+        if value is None or value == self.default:
+            return None
+        return (value if isinstance(value, str) else self._encode(value)) or None
+
+    def _encode(self, value: object) -> str:
+        return str(value)
 
 
 class Switch(Key):
     """On or off: ``1`` where it is on, left out where it is off."""
 
-    def text(self, value: object) -> str | None:
-        return "1" if value else None
+    def _encode(self, value: object) -> str:
+        return "1" if value else ""
 
 
 class Choice(Key):
@@ -100,24 +106,41 @@ class Several(Key):
         key.separator = separator
         return key
 
-    def text(self, value: object) -> str | None:
+    def _encode(self, value: object) -> str:
         assert isinstance(value, Iterable)
-        return self.separator.join(map(str, value)) or None
+        return self.separator.join(map(str, value))
 
 
 class Limit(Key):
     """A number above 0 that others may be at most."""
 
-    def text(self, value: object) -> str | None:
-        return repr(value).removesuffix(".0") if value else None
+    def _encode(self, value: object) -> str:
+        return repr(value).removesuffix(".0") if value else ""
 
 
 class Region(Key):
     """A part of an image, ``left,top,right,bottom`` as shares of its size, as the API has it; left out where it is the whole."""
 
-    def text(self, value: object) -> str | None:
+    def _encode(self, value: object) -> str:
         assert isinstance(value, tuple)
-        return None if value == WHOLE else ",".join(f"{share:.6g}" for share in value)
+        return "" if value == WHOLE else ",".join(f"{share:.6g}" for share in value)
+
+
+class Numbers(Key):
+    """Numbers of images, those in a row as ``3-7``; left out where that is longer than ``longest`` characters."""
+
+    longest = 1000
+
+    def _encode(self, value: object) -> str:
+        assert isinstance(value, Iterable)
+        runs: list[list[int]] = []
+        for number in sorted(value):
+            if runs and number == runs[-1][1] + 1:
+                runs[-1][1] = number
+            else:
+                runs.append([number, number])
+        text = ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in runs)
+        return text if len(text) <= self.longest else ""
 
 
 # -- The keys --------------------------------------------------------------------------------------
@@ -157,6 +180,8 @@ GALLERY_PAGE = Number("page", "page", 1)
 # Embeddings.
 METHOD = Choice("method", "projection", tuple(projections.METHODS), "umap")
 DIMENSIONS = Choice("dimensions", "number of dimensions", ("2", "3"), "2")
+PANEL = Choice("panel", options=("image", "selection"), default="image")
+SELECTED = Numbers("selected", "selection")
 
 # Compare: the section, and what only one section has.
 SECTION = Choice("section", default="overview")
@@ -238,6 +263,8 @@ EMBEDDINGS = Page(
         METHOD,
         DIMENSIONS,
         SHOW_UNTRAINED,
+        PANEL,
+        SELECTED,
     ),
 )
 COMPARE = Page(
@@ -386,6 +413,24 @@ class Address:
             "this shows the whole image."
         )
         return WHOLE
+
+    def numbers(self, key: Numbers, among: Container[int]) -> list[int]:
+        """Those of the numbers that exist, in order."""
+        found: set[int] = set()
+        unknown = []
+        for run in filter(None, self.asked.get(key, "")[: key.longest].split(",")):
+            first, _, last = run.partition("-")
+            start, stop = _whole(first), _whole(last or first)
+            if start is None or stop is None or not 0 <= stop - start < _MOST_NUMBERS:
+                unknown.append(run)
+            else:
+                there = {number for number in range(start, stop + 1) if number in among}
+                unknown += [] if there else [run]
+                found |= there
+        if unknown:
+            named = ", ".join(map(markdown.quoted, unknown[:5])) + (" and others" if len(unknown) > 5 else "")
+            self.notices.append(f"The {key.words} has {named}, which does not exist here.")
+        return sorted(found)
 
     def as_asked(self, keys: Iterable[Key]) -> dict[Key, str]:
         """What the address says of some keys, unchecked: to keep what this run does not show."""

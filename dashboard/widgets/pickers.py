@@ -34,7 +34,7 @@ def dataset(names: Sequence[str], shown: str, width: int = 140) -> None:
         collection = name.removeprefix(labelled_dataset.PREFIX)
         # The image, the conditions and what the gallery shows belong to what was shown before.
         gone: dict[url.Key, object] = dict.fromkeys(
-            (url.GALLERY_PAGE, url.CLASS, url.LABEL, url.WHERE, url.COLLECTION)
+            (url.GALLERY_PAGE, url.CLASS, url.LABEL, url.WHERE, url.SELECTED, url.COLLECTION)
         )
         if collection == name:
             url.change(gone | {url.DATASET: name, url.QUERY: 0})

@@ -129,11 +129,7 @@ def test_another_projection_changes_the_address_and_nothing_else(placed, open_pa
 
 
 def test_enclosed_pictures_are_counted_by_class_and_shown(placed, open_page):
-    page = open_page("embeddings")
-    fingerprint = datasets.load(placed.folder.parent).fingerprint
-    page.session_state["embeddings-selection"] = (fingerprint, np.array([0, 1, 9]))
-    page.session_state["embeddings-panel"] = "selection"
-    page.run()
+    page = open_page("embeddings", selected="0-1,9", panel="selection")
     assert [tile["id"] for tile in gallery_of(page, 0)["tiles"]] == [0, 1, 9]
     assert any("3 of 24 images" in part.value for part in page.markdown)
     assert numbers(chart_of(page)["selected"], "<u4").tolist() == [0, 1, 9]

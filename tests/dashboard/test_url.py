@@ -102,5 +102,48 @@ def test_numbers_in_range_are_taken(text, number):
     assert not address.notices
 
 
+@pytest.mark.parametrize(
+    ("text", "numbers"), [("3-5,9", [3, 4, 5, 9]), ("9,3", [3, 9]), ("8-99", [8, 9]), ("", [])]
+)
+def test_numbers_in_a_row_are_short(text, numbers):
+    address = Address({url.SELECTED: text})
+    assert address.numbers(url.SELECTED, range(10)) == numbers
+    assert not address.notices
+
+
+@pytest.mark.parametrize("text", ["20", "5-3", "-", "a", "1-", "0-999999999", "3-x"])
+def test_numbers_that_do_not_exist_get_a_notice(text):
+    address = Address({url.SELECTED: f"7,{text}"})
+    assert 7 in address.numbers(url.SELECTED, range(10))
+    assert text == "1-" or f"`{text}`" in address.notices[0]
+
+
+def test_a_selection_that_is_too_long_is_left_out_of_the_address():
+    assert url.SELECTED.text([1, 2, 3, 8]) == "1-3,8"
+    assert url.SELECTED.text(range(10_000)) == "0-9999"
+    assert url.SELECTED.text(range(0, 10_000, 2)) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["0,0,1", "0,0,1,1,1", "0.5,0,0.5,1", "-1,0,1,1", "0,0,nan,1", "a,b,c,d", ""]
+)
+def test_a_region_that_is_none_is_the_whole_image(text):
+    address = Address({url.CROP: text})
+    assert address.region(url.CROP) == url.WHOLE
+    assert len(address.notices) == 1
+
+
+@pytest.mark.parametrize("text", ["0", "-3", "nan", "inf", "many"])
+def test_a_limit_that_is_none_does_not_count(text):
+    address = Address({url.MOST_TIME: text})
+    assert address.limit(url.MOST_TIME) == 0.0
+    assert len(address.notices) == 1
+
+
+@pytest.mark.parametrize(("key", "value"), [(url.ONLY_MODEL, "a,b"), (url.CROP, "0,0,0.5,1"), (url.K, "7")])
+def test_a_value_of_an_address_stays_as_it_is(key, value):
+    assert key.text(value) == value
+
+
 def test_every_page_folder_has_a_path():
     assert set(url.PAGES) == {path.parent.name for path in (ROOT / "dashboard" / "pages").glob("*/page.py")}

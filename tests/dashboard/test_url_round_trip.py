@@ -176,6 +176,18 @@ CASES = {
             url.DIMENSIONS: widget("segmented_control", "pick-dimensions"),
         },
     ),
+    "embeddings, a selection": Case(
+        "embeddings",
+        {url.PANEL: "selection", url.SELECTED: "3-5,9"},
+        {
+            url.PANEL: widget("segmented_control", "embeddings-panel"),
+            url.SELECTED: lambda page: url.SELECTED.text(
+                [tile["id"] for tile in gallery_of(page, 0)["tiles"]]
+            ),
+        },
+        fixtures=(),
+        beside={url.DATASET: "objects200"},
+    ),
     "compare": Case(
         "compare",
         {url.DATASET: DATASET, url.SECTION: "leaderboard", url.K: "7", url.SHOW_UNTRAINED: "1"}

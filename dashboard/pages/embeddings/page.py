@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+import numpy as np
 import streamlit as st
 
 from core.data.source import Capability, Neighbor, Source
@@ -56,7 +57,8 @@ def _page(address: Address, names: Sequence[str], source: Source) -> None:
     picked = address.number_or_none(item_key, source.ids.start, source.ids.stop - 1)
     method, dimensions = address.choice(url.METHOD), int(address.choice(url.DIMENSIONS))
     shown = sources.entries(source) | {url.K: k, item_key: picked, url.METHOD: method}
-    shown[url.DIMENSIONS] = str(dimensions)
+    side = address.choice(url.PANEL)
+    shown |= {url.DIMENSIONS: str(dimensions), url.PANEL: side, url.SELECTED: address.asked.get(url.SELECTED)}
     with st.container(horizontal=True, vertical_alignment="bottom", key="pickers"):
         pickers.source(names, source)
         if several:
@@ -82,18 +84,24 @@ def _page(address: Address, names: Sequence[str], source: Source) -> None:
         with st.container(key="embeddings-main"):
             left, right = st.columns([62, 38], gap="medium")
             neighbors, trouble = _neighbors(source, picked, k)
+            selected = np.empty(0, np.int64)
+            if projection is not None:
+                selected, shown[url.SELECTED] = panel.selection(address, projection)
 
             def pick(item_id: int) -> None:
-                panel.show_picture()
-                url.change({item_key: item_id})
+                url.change({item_key: item_id, url.PANEL: None})
 
             with left:
                 if projection is None and several:
                     missing_projection.show(several, method, dimensions, damage)
                 elif projection:
-                    projection_chart.show(address, source, projection, method, picked, neighbors, pick)
+                    projection_chart.show(
+                        address, source, projection, method, picked, neighbors, selected, pick
+                    )
             with right:
-                panel.show(source, projection, method, picked, neighbors, trouble, pick, (k, most))
+                panel.show(
+                    side, source, projection, method, picked, neighbors, trouble, selected, pick, (k, most)
+                )
     page_frame.show_notices(notices, address.notices, several.grid.notices if several else ())
     url.write(url.EMBEDDINGS, shown)
 

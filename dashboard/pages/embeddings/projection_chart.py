@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 
+import numpy as np
 import streamlit as st
 
 from core.data.source import Neighbor, Projection, Source
@@ -21,6 +22,7 @@ def show(
     method: str,
     picked: int | None,
     neighbors: Sequence[Neighbor],
+    selected: np.ndarray,
     pick: Callable[[int], None],
 ) -> None:
     """The points with everything that moves them.
@@ -54,7 +56,7 @@ def show(
         layer,
         None if picked is None else by_id.get(picked),
         {by_id[one.item.id]: one.item.label == label for one in neighbors if one.item.id in by_id},
-        panel.selection(images),
+        selected,
         f"Scatter chart of {len(projection.numbers):,} images in {len(images.classes)} classes: "
         f"{projections.METHODS[method]} in {projection.dimensions} dimensions of what {sources.model_title(source)} answers "
         f"at {layers[layer].text}."
@@ -62,7 +64,7 @@ def show(
         scatter.Events(
             layer=lambda name: _go(several, name) if several else None,
             picked=lambda number: pick(images.item(number).id),
-            selected=lambda numbers: panel.select(images, numbers),
+            selected=lambda numbers: panel.select(projection, numbers),
         ),
         key="scatter",
     )

@@ -11,6 +11,7 @@ import streamlit as st
 from core.data.source import ChartImages, Neighbor, Projection, Source
 from dashboard import url
 from dashboard.frontend.gallery import gallery
+from dashboard.url import Address
 from dashboard.widgets import glossary, markdown, palette, pickers, sources
 
 _PER_PAGE = 40
@@ -20,29 +21,31 @@ _PAGE = "embeddings-selection-page"
 
 
 def show(
+    panel: str,
     source: Source,
     projection: Projection | None,
     method: str,
     picked: int | None,
     neighbors: Sequence[Neighbor],
     trouble: str,
+    selected: np.ndarray,
     pick: Callable[[int], None],
     k: tuple[int, int],
 ) -> None:
-    """The image that was clicked, or those that were selected: the newer of the two, or what is chosen.
+    """The image that was clicked, or those that were selected.
 
     Parameters
     ----------
+    panel : which of the two, of :data:`url.PANEL`.
     picked : id of an image; neighbors : of it; trouble : why they are not known.
     pick : takes the id of an image that is clicked.
     k : how many neighbors there are, and may be.
     """
-    selected = selection(projection.images if projection else None)
     panels = {
-        "picture": "Image",
+        "image": "Image",
         "selection": f"Selection · {len(selected):,}" if len(selected) else "Selection",
     }
-    st.session_state.setdefault(_PANEL, "picture")
+    st.session_state[_PANEL] = panel
     st.segmented_control(
         "Show",
         tuple(panels),
@@ -50,8 +53,9 @@ def show(
         key=_PANEL,
         required=True,
         label_visibility="collapsed",
+        on_change=lambda: url.change({url.PANEL: st.session_state[_PANEL]}),
     )
-    if st.session_state[_PANEL] == "selection":
+    if panel == "selection":
         if projection is None or not len(selected):
             st.markdown(
                 "Draw around points with **Lasso** or **Box** to see their images and count their classes. "
@@ -163,7 +167,7 @@ def _selected(
             "Clear",
             icon=":material/close:",
             key="clear-selection",
-            on_click=lambda: select(images, np.empty(0, np.int64)),
+            on_click=lambda: select(projection, np.empty(0, np.int64)),
         )
     pages = -(-len(selected) // _PER_PAGE)
     # Each selection has pages of its own, so that a new one begins at its first.
@@ -220,22 +224,25 @@ def _csv(projection: Projection, layer: int, numbers: np.ndarray) -> bytes:
     return text.getvalue().encode()
 
 
-def show_picture() -> None:
-    """Go from the selection to the image, from a callback."""
-    st.session_state[_PANEL] = "picture"
-
-
-def select(images: ChartImages, numbers: np.ndarray) -> None:
+def select(projection: Projection, numbers: np.ndarray) -> None:
     """Select images, none to clear the selection, from a callback."""
-    st.session_state[_SELECTION] = (images.key, numbers)
+    chosen = set(numbers.tolist())
+    ids = [item for item, number in projection.by_id.items() if number in chosen]
+    changed: dict[url.Key, object] = {url.SELECTED: ids}
+    if ids:
+        changed[url.PANEL] = "selection"
+    url.change(changed)
+    # The session keeps what is too long for an address.
+    st.session_state[_SELECTION] = None if url.SELECTED.text(ids) else (projection.images.key, numbers)
     st.session_state[_PAGE] = st.session_state.get(_PAGE, 0) + 1
-    if len(numbers):
-        st.session_state[_PANEL] = "selection"
 
 
-def selection(images: ChartImages | None) -> np.ndarray:
-    """Numbers of the selected images, in the order of classes; none when other images are shown."""
-    key, numbers = st.session_state.get(_SELECTION, ("", None))
-    if numbers is None or images is None or key != images.key:
-        return np.empty(0, np.int64)
-    return numbers
+def selection(address: Address, projection: Projection) -> tuple[np.ndarray, list[int]]:
+    """Numbers of the selected images, in order, and their ids where the address has them."""
+    ids = address.numbers(url.SELECTED, projection.by_id)
+    if ids:
+        return np.sort(np.array([projection.by_id[item] for item in ids], np.int64)), ids
+    key, numbers = st.session_state.get(_SELECTION) or ("", None)
+    if numbers is None or key != projection.images.key:
+        return np.empty(0, np.int64), ids
+    return numbers, ids
