@@ -10,7 +10,7 @@ ifneq ($(shell .venv/bin/python -c 'print("works")' 2>/dev/null),works)
 .PHONY: .venv/run.stamp
 endif
 
-.PHONY: help run test test-fast bench lint typecheck docs format clean
+.PHONY: help run test test-fast bench lint docs format clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
@@ -31,13 +31,11 @@ test-fast: .venv/dev.stamp node_modules/.package-lock.json ## Run the tests that
 bench: .venv/dev.stamp ## Measure speed and memory (BENCH="--only query --json" measures a part, for programs)
 	@.venv/bin/python -m benchmarks $(BENCH)
 
-lint: .venv/dev.stamp node_modules/.package-lock.json ## Check style and formatting
+lint: .venv/dev.stamp node_modules/.package-lock.json ## Check style, formatting and types
 	.venv/bin/python -m ruff check .
 	.venv/bin/python -m ruff format --check .
-	$(NPM) run lint
-
-typecheck: .venv/dev.stamp ## Check types with mypy
 	.venv/bin/python -m mypy
+	$(NPM) run lint
 
 docs: .venv/dev.stamp ## Build the documentation into docs/_build; a broken link is an error
 	.venv/bin/python -m sphinx --fail-on-warning --quiet --fresh-env docs docs/_build

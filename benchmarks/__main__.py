@@ -12,7 +12,7 @@ from typing import Any
 
 from benchmarks import measure, table
 from benchmarks.table import Row
-from core.experiments.parquet_tables import replace_file
+from core.disk import replace_file
 
 PARTS = (
     "startup",

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import streamlit as st
 from starlette.middleware import Middleware
+from starlette.types import ASGIApp
 from streamlit import config
 
 from core import access
@@ -51,7 +52,7 @@ _uploads = Limit(
     st.get_option("server.maxUploadSize") * 2**20 + FORM_BYTES,
     settings.UPLOAD_SECONDS,
 )
-app = st.App(
+app: ASGIApp = st.App(
     # Not beside the folder pages: Streamlit would take every file there for a page.
     Path(__file__).resolve().parent / "pages/navigation.py",
     # Streamlit knows the default page as / alone.
