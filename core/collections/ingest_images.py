@@ -382,7 +382,7 @@ class Ingester:
         if self._not_restored:
             self._writer.set_reasons(self._not_restored)
         self._pending, self._vectors, self._not_restored = [], {}, {}
-        self._writer.index(meanwhile=True)
+        self._writer.index(adding=True)
         self._committed = time.monotonic()
 
 

@@ -29,7 +29,7 @@ from core.metrics import get_metric
 _SMALL_BYTES = 64_000_000
 # For a larger one, later rows are searched without it until they are this share of all rows; while more are being added,
 # until they are so many and this share.
-_LATE_SHARE, _LATE_ROWS_MEANWHILE, _LATE_SHARE_MEANWHILE = 0.05, 50_000, 0.25
+_LATE_SHARE, _LATE_ROWS_WHILE_ADDING, _LATE_SHARE_WHILE_ADDING = 0.05, 50_000, 0.25
 # An index is trained again when there are so many times more rows than it was trained on.
 _OUTGROWN = 4
 
@@ -202,15 +202,15 @@ class Writer:
         with self._change() as connection:
             catalog.set_reasons(connection, reasons)
 
-    def index(self, meanwhile: bool = False, step: Callable[[int], None] = lambda n: None) -> None:
-        """Add new rows to the index if it is time to; ``meanwhile`` if more rows are about to be added.
+    def index(self, adding: bool = False, step: Callable[[int], None] = lambda n: None) -> None:
+        """Add new rows to the index if it is time to; ``adding`` if more rows are about to be added.
 
         Raises
         ------
         CollectionError : it can't be built; the old one stays.
         """
         state, old = self.state, self.state.index
-        if not self._is_due(meanwhile):
+        if not self._is_due(adding):
             return
         metric = get_metric(state.metric)
         wanted = ann_index.factory(state.kind, state.rows, self.about.dimensions, metric)
@@ -287,13 +287,13 @@ class Writer:
                     # A reader has it open or mapped, or reads the catalog again.
                     path.unlink(missing_ok=True)
 
-    def _is_due(self, meanwhile: bool) -> bool:
+    def _is_due(self, adding: bool) -> bool:
         state = self.state
         late = state.rows - (state.index.rows if state.index else 0)
         if late == 0:
             return False
-        if meanwhile:
-            return late >= max(_LATE_ROWS_MEANWHILE, _LATE_SHARE_MEANWHILE * state.rows)
+        if adding:
+            return late >= max(_LATE_ROWS_WHILE_ADDING, _LATE_SHARE_WHILE_ADDING * state.rows)
         small = state.rows * self.about.dimensions * 4 <= _SMALL_BYTES
         return small or state.index is None or late > _LATE_SHARE * state.rows
 
