@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from core.collections import ingest
+from core.collections import ingest_images
 from core.errors import CollectionError
 from core.settings import settings
 from tests.collections.pixels import create, draw, open_
@@ -27,7 +27,7 @@ def work(folder: Path, url: str | None, photos: Path, journal: Path, seed: int) 
     """Change the collection at random until somebody ends this; writes down what it begins and what was reported as done."""
     settings.COLLECTIONS_DIR, settings.CATALOG_URL = folder, url
     # A few images are several commits then.
-    ingest._COMMIT_IMAGES = 2
+    ingest_images._COMMIT_IMAGES = 2
     choose = random.Random(seed)
     log = os.open(journal, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
 

@@ -304,7 +304,7 @@ def _write_decomposed(folder: Path) -> None:
     address, table = f"sqlite:///{folder / 'pets' / 'catalog.sqlite'}", "images"
     if about.catalog == "postgresql":
         address = sa.make_url(settings.CATALOG_URL).set(drivername="postgresql+psycopg")
-        table = f'"{about.schema}".images'
+        table = f'"{about.schema_name}".images'
     engine = sa.create_engine(address)
     with engine.begin() as connection:
         update = sa.text(f"UPDATE {table} SET label = :label, metadata = :metadata WHERE label = 'cat'")

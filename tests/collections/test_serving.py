@@ -88,7 +88,7 @@ def test_a_query_runs_through_the_network_that_is_loaded_already(engine):
     names = [[one.item.file().name for one in answer.neighbors[:5]] for answer in (found, expected)]
     assert names[0] == names[1]
     assert found.neighbors[0].distance < 1e-3 and found.votes == ()
-    assert len(engine._networks._made) == 1
+    assert len(engine._networks._values) == 1
 
 
 def test_a_collection_that_was_deleted_or_created_again_is_noticed(engine, tmp_path):

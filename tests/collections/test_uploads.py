@@ -20,7 +20,8 @@ from pathlib import Path
 import pytest
 
 from core import collections
-from core.collections import Collection, ingest, quota, uploads
+from core.collections import Collection, ingest_images, quota, uploads
+from core.collections.ingest_report import Report
 from core.collections.quota import QuotaError
 from core.collections.uploads import Upload, UploadError
 from core.errors import CollectionError, DiskError
@@ -55,7 +56,7 @@ def photos(count: int = 6) -> dict[str, bytes]:
     return {f"photos/{'cat' if i % 2 else 'dog'}/{i}.png": png(i) for i in range(count)}
 
 
-def add(collection: Collection, *data: bytes) -> ingest.Report:
+def add(collection: Collection, *data: bytes) -> Report:
     return collection.add_uploads([sent(f"{i}.zip", one) for i, one in enumerate(data)])
 
 
@@ -396,7 +397,7 @@ class KilledSoon(Silent):
 
 def _work(folder: Path, data: bytes, steps: int, seconds: float) -> None:
     settings.COLLECTIONS_DIR, settings.CATALOG_URL = folder, None
-    ingest._COMMIT_IMAGES = 2
+    ingest_images._COMMIT_IMAGES = 2
     # This is about what is on the disk: the processes that decode would take longer to start than all the rest.
     decode.decode_guarded = lambda data, reduction: decode.decode(data)
     with open_() as pets:
