@@ -15,6 +15,7 @@ from dashboard.widgets import markdown, pickers, sources
 from dashboard.widgets.sources import GridSource
 
 _MOST_NOTICES = 8
+_NO_DATASETS = "There are no datasets here yet. This computes experiments on a folder of class-named folders:"
 
 
 def page(
@@ -33,7 +34,7 @@ def page(
     if datasets:
         _dataset(page, address, datasets, datasets, draw, otherwise)
     else:
-        _no_datasets()
+        _how_to_begin()
 
 
 def source_page(
@@ -67,7 +68,7 @@ def source_page(
         url.write(page, {url.DATASET: grid.dataset.name})
 
     if not names:
-        _no_datasets()
+        _how_to_begin()
     elif chosen := address.collection(found) or ("" if datasets else found[0]):
         _collection(page, address, names, chosen, draw)
     else:
@@ -157,13 +158,7 @@ def _listed(place: st.delta_generator.DeltaGenerator, first: str, sentences: Seq
     place.warning("\n".join(lines), icon=":material/warning:")
 
 
-def _no_datasets() -> None:
-    _how_to_begin(
-        "There are no datasets here yet. This computes experiments on a folder of class-named folders:"
-    )
-
-
-def _how_to_begin(sentence: str, dataset: str = "FOLDER") -> None:
+def _how_to_begin(sentence: str = _NO_DATASETS, dataset: str = "FOLDER") -> None:
     st.info(sentence, icon=":material/hourglass_empty:")
     st.code(f"playground grid run --dataset {dataset} --model MODEL", language="bash")
     st.caption("`playground models` lists the models there are.")

@@ -4,7 +4,7 @@ import streamlit as st
 
 from core.collections import Collection, Info, labelled_dataset
 from core.collections.labelled_dataset import Labelled
-from core.data.source import Source, SourceItem
+from core.data.source import Capability, Source, SourceItem
 from core.errors import UnknownNameError
 from core.experiments.store import DatasetGrid, Grid, Summary
 from core.models import registry
@@ -28,8 +28,11 @@ class GridSource(DatasetSource):
 
 
 def experiments(source: Source) -> GridSource | None:
-    """A source with several configurations, together with those; None of other sources."""
-    return source if isinstance(source, GridSource) else None
+    """A source as one with several experiments; None where it has one configuration."""
+    if Capability.CONFIGURATIONS not in source.capabilities:
+        return None
+    assert isinstance(source, GridSource)
+    return source
 
 
 def entries(source: Source) -> dict[url.Key, object]:

@@ -247,7 +247,7 @@ def test_both_lists_say_where_the_other_has_the_same_picture(grid_dir, open_page
         assert tile["lines"] == [expected]
 
 
-def test_nonsense_in_the_address_costs_a_sentence_each(grid_dir, open_page):
+def test_invalid_values_in_the_address_give_a_notice_each(grid_dir, open_page):
     page = open_page("compare", section="nowhere", cost="love", model2="gone", k="99")
     assert not page.exception
     said = words(page)

@@ -30,7 +30,7 @@ def chart(page) -> dict:
 
 
 @pytest.mark.slow
-def test_it_is_computed_when_asked_for_and_there_at_the_next_visit(pets, open_page):
+def test_a_projection_is_computed_on_request_and_kept(pets, open_page):
     page = open_page("embeddings", **ADDRESS)
     assert not page.exception and "has not been computed yet" in page.info[0].value
     page.button(key="compute-layout").click().run()
@@ -62,7 +62,7 @@ def test_it_is_computed_when_asked_for_and_there_at_the_next_visit(pets, open_pa
     assert http_get(app, shown["points"])[0] == 404
 
 
-def test_a_chosen_picture_stands_beside_what_is_nearest_to_it(pets, open_page):
+def test_a_chosen_image_is_shown_with_its_neighbors(pets, open_page):
     collection_projection.compute(pets, "pca", 2, Silent())
     image = next(image for image in pets.images() if image.label == "cat")
     page = open_page("embeddings", **ADDRESS, image=image.id)
@@ -77,7 +77,7 @@ def test_a_chosen_picture_stands_beside_what_is_nearest_to_it(pets, open_page):
     assert not page.exception and "no image of that number" in page.warning[0].value
 
 
-def test_a_sample_is_said_to_be_one(pets, open_page, monkeypatch):
+def test_the_page_says_that_the_points_are_a_sample(pets, open_page, monkeypatch):
     monkeypatch.setattr(settings, "MAX_LAYOUT_IMAGES", 4)
     collection_projection.compute(pets, "pca", 2, Silent())
     assert "These are 4 of 5 different images" in words(open_page("embeddings", **ADDRESS))
@@ -86,7 +86,7 @@ def test_a_sample_is_said_to_be_one(pets, open_page, monkeypatch):
 @pytest.mark.parametrize(
     "path", ["pets/pca/4", "pets/tsne/2", "none/pca/2", "..%2fx/pca/2", "pets/pca/2/x", "pets/..%2f/2"]
 )
-def test_only_layouts_that_are_there_are_served(pets, path):
+def test_only_projections_that_exist_are_served(pets, path):
     assert http_get(Starlette(routes=projections.routes()), f"/layouts/of/{path}")[0] == 404
 
 
@@ -118,7 +118,7 @@ def test_what_is_computed_is_shown_without_tensorflow_and_umap(pets):
     assert run.returncode == 0, run.stderr
 
 
-def test_files_that_went_away_cost_a_sentence(pets, open_page):
+def test_missing_files_give_a_warning(pets, open_page):
     collection_projection.compute(pets, "pca", 2, Silent())
     (pets.folder / pets.state.vector_file).unlink()
     (pets.folder / pets.state.index.file).unlink()

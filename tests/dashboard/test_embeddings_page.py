@@ -96,7 +96,7 @@ def test_the_address_holds_the_whole_state(placed, open_page):
     }
 
 
-def test_nonsense_in_the_address_costs_a_sentence_each(placed, open_page):
+def test_invalid_values_in_the_address_give_a_notice_each(placed, open_page):
     page = open_page("embeddings", method="tsne", dimensions=4, query=999, layer="nowhere")
     assert not page.exception
     assert all(word in warnings(page) for word in ("`tsne`", "`4`", "`999`", "`nowhere`"))
@@ -114,7 +114,7 @@ def test_lines_lead_to_the_nearest_under_the_metric_with_whether_the_class_is_th
     assert all(tile["lines"][0].startswith("distance ") for tile in tiles)
 
 
-def test_without_a_chosen_picture_it_says_how_to_choose_one(placed, open_page):
+def test_without_a_chosen_image_the_page_says_how_to_choose_one(placed, open_page):
     page = open_page("embeddings")
     assert chart_of(page)["picked"] is None
     assert any("Click a point" in part.value for part in page.markdown)
@@ -128,21 +128,21 @@ def test_another_projection_changes_the_address_and_nothing_else(placed, open_pa
     assert any("42% of the variance" in part.value for part in page.caption)
 
 
-def test_enclosed_pictures_are_counted_by_class_and_shown(placed, open_page):
+def test_selected_images_are_counted_by_class_and_shown(placed, open_page):
     page = open_page("embeddings", selected="0-1,9", panel="selection")
     assert [tile["id"] for tile in gallery_of(page, 0)["tiles"]] == [0, 1, 9]
     assert any("3 of 24 images" in part.value for part in page.markdown)
     assert numbers(chart_of(page)["selected"], "<u4").tolist() == [0, 1, 9]
 
 
-def test_enclosed_pictures_of_another_dataset_are_not_shown(placed, open_page):
+def test_selected_images_of_another_dataset_are_not_shown(placed, open_page):
     page = open_page("embeddings")
     page.session_state["embeddings-selection"] = ("another", np.array([0, 1, 9]))
     page.run()
     assert chart_of(page)["selected"] == ""
 
 
-def test_a_layer_without_a_layout_gives_way_to_the_nearest(own_grid_dir, open_page):
+def test_a_layer_without_a_projection_gives_way_to_the_nearest(own_grid_dir, open_page):
     place(own_grid_dir, some_layouts(("early", "middle")))
     page = open_page("embeddings", model="good", layer="late")
     assert chart_of(page)["layer"] == 1
@@ -150,7 +150,7 @@ def test_a_layer_without_a_layout_gives_way_to_the_nearest(own_grid_dir, open_pa
     assert page.query_params["layer"] == "late"
 
 
-def test_missing_layouts_cost_a_sentence_with_the_command_that_computes_them(placed, open_page):
+def test_missing_projections_are_shown_with_the_command_that_computes_them(placed, open_page):
     page = open_page("embeddings", model="plain", query=3)
     assert not page.exception
     assert [part.value for part in page.code] == [
@@ -159,7 +159,7 @@ def test_missing_layouts_cost_a_sentence_with_the_command_that_computes_them(pla
     assert len(gallery_of(page, 1)["tiles"]) == 10
 
 
-def test_a_pooling_that_has_layouts_is_offered_instead(placed, open_page):
+def test_a_pooling_that_has_projections_is_offered_instead(placed, open_page):
     page = open_page("embeddings", model="good", layer="middle", pooling="max")
     assert page.button[0].label == "Show avg pooling instead"
     page.button[0].click().run()
@@ -167,7 +167,7 @@ def test_a_pooling_that_has_layouts_is_offered_instead(placed, open_page):
     assert chart_of(page)["layer"] == 1
 
 
-def test_broken_layouts_cost_a_sentence_and_nothing_else(placed, open_page):
+def test_a_broken_projection_gives_one_error_and_nothing_else(placed, open_page):
     (placed.folder / placed.about.files["projections"]).write_bytes(b"broken")
     page = open_page("embeddings", model="good", query=3)
     assert not page.exception
@@ -184,7 +184,7 @@ def test_broken_layouts_cost_a_sentence_and_nothing_else(placed, open_page):
         {"coordinates": np.full((N_IMAGES, 2), np.nan, np.float32)},
     ],
 )
-def test_layouts_that_fit_neither_each_other_nor_the_dataset_are_refused(own_grid_dir, open_page, damage):
+def test_projections_that_fit_neither_each_other_nor_the_dataset_are_refused(own_grid_dir, open_page, damage):
     first, *others = [one for one in some_layouts() if (one.method, one.dimensions) == ("umap", 2)]
     place(own_grid_dir, [replace(first, **damage), *others])
     page = open_page("embeddings", model="good")
@@ -221,7 +221,7 @@ def test_an_address_of_other_contents_is_not_kept(placed):
     assert served(f"{source}?v=older")[1]["cache-control"] == "no-cache"
 
 
-def test_titles_and_classes_of_the_pictures_are_served(placed):
+def test_titles_and_classes_of_the_images_are_served(placed):
     dataset = datasets.load(placed.folder.parent)
     about = json.loads(served(projections.url(projection_of(placed).images))[2])
     labels = [dataset.classes[place] for place in numbers(about["labels"], "<u2")]
@@ -255,11 +255,11 @@ def test_plotly_is_served_from_the_installed_package():
 @pytest.mark.parametrize(
     "said", [None, 3, "nonsense!", "AAA=", base64.b64encode(b"\xff\xff\xff\xff").decode()]
 )
-def test_what_the_browser_says_is_enclosed_is_checked(said):
+def test_a_selection_from_the_browser_is_checked(said):
     assert scatter._unpacked(said, 10) is None
 
 
-def test_enclosed_ids_arrive_sorted_and_once():
+def test_selected_ids_arrive_sorted_and_once():
     packed = projections.packed(np.array([7, 2, 7]), "u4")
     assert scatter._unpacked(packed, 10).tolist() == [2, 7]
 

@@ -71,7 +71,7 @@ def test_another_model_keeps_the_depth_the_pooling_and_the_metric(grid_dir, open
     assert not page.warning
 
 
-def test_what_another_model_does_not_have_is_told(grid_dir, open_page):
+def test_a_notice_says_what_another_model_does_not_have(grid_dir, open_page):
     page = open_page("search", model="good", layer="middle", pooling="max", metric="cosine")
     page.selectbox(key="pick-model").set_value(("plain", "imagenet")).run()
     assert (page.query_params["layer"], page.query_params["pooling"]) == ("second", "avg")
@@ -134,7 +134,7 @@ def test_a_page_without_an_address_goes_on_with_what_the_session_showed(grid_dir
     assert dict(page.query_params) == {key: shown[key] for key in shown if key not in ("order", "shuffle")}
 
 
-def test_every_picture_has_an_alternative_text(grid_dir, open_page):
+def test_every_image_has_an_alternative_text(grid_dir, open_page):
     page = open_page("search")
     assert all(tile["alt"] for place in range(3) for tile in gallery_of(page, place)["tiles"])
 
@@ -201,7 +201,7 @@ def test_a_damaged_file_costs_its_experiments_a_sentence_and_nothing_else(own_gr
 
 
 @pytest.mark.parametrize("how", ["removed", "truncated", "overwritten"])
-def test_a_file_damaged_while_the_page_is_open_is_told(own_grid_dir, open_page, how):
+def test_a_file_damaged_while_the_page_is_open_gives_an_error(own_grid_dir, open_page, how):
     page = open_page("search", model="good")
     damage(next((own_grid_dir / DATASET / "good.imagenet").glob("neighbors*")), how)
     page.selectbox(key="pick-layer").select_index(0).run()
@@ -233,7 +233,7 @@ def test_a_damaged_dataset_leaves_the_others(own_grid_dir, open_page, how):
     assert not page.error
 
 
-def test_experiments_of_other_pictures_are_left_out_with_a_sentence(own_grid_dir, open_page):
+def test_experiments_of_other_images_are_left_out_with_a_notice(own_grid_dir, open_page):
     manifest = own_grid_dir / DATASET / "good.imagenet" / "model.json"
     text = manifest.read_text()
     start = text.index('"dataset_fingerprint": "') + len('"dataset_fingerprint": "')

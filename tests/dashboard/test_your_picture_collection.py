@@ -69,13 +69,13 @@ def test_labels_and_conditions_narrow_what_is_found(priced):
     assert "No image of the collection meets the conditions." in words(page)
 
 
-def test_pictures_that_a_condition_cannot_compare_are_counted(priced):
+def test_images_that_a_condition_cannot_compare_are_counted(priced):
     page = open_live(picture(2), collection="pets", where="price<10")
     [note] = [one.value for one in page.caption if "left out" in one.value]
     assert "price" in note and " of 5 images" in note
 
 
-def test_the_snippet_asks_the_same(priced):
+def test_the_snippet_is_the_same_search(priced):
     page = open_live(picture(2), collection="pets", label="cat", where="price<10\nsize>0")
     page.segmented_control(key="live-part").set_value("api").run()
     command = page.code[0].value
@@ -96,7 +96,7 @@ def test_the_snippet_asks_the_same(priced):
         ("label=cat' OR '1'='1", None),
     ],
 )
-def test_whatever_is_asked_for_is_a_condition_or_a_sentence(priced, where, sentence):
+def test_any_text_is_a_condition_or_an_error_message(priced, where, sentence):
     page = open_live(picture(2), collection="pets", where=where)
     if sentence:
         assert sentence in page.error[0].value.replace("\\", "")
@@ -105,7 +105,7 @@ def test_whatever_is_asked_for_is_a_condition_or_a_sentence(priced, where, sente
     assert priced.info().images == 5 and priced.verify() == []
 
 
-def test_a_collection_that_is_none_is_told_and_a_dataset_shown(pets):
+def test_an_unknown_collection_gives_a_notice_and_a_dataset(pets):
     page = open_live(collection="../x")
     assert "The collection `../x` does not exist here; this shows a dataset" in page.warning[0].value
     assert "collection" not in page.query_params and page.selectbox(key="pick-dataset").value == "objects200"
@@ -117,7 +117,7 @@ def test_far_too_many_conditions_are_cut(priced):
     assert len(page.multiselect(key="pick-where").value) == 10
 
 
-def test_a_picture_whose_file_is_gone_is_shown_as_such(pets, photos):
+def test_an_image_whose_file_is_gone_is_shown_as_missing(pets, photos):
     (photos / "cat" / "b.png").unlink()
     first = found(open_live(picture(2), collection="pets"))[0]
     assert first["src"] == gallery.MISSING and "is gone" in " ".join(first["lines"])
@@ -139,7 +139,7 @@ def test_an_empty_collection_says_how_to_fill_it(collections_dir):
     assert "collection add pets" in page.code[0].value
 
 
-def test_a_damaged_collection_costs_a_sentence(pets, collections_dir):
+def test_a_damaged_collection_gives_an_error_message(pets, collections_dir):
     (collections_dir / "pets" / "collection.json").write_text("{")
     page = open_live(collection="pets")
     assert "can't be read" in page.error[0].value

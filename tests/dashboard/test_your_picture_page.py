@@ -27,7 +27,7 @@ def test_the_page_opens_on_the_best_configuration_that_is_here_and_says_so():
     assert any("Nothing to search with yet" in info.value for info in page.info)
 
 
-def test_another_configuration_is_held_against_the_best():
+def test_another_configuration_is_compared_with_the_best():
     page = app("your_picture")
     page.query_params.update({"model": "squeezenet", "weights": "imagenet", "layer": "conv1_activation"})
     page.run()
@@ -57,6 +57,6 @@ def test_the_region_that_counts_most_is_the_brightest():
     assert colored[79, 0] == colored.min()
 
 
-def test_without_strength_the_picture_is_left_as_it_is():
+def test_without_strength_the_image_stays_as_it_is():
     picture = Image.new("RGB", (30, 20), (10, 20, 30))
     assert np.array_equal(np.asarray(heatmap.overlay(picture, np.eye(3), 0.0)), np.asarray(picture))

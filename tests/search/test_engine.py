@@ -47,7 +47,7 @@ def test_a_query_of_another_length_is_refused():
         Index(np.eye(3), "cosine").search(np.ones((1, 4)), 1)
 
 
-def test_a_picture_of_the_dataset_finds_itself_first(engine, dataset):
+def test_an_image_of_the_dataset_is_its_own_nearest_neighbor(engine, dataset):
     for query in (0, 77, 199):
         ids, distances = _nearest(engine, dataset, query, 5)
         assert ids[0] == query
@@ -101,7 +101,7 @@ def test_unknown_names_are_refused(engine, dataset):
             engine.embed(picture, Configuration(**{**CONFIGURATION.__dict__, **change}))
 
 
-def test_the_first_picture_does_not_wait_for_the_graph_to_be_optimized(dataset):
+def test_the_first_image_does_not_wait_for_the_graph_to_be_optimized(dataset):
     engine = Engine(Grid(settings.GRID_DIR))
     engine.network(CONFIGURATION)
     picture = decode.read(dataset.path(3))

@@ -22,7 +22,7 @@ def test_an_answer_names_results_votes_and_times():
     assert found.features_ms > 0 and found.search_ms > 0
 
 
-def test_a_region_is_searched_as_if_it_were_the_picture():
+def test_a_region_is_searched_as_if_it_were_the_image():
     engine = shared_engine.engine()
     dataset = engine.grid.dataset("objects200")
     picture = decode.read(dataset.path(30))
@@ -32,7 +32,7 @@ def test_a_region_is_searched_as_if_it_were_the_picture():
     np.testing.assert_array_equal(by_box.vector, engine.embed(half, CONFIGURATION))
 
 
-def test_the_whole_picture_as_region_changes_nothing():
+def test_the_whole_image_as_region_changes_nothing():
     picture = Image.new("RGB", (10, 20))
     assert transform.crop(picture, (0, 0, 1, 1)) is picture
 

@@ -71,7 +71,7 @@ def assert_problem(response, status: int, *words: str):
     assert "Traceback" not in response.text
 
 
-def test_a_picture_finds_itself_first_with_votes_and_times(client, picture):
+def test_an_image_is_its_own_nearest_neighbor_with_votes_and_times(client, picture):
     response = post(client, picture, k="5", **CONFIGURATION)
     assert response.status_code == 200
     answer = response.json()
@@ -173,11 +173,11 @@ def test_the_description_names_every_path_and_the_page_shows_it(client):
         ({"layer": "stem_activation", "pooling": "flatten"}, 422, "MB allowed"),
     ],
 )
-def test_what_cannot_be_searched_is_told(client, picture, fields, status, word):
+def test_an_impossible_search_is_a_problem(client, picture, fields, status, word):
     assert_problem(post(client, picture, **{**CONFIGURATION, **fields}), status, word)
 
 
-def test_weights_that_are_not_here_are_never_downloaded_for_a_stranger(client, picture, monkeypatch):
+def test_missing_weights_are_never_downloaded_by_a_request(client, picture, monkeypatch):
     monkeypatch.setattr(weights, "availability", lambda model: (False, "Keras downloads them."))
     monkeypatch.setattr(engines.weights, "load", lambda *a, **k: pytest.fail("it was loaded"))
     fresh = engines.Engine(shared_engine.engine().grid)
@@ -186,12 +186,12 @@ def test_weights_that_are_not_here_are_never_downloaded_for_a_stranger(client, p
 
 
 @pytest.mark.parametrize("data", [b"", b"junk", b"<svg/>", b"\x89PNG\r\n\x1a\n", b"GIF89a"])
-def test_what_is_no_picture_is_told(client, data):
+def test_bytes_that_are_not_an_image_are_a_problem(client, data):
     assert_problem(post(client, data, **CONFIGURATION), 400)
 
 
 @pytest.mark.parametrize("url", ["http://127.0.0.1/", "file:///etc/passwd", "http://10.0.0.1/x", "nonsense"])
-def test_a_url_that_may_not_be_fetched_is_told(client, url):
+def test_a_forbidden_url_is_a_problem(client, url):
     assert_problem(client.post(SEARCH, json={"url": url}), 400)
 
 
@@ -212,7 +212,7 @@ def test_a_url_that_may_not_be_fetched_is_told(client, url):
         (b"--b\r\n", "multipart/form-data; boundary=b", 422),
     ],
 )
-def test_a_body_of_the_wrong_kind_is_told(client, content, kind, status):
+def test_a_body_of_the_wrong_kind_is_a_problem(client, content, kind, status):
     response = client.post(SEARCH, content=content, headers={"content-type": kind})
     assert_problem(response, status)
 
@@ -392,7 +392,7 @@ def test_a_slow_body_is_dropped_and_a_compressed_one_refused(monkeypatch):
             assert json.loads(text.partition(b"\r\n\r\n")[2])["instance"] == "/api/v1/search"
 
 
-def test_addresses_of_pictures_begin_with_what_a_proxy_has_stripped(client, picture):
+def test_urls_of_images_begin_with_what_a_proxy_has_stripped(client, picture):
     def address(prefix: str) -> str:
         response = client.post(
             SEARCH,

@@ -83,7 +83,7 @@ def test_conditions_narrow_and_may_be_repeated(client, pets):
     assert post(client, where="label=nobody").json()["results"] == []
 
 
-def test_a_picture_whose_file_is_gone_is_found_without_an_address(client, pets, tmp_path):
+def test_an_image_whose_file_is_gone_is_found_without_a_url(client, pets, tmp_path):
     (tmp_path / "photos" / "cat" / "b.png").unlink()
     first = post(client).json()["results"][0]
     assert first["path"].endswith("b.png") and "picture" not in first
@@ -107,7 +107,7 @@ def test_a_picture_whose_file_is_gone_is_found_without_an_address(client, pets, 
         ({"crop": "0.5,0,0.5,1"}, 422, "shares from 0 to 1"),
     ],
 )
-def test_what_cannot_be_searched_is_told(client, pets, fields, status, word):
+def test_an_impossible_search_is_a_problem(client, pets, fields, status, word):
     assert_problem(post(client, **fields), status, word)
     assert pets.verify() == []
 
