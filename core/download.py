@@ -1,4 +1,4 @@
-"""Files that this project asks for by name: downloaded with pooch, verified, then moved into their place."""
+"""Download a file with pooch, verify it and move it into place."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -28,7 +28,7 @@ def download(url: str, path: Path, known_hash: str | None, progress: Progress, l
     Parameters
     ----------
     known_hash : ``"sha256:..."`` or ``"md5:..."``; None takes what comes, and what is there, as it is.
-    progress : told the size, then a step for every megabyte.
+    progress : receives the size, then a step for every megabyte.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Mistakes a user can make, each told in a sentence that says what was wrong and what to do."""
+"""Errors that a user can cause, each with a message that says what was wrong and what to do."""
 
 from collections.abc import Iterable
 
@@ -38,7 +38,7 @@ class AccessError(UserError):
 
 
 class ImageError(UserError):
-    """Bytes that can't be shown as a picture."""
+    """Bytes that can't be shown as an image."""
 
 
 class WeightsError(UserError):
@@ -87,13 +87,13 @@ class UnknownFieldError(ConditionError):
     Parameters
     ----------
     field : what was named.
-    fields : those that there are; of many, the first are told.
+    fields : those that there are; of many, the message lists the first.
     close : the one that may have been meant.
     """
 
     def __init__(self, field: str, fields: Iterable[str], close: str | None = None):
         self.field, self.fields = field, tuple(fields)
         meant = f" Did you mean {close!r}?" if close else ""
-        told = ", ".join(one[:60] for one in self.fields[:_MOST_FIELDS])
+        listed = ", ".join(one[:60] for one in self.fields[:_MOST_FIELDS])
         more = f" and {len(self.fields) - _MOST_FIELDS:,} more" if len(self.fields) > _MOST_FIELDS else ""
-        super().__init__(f"The collection has no field {field[:60]!r}.{meant} Its fields are {told}{more}.")
+        super().__init__(f"The collection has no field {field[:60]!r}.{meant} Its fields are {listed}{more}.")

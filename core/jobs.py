@@ -1,4 +1,4 @@
-"""Long computations in threads of the server: they go on when their page is left, and end early when asked to."""
+"""Long computations in threads of the server: they go on when their page is left, and end early when canceled."""
 
 import logging
 import threading
@@ -47,25 +47,25 @@ class Job:
         # What ends it while it is waiting.
         self._withdraw: Callable[[], None] = lambda: None
 
-    # Told by the work
+    # Called by the work
 
     def stage(self, name: str, total: int) -> None:
-        """A new stage begins; raises :class:`Cancelled` when that was asked for."""
+        """A new stage begins; raises :class:`Cancelled` when the job was canceled."""
         self._check()
         self.stage_name, self.done_steps, self.total = name, 0, total
         self._stage_started = time.monotonic()
 
     def step(self, n: int = 1) -> None:
-        """Steps of the stage are done; raises :class:`Cancelled` when that was asked for."""
+        """Steps of the stage are done; raises :class:`Cancelled` when the job was canceled."""
         self._check()
         self.done_steps += n
 
     def say(self, sentence: str) -> None:
-        """Something the user should read; raises :class:`Cancelled` when that was asked for."""
+        """Something the user should read; raises :class:`Cancelled` when the job was canceled."""
         self._check()
         self.sentences = [*self.sentences, sentence][-_MOST_SENTENCES:]
 
-    # Asked by those who watch
+    # Called by those who watch
 
     @property
     def running(self) -> bool:
@@ -78,7 +78,7 @@ class Job:
 
     @property
     def cancelling(self) -> bool:
-        """Whether it was asked to end and has not yet."""
+        """Whether it was canceled and has not ended yet."""
         return self.running and self._cancelled.is_set()
 
     @property
@@ -93,13 +93,13 @@ class Job:
 
     @property
     def seconds_left(self) -> float | None:
-        """Until the stage is done if it goes on like this; None before that can be told."""
+        """Until the stage is done if it goes on like this; None before that is known."""
         if not self.done_steps or not self.total:
             return None
         return max(0, self.total - self.done_steps) / self.rate
 
     def cancel(self) -> None:
-        """Ask it to end at its next step, or at once while it is waiting."""
+        """Cancel it: it ends at its next step, or at once while it is waiting."""
         self._cancelled.set()
         self._withdraw()
 

@@ -99,7 +99,7 @@ class PairwiseDistances:
     """Distances under several metrics, accumulated over blocks of features.
 
     Vectors of millions of numbers need never be in memory as a whole: hand over the same columns
-    of both sides, block after block, then ask for the results.
+    of both sides, block after block, then take the results.
 
     Parameters
     ----------

@@ -4,7 +4,7 @@ from typing import Protocol
 
 
 class Progress(Protocol):
-    """Told what is being computed; the command line draws a bar of it."""
+    """Receives what is being computed; the command line draws a bar of it."""
 
     def stage(self, name: str, total: int) -> None:
         """A new stage begins, of ``total`` steps."""

@@ -128,7 +128,7 @@ def project(
     n_neighbors : neighbors that count as near, the image itself among them, at least 2; cut to
         ``n_images - 1``.
     min_dist : how tightly UMAP packs points, 0 (tight) to 1.
-    progress : told of the images whose neighbors were found, layer by layer; how far the placing is can't be known.
+    progress : receives the images whose neighbors were found, layer by layer; how far the placing is can't be known.
 
     Returns
     -------

@@ -13,7 +13,7 @@ _Result = TypeVar("_Result")
 def in_threads(
     function: Callable[[_Item], _Result], items: Iterable[_Item], threads: int, ahead: int
 ) -> Iterator[_Result]:
-    """``map(function, items)`` with at most ``ahead`` results made before they are asked for.
+    """``map(function, items)`` with at most ``ahead`` results computed in advance.
 
     Items are taken one by one, so neither they nor the results are ever in memory together.
     """

@@ -26,7 +26,7 @@ _DESCRIPTION = "dataset.json"
 @with_config(ConfigDict(strict=True, extra="forbid"))
 @dataclass(frozen=True)
 class Item:
-    """One labelled picture; ``id`` is its place in the dataset, from 0."""
+    """One labelled image; ``id`` is its place in the dataset, from 0."""
 
     id: int
     file: str
@@ -110,7 +110,7 @@ class Dataset:
         return Path(file)
 
     def address(self, item_id: int) -> str:
-        """Where :mod:`core.server.media` serves the picture of an item, below the server's base path."""
+        """Where :mod:`core.server.media` serves the image of an item, below the server's base path."""
         return f"pictures/{quote(self.name, safe='')}/{item_id}?v={self.fingerprint[:12]}"
 
 
@@ -202,7 +202,7 @@ def load(folder: Path) -> Dataset:
 
 
 def scan(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> Dataset:
-    """A folder of class-named folders as a dataset; pictures below each, in alphabetical order.
+    """A folder of class-named folders as a dataset; images below each, in alphabetical order.
 
     Which folders are the classes is found by :func:`folders.label_level`, so that ``train/cat`` and ``test/cat`` are one class.
 
@@ -212,7 +212,7 @@ def scan(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> Da
 
     Raises
     ------
-    DatasetError : there are no pictures in class-named folders, or the folder's own path is not UTF-8.
+    DatasetError : there are no images in class-named folders, or the folder's own path is not UTF-8.
     """
     folder = folder.resolve()
     shown = folder_walker.shown(str(folder))
@@ -240,7 +240,7 @@ def scan(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> Da
 
 
 def _labelled(folder: Path, say: Callable[[str], None]) -> Iterator[tuple[str, str]]:
-    """Label and path below the folder of each of its pictures, ordered by both."""
+    """Label and path below the folder of each of its images, ordered by both."""
     inside = lambda path: Path(os.path.realpath(path)).is_relative_to(folder)  # noqa: E731
     pictures, left_out = [], 0
     problems: list[folder_walker.Problem] = []
@@ -268,7 +268,7 @@ def _labelled(folder: Path, say: Callable[[str], None]) -> Iterator[tuple[str, s
 def _class_level(places: set[tuple[str, ...]]) -> int | None:
     level = folder_walker.label_level(places)
     if level is None and not any(place and folder_walker.is_split(place[0]) for place in places):
-        # A folder that all pictures share is the only class: a dataset has one at least.
+        # A folder that all images share is the only class: a dataset has one at least.
         return 1
     return level
 

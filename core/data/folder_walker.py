@@ -1,6 +1,6 @@
-"""What a folder of pictures holds: which files count, which are left out, and which folders name the labels.
+"""What a folder of images holds: which files count, which are left out, and which folders name the labels.
 
-Datasets, collections, patterns, zip archives and the pages that offer folders all ask here, so that they see the same pictures.
+Datasets, collections, patterns, zip archives and the pages that offer folders all use this module, so that they see the same images.
 """
 
 # Paths are strings here: they are stored as such, links in them unresolved, and there may be a million.
@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from core.imaging import file_types
 from core.text import nfc
 
-# What computers put beside pictures unasked, besides hidden files; in lower case.
+# What computers put beside images unasked, besides hidden files; in lower case.
 _SYSTEM = frozenset(
     {
         *("__macosx", "icon\r"),
@@ -39,7 +39,7 @@ NOT_UTF8 = "its name is not valid UTF-8; rename it"
 
 @dataclass(frozen=True)
 class Picture:
-    """A file that is a picture by its name.
+    """A file that is an image by its name.
 
     path : of the file, beginning with that of the folder that is walked; parts : the names below that folder, the file's last.
     """
@@ -64,7 +64,7 @@ class Problem:
 
 
 def walk(root: str, allowed: Callable[[str], bool]) -> Iterator[Picture | LeftOut | Problem]:
-    """All pictures below a folder, in a fixed order: those of a folder by name, then its folders by name.
+    """All images below a folder, in a fixed order: those of a folder by name, then its folders by name.
 
     Nothing is opened. Symbolic links are followed, but for those that lead in circles or to what is not ``allowed``.
     """
@@ -102,14 +102,14 @@ def walk(root: str, allowed: Callable[[str], bool]) -> Iterator[Picture | LeftOu
 
 
 def label_level(places: Iterable[Sequence[str]]) -> int | None:
-    """Which level of folders names the labels of pictures; 1 for the folders directly below the root, None where there is none.
+    """Which level of folders names the labels of images; 1 for the folders directly below the root, None where there is none.
 
-    A folder at the top that all pictures share is passed over, and so is a level of splits such as ``train`` and ``test``. A level is
+    A folder at the top that all images share is passed over, and so is a level of splits such as ``train`` and ``test``. A level is
     one of splits when all folders there are, or when those with folders below them are and there are several.
 
     Parameters
     ----------
-    places : for each picture, or once for each folder with pictures in it, the names of the folders that it lies in, from the root on.
+    places : for each image, or once for each folder with images in it, the names of the folders that it lies in, from the root on.
     """
     places = {tuple(map(nfc, place)) for place in places}
     level = 1
@@ -124,7 +124,7 @@ def label_level(places: Iterable[Sequence[str]]) -> int | None:
 
 
 def label(place: Sequence[str], level: int | None) -> str | None:
-    """The label of a picture in these folders; ``level`` as :func:`label_level` gives it, or 0 for no labels."""
+    """The label of an image in these folders; ``level`` as :func:`label_level` gives it, or 0 for no labels."""
     return nfc(place[level - 1]) if level and len(place) >= level else None
 
 
@@ -147,7 +147,7 @@ def left_out_part(parts: Sequence[str]) -> tuple[str, ...] | None:
 
 
 def is_picture(name: str) -> bool:
-    """Whether a file of this name counts as a picture."""
+    """Whether a file of this name counts as an image."""
     return os.path.splitext(name)[1].lower() in file_types.SUFFIXES
 
 

@@ -1,4 +1,4 @@
-"""Many experiments of one dataset side by side: scores, what they cost, and what can be told apart.
+"""Many experiments of one dataset side by side: scores, costs, and which differences are more than chance.
 
 Scores are 0..100, one per query (:func:`core.evaluation.scoring.score`). A matrix of scores has
 a row for each experiment and a column for each query, the same queries for all.
@@ -136,12 +136,12 @@ def paired_bootstrap(a: np.ndarray, b: np.ndarray, level: float = 0.95, seed: in
 
 
 def indistinguishable(means: np.ndarray, best: int, level: float = 0.95) -> np.ndarray:
-    """Which experiments can't be told from one of them: the interval of the paired difference holds zero.
+    """Which experiments do not differ from one of them: the interval of the paired difference holds zero.
 
     Parameters
     ----------
     means : (resamples, n_experiments) of :func:`resample_means`.
-    best : place of the one they are held against; it is told from itself neither.
+    best : index of the experiment that they are compared with; it does not differ from itself.
 
     Returns
     -------
@@ -160,7 +160,7 @@ def pareto_front(quality: np.ndarray, cost: np.ndarray) -> np.ndarray:
 
     Returns
     -------
-    places : from cheap to dear; of equals all.
+    places : by ascending cost; all of equal ones.
     """
     quality, cost = np.asarray(quality, np.float64), np.asarray(cost, np.float64)
     finite = np.flatnonzero(np.isfinite(quality) & np.isfinite(cost))

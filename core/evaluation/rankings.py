@@ -1,4 +1,4 @@
-"""Result lists held against each other: what they share, whom they favour, whom they mistake.
+"""Result lists compared: what they share, which images are found too often, which classes are confused.
 
 ``ids`` of one experiment are (n_queries, n_neighbors), nearest first, without repetitions.
 """
@@ -24,7 +24,7 @@ class Neighbors:
 
 
 def shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:
-    """How many pictures two result lists have in common: (n_queries,) int; ``a``, ``b`` (n_queries, k)."""
+    """How many images two result lists have in common: (n_queries,) int; ``a``, ``b`` (n_queries, k)."""
     return np.asarray((a[:, :, None] == b[:, None, :]).sum(axis=(1, 2)))
 
 
@@ -34,7 +34,7 @@ def rank_biased_overlap(a: np.ndarray, b: np.ndarray, p: float = RBO_P) -> np.nd
     The extrapolated RBO_EXT of Webber, Moffat and Zobel (2010, A similarity measure for indefinite
     rankings, ACM TOIS 28(4), equation 32 for lists of one length k):
     ``X_k / k * p**k + (1 - p) / p * sum_{d=1..k} X_d / d * p**d``, where ``X_d`` is the number of
-    pictures that the first d places of both lists share. It takes the agreement at k to go on beyond.
+    images that the first d places of both lists share. It takes the agreement at k to go on beyond.
 
     Parameters
     ----------
@@ -58,7 +58,7 @@ def rank_biased_overlap(a: np.ndarray, b: np.ndarray, p: float = RBO_P) -> np.nd
     k = a.shape[1]
     equal = a[:, :, None] == b[:, None, :]
     depth = np.arange(1, k + 1)
-    # A pair of places (i, j) that hold the same picture counts from depth max(i, j) on.
+    # A pair of places (i, j) that hold the same image counts from depth max(i, j) on.
     deeper = np.maximum(depth[:, None], depth)
     found = np.stack([(equal & (deeper == d)).sum(axis=(1, 2)) for d in depth], axis=1)
     agreement = np.cumsum(found, axis=1) / depth
@@ -66,11 +66,11 @@ def rank_biased_overlap(a: np.ndarray, b: np.ndarray, p: float = RBO_P) -> np.nd
 
 
 def k_occurrence(ids: np.ndarray, n_items: int) -> np.ndarray:
-    """In how many result lists each picture stands.
+    """In how many result lists each image occurs.
 
     Parameters
     ----------
-    ids : (n_experiments, n_queries, k); below zero counts as no picture.
+    ids : (n_experiments, n_queries, k); below zero counts as no image.
 
     Returns
     -------
@@ -78,7 +78,7 @@ def k_occurrence(ids: np.ndarray, n_items: int) -> np.ndarray:
     """
     ids = np.asarray(ids)
     n = len(ids)
-    # Slot 0 of each experiment takes the places without a picture.
+    # Slot 0 of each experiment takes the places without an image.
     flat = (ids.astype(np.int64) + 1) + np.arange(n)[:, None, None] * (n_items + 1)
     counts = np.bincount(flat.ravel(), minlength=n * (n_items + 1))
     return counts.reshape(n, n_items + 1)[:, 1:]
@@ -87,8 +87,8 @@ def k_occurrence(ids: np.ndarray, n_items: int) -> np.ndarray:
 def skewness(counts: np.ndarray) -> np.ndarray:
     """Third standardized moment of each row: ``mean((x - mean)**3) / std**3``; 0 for a row that does not vary.
 
-    Of k-occurrences it is the usual measure of hubness: near 0 all pictures are found about equally
-    often, far above 0 a few hubs stand in very many lists (Radovanović, Nanopoulos and Ivanović, 2010,
+    Of k-occurrences it is the usual measure of hubness: near 0 all images are found about equally
+    often, far above 0 a few hubs occur in very many lists (Radovanović, Nanopoulos and Ivanović, 2010,
     JMLR 11).
     """
     counts = np.asarray(counts, np.float64)
@@ -101,7 +101,7 @@ def skewness(counts: np.ndarray) -> np.ndarray:
 def confusion(
     queries: np.ndarray, ids: np.ndarray, codes: np.ndarray, n_classes: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Which classes stand among the neighbors of which.
+    """Which classes occur among the neighbors of which.
 
     Parameters
     ----------

@@ -62,7 +62,7 @@ def attainable_score(n_relevant: np.ndarray, k: int) -> np.ndarray:
     [0.0, 66.7, 100.0, 100.0]
     """
     n_relevant = np.asarray(n_relevant)
-    # Not 100 but for rounding: readers ask whether it is less.
+    # Exactly 100, without rounding errors: callers test whether it is less.
     return np.where(n_relevant >= k, 100.0, score(np.arange(k) < n_relevant[:, None], k))
 
 
@@ -72,7 +72,7 @@ def precision_at_k(same: np.ndarray, k: int) -> np.ndarray:
 
 
 def recall_at_k(same: np.ndarray, k: int, n_relevant: np.ndarray) -> np.ndarray:
-    """Share of all good images that stand among the first k neighbors: (n_queries,), 0..1.
+    """Share of all good images that are among the first k neighbors: (n_queries,), 0..1.
 
     Parameters
     ----------
@@ -139,7 +139,7 @@ def agreement_near(
 
     Parameters
     ----------
-    distance : the distance asked about.
+    distance : where to look.
     distances, same : (n_queries, n_neighbors) distances of all result lists, and whether labels agree.
     window : how many neighbors to look at: those whose distance is nearest to ``distance``.
 

@@ -1,6 +1,6 @@
 """Parquet files in which every row group is one small table with a key.
 
-Reading one table reads its own kilobytes, whatever the size of the file. The keys stand in the
+Reading one table reads its own kilobytes, whatever the size of the file. The keys are in the
 file's metadata, so a file describes itself; pages carry checksums, so a damaged table is noticed
 and costs only itself.
 """

@@ -35,7 +35,7 @@ class Evaluation:
     sorted_same: np.ndarray | None = field(repr=False)
 
     def row(self, query: int) -> int | None:
-        """Where the query stands in the arrays; None when it was left out of the experiment."""
+        """The row of a query in the arrays; None when it was left out of the experiment."""
         place = int(np.searchsorted(self.queries, query))
         return place if place < len(self.queries) and self.queries[place] == query else None
 

@@ -246,11 +246,11 @@ def _run_model(folder: Path, dataset: Dataset, network: _Network, work: _Work, p
 
 
 def extract(network: extractor.Extractor, dataset: Dataset, progress: Progress) -> Features:
-    """Vectors of every readable picture of a dataset; the others are reported and left out.
+    """Vectors of every readable image of a dataset; the others are reported and left out.
 
     Raises
     ------
-    UserError : fewer than two pictures can be read.
+    UserError : fewer than two images can be read.
     """
     vectors = {
         (layer, pooling): ColumnBlocks(len(dataset), network.dimensions(layer, pooling))

@@ -519,7 +519,7 @@ def _neighbors_table(lists: Neighbors) -> pa.Table:
 
 
 def write_dataset(grid_dir: Path, dataset: Dataset) -> Path:
-    """Make a dataset's folder in the grid, unless the dataset stands there already.
+    """Create a dataset's folder in the grid, unless it is there already.
 
     Returns
     -------
@@ -527,7 +527,7 @@ def write_dataset(grid_dir: Path, dataset: Dataset) -> Path:
 
     Raises
     ------
-    DatasetError : another dataset of that name stands there.
+    DatasetError : there is another dataset of that name.
     """
     folder = grid_dir / dataset.name
     if dataset.name in datasets.names(grid_dir):

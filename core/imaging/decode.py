@@ -1,6 +1,6 @@
-"""One door for every picture: decode it, check it, bring it to the size that a model wants.
+"""Decode every image from outside, with checks of its size.
 
-The only place that calls Pillow on bytes from outside. Pictures of the user's own folders are decoded
+The only place that calls Pillow on bytes from outside. Images of the user's own folders are decoded
 here and in threads (:func:`read`, :func:`decode`); those of strangers go through :func:`decode_guarded`,
 which runs the same :func:`decode` in a process that may die, so that a file gives the same pixels
 whichever way it came in.
@@ -23,22 +23,22 @@ from core.imaging.to_rgb import to_rgb
 from core.imaging.transform import Reduction, reduce
 from core.settings import settings
 
-# The box that states the width and height of a coded picture or of a tile of one.
+# The box that states the width and height of a coded image or of a tile of one.
 _HEIF_SIZE = re.compile(rb"ispe\0{4}(.{4})(.{4})", re.DOTALL)
 
 # Pillow's own limit, which also covers frames that are larger than their header says. It is one for the process.
 Image.MAX_IMAGE_PIXELS = settings.MAX_IMAGE_PIXELS
 # Pillow warns of what is refused here, and of metadata that nobody reads here. A filter for good and not
-# `catch_warnings` around each picture, since that one is not safe in threads.
+# `catch_warnings` around each image, since that one is not safe in threads.
 warnings.filterwarnings("ignore", module=r"PIL\.")
 
 
 def read(path: Path, reduction: Reduction | None = None) -> Image.Image:
-    """Decode the picture in a file; see :func:`decode`. One that was uploaded is a stranger's and decoded as such.
+    """Decode the image in a file; see :func:`decode`. One that was uploaded is a stranger's and decoded as such.
 
     Parameters
     ----------
-    reduction : what is needed of it; the whole picture when not given. See :func:`reduce`.
+    reduction : what is needed of it; the whole image when not given. See :func:`reduce`.
 
     Raises
     ------
@@ -62,32 +62,32 @@ def decode_guarded(
 ) -> Image.Image:
     """Decode a stranger's bytes in another process, with limits on time and memory; see :func:`decode`.
 
-    Gives exactly the pixels of :func:`decode`, and of :func:`reduce` where a reduction is given: then the large picture
+    Gives exactly the pixels of :func:`decode`, and of :func:`reduce` where a reduction is given: then the large image
     never leaves that process. A file that crashes, hangs or bloats the decoder costs this one call.
 
     Parameters
     ----------
-    reduction : what is needed of the picture; the whole picture when not given.
+    reduction : what is needed of the image; the whole image when not given.
     pool : the processes to use; those that the whole program shares when not given.
 
     Raises
     ------
     ImageError : as :func:`decode`, and when decoding takes more than the time or memory of
-        ``core.settings`` or when too many pictures wait already.
+        ``core.settings`` or when too many images wait already.
     """
     check_bytes(len(data))
     return (pool or decode_pool.shared()).decode(data, reduction)
 
 
 def decode(data: bytes) -> Image.Image:
-    """Decode bytes to an RGB picture as a viewer would show it.
+    """Decode bytes to an RGB image as a viewer would show it.
 
     Colors are brought to sRGB by the embedded profile (a broken one is ignored), 16 bits to 8, EXIF orientation is
     applied, transparency is laid on white, the first frame of an animation is taken.
 
     Raises
     ------
-    ImageError : not a picture of a known format, truncated, or over the limits of ``core.settings``.
+    ImageError : not an image of a known format, truncated, or over the limits of ``core.settings``.
     """
     check_bytes(len(data))
     try:
@@ -103,7 +103,7 @@ def decode(data: bytes) -> Image.Image:
     except UnidentifiedImageError:
         raise ImageError(file_types.why_unidentified(data)) from None
     except Image.DecompressionBombError as error:
-        # Pillow's sentence is the only place where the number stands.
+        # Only Pillow's message has the number.
         count = re.search(r"(\d+) pixels", str(error))
         what = f"{int(count[1]) / 1e6:,.0f} million pixels" if count else "the number of its pixels"
         raise ImageError(too_many_pixels(what)) from None
@@ -134,7 +134,7 @@ def _heif_file() -> Callable[[io.BytesIO], Image.Image]:
     # Opened by its class and not registered in Pillow: nothing else in this process begins to read HEIF.
     from pi_heif import HeifImageFile, options
 
-    # One thread, since pictures are decoded several at a time, and only the picture itself.
+    # One thread, since images are decoded several at a time, and only the image itself.
     options.DECODE_THREADS = 1
     options.THUMBNAILS = options.DEPTH_IMAGES = options.AUX_IMAGES = False
     return cast(Callable[[io.BytesIO], Image.Image], HeifImageFile)

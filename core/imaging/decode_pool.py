@@ -1,7 +1,7 @@
-"""Processes that decode strangers' pictures, so that a hostile file can harm no more than one request.
+"""Processes that decode strangers' images, so that a hostile file can harm no more than one request.
 
-A picture goes to a worker (``core.imaging.decode_worker``) as its bytes and comes back as width, height and raw RGB
-bytes, of a reduced picture where that is all that is needed. What comes back is not trusted either: it is numbers of fixed width and a body of the length that they
+An image goes to a worker (``core.imaging.decode_worker``) as its bytes and comes back as width, height and raw RGB
+bytes, of a reduced image where that is all that is needed. What comes back is not trusted either: it is numbers of fixed width and a body of the length that they
 say, never a pickle. Workers are started ahead, reused, and replaced when they die or run out of time. They are new programs and not
 forks, since a server with threads can't be forked safely.
 """
@@ -100,7 +100,7 @@ class Pool:
             self._refill()
 
     def decode(self, data: bytes, reduction: Reduction | None = None) -> Image.Image:
-        """The picture in ``data`` as RGB, or what is needed of it.
+        """The image in ``data`` as RGB, or what is needed of it.
 
         Raises
         ------
@@ -112,7 +112,7 @@ class Pool:
             try:
                 return self._ask(data, reduction)
             except _NeverStarted:
-                # It died while idle, of nothing that this picture did. Others that are idle may have died as well.
+                # It died while idle, of nothing that this image did. Others that are idle may have died as well.
                 return self._ask(data, reduction, newest=True)
         except _NeverStarted as error:
             _log.error("no picture can be decoded: %s; try running: %s", error, " ".join(self._command))
@@ -215,7 +215,7 @@ class _Worker:
             raise _NeverStarted(str(error)) from None
         with _Watch(self._process, settings.DECODE_SECONDS):
             try:
-                # A worker takes all before it looks at any: when this fails, the picture is not to blame.
+                # A worker takes all before it looks at any: when this fails, the image is not to blame.
                 self._send(LENGTH.pack(len(data)) + Reduction.pack(reduction))
                 self._send(data)
                 taken = self._receive(len(TAKEN)) == TAKEN

@@ -1,4 +1,4 @@
-"""The process in which strangers' pictures are decoded; ``core.imaging.decode_pool`` starts it and speaks with it over pipes.
+"""The process in which strangers' images are decoded; ``core.imaging.decode_pool`` starts it and speaks with it over pipes.
 
 It has limits on its address space, its processor time and what it may write, and it imports nothing of TensorFlow or Streamlit.
 """

@@ -7,7 +7,7 @@ _AVIF = features.check("avif")
 # The formats that Pillow reads by itself; HEIC and HEIF are read by pi-heif.
 PILLOW_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", *(["AVIF"] if _AVIF else []))
 FORMATS = (*PILLOW_FORMATS, "HEIF")
-# The names that files of these formats go by. All that looks for pictures uses this set.
+# The names that files of these formats go by. All that looks for images uses this set.
 SUFFIXES = frozenset(
     {
         *(".jpg", ".jpeg", ".jpe", ".jfif", ".jif", ".pjpeg", ".pjp"),
@@ -18,7 +18,7 @@ SUFFIXES = frozenset(
     }
 )
 
-# What strangers send instead of pictures, by how it begins; looked at only after Pillow has declined.
+# What strangers send instead of images, by how it begins; looked at only after Pillow has declined.
 _OTHERS = (
     (b"%PDF", "it is a PDF document, not a picture"),
     (b"%!PS", "it is a PostScript drawing, not a picture of pixels"),
@@ -33,7 +33,7 @@ _OTHERS = (
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
 _SHARED_BRANDS = frozenset({b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
-# How pictures of known formats begin: place, bytes, format.
+# How images of known formats begin: place, bytes, format.
 _MAGIC = (
     (0, b"\xff\xd8", "JPEG"),
     (0, b"\x89PNG", "PNG"),

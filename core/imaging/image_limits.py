@@ -1,4 +1,4 @@
-"""How large a picture from outside may be: bytes, pixels, sides."""
+"""How large an image from outside may be: bytes, pixels, sides."""
 
 import math
 
@@ -15,7 +15,7 @@ def check_bytes(size: int) -> None:
 
 
 def check_size(width: int, height: int) -> None:
-    """Raises ImageError for a picture without pixels, or one over the limits of ``core.settings``."""
+    """Raises ImageError for an image without pixels, or one over the limits of ``core.settings``."""
     short, long = sorted((width, height))
     size = f"{width} x {height} pixels"
     if width * height > settings.MAX_IMAGE_PIXELS:
@@ -37,5 +37,5 @@ def too_many_bytes(size: int) -> str:
 
 
 def too_many_pixels(what: str) -> str:
-    """The sentence about a picture with this many pixels."""
+    """The sentence about an image with this many pixels."""
     return f"{what} is more than the {settings.MAX_IMAGE_PIXELS / 1e6:g} million allowed"

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from core.settings import settings
 
-# Of a collection's folder: pictures that were sent to it, named by their hashes.
+# Of a collection's folder: images that were sent to it, named by their hashes.
 UPLOADS = "uploads"
 _STORED_UPLOAD = re.compile(rf"{UPLOADS}/[0-9a-f]{{64}}")
 

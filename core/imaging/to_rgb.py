@@ -45,12 +45,12 @@ def _orientation(image: Image.Image) -> int:
         orientation = image.getexif().get(_ORIENTATION, 1)
         return orientation if isinstance(orientation, int) else 1
     except Exception:
-        # Broken metadata is no reason to refuse a picture; viewers show it unturned.
+        # Broken metadata is no reason to refuse an image; viewers show it unturned.
         return 1
 
 
 def _eight_bits(image: Image.Image) -> Image.Image:
-    """Greys of more than 8 bits as 8 bits, where Pillow would clip them at 255; other pictures as they are."""
+    """Greys of more than 8 bits as 8 bits, where Pillow would clip them at 255; other images as they are."""
     if image.mode.startswith("I;16"):
         pixels = np.asarray(image)
         tags: Any = getattr(image, "tag_v2", {})
@@ -89,7 +89,7 @@ def _split(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
 
 
 def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
-    """A picture of mode RGB, L, CMYK or LAB as RGB in sRGB."""
+    """An image of mode RGB, L, CMYK or LAB as RGB in sRGB."""
     transform = None
     if image.mode == "LAB":
         transform = _transform(None, "LAB")
@@ -100,7 +100,7 @@ def _to_srgb(image: Image.Image, profile: Any) -> Image.Image:
     return image.convert("RGB")
 
 
-# Many pictures share few profiles, and making a transform takes longer than decoding a small picture.
+# Many images share few profiles, and making a transform takes longer than decoding a small image.
 @lru_cache(maxsize=16)
 def _transform(profile: bytes | None, mode: str) -> ImageCms.ImageCmsTransform | None:
     """The way from a profile to sRGB; None where there is nothing to do or the profile is of no use."""

@@ -15,33 +15,33 @@ _RESAMPLE = {
     "bicubic": Image.Resampling.BICUBIC,
 }
 
-# Left, top, right, bottom of a region, as shares of the picture's width and height.
+# Left, top, right, bottom of a region, as shares of the image's width and height.
 Box = tuple[float, float, float, float]
 
 
 @dataclass(frozen=True)
 class Reduction:
-    """What is needed of a picture, so that no more than that leaves its decoder.
+    """What is needed of an image, so that no more than that leaves its decoder.
 
     Parameters
     ----------
     size : pixels of a side.
     resample : how to bring it to ``size x size``, as for ``core.imaging.transform.resize``; None to keep its proportions, its longest
         side at most ``size``.
-    box : the region that is needed; the whole picture when None.
+    box : the region that is needed; the whole image when None.
     """
 
     size: int
     resample: str | None = None
     box: Box | None = None
 
-    # Size, 0 for a thumbnail or the number of the filter, and the region. A size of 0 asks for the whole picture.
+    # Size, 0 for a thumbnail or the number of the filter, and the region. A size of 0 asks for the whole image.
     PACKED = struct.Struct(">IB4d")
     _RESAMPLES = (None, "nearest", "bilinear", "bicubic")
 
     @classmethod
     def pack(cls, reduction: "Reduction | None") -> bytes:
-        """The bytes of a request that say this; None is the whole picture."""
+        """The bytes of a request that say this; None is the whole image."""
         if reduction is None:
             return cls.PACKED.pack(0, 0, *_WHOLE)
         resample = cls._RESAMPLES.index(reduction.resample)
@@ -54,7 +54,7 @@ class Reduction:
         return cls(size, cls._RESAMPLES[resample], tuple(box)) if size else None
 
     def fits(self, width: int, height: int) -> bool:
-        """Whether a reduced picture may have this size."""
+        """Whether a reduced image may have this size."""
         if self.resample is None:
             return min(width, height) > 0 and max(width, height) <= self.size
         return width == height == self.size
@@ -64,7 +64,7 @@ _WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
 def reduce(image: Image.Image, reduction: Reduction) -> Image.Image:
-    """What is needed of an RGB picture, as a picture of its own.
+    """What is needed of an RGB image, as an image of its own.
 
     :func:`resize` and :func:`thumbnail` to the same size then change nothing more.
     """
@@ -76,7 +76,7 @@ def reduce(image: Image.Image, reduction: Reduction) -> Image.Image:
 
 
 def crop(image: Image.Image, box: Box) -> Image.Image:
-    """A region of a picture, at least one pixel wide and high.
+    """A region of an image, at least one pixel wide and high.
 
     Parameters
     ----------
@@ -108,7 +108,7 @@ def check_box(box: Box) -> None:
 
 
 def resize(image: Image.Image, size: int, resample: str) -> np.ndarray:
-    """Bring an RGB picture to ``size x size`` without cropping.
+    """Bring an RGB image to ``size x size`` without cropping.
 
     Parameters
     ----------
@@ -122,7 +122,7 @@ def resize(image: Image.Image, size: int, resample: str) -> np.ndarray:
 
 
 def thumbnail(image: Image.Image, longest: int, quality: int = 85) -> bytes:
-    """A WebP copy of the picture, its longest side at most ``longest`` pixels."""
+    """A WebP copy of the image, its longest side at most ``longest`` pixels."""
     out = io.BytesIO()
     _shrink(image, longest).save(out, "WEBP", quality=quality, method=4)
     return out.getvalue()

@@ -1,4 +1,4 @@
-"""Download the picture at a URL that a stranger typed, without lending them this machine's place in the network.
+"""Download the image at a URL that a stranger typed, without lending them this machine's place in the network.
 
 A name is resolved once, every address that it has is checked, and the connection is made to a checked address and to
 nothing else: a name server that answers otherwise a moment later (DNS rebinding) is not asked again. Each redirect goes
@@ -108,7 +108,7 @@ _Address = ipaddress.IPv4Address | ipaddress.IPv6Address
 
 
 class FetchError(UserError):
-    """A URL whose picture can't be had."""
+    """A URL whose image can't be had."""
 
 
 @dataclass(frozen=True)
@@ -143,7 +143,7 @@ class _Deadline:
 
 
 def fetch_image(url: str) -> bytes:
-    """The bytes behind a URL; whether they are a picture is for :func:`core.imaging.decode.decode_guarded` to say.
+    """The bytes behind a URL; whether they are an image is for :func:`core.imaging.decode.decode_guarded` to say.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ def _talk(channel: socket.socket, target: _Target, deadline: _Deadline) -> bytes
 
 
 def _body(response: http.client.HTTPResponse, target: _Target) -> bytes:
-    # Compressed answers were not asked for, and unpacking them is how a small one becomes huge.
+    # Compressed answers were not requested, and a small one can unpack to a huge one.
     encodings = [response.getheader(name, "") for name in ("Content-Encoding", "Transfer-Encoding")]
     if encodings[0].strip().lower() not in ("", "identity") or encodings[1].strip().lower() not in (
         "",

@@ -20,7 +20,7 @@ _LONGEST = 200  # bytes of a path in it
 
 
 def unpack(archive: Path, into: Path) -> None:
-    """Write the pictures and JSON files of a zip or tar archive below an empty folder; everything else is passed over.
+    """Write the images and JSON files of a zip or tar archive below an empty folder; everything else is passed over.
 
     Raises
     ------

@@ -1,4 +1,4 @@
-"""Our own results held against the published ones: the proof that graphs and preprocessing are theirs."""
+"""Compare our own results with the published ones, to prove that graphs and preprocessing are the same."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -23,7 +23,7 @@ K = 10
 class Agreement:
     """How far our neighbors under a layer and metric are the published ones.
 
-    overlap : of the K nearest, the share that both have, 0..1, mean over ``queries`` pictures;
+    overlap : of the K nearest, the share that both have, 0..1, mean over ``queries`` images;
     chance : what random lists would share.
     """
 

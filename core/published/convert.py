@@ -1,4 +1,4 @@
-"""Published data brought into a grid, where it stands beside our own results with the weights ``published``.
+"""Published data brought into a grid, beside our own results, with the weights ``published``.
 
 What was not published stays unknown: distances, vectors, times, and how far a projection can be trusted.
 """
@@ -96,11 +96,11 @@ def _import_dataset(copy: Copy, out: Path, progress: Progress, origin: str, sent
     return n
 
 
-# The pictures
+# The images
 
 
 def _write_dataset(copy: Copy, out: Path, origin: str, sentences: list[str]) -> tuple[Dataset, Path]:
-    """The dataset as it stands in the grid, and its folder there."""
+    """The dataset in the grid, and its folder there."""
     labels = copy.labels()
     pictures: list[Path | None] = []
     for number in range(len(labels)):
@@ -113,7 +113,7 @@ def _write_dataset(copy: Copy, out: Path, origin: str, sentences: list[str]) -> 
             sentences.append(f"{copy.name}: a picture is left out, {error}.")
             path = None
         pictures.append(path)
-    # A picture that is missing counts as an empty file.
+    # An image that is missing counts as an empty file.
     missing = copy.root / "missing"
     fingerprint = datasets.fingerprint(labels, [path or missing for path in pictures])
     folder = out / copy.name

@@ -36,12 +36,12 @@ class Copy:
     name: str
 
     def picture(self, number: int) -> Path | None:
-        """The file of a picture; None when there is none."""
+        """The file of an image; None when there is none."""
         folder = self.root / "datasets" / self.name
         return next((p for s in sorted(file_types.SUFFIXES) if _is_file(p := folder / f"{number}{s}")), None)
 
     def labels(self) -> list[str]:
-        """The label of every picture, by id; raises :class:`Broken`."""
+        """The label of every image, by id; raises :class:`Broken`."""
         entries = read_json(self.root / "datasets" / self.name / "classes.json")
         if not isinstance(entries, list) or not 2 <= len(entries) <= settings.MAX_ZIP_FILES:
             raise Broken("classes.json is no list of at least two pictures")
@@ -101,7 +101,7 @@ def read_json(path: Path) -> Any:
 def read_neighbors(path: Path, n_images: int) -> Neighbors:
     """Result lists, each query left out of its own; raises :class:`Broken`.
 
-    A file may have fewer queries than the dataset has pictures.
+    A file may have fewer queries than the dataset has images.
     """
     lists = read_json(path)
     ids = {str(number): number for number in range(n_images)}
@@ -125,7 +125,7 @@ def read_neighbors(path: Path, n_images: int) -> Neighbors:
 
 
 def read_projection(path: Path, labels: list[str]) -> np.ndarray:
-    """Places (n_images, 2) float64 of all pictures; raises :class:`Broken`."""
+    """Places (n_images, 2) float64 of all images; raises :class:`Broken`."""
     points = read_json(path)
     if not isinstance(points, list) or len(points) != len(labels):
         raise Broken(f"{path.name} does not have one point for each picture")

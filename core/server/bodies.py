@@ -18,7 +18,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from core.server.problem import problem
 from core.settings import settings
 
-# A form has a little more than the picture.
+# A form has a little more than the image.
 FORM_BYTES = 100_000
 _RETRY_SECONDS = "5"
 
@@ -44,7 +44,7 @@ class Bodies:
 
     Parameters
     ----------
-    limits : of addresses that have one of their own, the first that fits; all others have that of a picture.
+    limits : of addresses that have one of their own, the first that fits; all others have that of an image.
     """
 
     def __init__(self, app: ASGIApp, limits: Sequence[Limit] = ()):

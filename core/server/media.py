@@ -1,8 +1,8 @@
-"""The pictures of datasets, collections and channels, over HTTP: small, cached, and only those that one of them lists.
+"""The images of datasets, collections and channels, over HTTP: small, cached, and only those that one of them lists.
 
-Pages name a picture as ``/pictures/<dataset>/<id>?v=<fingerprint>``, ``/collections/<collection>/<id>?v=<hash>``, or
+Pages name an image as ``/pictures/<dataset>/<id>?v=<fingerprint>``, ``/collections/<collection>/<id>?v=<hash>``, or
 ``/channels/<model>/<weights>/<layer>/<channel>.webp?v=<version>``. The fingerprint changes with the dataset, hash and
-version with the picture, so a browser may keep what it got for good.
+version with the image, so a browser may keep what it got for good.
 """
 
 import threading
@@ -25,7 +25,7 @@ from core.settings import settings
 LONGEST = 320
 _FOREVER = "public, max-age=31536000, immutable"
 _SMALL = 64_000
-# Decoding a large picture takes memory: only so many at a time, whatever many are asked for.
+# Decoding a large image takes memory: only so many at a time, whatever many are asked for.
 _decoding = threading.BoundedSemaphore(settings.DECODE_THREADS)
 
 
@@ -39,7 +39,7 @@ def routes(prefix: str = "") -> list[Route]:
 
 
 def picture(request: Request) -> Response:
-    """A picture as a small WebP; a sentence with status 404 when there is none.
+    """An image as a small WebP; a sentence with status 404 when there is none.
 
     Starlette runs this in a thread, since it is no coroutine: reading and decoding never hold up the
     server.
@@ -62,7 +62,7 @@ def picture(request: Request) -> Response:
 
 
 def collected(request: Request) -> Response:
-    """A picture of a collection as a small WebP; a sentence with status 404 when there is none."""
+    """An image of a collection as a small WebP; a sentence with status 404 when there is none."""
     try:
         collection = shared_engine.engine().collection(request.path_params["collection"])
         number = request.path_params["image"]
@@ -82,7 +82,7 @@ def collected(request: Request) -> Response:
 
 
 def made(request: Request) -> Response:
-    """The picture that was made to excite a channel, as it ships; a sentence with status 404 when there is none."""
+    """The image that was made to excite a channel, as it ships; a sentence with status 404 when there is none."""
     model, weights, layer, channel = (
         request.path_params[name] for name in ("model", "weights", "layer", "channel")
     )

@@ -1,4 +1,4 @@
-"""Whether a server can listen at an address, told before it starts."""
+"""Check before a server starts whether it can listen at an address."""
 
 import errno
 import socket
