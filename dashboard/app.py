@@ -24,11 +24,11 @@ keras_session.keep()
 
 
 def _allow_hosts() -> None:
-    """Have Streamlit, which checks websockets itself, take those that our own check takes."""
-    # It compares names alone, of origins as well.
+    """Have Streamlit, which checks websockets itself, accept the hosts that our own check accepts."""
+    # Streamlit compares only names, of origins as well.
     origins = [f"https://{f'[{host}]' if ':' in host else host}" for host in settings.ALLOWED_HOSTS]
     _extend("server.corsAllowedOrigins", origins)
-    # Empty, it takes all that our own check lets through.
+    # Empty, it accepts all hosts that our own check accepts.
     if st.get_option("server.allowedHosts"):
         _extend("server.allowedHosts", settings.ALLOWED_HOSTS)
 

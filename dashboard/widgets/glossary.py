@@ -1,4 +1,4 @@
-"""What a newcomer has to know, in a sentence or two, in one place for all pages."""
+"""Explanations of terms and short forms of numbers, in one place for all pages."""
 
 from collections.abc import Sequence
 
@@ -8,41 +8,41 @@ from core.models import registry
 from core.published.names import WEIGHTS as PUBLISHED
 
 DATASET = (
-    "A set of labelled pictures. Every experiment runs on all of them, so that models can be compared. A collection of your "
-    "own images has one configuration, chosen when it was made."
+    "A set of labelled images. Every experiment runs on all of them, so that models can be compared. A collection of your "
+    "own images has one configuration, chosen when it was created."
 )
 MODEL = (
-    "A convolutional network that turns a picture into numbers. *ImageNet* weights were trained on a million "
+    "A convolutional network that turns an image into numbers. *ImageNet* weights were trained on a million "
     "photos; *untrained* ones are random: a control that shows what the training is worth."
 )
 LAYER = (
     "A network sees in steps. Early layers notice edges and colors, late ones notice parts and whole things. "
-    "The model is cut at the layer you choose, and what comes out there describes the picture."
+    "The model is cut at the layer you choose, and its output there describes the image."
 )
 POOLING = (
-    "A layer answers with a grid of numbers for every place in the picture. Pooling makes one list of it: "
+    "The output of a layer is a grid of numbers for every position in the image. Pooling turns it into one vector: "
     "**avg** takes the mean over all places, **max** the strongest, **gem** something in between, and "
     "**flatten** keeps every place, which makes long vectors."
 )
 METRIC = "How far apart two vectors are:\n\n" + "\n".join(
     f"- **{metric.name}**: {metric.explanation}" for metric in METRICS.values()
 )
-NEIGHBORS = "How many of the nearest pictures to show, 5 to 20. The score looks at just as many."
+NEIGHBORS = "How many of the nearest images to show, 5 to 20. The score uses the same number."
 SCORE = (
     "How well the neighbors share the query's class, from 0 (none does) to 100 (all do). An early neighbor "
     "counts for more than a late one: with k neighbors, the first has weight k, the last has weight 1."
 )
 INTERVAL = (
-    "With other pictures of the same kind the mean would be a little different. Drawn again and again from these "
-    "queries (bootstrap), 95 of 100 means lie in this interval."
+    "With other images of the same kind the mean would differ a little. When the queries are "
+    "resampled (bootstrap), 95 of 100 means are in this interval."
 )
 DISTANCE = (
-    "A distance has no unit, so two comparisons stand below it. **Closer than 97% of pairs**: of all pairs of "
-    "pictures in the dataset, 97% are farther apart. **Same class in 93 of 100**: of the 100 neighbors found at the "
-    "most similar distances, in the searches from all pictures, 93 are of the class that was searched for."
+    "A distance has no unit, so two comparisons are below it. **Closer than 97% of pairs**: of all pairs of "
+    "images in the dataset, 97% are farther apart. **Same class in 93 of 100**: of the 100 neighbors found at the "
+    "most similar distances, in the searches from all images, 93 are of the class that was searched for."
 )
 COST = (
-    "Time for one picture was measured when the experiments ran, on that machine. A vector takes 4 bytes for "
+    "Time for one image was measured when the experiments ran, on that machine. A vector takes 4 bytes for "
     "each of its numbers."
 )
 UNTRAINED = (
@@ -52,11 +52,11 @@ UNTRAINED = (
 CAVEATS = {
     "untrained": UNTRAINED,
     PUBLISHED: "These are the results that were published with the ConvNet Playground "
-    "(cloudera/CML_AMP_Image_Analysis, Apache-2.0), not computed here: the nearest pictures of each, without their distances.",
+    "(cloudera/CML_AMP_Image_Analysis, Apache-2.0), not computed here: the nearest images of each, without their distances.",
 }
-NO_DISTANCES = "Which pictures are nearest was published, but not how near: there are no distances to show."
+NO_DISTANCES = "The nearest images were published, their distances were not."
 UNJUDGED = (
-    "This layout was published without the vectors that it was made from, so nobody can say how far it can be trusted. "
+    "This projection was published without its vectors, so its trustworthiness is not known. "
     "Each layer's points were turned to lie as those of the layer before."
 )
 PROJECTION = (
@@ -70,7 +70,7 @@ TRUSTWORTHINESS = (
 )
 SILHOUETTE = (
     "**Silhouette** says how far the classes are apart among the full vectors, whatever the chart shows: 1 when every class "
-    "stands alone, 0 when they mix, below 0 when pictures are nearer to another class than to their own."
+    "stands alone, 0 when they mix, below 0 when images are nearer to another class than to their own."
 )
 
 _POOLINGS = {
@@ -84,7 +84,7 @@ _POOLINGS = {
 def attainable(mean: float, k: int) -> str:
     """Why no configuration can have a mean score of 100."""
     return (
-        f"At most {mean:.1f} of 100 can be reached on average: some classes have fewer than {k + 1} pictures."
+        f"At most {mean:.1f} of 100 can be reached on average: some classes have fewer than {k + 1} images."
     )
 
 
@@ -94,7 +94,7 @@ def depth(number: int) -> str:
 
 
 def layer_of(number: int, layers: Sequence[LayerRun]) -> str:
-    """Where a layer stands among those of its model."""
+    """The position of a layer among those of its model."""
     if number > registry.N_LAYERS:
         return f"Layer {depth(number)}, published beside the eight"
     return f"Layer {number} of {min(registry.N_LAYERS, max(one.depth for one in layers))}"

@@ -1,4 +1,4 @@
-"""Regions of a picture colored by how much they count."""
+"""An image under colors that show how much each region counts."""
 
 import numpy as np
 from PIL import Image
@@ -9,23 +9,23 @@ _LONGEST = 480
 
 
 def overlay(image: Image.Image, shares: np.ndarray, opacity: float) -> Image.Image:
-    """A picture under the colors of its regions.
+    """An image under the colors of its regions.
 
     Parameters
     ----------
     shares : (height, width) how much each region counts: the least in the darkest color, the most in the brightest.
     opacity : of the colors, 0..1.
     """
-    picture = image.copy()
-    picture.thumbnail((_LONGEST, _LONGEST))
+    copy = image.copy()
+    copy.thumbnail((_LONGEST, _LONGEST))
     span = float(shares.max() - shares.min()) or 1.0
     scaled = ((shares - shares.min()) / span).astype(np.float32)
-    smooth = np.asarray(Image.fromarray(scaled).resize(picture.size, Image.Resampling.BILINEAR))
+    smooth = np.asarray(Image.fromarray(scaled).resize(copy.size, Image.Resampling.BILINEAR))
     places = np.linspace(0, 1, len(_STOPS))
     colors = np.stack([np.interp(smooth, places, _STOPS[:, channel]) for channel in range(3)], axis=-1)
-    # The stronger the colors, the grayer the picture below: its own colors would be taken for the scale's.
-    gray = picture.convert("L").convert("RGB")
-    below = Image.blend(picture, gray, min(1.0, 2 * opacity))
+    # The stronger the colors, the grayer the image below: its own colors would look like those of the scale.
+    gray = copy.convert("L").convert("RGB")
+    below = Image.blend(copy, gray, min(1.0, 2 * opacity))
     return Image.blend(below, Image.fromarray(colors.astype(np.uint8)), opacity)
 
 

@@ -33,7 +33,7 @@ def watch(job: Job, unit: str = "", cancel: bool = True) -> None:
 
     Parameters
     ----------
-    unit : what is counted, such as ``"pictures"``.
+    unit : what is counted, such as ``"images"``.
     cancel : offer to end it; what is still waiting can always be cancelled.
     """
     if job.running:
@@ -53,7 +53,7 @@ def _running(job: Job, unit: str, cancel: bool) -> None:
         st.progress(job.fraction, markdown.plain(_sentence(job, unit)))
         if job.sentences:
             st.caption(markdown.plain(job.sentences[-1]))
-        # Jobs may stand on a page side by side, and their buttons have the same words.
+        # A page may show several jobs, and their buttons have the same label.
         if (cancel or job.waiting) and st.button(
             "Cancel", icon=":material/close:", disabled=job.cancelling, key=f"cancel-{id(job)}"
         ):

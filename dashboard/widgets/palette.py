@@ -1,4 +1,4 @@
-"""Colors and symbols that can be told apart without seeing colors as most people do.
+"""Colors and symbols that can be distinguished with any color vision.
 
 Class colors differ in lightness as well as in hue, each against the page's background by at least
 3 : 1 (WCAG 2.2, 1.4.11), and every class has a symbol too, since ten colors that everybody can
@@ -60,7 +60,7 @@ class ClassStyle:
 
 @dataclass(frozen=True)
 class Mark:
-    """Whether a neighbor is of the query's class, told by a sign, by words and by a line."""
+    """Whether a neighbor is of the query's class: a sign, words and a line."""
 
     sign: str
     words: str

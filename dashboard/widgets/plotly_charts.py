@@ -1,4 +1,4 @@
-"""Interactive charts: drawn with Plotly, told in a sentence, and there as a table for those who want numbers.
+"""Interactive charts: drawn with Plotly, described in a sentence, with their numbers as a table on request.
 
 Plotly comes with the first chart; nothing of it is imported before.
 """
@@ -38,10 +38,10 @@ def show(
 
     Parameters
     ----------
-    alt : what is to be seen, in a sentence; stands below the chart too.
-    table : makes the numbers when they are asked for; ``columns`` says how they look.
-    on_click : a callback, given ``customdata`` of the mark that was clicked. Without it the page hears of the click by
-        what is returned, in every run until another one.
+    alt : describes the chart in a sentence, which is below it too.
+    table : returns the numbers when the table is opened; ``columns`` configures it.
+    on_click : a callback, given ``customdata`` of the mark that was clicked. Without it the
+        click is returned, in every run until another one.
 
     Returns
     -------
@@ -54,7 +54,7 @@ def show(
 
     def picked() -> None:
         marks = st.session_state[key].selection.points
-        # It comes from the browser: anything may stand there.
+        # The value comes from the browser and can be anything.
         if on_click and marks and (data := marks[0].get("customdata")) is not None:
             on_click(data)
 
@@ -99,7 +99,7 @@ def heat_map(
     ----------
     values : (rows, columns); not a number for a cell that does not exist.
     rows, columns : their names; text of others through :func:`words`.
-    texts, hover, data : what stands in each cell, what is told of it, what a click gives.
+    texts, hover, data : the text of each cell, its tooltip, and the data of a click.
     legend : what the color means; across, down : what the columns and rows are.
     low, high : of the color scale; the values' own by default.
     """

@@ -9,7 +9,7 @@ _RULES = """<style>
 .block-container h3 { font-size: 1.05rem; padding: .25rem 0 .3rem; }
 /* Streamlit's own grey for captions falls short of 4.5 : 1. */
 [data-testid="stCaptionContainer"] { color: inherit; opacity: .82; }
-/* In a narrow window the query stands above its neighbors, not beside them. */
+/* In a narrow window the query is above its neighbors, not beside them. */
 @media (max-width: 900px) {
   [data-testid="stLayoutWrapper"]:has(> .st-key-search-query), .st-key-search-query { flex: 1 0 100% !important; width: 100% !important; }
 }

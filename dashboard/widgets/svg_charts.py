@@ -26,7 +26,7 @@ def strip(
     description: str,
     key: str = "strip",
 ) -> None:
-    """Where one score (0..100) stands among all: a histogram, a marker, the mean with its interval.
+    """One score (0..100) among all: a histogram, a marker, the mean with its interval.
 
     Parameters
     ----------

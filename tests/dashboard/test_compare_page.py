@@ -448,5 +448,5 @@ def test_what_classes_allow_is_said_where_it_is_less_than_all(grid_dir, open_pag
 
     # Classes of eight pictures leave three of ten places to others.
     [sentence] = said(10)
-    assert "At most 89.1 of 100" in sentence and "fewer than 11 pictures" in sentence
+    assert "At most 89.1 of 100" in sentence and "fewer than 11" in sentence
     assert said(7) == []

@@ -85,7 +85,7 @@ def test_every_section_compares_them(open_page, section):
     page = open_page("compare", section=section, **SHOWN)
     assert not page.exception and not page.error
     [warning] = page.warning
-    assert "densenet121.published/pool1 has only 6 of 18 pictures" in warning.value.replace("\\", "")
+    assert "densenet121.published/pool1 has only 6 of 18" in warning.value.replace("\\", "")
 
 
 def test_the_overview_prefers_a_cost_that_is_known(open_page):
