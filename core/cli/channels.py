@@ -24,7 +24,7 @@ def add(commands: Any) -> None:
     compute.add_argument("--weights", default="imagenet", help="imagenet (default) or untrained")
     compute.add_argument("--dataset", action="append", help="repeatable; default: objects200 and emoji200")
     compute.add_argument("-n", type=int, help="channels of each layer to visualize (default: 6)")
-    compute.add_argument("--steps", type=int, help="of gradient ascent for a visualization")
+    compute.add_argument("--steps", type=int, help="steps of gradient ascent for each visualization")
 
     show = output.command(channels, "show", _show, "list the top-activating images of channels of a layer")
     show.add_argument("--model", required=True)
@@ -66,7 +66,7 @@ def _compute(options: argparse.Namespace) -> None:
 def _show(options: argparse.Namespace) -> None:
     from core.experiments.store import Grid
     from core.features import channel_files, top_activating
-    from core.models import registry
+    from core.models import architecture, registry
 
     grid = Grid(output.grid_folder(options))
     if not 1 <= options.k <= channel_files.MOST:
@@ -76,6 +76,8 @@ def _show(options: argparse.Namespace) -> None:
         one.channel: one for one in channel_files.visualizations(model.name, options.weights, options.layer)
     }
     channels = list(dict.fromkeys(options.channel or visualized))
+    if not channels:
+        architecture.read(model.name).layer(options.layer)
     rows = []
     with output.Bar() as bar:
         for channel in channels:

@@ -173,6 +173,11 @@ def test_models_describe_writes_what_ships(tmp_path, monkeypatch, capsys):
     assert "vgg17" in refused(capsys, "models", "describe", "vgg17", "--out", tmp_path)
 
 
+def test_channels_show_refuses_an_unknown_layer(capsys):
+    message = refused(capsys, "channels", "show", "--model", "squeezenet", "--layer", "nonsense")
+    assert "'nonsense'" in message and "fire9_concat" in message
+
+
 @pytest.mark.parametrize(
     "command", [["--help"], ["grid", "run", "--help"], ["models"], ["datasets"], ["grid", "list"]]
 )
