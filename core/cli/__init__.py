@@ -1,4 +1,4 @@
-"""The command line: words in, calls of the other modules, tables or JSON out.
+"""The command line: parses a command, calls the other modules, prints a table or JSON.
 
 A mistake of the user ends with exit code 2 and a sentence on standard error.
 """
@@ -26,12 +26,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {error}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print(
-            "\nStopped; what is on disk is whole, and the same command goes on from there.", file=sys.stderr
-        )
+        print("\nStopped. What is on disk is complete, and the same command continues.", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # The reader of a pipe has seen enough; keep Python from complaining again on exit.
+        # The reader of the pipe closed it; keep Python from complaining again on exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     return 0
 

@@ -18,15 +18,17 @@ _DEFAULT_K = 10
 def add(commands: Any) -> None:
     """Add the commands to a parser."""
     grid = output.group(commands, "grid", "compute and read experiments")
-    run = output.command(grid, "run", _run, "compute experiments; what is there already is kept")
+    run = output.command(grid, "run", _run, "compute experiments; those that exist are kept")
     run.add_argument(
         "--dataset",
         action="append",
         required=True,
-        help="a dataset by name, a folder of class-named folders, or collection:NAME for the labelled images of one",
+        help="a dataset by name, a folder of class-named folders, or collection:NAME for the labeled images of a collection",
     )
     run.add_argument(
-        "--model", action="append", help="repeatable; default: every model with ImageNet weights here"
+        "--model",
+        action="append",
+        help="repeatable; default: every model whose ImageNet weights are on this machine",
     )
     run.add_argument(
         "--weights",
@@ -42,7 +44,7 @@ def add(commands: Any) -> None:
     run.add_argument(
         "--rescan",
         action="store_true",
-        help="look at folders anew; otherwise one that was run before keeps the pictures that it was run with",
+        help="read a folder again; without it a folder that was run before keeps the images that it was run with",
     )
     run.add_argument("--out", type=Path, help="folder of the grid; default: where the dashboard looks")
 
@@ -58,7 +60,7 @@ def add(commands: Any) -> None:
     show.add_argument("--pooling", default="avg")
     show.add_argument("--metric", default="cosine")
     show.add_argument(
-        "-k", type=int, help="neighbors looked at (default: 10, or all that the experiment holds of fewer)"
+        "-k", type=int, help="neighbors to score (default: 10, or all if the experiment has fewer)"
     )
     output.grid_option(show)
     show.add_argument("--json", action="store_true")
@@ -99,13 +101,13 @@ def _datasets(asked: list[str], out: Path, rescan: bool) -> list[Any]:
         if (there.images.resolve(), there.collection) != (dataset.images.resolve(), dataset.collection):
             raise UserError(
                 f"{first!r} and {name!r} are two datasets of the same name, {dataset.name!r}; "
-                "rename one of the folders, or run them one by one with another --out each."
+                "rename one of the folders, or run them one by one, each with its own --out."
             )
     return [dataset for _, dataset in chosen.values()]
 
 
 def _dataset(name: str, out: Path, rescan: bool) -> Any:
-    """The dataset that an option names, or that is made of the collection that it names."""
+    """The dataset that an option names; of a collection, the dataset of its labeled images."""
     from core.collections import Collection, labelled_dataset
     from core.data import datasets
     from core.settings import settings
@@ -114,10 +116,10 @@ def _dataset(name: str, out: Path, rescan: bool) -> Any:
         say = functools.partial(print, file=sys.stderr)
         return datasets.find(name, out, settings.GRID_DIR, rescan=rescan, say=say)
     with Collection.open(name.removeprefix(labelled_dataset.PREFIX)) as collection:
-        made = labelled_dataset.dataset(collection)
-    for sentence in made.left_out:
+        labelled = labelled_dataset.dataset(collection)
+    for sentence in labelled.left_out:
         print(sentence, file=sys.stderr)
-    return made.dataset
+    return labelled.dataset
 
 
 def _list(options: argparse.Namespace) -> None:

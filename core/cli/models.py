@@ -102,7 +102,9 @@ def _fetch(options: argparse.Namespace) -> None:
         raise UserError("\n".join(failures))
 
 
-_WITHOUT_NETWORK = "Without a connection, the models of `models list` with weights in packages work, and all others untrained."
+_WITHOUT_NETWORK = (
+    "Without a connection, models whose weights come in packages work, and all others untrained."
+)
 
 
 def _describe(options: argparse.Namespace) -> None:

@@ -41,7 +41,7 @@ def command(
 ) -> argparse.ArgumentParser:
     """A command that calls ``function`` with the options."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, aliases=aliases, help=text, description=text.capitalize() + "."
+        name, aliases=aliases, help=text, description=f"{text[0].upper()}{text[1:]}."
     )
     parser.set_defaults(command=function)
     return parser
@@ -58,7 +58,7 @@ def grid_folder(options: argparse.Namespace) -> Path:
 
     folder = options.grid or settings.GRID_DIR
     if not folder.is_dir():
-        raise UserError(f"There is no folder {str(folder)!r}; `grid run --out` makes one.")
+        raise UserError(f"There is no folder {str(folder)!r}; `grid run --out` creates one.")
     return folder
 
 
@@ -73,7 +73,7 @@ def print_json(value: Any) -> None:
 
 
 def table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
-    """Print rows as a table or as JSON; ``empty`` is said when there are none."""
+    """Print rows as a table or as JSON; ``empty`` is printed when there are none."""
     if as_json:
         print_json(rows)
     elif not rows:
@@ -87,7 +87,7 @@ def table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
 
 
 def start_tensorflow() -> None:
-    """Import it with its greetings hushed: its C++ part writes them to the terminal before any setting applies."""
+    """Import TensorFlow without its log lines: its C++ part writes them to the terminal before any setting applies."""
     sys.stderr.flush()
     kept = os.dup(2)
     try:
@@ -95,7 +95,7 @@ def start_tensorflow() -> None:
             os.dup2(nowhere.fileno(), 2)
         import tensorflow as tf
 
-        # Asking for devices is what makes it greet a second time.
+        # Listing the devices writes more of them.
         tf.config.list_physical_devices()
     finally:
         os.dup2(kept, 2)

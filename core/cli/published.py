@@ -12,11 +12,13 @@ from core.errors import UserError
 def add(commands: Any) -> None:
     """Add the commands to a parser."""
     published = output.group(commands, "published", "the published ConvNet Playground beside our own results")
-    bring = output.command(published, "import", _import, "bring a copy of the published data into the grid")
-    bring.add_argument("copy", type=Path, help="a folder that holds it at any depth, or a zip or tar archive")
-    bring.add_argument("--out", type=Path, help="folder of the grid; default: where the dashboard looks")
+    copy = output.command(published, "import", _import, "import a copy of the published data into the grid")
+    copy.add_argument(
+        "copy", type=Path, help="a folder that has the data at any depth, or a zip or tar archive"
+    )
+    copy.add_argument("--out", type=Path, help="folder of the grid; default: where the dashboard looks")
     fetch = output.command(
-        published, "fetch", _fetch, "download the published data and bring it into the grid"
+        published, "fetch", _fetch, "download the published data and import it into the grid"
     )
     fetch.add_argument("--out", type=Path, help="folder of the grid; default: where the dashboard looks")
     check = output.command(
@@ -32,7 +34,7 @@ def add(commands: Any) -> None:
     check.add_argument(
         "--weights",
         default="imagenet",
-        help="imagenet (default), which were the published ones; untrained or a file as a control",
+        help="imagenet (default), as published; untrained or a file as a control",
     )
     check.add_argument("--json", action="store_true")
 
@@ -43,7 +45,7 @@ def _import(options: argparse.Namespace) -> None:
 
     out = options.out or settings.GRID_DIR
     with output.Bar() as bar:
-        _tell(convert.import_copy(options.copy.expanduser(), out, bar), out)
+        _report(convert.import_copy(options.copy.expanduser(), out, bar), out)
 
 
 def _fetch(options: argparse.Namespace) -> None:
@@ -54,7 +56,7 @@ def _fetch(options: argparse.Namespace) -> None:
     out = options.out or settings.GRID_DIR
     with output.Bar() as bar:
         try:
-            _tell(fetch.fetch(out, bar), out)
+            _report(fetch.fetch(out, bar), out)
         except DownloadError as error:
             raise UserError(fetch.without_network(error)) from None
 
@@ -81,7 +83,7 @@ def _check(options: argparse.Namespace) -> None:
             print(f"{model}: mean overlap at {check.K} {sum(overlaps) / len(overlaps):.3f}")
 
 
-def _tell(report: Any, out: Path) -> None:
+def _report(report: Any, out: Path) -> None:
     for sentence in report.sentences:
         print(f"warning: {sentence}", file=sys.stderr)
     for name, n in report.experiments.items():
