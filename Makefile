@@ -1,11 +1,11 @@
-# Not taken from the environment: some shells and conda export HOST for purposes of their own.
+# Not taken from the environment: some shells and conda export HOST for other purposes.
 HOST = 127.0.0.1
 PORT ?= 8501
 # Two at a time, each file in one process: most tests wait for a browser, a process or the disk, and TensorFlow has threads of its own.
 PYTEST = .venv/bin/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 NPM = PATH="$(CURDIR)/.venv/bin:$$PATH" npm
 
-# An environment whose Python is gone is made anew.
+# An environment whose Python does not start is created again.
 ifneq ($(shell .venv/bin/python -c 'print("works")' 2>/dev/null),works)
 .PHONY: .venv/run.stamp
 endif
@@ -41,7 +41,7 @@ docs: .venv/dev.stamp ## Build the documentation into docs/_build; a broken link
 	.venv/bin/python -m sphinx --fail-on-warning --quiet --fresh-env docs docs/_build
 	@echo "Open docs/_build/index.html."
 
-format: .venv/dev.stamp node_modules/.package-lock.json ## Put the code into its format
+format: .venv/dev.stamp node_modules/.package-lock.json ## Format the code
 	.venv/bin/python -m ruff check --fix .
 	.venv/bin/python -m ruff format .
 	$(NPM) run format

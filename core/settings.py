@@ -94,28 +94,28 @@ class Settings(BaseSettings):
     # loopback, IP addresses and the machine's own name too.
     ALLOWED_HOSTS: Hosts = ()
 
-    # A picture from outside: refused above these.
+    # Limits of an image from outside.
     MAX_IMAGE_BYTES: PositiveInt = 20_000_000
     MAX_IMAGE_PIXELS: PositiveInt = 50_000_000
-    # Pixels of its longer side, and how many times its shorter side that may be. Resizing very long pictures takes far more
+    # Pixels of its longer side, and how many times its shorter side that may be. Resizing very long images takes far more
     # memory than their pixels.
     MAX_IMAGE_SIDE: PositiveInt = 65_500
     MAX_IMAGE_RATIO: PositiveInt = 200
 
-    # A zip archive of pictures that is sent into a collection: files in it, bytes that come out of it, and how many times its own
-    # size those may be. How large anything that is sent may be stands in dashboard/.streamlit/config.toml (maxUploadSize).
+    # A zip archive of images for a collection: files in it, unpacked bytes, and how many times the size of the archive those may be.
+    # The largest upload is maxUploadSize in dashboard/.streamlit/config.toml.
     MAX_ZIP_FILES: PositiveInt = 20_000
     MAX_ZIP_BYTES: PositiveInt = 2_000_000_000
     MAX_ZIP_RATIO: PositiveInt = 100
 
-    # What may be uploaded through pages, into one collection and into all of them, in bytes and in pictures. Files of removed pictures count until
-    # they are deleted for good; what `collection add` takes from folders does not.
+    # Uploads through pages, into one collection and into all of them, in bytes and in images. Files of removed images count until they
+    # are deleted permanently; what `collection add` takes from folders does not count.
     MAX_UPLOAD_BYTES: PositiveInt = 5_000_000_000
     MAX_UPLOAD_PICTURES: PositiveInt = 50_000
     MAX_ALL_UPLOAD_BYTES: PositiveInt = 20_000_000_000
     MAX_ALL_UPLOAD_PICTURES: PositiveInt = 200_000
 
-    # Uploads, vectors, exports, layouts and experiments are refused when they would leave less than this on their disk.
+    # Uploads, vectors, exports, projections and experiments are refused when they would leave less than this on their disk.
     MIN_FREE_BYTES: PositiveInt = 500_000_000
 
     # The longest text in a cell of a list in CSV; a quotation mark that is never closed makes one of the rest of the file.
