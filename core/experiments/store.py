@@ -260,6 +260,11 @@ class Grid:
             dataset, MappingProxyType(runs), tuple(summaries), tuple(notices), key="/".join(key)
         )
 
+    def version(self, name: str) -> tuple[tuple[str, int], ...]:
+        """Changes when experiments of a dataset are written or removed; takes less time than :meth:`load`."""
+        manifests = sorted((self.folder / name).glob(f"*/{_MANIFEST}"))
+        return tuple((path.parent.name, path.stat().st_mtime_ns) for path in manifests)
+
     def run(self, dataset: Dataset, model: str, weights: str) -> "StoredRun":
         """One model's experiments; raises :class:`GridError` when missing or broken."""
         folder = run_folder(self.folder / dataset.name, model, weights)

@@ -51,8 +51,8 @@ class Engine:
 
         Those whose weights are on this machine and whose vectors are short enough to be kept.
         """
-        grid = self.grid.load(dataset.name)
-        return self._searchable.get(grid.key, lambda: self._list_searchable(grid))
+        key = (dataset.fingerprint, self.grid.version(dataset.name))
+        return self._searchable.get(key, lambda: self._list_searchable(self.grid.load(dataset.name)))
 
     def _list_searchable(self, grid: DatasetGrid) -> list[Summary]:
         limit = settings.LIVE_INDEX_BYTES / (4 * len(grid.dataset))
