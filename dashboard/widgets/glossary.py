@@ -37,7 +37,7 @@ INTERVAL = (
     "resampled (bootstrap), 95 of 100 means are in this interval."
 )
 DISTANCE = (
-    "A distance has no unit, so two comparisons are below it. **Closer than 97% of pairs**: of all pairs of "
+    "A distance has no unit, so two comparisons are shown below it. **Closer than 97% of pairs**: of all pairs of "
     "images in the dataset, 97% are farther apart. **Same class in 93 of 100**: of the 100 neighbors found at the "
     "most similar distances, in the searches from all images, 93 are of the class that was searched for."
 )
@@ -66,11 +66,11 @@ PROJECTION = (
 )
 TRUSTWORTHINESS = (
     "**Trustworthiness** says how far the chart can be believed: 1 when all points that are neighbors in it are "
-    "neighbors among the full vectors too, lower the more strangers it brings together."
+    "neighbors among the full vectors too, lower the more other points come in between."
 )
 SILHOUETTE = (
     "**Silhouette** says how far the classes are apart among the full vectors, whatever the chart shows: 1 when every class "
-    "stands alone, 0 when they mix, below 0 when images are nearer to another class than to their own."
+    "is well apart, 0 when they mix, below 0 when images are nearer to another class than to their own."
 )
 
 _POOLINGS = {

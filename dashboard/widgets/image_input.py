@@ -123,7 +123,7 @@ def _load(key: str) -> None:
     """Read an image of a source that the session does not keep; raises UserError where it is not to be had."""
     item = sources.item(key)
     if item is None:
-        raise UserError("images that were brought along are kept until the session ends. Bring it again.")
+        raise UserError("an image of your own is kept until the page is reloaded or closed. Choose it again.")
     started = time.perf_counter()
     _keep(Picture(key, item.name, decode.read(item.file()), _since(started), item.content))
 

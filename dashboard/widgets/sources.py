@@ -5,7 +5,7 @@ import streamlit as st
 from core.collections import Collection, Info, labelled_dataset
 from core.collections.labelled_dataset import Labelled
 from core.data.source import Capability, Source, SourceItem
-from core.errors import UnknownNameError
+from core.errors import UserError
 from core.experiments.store import DatasetGrid, Grid, Summary
 from core.models import registry
 from core.search import shared_engine
@@ -95,7 +95,7 @@ def item(place: str) -> SourceItem | None:
     else:
         found = load(name).item(number)
     if found is None:
-        raise UnknownNameError("image", text, ())
+        raise UserError(f"{kind} {name!r} has no image {number}.")
     return found
 
 

@@ -60,7 +60,8 @@ def _rivals(alike: int, others: int) -> None:
     elif alike == others:
         text = "With these images, none of the others differs from it by more than chance: let cost decide."
     else:
-        text = f"With these images, {alike} of the other {others} do not differ from it by more than chance: among them, let cost decide."
+        differ = "does not differ" if alike == 1 else "do not differ"
+        text = f"With these images, {alike} of the other {others} {differ} from it by more than chance: among them, let cost decide."
     st.markdown(
         text,
         help="The same images are searched with both configurations, so their scores are compared in pairs (paired "
