@@ -134,15 +134,15 @@ class Settings(BaseSettings):
     # Run networks with OpenVINO where it is installed; 0 leaves that to TensorFlow.
     OPENVINO: Switch = True
 
-    # Pictures from strangers are decoded in processes of their own: how many, what each may take, and how long
-    # a picture waits for a free one.
+    # Images from outside are decoded in separate processes: how many, what each may take, and how long
+    # an image waits for a free one.
     DECODE_WORKERS: PositiveInt = 2
     DECODE_SECONDS: PositiveInt = 10
     DECODE_BYTES: PositiveInt = 1_500_000_000
     DECODE_QUEUE_SECONDS: PositiveInt = 20
 
-    # Pictures from a URL: how long one may take in all, how often it may redirect, and where it may lead.
-    # FETCH_PRIVATE=1 allows addresses of the own network as well; those of the machine's link never.
+    # Images from a URL: how long one may take in all, how often it may redirect, and where it may lead.
+    # FETCH_PRIVATE=1 allows addresses of the private network as well; link-local addresses are never allowed.
     FETCH_SECONDS: PositiveInt = 10
     FETCH_REDIRECTS: PositiveInt = 3
     FETCH_PORTS: Ports = (80, 443)
@@ -156,10 +156,10 @@ class Settings(BaseSettings):
     # Folder of the scratch file; the platform's own temporary folder when not set.
     SCRATCH_DIR: Path | None = None
 
-    # Layouts are computed for datasets of at most this many images.
+    # Projections are computed for datasets of at most this many images.
     MAX_LAYOUT_IMAGES: PositiveInt = 20_000
 
-    # A configuration that is chosen for a new collection makes of a picture at most so many numbers: 4 kB as float16.
+    # A configuration that is chosen for a new collection has at most so many dimensions: 4 kB as float16.
     MAX_CHOSEN_DIMENSIONS: PositiveInt = 2_048
 
     # Live search: models and indexes kept in memory, bytes of the vectors of one index, forward passes at a time.
@@ -176,7 +176,7 @@ class Settings(BaseSettings):
     JOBS_RUNNING: PositiveInt = 8
     JOBS_WAITING: PositiveInt = 50
 
-    # Bodies of requests: seconds that one may take to arrive, a picture sent to the API or files sent to a page, and bytes that
+    # Bodies of requests: seconds that one may take to arrive, an image sent to the API or files sent to a page, and bytes that
     # all of them may take in memory together.
     BODY_SECONDS: PositiveInt = 60
     UPLOAD_SECONDS: PositiveInt = 1800

@@ -73,7 +73,7 @@ class Dataset:
             )
         if self.collection and not (servable_files.allowed(path) or servable_files.uploaded(path)):
             raise DatasetError(
-                f"A picture of the collection {self.collection!r} lies outside the folder that the settings allow."
+                f"An image of the collection {self.collection!r} lies outside the folder that the settings allow."
             )
         return path
 
@@ -221,8 +221,8 @@ def scan(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> Da
     found = list(_labelled(folder, say))
     if not found:
         raise DatasetError(
-            f"The folder {folder.name!r} has no pictures in class-named folders; "
-            f"expected {folder.name}/<class>/<picture>, with {', '.join(sorted(file_types.SUFFIXES))}."
+            f"The folder {folder.name!r} has no images in class-named folders; "
+            f"expected {folder.name}/<class>/<image>, with {', '.join(sorted(file_types.SUFFIXES))}."
         )
     items = tuple(
         Item(id=place, file=file, label=label, title=Path(file).stem)
@@ -231,7 +231,7 @@ def scan(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> Da
     return Dataset(
         name=_name(folder.name),
         title=folder.name,
-        description=f"{len(items):,} pictures from the folder {folder.name!r}.",
+        description=f"{len(items):,} images from the folder {folder.name!r}.",
         classes=tuple(dict.fromkeys(label for label, _ in found)),
         items=items,
         fingerprint=fingerprint([label for label, _ in found], [folder / file for _, file in found]),
@@ -260,7 +260,7 @@ def _labelled(folder: Path, say: Callable[[str], None]) -> Iterator[tuple[str, s
     if left_out:
         say(f"{left_out:,} hidden or system files and folders of {folder.name!r} were left out.")
     if unlabelled := len(pictures) - len(labelled):
-        say(f"Pictures of {folder.name!r} in no class-named folder were left out: {unlabelled:,}.")
+        say(f"Images of {folder.name!r} in no class-named folder were left out: {unlabelled:,}.")
     for label, parts in sorted(labelled):
         yield label, "/".join(parts)
 
@@ -287,7 +287,7 @@ def _keeps(recorded: Dataset, say: Callable[[str], None]) -> bool:
     folder = recorded.images.resolve()
     paths = [folder / item.file for item in recorded.items]
     if fingerprint(recorded.labels, paths) != recorded.fingerprint:
-        say(f"Pictures of {recorded.title!r} have changed since it was run; the folder is looked at anew.")
+        say(f"Images of {recorded.title!r} have changed since it was run; the folder is read again.")
         return False
     old = {item.file: item.label for item in recorded.items}
     new = {file: label for label, file in _labelled(folder, lambda sentence: None)}
@@ -299,7 +299,7 @@ def _keeps(recorded: Dataset, say: Callable[[str], None]) -> bool:
     if any(changes.values()):
         would = ", ".join(words.format(count) for words, count in changes.items() if count)
         say(
-            f"{recorded.title!r} keeps the {len(old):,} pictures that it was run with. "
+            f"{recorded.title!r} keeps the {len(old):,} images that it was run with. "
             f"Looking at the folder anew would {would}; --rescan does that."
         )
     return True

@@ -271,7 +271,7 @@ def extract(network: extractor.Extractor, dataset: Dataset, progress: Progress) 
     good = np.concatenate(ids) if ids else np.empty(0, np.int64)
     if len(good) < 2:
         raise UserError(
-            f"Dataset {dataset.name!r} has {len(good)} readable pictures; neighbors need at least two."
+            f"Dataset {dataset.name!r} has {len(good)} readable images; neighbors need at least two."
         )
     return Features(good, vectors, tuple(skipped))
 
@@ -302,7 +302,7 @@ def compare(
             distances = tile.result(metric)
             if not np.isfinite(distances).all():
                 raise UserError(
-                    f"Layer {layer} gives numbers that are not finite for some pictures; check the weights."
+                    f"Layer {layer} gives numbers that are not finite for some images; check the weights."
                 )
             chosen = np.intersect1d(rows, sample, assume_unique=True)
             # Each pair once: of a sampled row, the columns after it.
@@ -350,7 +350,7 @@ def place(
     elif len(features.ids) <= settings.MAX_LAYOUT_IMAGES and all(one.in_memory for one in blocks):
         project = partial(projection.project, shown, vectors=[one.whole() for one in blocks])
     else:
-        progress.say(f"No projections for {pooling}: too many pictures for vectors of this length.")
+        progress.say(f"No projections for {pooling}: too many images for vectors of this length.")
         return []
     kinds = list(itertools.product(projection.METHODS, projection.DIMENSIONS))
     progress.stage(f"projections, {pooling}", len(kinds))

@@ -287,7 +287,7 @@ class StoredRun:
         self.about = _read_manifest(folder)
         if self.about.dataset_fingerprint != dataset.fingerprint:
             raise GridError(
-                f"{self._label} was computed on other pictures than {dataset.name} has now; run the grid again."
+                f"{self._label} was computed on other images than {dataset.name} has now; run the grid again."
             )
         self._n_images = len(dataset)
 

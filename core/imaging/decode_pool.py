@@ -107,7 +107,7 @@ class Pool:
         ImageError : the worker refuses it, dies or is killed for it, or all are busy for too long.
         """
         if not self._slots.acquire(timeout=settings.DECODE_QUEUE_SECONDS):
-            raise ImageError("too many pictures are being decoded at the moment; try again shortly")
+            raise ImageError("too many images are being decoded at the moment; try again shortly")
         try:
             try:
                 return self._ask(data, reduction)
@@ -115,13 +115,13 @@ class Pool:
                 # It died while idle, of nothing that this image did. Others that are idle may have died as well.
                 return self._ask(data, reduction, newest=True)
         except _NeverStarted as error:
-            _log.error("no picture can be decoded: %s; try running: %s", error, " ".join(self._command))
-            raise ImageError("the server can't decode pictures at the moment; its log says why") from None
+            _log.error("no image can be decoded: %s; try running: %s", error, " ".join(self._command))
+            raise ImageError("the server can't decode images at the moment; its log says why") from None
         except _OutOfTime:
             raise ImageError(f"decoding it takes more than the {settings.DECODE_SECONDS} s allowed") from None
         except _WorkerError as error:
-            _log.warning("a picture ended its decoder: %s", error)
-            raise ImageError("the picture can't be decoded: its decoder had to be stopped") from None
+            _log.warning("an image ended its decoder: %s", error)
+            raise ImageError("the image can't be decoded: its decoder had to be stopped") from None
         finally:
             self._slots.release()
 
@@ -180,7 +180,7 @@ class Pool:
                 worker = _Worker(self._command)
             except OSError as error:
                 # The next request tries again.
-                _log.error("a picture decoder could not be started: %s", error)
+                _log.error("an image decoder could not be started: %s", error)
                 return
             self._workers.add(worker)
             # Below those that are ready already, so the first is always the newest.
@@ -236,7 +236,7 @@ class _Worker:
         try:
             self._process.wait(timeout=5)
         except subprocess.TimeoutExpired:
-            _log.warning("picture decoder %d does not end", self._process.pid)
+            _log.warning("image decoder %d does not end", self._process.pid)
 
     def _reply(self, reduction: Reduction | None) -> Image.Image:
         status, width, height = REPLY.unpack(self._receive(REPLY.size))

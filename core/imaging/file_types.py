@@ -20,14 +20,14 @@ SUFFIXES = frozenset(
 
 # What strangers send instead of images, by how it begins; looked at only after Pillow has declined.
 _OTHERS = (
-    (b"%PDF", "it is a PDF document, not a picture"),
-    (b"%!PS", "it is a PostScript drawing, not a picture of pixels"),
-    (b"\xc5\xd0\xd3\xc6", "it is an EPS drawing, not a picture of pixels"),
-    (b"PK\x03\x04", "it is a ZIP archive or an office document, not a picture"),
+    (b"%PDF", "it is a PDF document, not an image"),
+    (b"%!PS", "it is a PostScript drawing, not a raster image"),
+    (b"\xc5\xd0\xd3\xc6", "it is an EPS drawing, not a raster image"),
+    (b"PK\x03\x04", "it is a ZIP archive or an office document, not an image"),
     (b"8BPS", "it is a Photoshop document; save it as PNG or JPEG"),
-    (b"\xff\x0a", "it is a JPEG XL picture, which can't be read here; save it as PNG or JPEG"),
-    (b"\x00\x00\x00\x0cJXL ", "it is a JPEG XL picture, which can't be read here; save it as PNG or JPEG"),
-    (b"\x00\x00\x00\x0cjP  ", "it is a JPEG 2000 picture, which can't be read here; save it as PNG or JPEG"),
+    (b"\xff\x0a", "it is a JPEG XL image, which can't be read here; save it as PNG or JPEG"),
+    (b"\x00\x00\x00\x0cJXL ", "it is a JPEG XL image, which can't be read here; save it as PNG or JPEG"),
+    (b"\x00\x00\x00\x0cjP  ", "it is a JPEG 2000 image, which can't be read here; save it as PNG or JPEG"),
 )
 # Of HEIF files with HEVC in them, and those that HEIF shares with AVIF.
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"hevm", b"hevs"})
@@ -66,15 +66,15 @@ def why_unidentified(data: bytes) -> str:
             return reason
     text = start.removeprefix(b"\xef\xbb\xbf").lstrip().lower()
     if text.startswith(b"<") and b"<svg" in text:
-        return "it is an SVG drawing, not a picture of pixels; save it as PNG"
+        return "it is an SVG drawing, not a raster image; save it as PNG"
     if text.startswith((b"<!doctype html", b"<html", b"<head", b"<body", b"<script")):
-        return "it is a web page, not a picture"
+        return "it is a web page, not an image"
     for place, magic, kind in _MAGIC:
         if start.startswith(magic, place):
             if (size := _size_by_header(data)) and 0 in size:
                 return f"it has no pixels ({size[0]} x {size[1]})"
-            return f"it begins like a {kind} picture but is truncated, broken or of a kind that can't be read"
-    return f"it is not a picture in a known format ({', '.join(FORMATS)})"
+            return f"it begins like a {kind} image but is truncated, broken or of a kind that can't be read"
+    return f"it is not an image in a known format ({', '.join(FORMATS)})"
 
 
 def _size_by_header(data: bytes) -> tuple[int, int] | None:
@@ -92,10 +92,10 @@ def why_broken(error: Exception, data: bytes) -> str:
     cut_webp = data.startswith(b"RIFF") and int.from_bytes(data[4:8], "little") + 8 > len(data)
     cut = cut_webp or (is_heif(data) and _boxes_end(data) > len(data))
     if isinstance(error, EOFError) or cut or "truncated" in said or "end of" in said:
-        return "the picture is truncated: its end is missing"
+        return "the image is truncated: its end is missing"
     if "memory" in said:
         return "decoding it takes more memory than allowed"
-    return "the picture is broken: its data can't be decoded"
+    return "the image is broken: its data can't be decoded"
 
 
 def _boxes_end(data: bytes) -> int:

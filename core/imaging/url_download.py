@@ -169,7 +169,7 @@ def fetch_image(url: str) -> bytes:
                 return answer
             target = _follow(target, answer)
     except TimeoutError:
-        raise FetchError(f"The picture did not arrive within {settings.FETCH_SECONDS} s.") from None
+        raise FetchError(f"The image did not arrive within {settings.FETCH_SECONDS} s.") from None
     raise FetchError(f"The URL redirects more than {settings.FETCH_REDIRECTS} times.")
 
 
@@ -189,9 +189,7 @@ def _parse(url: str, redirected: bool = False) -> _Target:
     if not authority or not authority[1]:
         raise FetchError(f"{what} must begin with http:// or https:// and a host.")
     if "@" in authority[1]:
-        raise FetchError(
-            f"{what} has a user name or password in it; only pictures that need none are fetched."
-        )
+        raise FetchError(f"{what} has a user name or password in it; only images that need none are fetched.")
     try:
         parts = parse_url(url)
     except HTTPError:
@@ -270,7 +268,7 @@ def _talk(channel: socket.socket, target: _Target, deadline: _Deadline) -> bytes
             raise FetchError(f"{target.named} redirects to nowhere.")
         return location
     if response.status != HTTPStatus.OK:
-        raise FetchError(f"{target.named} answers with status {response.status} instead of a picture.")
+        raise FetchError(f"{target.named} answers with status {response.status} instead of an image.")
     return _body(response, target)
 
 
@@ -281,7 +279,7 @@ def _body(response: http.client.HTTPResponse, target: _Target) -> bytes:
         "",
         "chunked",
     ):
-        raise FetchError(f"{target.named} sends the picture in an encoding that was not asked for.")
+        raise FetchError(f"{target.named} sends the image in an encoding that was not requested.")
     limit = settings.MAX_IMAGE_BYTES
     expected = response.length
     data = bytearray()
@@ -290,7 +288,7 @@ def _body(response: http.client.HTTPResponse, target: _Target) -> bytes:
         while len(data) <= limit and (chunk := response.read(_CHUNK_BYTES)):
             data += chunk
     if len(data) > limit or (expected or 0) > limit:
-        raise FetchError(f"The picture is larger than the {limit / 1e6:g} MB allowed.")
+        raise FetchError(f"The image is larger than the {limit / 1e6:g} MB allowed.")
     if expected is not None and len(data) < expected:
         raise FetchError(_ended_early(target))
     if not data:
@@ -299,7 +297,7 @@ def _body(response: http.client.HTTPResponse, target: _Target) -> bytes:
 
 
 def _ended_early(target: _Target) -> str:
-    return f"The connection to {target.named} ended before the picture was complete."
+    return f"The connection to {target.named} ended before the image was complete."
 
 
 def _addresses(target: _Target, deadline: _Deadline) -> list[_Address]:

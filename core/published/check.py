@@ -155,7 +155,7 @@ def _check_layer(
         _, mine, its = np.intersect1d(ours.neighbors.queries, theirs.queries, return_indices=True)
         k = min(top, theirs.ids.shape[1])
         if not len(mine):
-            sentences.append(f"{run.about.model}/{layer}/{ours.metric} has no pictures in common with ours.")
+            sentences.append(f"{run.about.model}/{layer}/{ours.metric} has no images in common with ours.")
             continue
         both = rankings.shared(ours.neighbors.ids[mine, :k], theirs.ids[its, :k])
         found.append(

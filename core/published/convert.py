@@ -81,7 +81,7 @@ def _import(found: Sequence[Copy], label: str, out: Path, progress: Progress, or
 
 def _import_dataset(copy: Copy, out: Path, progress: Progress, origin: str, sentences: list[str]) -> int:
     """Number of experiments."""
-    progress.stage(f"{copy.name}, pictures", 1)
+    progress.stage(f"{copy.name}, images", 1)
     dataset, folder = _write_dataset(copy, out, origin, sentences)
     progress.step()
     models = copy.models()
@@ -107,10 +107,10 @@ def _write_dataset(copy: Copy, out: Path, origin: str, sentences: list[str]) -> 
         path = copy.picture(number)
         try:
             if path is None:
-                raise ImageError(f"{number}.jpg: there is no such picture")
+                raise ImageError(f"{number}.jpg: there is no such image")
             decode.read(path)
         except ImageError as error:
-            sentences.append(f"{copy.name}: a picture is left out, {error}.")
+            sentences.append(f"{copy.name}: an image is left out, {error}.")
             path = None
         pictures.append(path)
     # An image that is missing counts as an empty file.
@@ -122,7 +122,7 @@ def _write_dataset(copy: Copy, out: Path, origin: str, sentences: list[str]) -> 
     dataset = Dataset(
         name=copy.name,
         title=copy.name,
-        description=f"{len(labels):,} pictures in {len(classes)} classes: {names.TITLE}, {origin}.",
+        description=f"{len(labels):,} images in {len(classes)} classes: {names.TITLE}, {origin}.",
         classes=classes,
         items=tuple(
             Item(

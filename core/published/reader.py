@@ -44,7 +44,7 @@ class Copy:
         """The label of every image, by id; raises :class:`Broken`."""
         entries = read_json(self.root / "datasets" / self.name / "classes.json")
         if not isinstance(entries, list) or not 2 <= len(entries) <= settings.MAX_ZIP_FILES:
-            raise Broken("classes.json is no list of at least two pictures")
+            raise Broken("classes.json is no list of at least two images")
         labels: dict[str, str] = {}
         for entry in entries:
             if not isinstance(entry, dict) or len(entry) != 1:
@@ -54,7 +54,7 @@ class Copy:
                 raise Broken("classes.json has a class that is no short text")
             labels[key] = label
         if labels.keys() != {str(number) for number in range(len(entries))}:
-            raise Broken("classes.json does not number its pictures from 0")
+            raise Broken("classes.json does not number its images from 0")
         return [labels[str(number)] for number in range(len(entries))]
 
     def models(self) -> list[str]:
@@ -110,13 +110,13 @@ def read_neighbors(path: Path, n_images: int) -> Neighbors:
     rows: dict[int, list[int]] = {}
     for key, found in lists.items():
         if key not in ids or not isinstance(found, list):
-            raise Broken(f"{path.name} has a list of no picture of the dataset")
+            raise Broken(f"{path.name} has a list of no image of the dataset")
         numbers = [ids.get(one) if isinstance(one, str) else None for one in found]
         if None in numbers:
-            raise Broken(f"{path.name} names a picture that the dataset does not have")
+            raise Broken(f"{path.name} names an image that the dataset does not have")
         rows[ids[key]] = [number for number in numbers if number is not None and number != ids[key]]
         if len(set(rows[ids[key]])) != len(rows[ids[key]]):
-            raise Broken(f"{path.name} names a picture twice in one list")
+            raise Broken(f"{path.name} names an image twice in one list")
     queries = sorted(rows)
     lengths = {len(rows[query]) for query in queries}
     if len(lengths) != 1 or lengths == {0}:
@@ -128,11 +128,11 @@ def read_projection(path: Path, labels: list[str]) -> np.ndarray:
     """Places (n_images, 2) float64 of all images; raises :class:`Broken`."""
     points = read_json(path)
     if not isinstance(points, list) or len(points) != len(labels):
-        raise Broken(f"{path.name} does not have one point for each picture")
+        raise Broken(f"{path.name} does not have one point for each image")
     places = []
     for point, label in zip(points, labels, strict=True):
         if not isinstance(point, dict) or point.get("class") != label:
-            raise Broken(f"{path.name} gives a picture another class than classes.json")
+            raise Broken(f"{path.name} gives an image another class than classes.json")
         place: list[Any] = [point.get("x"), point.get("y")]
         if not all(type(number) in (int, float) and abs(number) < 1e6 for number in place):
             raise Broken(f"{path.name} has a point whose coordinates are no numbers below a million")

@@ -70,7 +70,7 @@ class SearchRequest(BaseModel):
     where: list[Annotated[str, Field(max_length=MAX_CONDITION)]] = Field(
         [],
         max_length=MAX_CONDITIONS,
-        description="conditions that pictures of the collection must fulfil, such as label=cat or price<20; the field may be repeated",
+        description="conditions that images of the collection must meet, such as label=cat or price<20; the field may be repeated",
     )
     model: str | None = None
     weights: str | None = None
@@ -85,7 +85,7 @@ class SearchRequest(BaseModel):
 
 
 class UrlSearchRequest(SearchRequest):
-    """A search with the picture at a URL."""
+    """A search with the image at a URL."""
 
     url: str
 
@@ -172,13 +172,13 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared_engine.engine
 
     Parameters
     ----------
-    prefix : what the addresses of pictures begin with.
+    prefix : what the addresses of images begin with.
     engine : gives the engine to search with.
     """
     app = FastAPI(
         title="Embedding Playground",
         version="1",
-        description="Search a dataset with a picture, under a model, layer, pooling and metric of choice, or a collection under "
+        description="Search a dataset with an image, under a model, layer, pooling and metric of choice, or a collection under "
         "its own.",
         docs_url=None,
         redoc_url=None,
@@ -244,7 +244,7 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared_engine.engine
 
     @app.post(
         "/v1/search",
-        summary="The images of a dataset or collection that are nearest to a picture",
+        summary="The images of a dataset or collection that are nearest to an image",
         response_model=SearchAnswer | CollectionSearchAnswer,
         response_model_exclude_none=True,
         openapi_extra={"requestBody": _request_body()},
@@ -418,7 +418,7 @@ def _describe(model: registry.Model) -> dict[str, Any]:
 
 
 async def _read(request: Request) -> tuple[SearchRequest, bytes | None]:
-    """The request's parameters, and the picture when it came along."""
+    """The request's parameters, and the image when it came along."""
     kind = request.headers.get("content-type", "").partition(";")[0].strip().lower()
     if kind not in (_MULTIPART, _JSON):
         raise HTTPException(

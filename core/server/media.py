@@ -48,16 +48,16 @@ def picture(request: Request) -> Response:
         dataset = Grid().dataset(request.path_params["dataset"])
         item = request.path_params["item"]
         if not (item.isascii() and item.isdigit() and len(item) <= 9 and int(item) < len(dataset)):
-            return _missing(f"The dataset has no picture of that number; it has 0 to {len(dataset) - 1}.")
+            return _missing(f"The dataset has no image of that number; it has 0 to {len(dataset) - 1}.")
         path = dataset.path(int(item))
         stat = path.stat()
         if what := folder_walker.special(stat.st_mode):
-            return _missing(f"The file of this picture is {what} now.")
+            return _missing(f"The file of this image is {what} now.")
         data = _webp(path, stat.st_mtime_ns, stat.st_size)
     except UserError as error:
         return _missing(str(error))
     except OSError:
-        return _missing("The file of this picture is missing; restore the dataset's folder of images.")
+        return _missing("The file of this image is missing; restore the dataset's folder of images.")
     return _answer(data, request, dataset.fingerprint)
 
 
@@ -70,14 +70,14 @@ def collected(request: Request) -> Response:
         if number.isascii() and number.isdigit() and len(number) <= 9:
             image = collection.image(int(number))
         if image is None or image.hash is None:
-            return _missing("The collection has no picture of that number here.")
+            return _missing("The collection has no image of that number here.")
         path = collection.file(image.path)
         stat = path.stat()
         data = _webp(path, stat.st_mtime_ns, stat.st_size)
     except UserError as error:
         return _missing(str(error))
     except OSError:
-        return _missing("The file of this picture can't be read.")
+        return _missing("The file of this image can't be read.")
     return _answer(data, request, image.hash)
 
 
@@ -89,7 +89,7 @@ def made(request: Request) -> Response:
     for picture in channel_files.visualizations(model, weights, layer):
         if str(picture.channel) == channel:
             return _answer(picture.webp, request, picture.version)
-    return _missing("There is no picture of that channel here.")
+    return _missing("There is no image of that channel here.")
 
 
 def _answer(data: bytes, request: Request, version: str) -> Response:

@@ -54,7 +54,7 @@ def test_from_creating_to_deleting(tmp_path, capsys):
     assert run("search", "pets", example) == 0
     assert example in capsys.readouterr().out
     assert run("info", "pets", "--failures") == 0
-    assert "not a picture in a known format" in capsys.readouterr().out
+    assert "not an image in a known format" in capsys.readouterr().out
     assert run("info", "pets", "--json") == 0
     facts = json.loads(capsys.readouterr().out)
     assert (facts["images"], facts["failures"]) == (24, 1)

@@ -171,7 +171,7 @@ def test_pictures_that_cannot_be_read_are_skipped_and_named(tmp_path):
 def test_fewer_than_two_readable_pictures_give_a_sentence(tmp_path):
     dataset = draw_dataset(tmp_path / "shapes", classes=1, per_class=2)
     dataset.path(0).write_bytes(b"no")
-    with pytest.raises(UserError, match="1 readable pictures"):
+    with pytest.raises(UserError, match="1 readable images"):
         runner.run(
             [datasets.scan(tmp_path / "shapes")], request(layers=("conv1",)), tmp_path / "grid", Silent()
         )

@@ -136,7 +136,7 @@ def test_a_manifest_cannot_name_a_file_elsewhere(run, dataset):
 
 
 def test_a_grid_of_other_pictures_is_refused(run, dataset):
-    with pytest.raises(GridError, match="other pictures"):
+    with pytest.raises(GridError, match="other images"):
         reopened(run, replace(dataset, fingerprint="f" * 64))
 
 

@@ -197,7 +197,7 @@ def test_the_first_frame_of_an_animation_is_taken():
     ("data", "reason"),
     [
         (b"", "empty"),
-        (b"hello", r"not a picture in a known format \(JPEG, PNG"),
+        (b"hello", r"not an image in a known format \(JPEG, PNG"),
         (b"GIF89a", "begins like a GIF"),
         (b"\x89PNG\r\n\x1a\n", "begins like a PNG"),
         (b"\xef\xbb\xbf <?xml version='1.0'?> <svg/>", "an SVG drawing"),
@@ -348,7 +348,7 @@ def test_a_decoder_that_wants_all_memory_costs_one_request(bad_pool):
 
 
 def test_a_decoder_that_crashes_costs_one_request(bad_pool):
-    assert refusal_of(bad_pool, b"DIES") == "the picture can't be decoded: its decoder had to be stopped"
+    assert refusal_of(bad_pool, b"DIES") == "the image can't be decoded: its decoder had to be stopped"
     assert bad_pool.decode(GOOD).size == photo().size
 
 
@@ -484,10 +484,10 @@ def test_a_picture_that_takes_long_to_decode_is_given_up(monkeypatch):
 
 def test_without_workers_there_is_a_sentence(caplog):
     pool = decode_pool.Pool(1, [sys.executable, "-c", "pass"])
-    assert "can't decode pictures at the moment" in refusal_of(pool, pictures()["png"])
-    assert "no picture can be decoded" in caplog.text
+    assert "can't decode images at the moment" in refusal_of(pool, pictures()["png"])
+    assert "no image can be decoded" in caplog.text
     pool.close()
-    assert "can't decode pictures at the moment" in refusal_of(pool, pictures()["png"])
+    assert "can't decode images at the moment" in refusal_of(pool, pictures()["png"])
 
 
 PARENT = """

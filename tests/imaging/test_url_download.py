@@ -312,7 +312,7 @@ class TestSize:
     )
     def test_an_answer_that_ends_early_is_refused(self, raw, body):
         raw(lambda channel: channel.sendall(b"HTTP/1.1 200 OK\r\n" + body))
-        assert "ended before the picture was complete" in refusal("http://pictures.example/")
+        assert "ended before the image was complete" in refusal("http://pictures.example/")
 
 
 class TestTime:
@@ -344,7 +344,7 @@ class TestTime:
         raw(drip)
         sentence = refusal("http://pictures.example/")
         # A hundred headers are too many in themselves.
-        assert sentence == "The picture did not arrive within 1 s." or "not one of a web server" in sentence
+        assert sentence == "The image did not arrive within 1 s." or "not one of a web server" in sentence
 
     def test_a_server_that_is_silent_is_left(self, raw):
         raw(lambda channel: time.sleep(3))

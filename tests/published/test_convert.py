@@ -228,8 +228,8 @@ EXPERIMENT = "similarity/shapes18/resnet50/cosine/res2a_branch2a.json"
         ("1" * 10_000, "can't be read"),
         ("[]", "no result lists"),
         ("null", "no result lists"),
-        ('{"0": 3}', "no picture"),
-        ('{"99": ["0"]}', "no picture"),
+        ('{"0": 3}', "no image"),
+        ('{"99": ["0"]}', "no image"),
         ('{"0": ["0", "18"]}', "does not have"),
         ('{"0": ["0", "-1"]}', "does not have"),
         ('{"0": ["0", ["1"]]}', "does not have"),
@@ -286,10 +286,10 @@ def test_broken_classes_cost_the_dataset_a_sentence(copy, tmp_path, out, content
 
 
 def test_a_broken_picture_is_named_and_its_results_are_kept(copy, out):
-    (copy / "datasets/shapes18/3.jpg").write_bytes(b"no picture")
+    (copy / "datasets/shapes18/3.jpg").write_bytes(b"no image")
     (copy / "datasets/shapes18/4.jpg").unlink()
     report = bring(copy, out)
-    assert [s.split(",")[0] for s in report.sentences] == ["shapes18: a picture is left out"] * 2
+    assert [s.split(",")[0] for s in report.sentences] == ["shapes18: an image is left out"] * 2
     assert report.experiments == {"shapes18": 10}
     assert not Grid(out).dataset("shapes18").path(3).exists()
 
