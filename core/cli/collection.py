@@ -69,8 +69,7 @@ def add(commands: Any) -> None:
     update.add_argument("--json", action="store_true")
 
     remove = _command(group, "remove", _remove, "remove images, which can be undone; their files stay")
-    remove.add_argument("paths", nargs="*", metavar="PATH", help="an image, a folder or a pattern")
-    _where(remove)
+    _which(remove)
     remove.add_argument("--undo", action="store_true", help="restore removed images: those named, or all")
 
     purge = _command(
@@ -79,8 +78,7 @@ def add(commands: Any) -> None:
         _purge,
         "forget removed images permanently, and delete the files of uploads among them",
     )
-    purge.add_argument("paths", nargs="*", metavar="PATH", help="an image, a folder or a pattern")
-    _where(purge)
+    _which(purge)
     purge.add_argument("--yes", action="store_true", help="do not ask")
 
     search = _command(group, "search", _search, "find the images nearest to some images")
@@ -157,6 +155,11 @@ def _level(text: str) -> int:
     if not (text.isascii() and text.isdigit() and int(text)):
         raise argparse.ArgumentTypeError(f"{text!r} is not a level; give a number from 1 on, or none")
     return int(text)
+
+
+def _which(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("paths", nargs="*", metavar="PATH", help="an image, a folder or a pattern")
+    _where(parser)
 
 
 def _where(parser: argparse.ArgumentParser) -> None:
@@ -326,15 +329,8 @@ def _search(options: argparse.Namespace) -> None:
         for rank, hit in enumerate(hits, 1)
     ]
     if not options.json:
-        several = len(results) > 1
-        rows = [
-            {
-                key: row[key]
-                for key in ("query", "rank", "distance", "label", "path")
-                if several or key != "query"
-            }
-            for row in rows
-        ]
+        dropped = {"also", "metadata"} if len(results) > 1 else {"also", "metadata", "query"}
+        rows = [{key: value for key, value in row.items() if key not in dropped} for row in rows]
     output.table(rows, options.json, "Nothing found.")
 
 
@@ -354,11 +350,7 @@ def _info(options: argparse.Namespace) -> None:
             return
         about, state, info = opened.about, opened.state, opened.info()
     facts = {
-        "name": about.name,
-        "model": about.model,
-        "weights": about.weights,
-        "layer": about.layer,
-        "pooling": about.pooling,
+        **output.fields(about, "name model weights layer pooling"),
         "metric": state.metric,
         "dimensions": about.dimensions,
         "vectors": f"{about.dtype}, {info.vector_bytes / 1e6:.1f} MB",
@@ -407,10 +399,9 @@ def _list(options: argparse.Namespace) -> None:
     from core.collections.lifecycle import misnamed
 
     for name in misnamed():
-        print(
-            f"warning: the folder {name!r} holds a collection but has an invalid name; rename it with lower case letters, "
-            "digits, - and _.",
-            file=sys.stderr,
+        output.warn(
+            f"the folder {name!r} holds a collection but has an invalid name; rename it with lower case letters, "
+            "digits, - and _."
         )
     rows = []
     for name in names():
@@ -418,15 +409,13 @@ def _list(options: argparse.Namespace) -> None:
             with Collection.open(name) as opened:
                 info, about, state = opened.info(), opened.about, opened.state
         except UserError as error:
-            print(f"warning: {name}: {error}", file=sys.stderr)
+            output.warn(f"{name}: {error}")
             continue
         rows.append(
             {
                 "name": name,
                 "images": info.images,
-                "model": about.model,
-                "layer": about.layer,
-                "pooling": about.pooling,
+                **output.fields(about, "model layer pooling"),
                 "metric": state.metric,
                 "index": info.factory,
                 "labels": len(info.labels),
@@ -468,10 +457,7 @@ def _backup(options: argparse.Namespace) -> None:
         f"{written.images:,} images and {written.uploads:,} uploaded files in {options.file}, {written.size / 1e6:,.1f} MB"
     )
     if written.missing:
-        print(
-            f"warning: {written.missing:,} uploaded files are missing; `collection verify` names them.",
-            file=sys.stderr,
-        )
+        output.warn(f"{written.missing:,} uploaded files are missing; `collection verify` names them.")
 
 
 def _restore(options: argparse.Namespace) -> None:
@@ -548,10 +534,8 @@ def _delete(options: argparse.Namespace) -> None:
             raise UserError("Deleting can't be undone; confirm with --yes.")
         with _open(options) as opened:
             count = opened.info().images
-        if (
-            input(f"Delete {options.name!r} with the vectors of {count:,} images? [y/N] ").strip().lower()
-            != "y"
-        ):
+        question = f"Delete {options.name!r} with the vectors of {count:,} images? [y/N] "
+        if input(question).strip().lower() != "y":
             raise UserError("Nothing was deleted.")
     labelled_dataset.delete(options.name)
     print(f"Deleted {options.name!r}; files of images stay.")

@@ -1,7 +1,6 @@
 """``datasets``: what can be searched and compared."""
 
 import argparse
-import sys
 from typing import Any
 
 from core.cli import output
@@ -24,7 +23,7 @@ def _datasets(options: argparse.Namespace) -> None:
         try:
             dataset = grid.dataset(name)
         except UserError as error:
-            print(f"warning: {error}", file=sys.stderr)
+            output.warn(error)
             continue
         rows.append(
             {

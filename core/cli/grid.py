@@ -131,17 +131,10 @@ def _list(options: argparse.Namespace) -> None:
     for name in names:
         loaded = grid.load(name)
         for notice in loaded.notices:
-            print(f"warning: {notice}", file=sys.stderr)
+            output.warn(notice)
         rows += [
             {
-                "dataset": s.dataset,
-                "model": s.model,
-                "weights": s.weights,
-                "layer": s.layer,
-                "depth": s.depth,
-                "pooling": s.pooling,
-                "metric": s.metric,
-                "dimensions": s.dimensions,
+                **output.fields(s, "dataset model weights layer depth pooling metric dimensions"),
                 "score@10": round(s.score_10, 4),
                 "score@15": round(s.score_15, 4),
                 "precision@1": round(s.precision_1, 4),
@@ -201,7 +194,7 @@ def _show(options: argparse.Namespace) -> None:
 def _known_run(grid: "DatasetGrid", options: argparse.Namespace) -> "StoredRun":
     """The run that the options name, or an error that lists what there is instead."""
     for notice in grid.notices:
-        print(f"warning: {notice}", file=sys.stderr)
+        output.warn(notice)
     if options.model not in {model for model, _ in grid.runs}:
         raise UnknownNameError("model", options.model, dict.fromkeys(model for model, _ in grid.runs))
     run = grid.runs.get((options.model, options.weights))

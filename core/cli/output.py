@@ -62,6 +62,16 @@ def grid_folder(options: argparse.Namespace) -> Path:
     return folder
 
 
+def warn(about: object) -> None:
+    """Print a warning on standard error."""
+    print(f"warning: {about}", file=sys.stderr)
+
+
+def fields(row: object, names: str) -> dict[str, Any]:
+    """Some attributes of an object by their names, which spaces separate."""
+    return {name: getattr(row, name) for name in names.split()}
+
+
 def print_json(value: Any) -> None:
     """Print plain data as JSON; letters that the console can't show are escaped as JSON has it."""
     text = json.dumps(value, indent=1, ensure_ascii=False)

@@ -85,7 +85,7 @@ def _check(options: argparse.Namespace) -> None:
 
 def _report(report: Any, out: Path) -> None:
     for sentence in report.sentences:
-        print(f"warning: {sentence}", file=sys.stderr)
+        output.warn(sentence)
     for name, n in report.experiments.items():
         print(f"{name}: {n} published experiments")
     print(f"The grid is in {out}", file=sys.stderr)

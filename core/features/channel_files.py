@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from core.cache import Shared
+from core.cache import FileState, Shared, file_state
 from core.data.datasets import Dataset
 from core.errors import GridError, ModelDataError
 from core.models import registry
@@ -98,19 +98,12 @@ def visualizations(model: str, weights: str, layer: str) -> list[Visualization]:
     tables = _tables(model, weights, VISUALIZATIONS)
     if tables is None:
         return []
-    return list(_visualizations.get((tables, layer), lambda: _read_visualizations(model, weights, layer)))
 
+    def read() -> list[Visualization]:
+        rows = _read(tables, {"layer": layer}, ["channel", "webp", "activation"])
+        return [] if rows is None else [Visualization(**row) for row in rows.to_pylist()]
 
-def _read_visualizations(model: str, weights: str, layer: str) -> list[Visualization]:
-    rows = _read(model, weights, VISUALIZATIONS, {"layer": layer}, ["channel", "webp", "activation"])
-    if rows is None:
-        return []
-    return [
-        Visualization(channel, webp, activation)
-        for channel, webp, activation in zip(
-            *(rows[name].to_pylist() for name in rows.column_names), strict=True
-        )
-    ]
+    return list(_visualizations.get((tables, layer), read))
 
 
 def top_images(
@@ -126,10 +119,11 @@ def top_images(
 def top_images_of_layer(dataset: Dataset, model: str, weights: str, layer: str) -> TopImages | None:
     """The stored top-activating images of a layer; None where none are stored for the images that the dataset has now."""
     key = {"dataset": dataset.name, "layer": layer}
-    facts = _facts(model, weights, TOP_IMAGES, key)
-    if facts is None or facts.get("dataset_fingerprint") != dataset.fingerprint:
+    tables = _tables(model, weights, TOP_IMAGES)
+    facts = next((facts for one, facts in tables.entries if one == key), {}) if tables else {}
+    if tables is None or facts.get("dataset_fingerprint") != dataset.fingerprint:
         return None
-    rows = _read(model, weights, TOP_IMAGES, key, ["items", "shares", "boxes", "peak", "spread"])
+    rows = _read(tables, key, ["items", "shares", "boxes", "peak", "spread"])
     if rows is None:
         return None
     from core.experiments import parquet_tables
@@ -248,15 +242,12 @@ def _tables(model: str, weights: str, kind: str) -> "Tables | None":
     if model not in registry.MODELS or weights not in _SLUGS:
         return None
     path = _path(model, weights, kind)
-    try:
-        status = path.stat()
-    except OSError:
-        return None
-    return _open(path, status.st_mtime_ns, status.st_size)
+    state = file_state(path)
+    return _open(path, state) if state else None
 
 
 @lru_cache(maxsize=32)
-def _open(path: Path, changed: int, size: int) -> "Tables | None":
+def _open(path: Path, _state: FileState) -> "Tables | None":
     from core.experiments.parquet_tables import Tables
 
     try:
@@ -266,13 +257,8 @@ def _open(path: Path, changed: int, size: int) -> "Tables | None":
         return None
 
 
-def _facts(model: str, weights: str, kind: str, key: dict[str, Any]) -> dict[str, Any] | None:
-    return next((facts for one, facts in stored(model, weights, kind) if one == key), None)
-
-
-def _read(model: str, weights: str, kind: str, key: dict[str, Any], columns: list[str]) -> "pa.Table | None":
-    tables = _tables(model, weights, kind)
-    if tables is None or _facts(model, weights, kind, key) is None:
+def _read(tables: "Tables", key: dict[str, Any], columns: list[str]) -> "pa.Table | None":
+    if key not in (known for known, _ in tables.entries):
         return None
     try:
         return tables.read(key, columns)

@@ -1,8 +1,8 @@
 """Images to pooled vectors: one forward pass per batch gives every requested layer."""
 
+import itertools
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -74,7 +74,6 @@ class Extractor:
         compile: "Callable[[ConcreteFunction], runtime.Network]" = runtime.compile,
     ):
         import keras
-        import tensorflow as tf
 
         for pooling in poolings:
             if pooling not in POOLINGS:
@@ -84,16 +83,9 @@ class Extractor:
         self.poolings = tuple(poolings)
         self.batch_size = batch_size
         cut = keras.Model(graph.input, model.outputs(graph, self.layers))
-        size = model.input_size
-
-        def forward(pixels: "tf.Tensor") -> list["tf.Tensor"]:
-            activations = cut(model.preprocessing(tf.cast(pixels, tf.float32)), training=False)
-            activations = activations if isinstance(activations, list | tuple) else [activations]
-            return [_pool(activation, pooling) for activation in activations for pooling in self.poolings]
-
-        pixels = tf.TensorSpec((batch_size, size, size, 3), tf.uint8)
-        function = tf.function(forward, input_signature=[pixels], autograph=False)
-        self._run = compile(function.get_concrete_function())
+        self._run = runtime.compile_batches(
+            model, cut, lambda x: [_pool(x, pooling) for pooling in self.poolings], batch_size, compile
+        )
 
     def __call__(self, pixels: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
         """Vectors of a batch.
@@ -106,11 +98,8 @@ class Extractor:
         -------
         vectors : (n, dimensions) float32 by (layer, pooling).
         """
-        n = len(pixels)
-        if n < self.batch_size:
-            pixels = np.concatenate([pixels, np.zeros((self.batch_size - n, *pixels.shape[1:]), np.uint8)])
-        keys = [(layer, pooling) for layer in self.layers for pooling in self.poolings]
-        return {key: vectors[:n] for key, vectors in zip(keys, self._run(pixels), strict=True)}
+        keys = itertools.product(self.layers, self.poolings)
+        return dict(zip(keys, self._run(pixels), strict=True))
 
     def warm_up(self) -> None:
         """Run once on zeros: the first run optimizes the graph and takes many times as long as later ones."""
@@ -145,7 +134,7 @@ def read_batches(files: Sequence[Path], size: int, resample: str, batch_size: in
         lambda path: _read(path, size, resample), files, settings.DECODE_THREADS, 2 * batch_size
     )
     start = 0
-    while batch := list(islice(results, batch_size)):
+    while batch := list(itertools.islice(results, batch_size)):
         good = [(start + i, r) for i, r in enumerate(batch) if isinstance(r, np.ndarray)]
         yield Batch(
             places=np.array([place for place, _ in good], np.int64),

@@ -52,27 +52,15 @@ class IntermediateModel:
         import keras
         import tensorflow as tf
 
-        self.batch_size = batch_size
         cut = keras.Model(graph.input, [output(graph, model, layer) for layer in layers])
-        self._shape = (batch_size, model.input_size, model.input_size, 3)
-
-        def forward(pixels: "tf.Tensor") -> list["tf.Tensor"]:
-            activations = cut(model.preprocessing(tf.cast(pixels, tf.float32)), training=False)
-            activations = activations if isinstance(activations, list | tuple) else [activations]
-            # A layer that passes its input on would otherwise share the tensor of another.
-            return [tf.identity(activation) for activation in activations]
-
-        pixels = tf.TensorSpec(self._shape, tf.uint8)
-        function = tf.function(forward, input_signature=[pixels], autograph=False)
-        self._run = runtime.compile(function.get_concrete_function())
+        self._size = model.input_size
+        # A layer that passes its input on would share the tensor of another without the identity.
+        self._run = runtime.compile_batches(model, cut, lambda x: [tf.identity(x)], batch_size)
 
     def __call__(self, pixels: np.ndarray) -> list[np.ndarray]:
         """Images (n, size, size, 3) uint8 to (n, height, width, channels) float32 for each layer in order."""
-        n = len(pixels)
-        if n < self.batch_size:
-            pixels = np.concatenate([pixels, np.zeros((self.batch_size - n, *self._shape[1:]), np.uint8)])
-        return [activation[:n] for activation in self._run(pixels)]
+        return self._run(pixels)
 
     def warm_up(self) -> None:
         """Run once on zeros: the first run optimizes the graph and takes many times as long as later ones."""
-        self(np.zeros(self._shape, np.uint8))
+        self(np.zeros((1, self._size, self._size, 3), np.uint8))

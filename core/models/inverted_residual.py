@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.models.definition import Layer
 from core.models.package_weights import Translation
 
 if TYPE_CHECKING:
@@ -115,6 +116,24 @@ def build(
             x = layers.Identity(name=f"block{block.closes}_output")(x)
     x = layers.Conv2D(top_channels, 1, use_bias=False, name="top_conv")(x)
     return keras.Model(inputs, normalize(x, "top"), name=name)
+
+
+def compared_layers(
+    stages: Sequence[Stage], input_size: int, stem_channels: int, top_channels: int, parameters: Sequence[int]
+) -> tuple[Layer, ...]:
+    """The stem, the first six stages and the top, which has the size of the last stage.
+
+    Parameters
+    ----------
+    parameters : of the network up to each of the eight.
+    """
+    ends = [Stage(1, 3, 2, 1, stem_channels), *stages[:6], Stage(1, 1, 1, 1, top_channels)]
+    names = ("stem_activation", *(f"block{number}_output" for number in range(1, 7)), "top_activation")
+    side, layers = input_size, []
+    for name, stage, count in zip(names, ends, parameters, strict=True):
+        side = -(-side // stage.stride)
+        layers.append(Layer(name, (side, side, stage.channels), count))
+    return tuple(layers)
 
 
 def unit(

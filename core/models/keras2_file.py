@@ -1,7 +1,7 @@
 """HDF5 files as Keras 2 wrote them: weights alone, or a whole model."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,15 +58,22 @@ def input_difference(file: "h5py.File", graph: "keras.Model", size: int) -> str 
         return f"it has {len(inputs)} inputs, where one image is given"
     for layer in layers:
         shape = layer["config"].get("batch_input_shape", (None, None, None, None))[1:]
-        if len(shape) != 3 or any(a not in (None, b) for a, b in zip(shape, (size, size, 3), strict=True)):
-            given = " x ".join("any" if side is None else str(side) for side in shape)
-            return f"its input is {given}, where images of {size} x {size} x 3 are given"
+        if reason := shape_difference(shape, size):
+            return reason
     own = [type(layer).__name__ for layer in graph.layers]
     for name in _INPUT_LAYERS:
         found = [layer for layer in layers if layer["class_name"].rpartition(">")[2] == name]
         if len(found) > own.count(name):
             return f"its layer {found[0]['config'].get('name', name)} ({name}) is not part of the model used here"
     return None
+
+
+def shape_difference(shape: Sequence[int | None], size: int) -> str | None:
+    """What is wrong with an input of (height, width, channels); None where it takes RGB images of a size."""
+    if len(shape) == 3 and all(a in (None, b) for a, b in zip(shape, (size, size, 3), strict=True)):
+        return None
+    given = " x ".join("any" if side is None else str(side) for side in shape)
+    return f"its input is {given}, where images of {size} x {size} x 3 are given"
 
 
 def _inputs(model: dict[str, Any]) -> list[Any]:

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.models.definition import Model
 from core.settings import settings
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
     from tensorflow.types.experimental import ConcreteFunction
 
@@ -44,6 +46,40 @@ def compile(forward: "ConcreteFunction") -> Network:
         except (ImportError, RuntimeError, OSError, tf.errors.OpError):
             _log.warning("OpenVINO can't run this network; TensorFlow does.", exc_info=True)
     return with_tensorflow(forward)
+
+
+def compile_batches(
+    model: Model,
+    cut: "keras.Model",
+    finish: "Callable[[tf.Tensor], list[tf.Tensor]]",
+    batch_size: int,
+    compile: "Callable[[ConcreteFunction], Network]" = compile,
+) -> Network:
+    """A function from pixels (n, size, size, 3) uint8 to what ``finish`` makes of each output of a network.
+
+    It runs for exactly ``batch_size`` images: a smaller batch is padded.
+
+    Parameters
+    ----------
+    cut : from preprocessed images to some layers of the model.
+    """
+    import tensorflow as tf
+
+    shape = (batch_size, model.input_size, model.input_size, 3)
+
+    def forward(pixels: tf.Tensor) -> list[tf.Tensor]:
+        activations = cut(model.preprocessing(tf.cast(pixels, tf.float32)), training=False)
+        activations = activations if isinstance(activations, list | tuple) else [activations]
+        return [output for activation in activations for output in finish(activation)]
+
+    function = tf.function(forward, input_signature=[tf.TensorSpec(shape, tf.uint8)], autograph=False)
+    run = compile(function.get_concrete_function())
+
+    def run_padded(pixels: np.ndarray) -> list[np.ndarray]:
+        padding = np.zeros((batch_size - len(pixels), *shape[1:]), np.uint8)
+        return [output[: len(pixels)] for output in run(np.concatenate([pixels, padding]))]
+
+    return run_padded
 
 
 def import_openvino() -> ModuleType:

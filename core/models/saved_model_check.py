@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core.models import keras2_file
 from core.models.definition import Model
 
 if TYPE_CHECKING:
@@ -23,10 +24,8 @@ def difference(model: Model, graph: "keras.Model", saved: "keras.Model") -> str 
     shapes = [tuple(tensor.shape) for tensor in saved.inputs]
     if len(shapes) != 1:
         return f"it has {len(shapes)} inputs, where one image is given"
-    expected = (model.input_size, model.input_size, 3)
-    if len(shapes[0]) != 4 or any(a not in (None, b) for a, b in zip(shapes[0][1:], expected, strict=True)):
-        given = " x ".join("any" if side is None else str(side) for side in shapes[0][1:])
-        return f"its input is {given}, where images of {' x '.join(map(str, expected))} are given"
+    if reason := keras2_file.shape_difference(shapes[0][1:], model.input_size):
+        return reason
     images = _images(model.input_size)
     preprocessed = np.asarray(model.preprocessing(images), np.float32)
     ours = _ours(model, graph, preprocessed)
@@ -61,7 +60,7 @@ def _ours(model: Model, graph: "keras.Model", x: np.ndarray) -> list[np.ndarray]
 def _activations(saved: "keras.Model", x: np.ndarray) -> list[np.ndarray]:
     """The outputs of all layers, those of nested models included; empty where the model can't take the images."""
     seen: list[Any] = []
-    layers = list(_layers(saved))
+    layers = list(nested_layers(saved))
 
     def watched(call: Any) -> Any:
         def watching(*args: Any, **kwargs: Any) -> Any:
@@ -85,10 +84,11 @@ def _same(ours: np.ndarray, theirs: np.ndarray) -> bool:
     return np.allclose(theirs, ours, rtol=0, atol=_TOLERANCE * float(np.abs(ours).max()), equal_nan=True)
 
 
-def _layers(model: "keras.Model") -> Iterator[Any]:
+def nested_layers(model: "keras.Model") -> Iterator[Any]:
+    """The layers of a model, and those of the models in it in place of these."""
     for layer in model.layers:
         if hasattr(layer, "layers"):
-            yield from _layers(layer)
+            yield from nested_layers(layer)
         else:
             yield layer
 

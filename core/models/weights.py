@@ -60,7 +60,8 @@ def provenance(model: Model, weights: str | os.PathLike[str]) -> Provenance:
         of another kind.
     """
     if weights == UNTRAINED:
-        recipe = f"untrained:{model.name}:seed{SEED}:keras{_keras_version().split('.')[0]}"
+        keras_major = importlib.metadata.version("keras").partition(".")[0]
+        recipe = f"untrained:{model.name}:seed{SEED}:keras{keras_major}"
         fingerprint = hashlib.sha256(recipe.encode()).hexdigest()
         return Provenance(UNTRAINED, UNTRAINED, f"Untrained: random weights from seed {SEED}.", fingerprint)
     if weights == IMAGENET:
@@ -137,7 +138,3 @@ def _random_state_kept() -> Iterator[None]:
     finally:
         random.setstate(states[0])
         np.random.set_state(states[1])
-
-
-def _keras_version() -> str:
-    return importlib.metadata.version("keras")

@@ -5,7 +5,6 @@ import os
 import re
 import warnings
 import zipfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -37,10 +36,7 @@ def check(weights: str | os.PathLike[str]) -> Path:
             raise UnknownNameError(
                 "weights", str(weights), ("imagenet", "untrained", "a .weights.h5 or .keras file")
             )
-        raise WeightsError(
-            f"{path.name} is not a file of weights that can be read; save it from Keras with "
-            "model.save_weights('name.weights.h5') or model.save('name.keras')."
-        )
+        raise _unknown(path)
     if not path.is_file():
         raise WeightsError(f"There is no file {path.name}; check the path of the weights.")
     return path
@@ -56,6 +52,13 @@ def load(model: Model, path: Path) -> "keras.Model":
         raise
     except (OSError, RuntimeError) as error:  # of h5py, for a damaged file
         raise _unreadable(path) from error
+
+
+def _unknown(path: Path) -> WeightsError:
+    return WeightsError(
+        f"{path.name} is not a file of weights that can be read; save it from Keras with "
+        "model.save_weights('name.weights.h5') or model.save('name.keras')."
+    )
 
 
 def _unreadable(path: Path) -> WeightsError:
@@ -85,10 +88,7 @@ def _load_weights_file(model: Model, path: Path) -> "keras.Model":
             # From a description that Keras did not write.
             raise _unreadable(path) from error
     if legacy is None and not path.name.endswith(".weights.h5"):
-        raise WeightsError(
-            f"{path.name} is not a file of weights that can be read; save it from Keras with "
-            "model.save_weights('name.weights.h5') or model.save('name.keras')."
-        )
+        raise _unknown(path)
     if reason:
         raise _other_input(model, path, f"it is {legacy} and {reason}")
     if own := _own_input_layers(names, graph):
@@ -161,7 +161,7 @@ def _load_keras_file(model: Model, path: Path) -> "keras.Model":
     if not starts:
         raise _misfit(model, path)
     _copy(saved.weights[starts[0] :], graph)
-    if any(_is_scaling(layer) for layer in _flatten(saved)):
+    if any(_is_scaling(layer) for layer in saved_model_check.nested_layers(saved)):
         _scale_input(graph)
     if reason := saved_model_check.difference(model, graph, saved):
         raise _other_input(model, path, reason)
@@ -177,13 +177,6 @@ def _copy(weights: list[Any], graph: "keras.Model") -> None:
     for layer in graph.layers:
         if isinstance(layer, keras.layers.Normalization):
             layer.finalize_state()  # it computes with copies of its weights
-
-
-def _flatten(model: "keras.Model") -> Iterator[Any]:
-    for layer in model.layers:
-        yield layer
-        if hasattr(layer, "layers"):
-            yield from _flatten(layer)
 
 
 def _is_scaling(layer: Any) -> bool:

@@ -5,10 +5,11 @@ What was not published stays unknown: distances, vectors, times, and how far a p
 
 import hashlib
 import re
+import shutil
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -150,9 +151,7 @@ def _write_dataset(copy: Copy, out: Path, origin: str, sentences: list[str]) -> 
     disk.replace_file(folder / "dataset.json", datasets.describe(dataset, kept).encode())
     for old in folder.glob("images-*"):
         if old.name != kept:
-            for file in old.iterdir():
-                file.unlink()
-            old.rmdir()
+            shutil.rmtree(old)
     return dataset, folder
 
 
@@ -165,9 +164,10 @@ def _import_model(
     """Number of experiments, written if there are any."""
     labels = dataset.labels
 
-    def attempt(path: Path, read: Callable[[], None]) -> None:
+    @contextmanager
+    def one_file(path: Path) -> Iterator[None]:
         try:
-            read()
+            yield
         except (Broken, UnknownNameError) as error:
             place = path.relative_to(copy.root).parent.as_posix()
             sentences.append(f"{place}: an experiment is left out, {error}".rstrip(".") + ".")
@@ -176,18 +176,6 @@ def _import_model(
     places: dict[str, np.ndarray] = {}
     layers: dict[str, store.LayerRun] = {}
 
-    def read_experiment(path: Path, metric: str) -> None:
-        layer = _layer(model, path.stem)
-        if (layer.name, metric) in experiments:
-            raise Broken(f"{path.name} is a second file of the layer {layer.name}")
-        experiments[layer.name, metric] = read_neighbors(path, len(labels))
-        layers[layer.name] = layer
-
-    def read_places(path: Path) -> None:
-        name = names.ours(model.name, path.stem)
-        if name in layers:
-            places[name] = read_projection(path, labels)
-
     for metric in copy.metrics(model.name):
         if metric not in METRICS:
             sentences.append(
@@ -195,9 +183,17 @@ def _import_model(
             )
             continue
         for path in copy.experiments(model.name, metric):
-            attempt(path, partial(read_experiment, path, metric))
+            with one_file(path):
+                layer = _layer(model, path.stem)
+                if (layer.name, metric) in experiments:
+                    raise Broken(f"{path.name} is a second file of the layer {layer.name}")
+                experiments[layer.name, metric] = read_neighbors(path, len(labels))
+                layers[layer.name] = layer
     for path in copy.projections(model.name):
-        attempt(path, partial(read_places, path))
+        name = names.ours(model.name, path.stem)
+        if name in layers:
+            with one_file(path):
+                places[name] = read_projection(path, labels)
     if not experiments:
         return 0
     ordered = _numbered(model, list(layers.values()))

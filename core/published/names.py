@@ -1,5 +1,7 @@
 """What the published ConvNet Playground is called, and its layers beside ours."""
 
+from core.models import registry
+
 REPOSITORY = "cloudera/CML_AMP_Image_Analysis"
 # The commit that holds the data; GitHub packs the archive of it on request, so no hash of the archive can be known.
 COMMIT = "d750ff307e1794384d873cf036c7f81c38b3e19d"
@@ -14,40 +16,17 @@ POOLING = "flatten"
 
 # The Keras of that time numbered the convolutions of EfficientNet and named ResNet's blocks otherwise. All other published
 # names are ours.
-_OURS = {
-    "efficientnetb0": {
-        "conv2d_1": "stem_conv",
-        "conv2d_5": "block2a_expand_conv",
-        "conv2d_10": "block2b_se_reduce",
-        "conv2d_18": "block3b_se_reduce",
-        "conv2d_29": "block4c_expand_conv",
-        "conv2d_38": "block5b_se_reduce",
-        "conv2d_59": "block6d_se_expand",
-        "conv2d_65": "top_conv",
-    },
-    "efficientnetb5": {
-        "conv2d_1": "stem_conv",
-        "conv2d_15": "block2b_expand_conv",
-        "conv2d_50": "block3e_project_conv",
-        "conv2d_78": "block4g_project_conv",
-        "conv2d_99": "block5f_expand_conv",
-        "conv2d_100": "block5f_se_reduce",
-        "conv2d_130": "block6f_project_conv",
-        "conv2d_155": "top_conv",
-    },
-    "resnet50": {
-        "res2a_branch2a": "conv2_block1_1_conv",
-        "res2b_branch2a": "conv2_block2_1_conv",
-        "res3b_branch2a": "conv3_block2_1_conv",
-        "res4a_branch2a": "conv4_block1_1_conv",
-        "res4c_branch2a": "conv4_block3_1_conv",
-        "res4e_branch2a": "conv4_block5_1_conv",
-        "res5a_branch2a": "conv5_block1_1_conv",
-        "res5c_branch2c": "conv5_block3_3_conv",
-    },
+_PUBLISHED = {
+    "efficientnetb0": "conv2d_1 conv2d_5 conv2d_10 conv2d_18 conv2d_29 conv2d_38 conv2d_59 conv2d_65",
+    "efficientnetb5": "conv2d_1 conv2d_15 conv2d_50 conv2d_78 conv2d_99 conv2d_100 conv2d_130 conv2d_155",
+    "resnet50": "res2a_branch2a res2b_branch2a res3b_branch2a res4a_branch2a res4c_branch2a res4e_branch2a res5a_branch2a res5c_branch2c",
 }
+"""Model -> published names of its eight layers."""
 
 
 def ours(model: str, published: str) -> str:
     """Our name of a published layer."""
-    return _OURS.get(model, {}).get(published, published)
+    places = _PUBLISHED.get(model, "").split()
+    return (
+        registry.get_model(model).layers[places.index(published)].name if published in places else published
+    )

@@ -154,14 +154,11 @@ def metric(grid: DatasetGrid, shown: Summary, keys: Sequence[url.Key] = url.PART
 
 def neighbors(shown: int, most: int = MAX_NEIGHBORS, width: int = 125) -> None:
     """Choose how many neighbors to show."""
-    key = "pick-k"
-    st.session_state[key] = shown
     st.number_input(
         "Neighbors (k)",
         min(MIN_NEIGHBORS, most),
         most,
-        key=key,
-        on_change=lambda: url.change({url.K: st.session_state[key]}),
+        **bind("pick-k", shown, url.K),
         help=glossary.NEIGHBORS,
         width=width,
     )
@@ -169,24 +166,20 @@ def neighbors(shown: int, most: int = MAX_NEIGHBORS, width: int = 125) -> None:
 
 def projection(method: str, dimensions: int) -> None:
     """Choose how and in how many dimensions the points are laid out."""
-    st.session_state["pick-method"] = method
     st.segmented_control(
         "Projection",
         tuple(projections.METHODS),
+        **bind("pick-method", method, url.METHOD),
         format_func=projections.METHODS.__getitem__,
-        key="pick-method",
         required=True,
-        on_change=lambda: url.change({url.METHOD: st.session_state["pick-method"]}),
         help=glossary.PROJECTION,
     )
-    st.session_state["pick-dimensions"] = dimensions
     st.segmented_control(
         "Dimensions",
         (2, 3),
+        **bind("pick-dimensions", dimensions, lambda number: url.change({url.DIMENSIONS: str(number)})),
         format_func=lambda number: f"{number}-D",
-        key="pick-dimensions",
         required=True,
-        on_change=lambda: url.change({url.DIMENSIONS: str(st.session_state["pick-dimensions"])}),
     )
 
 
@@ -194,12 +187,9 @@ def untrained(grid: DatasetGrid, shown: bool) -> None:
     """Choose whether untrained controls are offered; nothing when the dataset has none."""
     if not any(weights == url.UNTRAINED for _, weights in grid.runs):
         return
-    key = "pick-untrained"
-    st.session_state[key] = shown
     st.toggle(
         "Show untrained controls",
-        key=key,
-        on_change=lambda: url.change({url.SHOW_UNTRAINED: st.session_state[key]}),
+        **bind("pick-untrained", shown, url.SHOW_UNTRAINED),
         help="Networks with random weights, a control that shows what training is worth. They are left out of "
         "lists and rankings unless you ask for them.",
     )
@@ -230,6 +220,26 @@ def _change(grid: DatasetGrid, shown: Summary, keys: Sequence[url.Key], **wanted
     url.change({key: getattr(found, part) for part, key in zip(url.PARTS, keys, strict=True)})
 
 
+def bind(widget: str, shown: Any, chosen: url.Key | Callable[[Any], None]) -> dict[str, Any]:
+    """Arguments of a widget that shows what the address says, whatever it showed before, and changes it.
+
+    Parameters
+    ----------
+    widget : key of the widget.
+    chosen : the key of the address that another value is written to, or a callback that is given it.
+    """
+    st.session_state[widget] = shown
+
+    def changed() -> None:
+        value = st.session_state[widget]
+        if isinstance(chosen, url.Key):
+            url.change({chosen: value})
+        else:
+            chosen(value)
+
+    return {"key": widget, "on_change": changed}
+
+
 def select(
     label: str,
     options: Sequence[Any],
@@ -241,15 +251,11 @@ def select(
     width: int,
 ) -> None:
     """Choose one of some options; ``shown`` is the one that the address says, ``chosen`` is called with another."""
-    key = f"pick-{key}"
-    # The address decides what is shown, whatever the widget showed before.
-    st.session_state[key] = shown
     st.selectbox(
         label,
         options,
+        **bind(f"pick-{key}", shown, chosen),
         format_func=name,
-        key=key,
-        on_change=lambda: chosen(st.session_state[key]),
         help=help,
         width=width,
         filter_mode=None if len(options) < 12 else "fuzzy",

