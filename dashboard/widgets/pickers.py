@@ -5,7 +5,7 @@ configuration keeps the rest as far as it exists: the same depth in another mode
 and metric.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import streamlit as st
@@ -166,20 +166,13 @@ def neighbors(shown: int, most: int = MAX_NEIGHBORS, width: int = 125) -> None:
 
 def projection(method: str, dimensions: int) -> None:
     """Choose how and in how many dimensions the points are laid out."""
-    st.segmented_control(
-        "Projection",
-        tuple(projections.METHODS),
-        **bind("pick-method", method, url.METHOD),
-        format_func=projections.METHODS.__getitem__,
-        required=True,
-        help=glossary.PROJECTION,
-    )
-    st.segmented_control(
+    segments("Projection", projections.METHODS, method, url.METHOD, "pick-method", help=glossary.PROJECTION)
+    segments(
         "Dimensions",
-        (2, 3),
-        **bind("pick-dimensions", dimensions, lambda number: url.change({url.DIMENSIONS: str(number)})),
-        format_func=lambda number: f"{number}-D",
-        required=True,
+        {2: "2-D", 3: "3-D"},
+        dimensions,
+        lambda number: url.change({url.DIMENSIONS: str(number)}),
+        "pick-dimensions",
     )
 
 
@@ -238,6 +231,33 @@ def bind(widget: str, shown: Any, chosen: url.Key | Callable[[Any], None]) -> di
             chosen(value)
 
     return {"key": widget, "on_change": changed}
+
+
+def segments(
+    label: str,
+    options: Mapping[Any, str],
+    shown: Any,
+    chosen: url.Key | Callable[[Any], None],
+    widget: str,
+    help: str | None = None,
+    hidden: bool = False,
+) -> None:
+    """Choose one of a few options, which are all visible, by their names.
+
+    Parameters
+    ----------
+    shown, chosen, widget : as for :func:`bind`.
+    hidden : leave the label to screen readers.
+    """
+    st.segmented_control(
+        label,
+        tuple(options),
+        **bind(widget, shown, chosen),
+        format_func=options.__getitem__,
+        required=True,
+        help=help,
+        label_visibility="collapsed" if hidden else "visible",
+    )
 
 
 def select(

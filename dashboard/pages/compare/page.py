@@ -31,16 +31,8 @@ def _compare(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
         pickers.dataset(names, grid.dataset.name)
         pickers.neighbors(context.k, context.most)
         pickers.untrained(grid, context.untrained)
-    st.session_state["section"] = section
-    st.segmented_control(
-        "Section",
-        list(_SECTIONS),
-        format_func=lambda name: _SECTIONS[name].title,
-        key="section",
-        required=True,
-        label_visibility="collapsed",
-        on_change=lambda: url.change({url.SECTION: st.session_state["section"]}),
-    )
+    titles = {name: part.title for name, part in _SECTIONS.items()}
+    pickers.segments("Section", titles, section, url.SECTION, "section", hidden=True)
     notices = st.container()
     if context.compared is None:
         st.error(

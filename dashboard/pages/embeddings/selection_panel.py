@@ -45,16 +45,7 @@ def show(
         "image": "Image",
         "selection": f"Selection · {len(selected):,}" if len(selected) else "Selection",
     }
-    st.session_state[_PANEL] = panel
-    st.segmented_control(
-        "Show",
-        tuple(panels),
-        format_func=panels.__getitem__,
-        key=_PANEL,
-        required=True,
-        label_visibility="collapsed",
-        on_change=lambda: url.change({url.PANEL: st.session_state[_PANEL]}),
-    )
+    pickers.segments("Show", panels, panel, url.PANEL, _PANEL, hidden=True)
     if panel == "selection":
         if projection is None or not len(selected):
             st.markdown(

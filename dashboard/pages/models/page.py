@@ -37,14 +37,8 @@ def show() -> None:
         model_context.model_picker(chosen, context.layer)
         model_context.layer_picker(context)
         model_context.untrained_switch(chosen)
-    st.segmented_control(
-        "Part",
-        list(_SECTIONS),
-        **pickers.bind("inspect-part", part, url.MODELS_PART),
-        format_func=lambda one: _SECTIONS[one][0],
-        required=True,
-        label_visibility="collapsed",
-    )
+    titles = {name: title for name, (title, _) in _SECTIONS.items()}
+    pickers.segments("Part", titles, part, url.MODELS_PART, "inspect-part", hidden=True)
     notices = st.container()
     if part != "architecture":
         model_context.control_notice(context)

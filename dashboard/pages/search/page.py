@@ -192,28 +192,18 @@ def _browse(address: Address, dataset: Dataset, query: int) -> dict[url.Key, obj
 
     st.header("Choose another image")
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.session_state["browse-class"] = label
         st.selectbox(
             "Class",
             ("", *dataset.classes),
-            format_func=lambda name: name or f"All {len(dataset.classes)} classes",
-            key="browse-class",
-            on_change=lambda: url.change(
-                {url.GALLERY_PAGE: None, url.CLASS: st.session_state["browse-class"]}
+            **pickers.bind(
+                "browse-class", label, lambda to: url.change({url.GALLERY_PAGE: None, url.CLASS: to})
             ),
+            format_func=lambda name: name or f"All {len(dataset.classes)} classes",
             label_visibility="collapsed",
             width=220,
         )
-        st.session_state["browse-order"] = order
-        st.segmented_control(
-            "Order",
-            url.ORDER.options,
-            format_func={"class": "By class", "shuffled": "Shuffled"}.__getitem__,
-            key="browse-order",
-            required=True,
-            label_visibility="collapsed",
-            on_change=lambda: _order(st.session_state["browse-order"], shuffle),
-        )
+        titles = {"class": "By class", "shuffled": "Shuffled"}
+        pickers.segments("Order", titles, order, lambda to: _order(to, shuffle), "browse-order", hidden=True)
         if order == "shuffled":
             st.button(
                 "Shuffle again",

@@ -16,7 +16,7 @@ from core.settings import settings
 from dashboard import url
 from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.collection_context import CollectionContext, plural, show_error
-from dashboard.widgets import glossary, markdown, read_only_notice
+from dashboard.widgets import glossary, markdown, pickers, read_only_notice
 
 # In the session: the folder of the server that is previewed, and a token, so that each preview is computed again.
 _PREVIEWED = "images-looked-at"
@@ -35,14 +35,12 @@ def show(context: CollectionContext) -> None:
     usual = "server" if url.FOLDER in context.address.asked else "files"
     way = context.address.choice(url.WAY, list(_WAYS), usual, "uploads")
     context.shown[url.WAY] = way
-    st.session_state["images-way"] = way
-    st.segmented_control(
+    pickers.segments(
         "Where are your images?",
-        list(_WAYS),
-        format_func=lambda one: _WAYS[one],
-        key="images-way",
-        required=True,
-        on_change=lambda: url.change({url.WAY: st.session_state["images-way"], url.FOLDER: None}),
+        _WAYS,
+        way,
+        lambda to: url.change({url.WAY: to, url.FOLDER: None}),
+        "images-way",
     )
     if way == "server":
         _server(context)

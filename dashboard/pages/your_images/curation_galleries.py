@@ -20,7 +20,7 @@ from dashboard.pages.your_images.collection_context import (
     plural,
     short_name,
 )
-from dashboard.widgets import glossary, markdown
+from dashboard.widgets import glossary, markdown, pickers
 
 _MOST, _MOST_GROUPS, _MOST_ROWS = 500, 1_000, 100_000
 _MOST_NAMED = 10
@@ -178,13 +178,11 @@ def _threshold(context: CollectionContext) -> float:
     largest = _largest(source.about.uuid, source.version, source.metric, context.collection)
     place = context.address.number(url.THRESHOLD, 0, _STEPS, _STEPS // 5)
     context.shown[url.THRESHOLD] = place
-    st.session_state["images-threshold"] = place
     st.select_slider(
         "Threshold",
         range(_STEPS + 1),
+        **pickers.bind("images-threshold", place, lambda to: url.change({url.THRESHOLD: to, url.AT: None})),
         format_func=lambda step: f"{largest * step / _STEPS:.3g}",
-        key="images-threshold",
-        on_change=lambda: url.change({url.THRESHOLD: st.session_state["images-threshold"], url.AT: None}),
         help="The largest distance between two images that count as nearly the same. Files with the same content have distance 0.",
         width=480,
     )

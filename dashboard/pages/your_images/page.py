@@ -22,7 +22,7 @@ from dashboard.pages.your_images import (
 )
 from dashboard.pages.your_images.collection_context import OWN, CollectionContext, plural, show_error
 from dashboard.url import Address
-from dashboard.widgets import glossary, markdown, sources
+from dashboard.widgets import glossary, markdown, pickers, sources
 
 # In the URL: all collections are listed, whichever the session showed last.
 _ALL = "all"
@@ -121,16 +121,8 @@ def _one(address: Address, names: list[str], name: str) -> None:
     first = "pictures" if source.info.images or busy else "add"
     part = address.choice(url.IMAGES_PART, list(_PARTS), first, _PARTS[first].title)
     collection_jobs.watch(name)
-    st.session_state["images-part"] = part
-    st.segmented_control(
-        "Part",
-        list(_PARTS),
-        format_func=lambda one: _title(one, source),
-        key="images-part",
-        required=True,
-        label_visibility="collapsed",
-        on_change=lambda: _go({url.IMAGES_PART: st.session_state["images-part"]}),
-    )
+    titles = {one: _title(one, source) for one in _PARTS}
+    pickers.segments("Part", titles, part, lambda to: _go({url.IMAGES_PART: to}), "images-part", hidden=True)
     try:
         _PARTS[part].show(context)
     except UserError as error:
@@ -142,14 +134,7 @@ def _one(address: Address, names: list[str], name: str) -> None:
 
 def _switch(names: list[str], name: str) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.session_state["images-collection"] = name
-        st.selectbox(
-            "Collection",
-            names,
-            key="images-collection",
-            width=300,
-            on_change=lambda: _open(st.session_state["images-collection"]),
-        )
+        st.selectbox("Collection", names, **pickers.bind("images-collection", name, _open), width=300)
         st.button(
             "All collections",
             icon=":material/list:",

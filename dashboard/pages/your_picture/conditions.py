@@ -7,6 +7,7 @@ import streamlit as st
 from core.data.source import Source
 from dashboard import url
 from dashboard.url import Address
+from dashboard.widgets import pickers
 
 _MOST, _LONGEST = 10, 200
 _HELP = (
@@ -39,28 +40,24 @@ def _read(address: Address) -> list[str]:
 
 
 def _label(source: Source, shown: str) -> None:
-    st.session_state["pick-label"] = shown
     st.selectbox(
         "Label",
         ("", *source.labels),
+        **pickers.bind("pick-label", shown, url.LABEL),
         format_func=lambda label: f"{label} · {source.labels[label]:,}" if label else "All labels",
-        key="pick-label",
-        on_change=lambda: url.change({url.LABEL: st.session_state["pick-label"]}),
         help="Only images with this label are found.",
         width=200,
     )
 
 
 def _conditions(shown: Sequence[str]) -> None:
-    st.session_state["pick-where"] = list(shown)
     st.multiselect(
         "Conditions",
         list(shown),
-        key="pick-where",
+        **pickers.bind("pick-where", list(shown), url.WHERE),
         accept_new_options=True,
         max_selections=_MOST,
         placeholder="such as price<20",
-        on_change=lambda: url.change({url.WHERE: st.session_state["pick-where"]}),
         help=_HELP,
         width=300,
     )

@@ -164,15 +164,8 @@ def _more(
     placed = Capability.LAYER_PROJECTIONS in source.capabilities
     parts = [part for part in _ABOUT if placed or part != "place"]
     part = address.choice(url.ABOUT, parts, shown=_ABOUT["why"])
-    st.session_state["live-part"] = part
-    st.segmented_control(
-        "More about this search",
-        parts,
-        format_func=_ABOUT.__getitem__,
-        key="live-part",
-        required=True,
-        on_change=lambda: url.change({url.ABOUT: st.session_state["live-part"]}),
-    )
+    titles = {one: _ABOUT[one] for one in parts}
+    pickers.segments("More about this search", titles, part, url.ABOUT, "live-part")
     if part == "api":
         fields = [*source.params.items(), ("k", str(k)), *(("where", one) for one in where)]
         query_panel.snippet(fields, asked.box)

@@ -14,7 +14,7 @@ from core.jobs import Job
 from core.search.query import Answer, search
 from dashboard import url
 from dashboard.frontend.region import region
-from dashboard.widgets import image_input, markdown, sources, warmup
+from dashboard.widgets import image_input, markdown, pickers, sources, warmup
 from dashboard.widgets.image_input import Picture
 
 _SIDE = 330
@@ -115,17 +115,15 @@ def _queries(query: Query) -> None:
     if len(kept) < 2:
         return
 
-    def switch() -> None:
-        key = st.session_state["live-query"] or query.picture.key
+    def switch(key: str | None) -> None:
+        key = key or query.picture.key
         image_input.choose(key, boxes.get(key, url.WHOLE))
 
-    st.session_state["live-query"] = query.picture.key
     st.pills(
         "Search with",
         [one.key for one in kept],
+        **pickers.bind("live-query", query.picture.key, switch),
         format_func=lambda key: markdown.plain(image_input.pictures()[key].name[:40]),
-        key="live-query",
-        on_change=switch,
     )
 
 

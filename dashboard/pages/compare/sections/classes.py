@@ -41,15 +41,7 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
     view = context.address.choice(url.CLASSES_VIEW)
     context.shown[url.CLASSES_VIEW] = view
     st.header("Classes")
-    st.session_state["view"] = view
-    st.segmented_control(
-        "Columns",
-        list(_VIEWS),
-        format_func=_VIEWS.__getitem__,
-        key="view",
-        required=True,
-        on_change=lambda: url.change({url.CLASSES_VIEW: st.session_state["view"]}),
-    )
+    pickers.segments("Columns", _VIEWS, view, url.CLASSES_VIEW, "view")
     places = _best_of_models(context) if view == "models" else _layers(context)
     if not places:
         st.info("The model below is not among those compared.", icon=":material/info:")

@@ -11,7 +11,7 @@ from core.evaluation import comparison
 from dashboard import url
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section, ratio
 from dashboard.pages.compare.experiment_table import COSTS
-from dashboard.widgets import glossary, markdown, palette, plotly_charts
+from dashboard.widgets import glossary, markdown, palette, pickers, plotly_charts
 
 _MARGIN = 1.0
 
@@ -105,15 +105,7 @@ def show(context: ComparisonContext) -> None:
         "choose, choose from the front. All distances cost the same, so configurations that differ only in the distance share a column.",
         help=glossary.COST,
     )
-    st.session_state["cost"] = kind
-    st.segmented_control(
-        "Cost",
-        known,
-        format_func=lambda one: _KINDS[one].title,
-        key="cost",
-        required=True,
-        on_change=lambda: url.change({url.COST: st.session_state["cost"]}),
-    )
+    pickers.segments("Cost", {one: _KINDS[one].title for one in known}, kind, url.COST, "cost")
     best = table.best
     st.markdown(
         f"Best overall: **{markdown.plain(context.name(table.experiments[best]))}** with {table.means[best]:.1f} of 100. "

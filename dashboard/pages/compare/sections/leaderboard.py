@@ -11,7 +11,7 @@ from core.experiments.store import Summary
 from dashboard import url
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section, change_to, open_search
 from dashboard.pages.compare.experiment_table import ExperimentTable
-from dashboard.widgets import glossary, markdown
+from dashboard.widgets import glossary, markdown, pickers
 
 _PARTS = (
     ("weights", "Weights", url.ONLY_WEIGHTS),
@@ -154,15 +154,7 @@ def _values(context: ComparisonContext, label: str, key: url.Several, options: l
     """The values that are let through, none for all of them."""
     context.shown[key] = wanted = context.address.several(key, options)
     if len(options) > 1:
-        st.session_state[str(key)] = wanted
-        st.multiselect(
-            label,
-            options,
-            key=str(key),
-            placeholder="All",
-            width=180,
-            on_change=lambda: url.change({key: st.session_state[str(key)]}),
-        )
+        st.multiselect(label, options, **pickers.bind(str(key), wanted, key), placeholder="All", width=180)
     return wanted
 
 
@@ -173,15 +165,13 @@ def _at_most(
     known = np.unique(cost[np.isfinite(cost)]).tolist()
     context.shown[key] = most = context.address.limit(key)
     if len(known) > 1 or most:
-        st.session_state[str(key)] = most
         st.selectbox(
             label,
             # Streamlit takes None for a choice that is yet to be made.
             sorted({0.0, most, *known}),
             format_func=lambda value: text(value) if value else "Any",
-            key=str(key),
+            **pickers.bind(str(key), most, key),
             width=130,
-            on_change=lambda: url.change({key: st.session_state[str(key)]}),
         )
     return cost <= most if most else np.ones(len(cost), bool)
 
