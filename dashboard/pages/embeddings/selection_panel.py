@@ -12,7 +12,7 @@ from core.data.source import ChartImages, Neighbor, Projection, Source
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.url import Address
-from dashboard.widgets import glossary, markdown, palette, pickers, sources
+from dashboard.widgets import download_button, glossary, markdown, palette, pickers, sources
 
 _PER_PAGE = 40
 _SELECTION = "embeddings-selection"
@@ -145,13 +145,10 @@ def _selected(
     parts = source.configuration
     layer = projection.layers.index(parts["layer"]) if parts["layer"] in projection.layers else 0
     with st.container(horizontal=True):
-        st.download_button(
+        download_button.show(
             "Save as CSV",
             lambda: _csv(projection, layer, selected),
-            file_name=f"{source.name}-{parts['model']}-{parts['layer']}-{parts['pooling']}-{method}.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            on_click="ignore",
+            f"{source.name}-{parts['model']}-{parts['layer']}-{parts['pooling']}-{method}.csv",
             help="Number, class, title, file and place in the chart of each image.",
         )
         st.button(

@@ -12,7 +12,7 @@ from core.models.architecture import Architecture, Layer
 from dashboard import url
 from dashboard.pages.models import model_context, network_diagram
 from dashboard.pages.models.model_context import ModelContext
-from dashboard.widgets import glossary, markdown, pickers
+from dashboard.widgets import download_button, glossary, markdown, pickers
 
 _FLOPS = (
     "Floating point operations for one image, two for each multiply-add of a convolution. Normalizations, activations "
@@ -145,23 +145,13 @@ def _table(context: ModelContext) -> None:
             width=240,
         )
         st.toggle("Only the eight", **pickers.bind("inspect-eight", eight, url.EIGHT))
-        st.download_button(
+        download_button.show(
             "CSV",
             lambda: whole.to_csv(index=False).encode(),
             f"{context.model.name}-layers.csv",
-            "text/csv",
-            icon=":material/download:",
-            on_click="ignore",
             help="All layers, not only those listed below.",
         )
-        st.download_button(
-            "JSON",
-            lambda: as_json(architecture),
-            f"{context.model.name}-layers.json",
-            "application/json",
-            icon=":material/download:",
-            on_click="ignore",
-        )
+        download_button.show("JSON", lambda: as_json(architecture), f"{context.model.name}-layers.json")
     rows = whole[wanted].reset_index(drop=True)
     if rows.empty:
         st.info("No layer has this name or type.", icon=":material/filter_alt_off:")

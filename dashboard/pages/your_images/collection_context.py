@@ -13,7 +13,7 @@ from core.search.collection_source import CollectionSource
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.url import Address
-from dashboard.widgets import markdown, pager
+from dashboard.widgets import download_button, markdown, pager
 
 # The keys of the URL that belong to single sections.
 OWN: tuple[url.Key, ...] = (url.AT, url.THRESHOLD, url.WAY, url.FOLDER)
@@ -73,11 +73,4 @@ def show_error(error: Exception) -> None:
 
 def download_csv(table: Callable[[], pd.DataFrame], file: str) -> None:
     """A button that downloads a table, which is made when it is pressed."""
-    st.download_button(
-        "Download the list (CSV)",
-        lambda: table().to_csv(index=False).encode(),
-        file,
-        "text/csv",
-        icon=":material/download:",
-        on_click="ignore",
-    )
+    download_button.show("Download the list (CSV)", lambda: table().to_csv(index=False).encode(), file)

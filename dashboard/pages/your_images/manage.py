@@ -20,7 +20,7 @@ from dashboard.pages.your_images.collection_context import (
     plural,
     show_error,
 )
-from dashboard.widgets import glossary, markdown, read_only_notice
+from dashboard.widgets import download_button, glossary, markdown, read_only_notice
 
 _TO_DELETE = "images-asked-to-delete"
 _MOST_FAILURES = 10_000
@@ -228,13 +228,10 @@ def _export(context: CollectionContext) -> None:
         lambda job: _write(context, job),
     )
     if written is not None:
-        st.download_button(
+        download_button.show(
             "Download the file (Parquet)",
-            lambda: (context.collection.folder / _EXPORT).read_bytes(),
+            (context.collection.folder / _EXPORT).read_bytes,
             f"{context.name}.parquet",
-            "application/vnd.apache.parquet",
-            icon=":material/download:",
-            on_click="ignore",
         )
 
 

@@ -11,7 +11,7 @@ from core.experiments.store import Summary
 from dashboard import url
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section, change_to, open_search
 from dashboard.pages.compare.experiment_table import ExperimentTable
-from dashboard.widgets import glossary, markdown, pickers
+from dashboard.widgets import download_button, glossary, markdown, pickers
 
 _PARTS = (
     ("weights", "Weights", url.ONLY_WEIGHTS),
@@ -36,13 +36,10 @@ def show(context: ComparisonContext) -> None:
     numbers = frame(context, places)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{len(places):,}** of {len(table.experiments):,} configurations")
-        st.download_button(
+        download_button.show(
             "Download the table (CSV)",
             lambda: numbers.to_csv(index=False).encode(),
-            file_name=f"{context.grid.dataset.name}-k{table.k}.csv",
-            mime="text/csv",
-            icon=":material/download:",
-            on_click="ignore",
+            f"{context.grid.dataset.name}-k{table.k}.csv",
             disabled=not len(places),
         )
     if not len(places):
