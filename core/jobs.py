@@ -16,7 +16,7 @@ _MOST_SENTENCES = 200
 
 
 class Cancelled(BaseException):
-    """Raised in a job by its own progress after somebody cancelled it.
+    """Raised in a job by its own progress after somebody canceled it.
 
     Not an Exception, so that no handler on the way takes it for a failure to go on after.
     """
@@ -203,7 +203,7 @@ class Jobs:
             self._begin()
 
     def _forgo(self, job: Job) -> None:
-        """One was cancelled, which ends it if it is waiting."""
+        """One was canceled, which ends it if it is waiting."""
         with self._lock:
             if job.waiting:
                 self._waiting = deque(one for one in self._waiting if one[0] is not job)

@@ -4,7 +4,7 @@ What a page shows, its address reproduces. A page calls :func:`read`, takes chec
 that it shows to :func:`write`. Widgets call :func:`change` in their callbacks; :func:`open_page` and :func:`open_page_next` go to another
 page. A page that is opened without any key goes on with what the session last showed.
 
-A new key is a constant here, listed in the pages that have it; ``tests/dashboard/test_url.py`` then asks for a test of it.
+A new key is a constant here, listed in the pages that have it; ``tests/dashboard/test_url.py`` requires a test of it.
 """
 
 import math
@@ -34,7 +34,7 @@ WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
 
 
 class Key(str):
-    """A key of an address: the string that stands there.
+    """A key of an address, as the string in the address.
 
     words : what a notice calls the value.
     default : a value that is left out of the address; None where every value is written.
@@ -437,7 +437,7 @@ class Address:
         return {key: self.asked[key] for key in keys if key in self.asked}
 
     def dataset(self, names: Sequence[str]) -> str:
-        """The dataset to show: the one in the address, or that made of the collection there, or the first."""
+        """The dataset to show: the one in the address, or the dataset of the collection there, or the first."""
         default = _FIRST_DATASET if _FIRST_DATASET in names else names[0]
         made = labelled_dataset.name(self.asked.get(COLLECTION, ""))
         return self.choice(DATASET, names, made if made in names else default)

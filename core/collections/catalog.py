@@ -386,7 +386,7 @@ def shared_rows(connection: sa.Connection) -> list[int]:
 
 
 def labels_by_row(connection: sa.Connection) -> dict[int, dict[str, int]]:
-    """The labels of each labelled row of the vector file, each with the id of the oldest image that has it."""
+    """The labels of each labeled row of the vector file, each with the id of the oldest image that has it."""
     labelled = sa.and_(images.c.state == INDEXED, images.c.label.is_not(None))
     oldest = sa.func.min(images.c.id).label("oldest")
     query = sa.select(images.c.faiss_id, images.c.label, oldest).where(labelled)

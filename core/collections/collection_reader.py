@@ -326,7 +326,7 @@ class Reader:
         return self._catalog.read(catalog.shared_rows)
 
     def labels_by_row(self) -> dict[int, dict[str, int]]:
-        """The labels of each labelled row, with the id of the oldest image that has it; images of the same content may have several."""
+        """The labels of each labeled row, with the id of the oldest image that has it; images of the same content may have several."""
         return self._catalog.read(catalog.labels_by_row)
 
     def sample(self, most: int) -> tuple[int, int, list[Row], np.ndarray]:

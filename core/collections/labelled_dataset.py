@@ -1,4 +1,4 @@
-"""The labelled images of a collection as a dataset, so that the grid can be run on them."""
+"""The labeled images of a collection as a dataset, so that the grid can be run on them."""
 
 import shutil
 from collections import Counter
@@ -74,7 +74,7 @@ def dataset(collection: Collection) -> Labelled:
     labelled = Dataset(
         name=name(about),
         title=about,
-        description=f"{len(found):,} labelled images of the collection {about!r}.",
+        description=f"{len(found):,} labeled images of the collection {about!r}.",
         classes=tuple(dict.fromkeys(labels)),
         items=tuple(
             Item(id=place, file=path, label=label, title=titled)

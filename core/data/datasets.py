@@ -26,7 +26,7 @@ _DESCRIPTION = "dataset.json"
 @with_config(ConfigDict(strict=True, extra="forbid"))
 @dataclass(frozen=True)
 class Item:
-    """One labelled image; ``id`` is its place in the dataset, from 0."""
+    """One labeled image; ``id`` is its place in the dataset, from 0."""
 
     id: int
     file: str
@@ -38,7 +38,7 @@ class Item:
 
 @dataclass(frozen=True)
 class Dataset:
-    """A named set of labelled images in a fixed order; ``collection`` names the one that it was made of, if it was."""
+    """A named set of labeled images in a fixed order; ``collection`` names the one that it is from, if any."""
 
     name: str
     title: str

@@ -211,7 +211,7 @@ def thumbnail(collection: str, image_id: int, content: str | None) -> str:
 def classes_of(labels: Sequence[str | None]) -> tuple[tuple[str, ...], list[str]]:
     """Names of the classes that images are shown in, in alphabetical order, and that of each image.
 
-    The labels, but where there are more of them than colors that can be told apart, the rarer ones together.
+    The labels, but where there are more of them than distinguishable colors, the rarer ones together.
     """
     counts = Counter(label for label in labels if label)
     most = {label for label, _ in counts.most_common(MOST_CLASSES)}

@@ -376,7 +376,7 @@ def _configuration(engine: Engine, dataset: Dataset, asked: SearchRequest) -> Co
     """What was asked for; the rest from the best experiment that has it, so that a model alone is enough."""
     wanted = {part: getattr(asked, part) for part in _PARTS if getattr(asked, part) is not None}
     if "model" in wanted:
-        # Before anything else, so that a wrong name is told as such.
+        # Before anything else, so that a wrong name gets its own error.
         model = registry.get_model(wanted["model"])
         if "layer" in wanted:
             model.layer(wanted["layer"])

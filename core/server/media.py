@@ -34,7 +34,11 @@ def routes(prefix: str = "") -> list[Route]:
     return [
         Route(f"{prefix}/pictures/{{dataset}}/{{item}}", picture, methods=["GET"]),
         Route(f"{prefix}/collections/{{collection}}/{{image}}", collected, methods=["GET"]),
-        Route(f"{prefix}/channels/{{model}}/{{weights}}/{{layer}}/{{channel}}.webp", made, methods=["GET"]),
+        Route(
+            f"{prefix}/channels/{{model}}/{{weights}}/{{layer}}/{{channel}}.webp",
+            visualization,
+            methods=["GET"],
+        ),
     ]
 
 
@@ -81,8 +85,8 @@ def collected(request: Request) -> Response:
     return _answer(data, request, image.hash)
 
 
-def made(request: Request) -> Response:
-    """The image that was made to excite a channel, as it ships; a sentence with status 404 when there is none."""
+def visualization(request: Request) -> Response:
+    """The stored feature visualization of a channel; status 404 with a sentence when there is none."""
     model, weights, layer, channel = (
         request.path_params[name] for name in ("model", "weights", "layer", "channel")
     )

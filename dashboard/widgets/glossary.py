@@ -8,7 +8,7 @@ from core.models import registry
 from core.published.names import WEIGHTS as PUBLISHED
 
 DATASET = (
-    "A set of labelled images. Every experiment runs on all of them, so that models can be compared. A collection of your "
+    "A set of labeled images. Every experiment runs on all of them, so that models can be compared. A collection of your "
     "own images has one configuration, chosen when it was created."
 )
 MODEL = (

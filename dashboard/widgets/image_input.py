@@ -80,10 +80,10 @@ def show(sample: Sample | None, source: str, chosen: bool) -> None:
     """
     ways = ["Upload", "Address", "Paste", "Camera", "Sample"]
     st.session_state.setdefault("live-way", ways[0])
-    way = st.segmented_control("Where does your picture come from?", ways, key="live-way", required=True)
+    way = st.segmented_control("Where does your image come from?", ways, key="live-way", required=True)
     if way == "Upload":
         st.file_uploader(
-            "Your pictures",
+            "Your images",
             type=[suffix.removeprefix(".") for suffix in sorted(file_types.SUFFIXES)],
             accept_multiple_files=True,
             max_upload_size=max(1, settings.MAX_IMAGE_BYTES // 1_000_000),

@@ -56,7 +56,7 @@ def source(names: Sequence[str], shown: Source) -> None:
 def configuration(
     grid: DatasetGrid, shown: Summary, untrained: bool = False, keys: Sequence[url.Key] = url.PARTS
 ) -> None:
-    """Choose model, layer, pooling and metric: four pickers, to stand in a horizontal container.
+    """Choose model, layer, pooling and metric: four pickers, for a horizontal container.
 
     Parameters
     ----------

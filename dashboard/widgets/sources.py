@@ -100,7 +100,7 @@ def item(place: str) -> SourceItem | None:
 
 
 def labelled(source: CollectionSource) -> Labelled:
-    """The dataset that its labelled images are; raises DatasetError when they are none."""
+    """The dataset that its labeled images are; raises DatasetError when they are none."""
     return _labelled(str(settings.COLLECTIONS_DIR), source.about.uuid, source.version, source.collection)
 
 

@@ -32,7 +32,7 @@ def test_without_labels_it_says_what_is_needed(collections_dir, grid_dir, tmp_pa
     assert "at least two labels" in shown.info[0].value
 
 
-def test_a_grid_that_can_not_be_written_is_told_in_a_sentence(pets, monkeypatch):
+def test_a_grid_that_can_not_be_written_is_an_error(pets, monkeypatch):
     monkeypatch.setattr(settings, "GRID_DIR", Path("/proc/grid"))
     shown = page().run()
     assert not shown.exception and not shown.button
@@ -44,7 +44,7 @@ def test_it_runs_in_the_background_and_its_results_stand_on_the_pages(pets, grid
     # Too few for UMAP, which would take long to start.
     pets.remove([str(photos / "dog" / "d.png")])
     shown = page().run()
-    assert "3 labelled images in 2 classes" in words(shown) and "1 image of 'pets' has no label" in words(
+    assert "3 labeled images in 2 classes" in words(shown) and "1 image of 'pets' has no label" in words(
         shown
     )
     assert shown.multiselect[0].value == ["squeezenet"]

@@ -102,7 +102,7 @@ def test_without_collections_it_explains_and_offers_to_make_one():
 
 
 @pytest.mark.slow
-def test_another_configuration_is_made_as_chosen_and_mistakes_are_told():
+def test_another_configuration_is_created_as_chosen_and_mistakes_are_shown():
     page = navigation()
     page.selectbox(key="images-model").select("squeezenet").run()
     page.selectbox(key="images-metric").select("euclidean")
@@ -123,7 +123,7 @@ def test_another_configuration_is_made_as_chosen_and_mistakes_are_told():
 
 
 @pytest.mark.slow
-def test_uploads_are_added_in_the_background_and_told():
+def test_uploads_are_added_in_the_background_and_reported():
     pixels.create().close()
     page = navigation(collection="pets")
     assert page.query_params["part"] == "add"
@@ -158,7 +158,7 @@ def test_uploads_are_added_in_the_background_and_told():
     assert "Every file" in page.success[0].value
 
 
-def test_a_refused_archive_is_told_and_the_collection_is_as_it_was(pets):
+def test_a_refused_archive_is_reported_and_the_collection_unchanged(pets):
     page = navigation(collection="pets", part="add")
     data = zipped(a_png=png(1)).replace(b"a.png", b"/.png")
     page.file_uploader[0].set_value(("evil.zip", data, "application/zip")).run()
@@ -229,7 +229,7 @@ def test_one_change_at_a_time_which_goes_on_when_the_page_is_left_and_can_be_can
 
 
 @pytest.mark.slow
-def test_removed_pictures_are_listed_with_undo(pets, photos):
+def test_removed_images_are_listed_with_undo(pets, photos):
     page = navigation(collection="pets", part="removed")
     assert "No image was removed" in page.info[0].value
     pets.add_uploads([Upload("sent.png", io.BytesIO(png(30)))])
@@ -249,7 +249,7 @@ def test_removed_pictures_are_listed_with_undo(pets, photos):
 
 
 @pytest.mark.slow
-def test_adding_leaves_removed_pictures_out_unless_the_box_is_ticked(pets, photos):
+def test_adding_leaves_removed_images_out_unless_the_box_is_ticked(pets, photos):
     pets.add_uploads([Upload("sent.png", io.BytesIO(png(30)))])
     page = navigation(collection="pets", part="add")
     page.file_uploader[0].set_value([("again.png", png(30), "image/png")]).run()
@@ -330,11 +330,11 @@ def test_outliers_and_label_errors_are_shown_the_clearest_first(collections_dir,
     assert tiles[0]["title"] == "odd" and tiles[0]["rank"] == 1 and len(tiles) == 26
 
 
-def test_so_few_pictures_as_there_are_neighbors_are_not_called_ten(pets):
+def test_so_few_images_as_there_are_neighbors_are_not_called_ten(pets):
     assert "4 nearest neighbors" in told(navigation(collection="pets", part="outliers"))
 
 
-def test_one_and_several_are_told_apart(pets, photos):
+def test_one_and_several_are_distinguished(pets, photos):
     (photos / "cat" / "same.png").write_bytes((photos / "cat" / "a.png").read_bytes())
     pets.remove([str(photos / "cat" / "b.png")])
     page = navigation(collection="pets", part="manage")
@@ -358,8 +358,8 @@ def test_content_under_two_labels_and_classes_of_one_are_named(collections_dir, 
     page = navigation(collection="pets", part="labels")
     tiles = gallery_of(page, 0)["tiles"]
     assert [(tile["title"], tile["lines"]) for tile in tiles[:2]] == [
-        ("a", ["b?", "0, also labelled b"]),
-        ("b", ["a?", "2, also labelled a"]),
+        ("a", ["b?", "0, also labeled b"]),
+        ("b", ["a?", "2, also labeled a"]),
     ]
     assert any("Too small to judge" in one.value and "lonely" in one.value for one in page.caption)
 

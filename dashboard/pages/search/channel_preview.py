@@ -25,7 +25,7 @@ def show(chosen: Summary) -> None:
                     gallery.Tile(
                         one.channel,
                         gallery.channel_source(chosen.model, chosen.weights, chosen.layer, one),
-                        f"Made to excite channel {one.channel}",
+                        f"Feature visualization of channel {one.channel}",
                     )
                     for one in shipped
                 ],

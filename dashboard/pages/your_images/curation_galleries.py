@@ -103,7 +103,7 @@ def outliers(context: CollectionContext) -> None:
 def label_errors(context: CollectionContext) -> None:
     """Images whose neighbors have another label."""
     st.caption(
-        f"Images whose content has several labels, then images most of whose nearest labelled neighbors (up to {curation.NEIGHBORS}) "
+        f"Images whose content has several labels, then images most of whose nearest labeled neighbors (up to {curation.NEIGHBORS}) "
         "have another label. Each shows its label, then the suggested one. Some of these labels are right."
     )
     if len(context.source.info.labels) < 2:
@@ -142,7 +142,7 @@ def label_errors(context: CollectionContext) -> None:
             one.label or "",
             (
                 f"{one.suggestion}?",
-                f"{short_name(one)}, also labelled {one.suggestion}"
+                f"{short_name(one)}, also labeled {one.suggestion}"
                 if one.same_content
                 else f"{glossary.percent(one.value)} of neighbors disagree",
             ),

@@ -1,4 +1,4 @@
-"""Compute the grid on the labelled images of a collection, and link to its results."""
+"""Compute the grid on the labeled images of a collection, and link to its results."""
 
 import tempfile
 
@@ -35,7 +35,7 @@ def show(name: str) -> None:
         st.info(markdown.plain(str(error)), icon=":material/label_off:")
         return
     st.markdown(
-        f"Compares models, layers and distances on {plural(len(labelled.dataset), 'labelled image')} in {len(labelled.dataset.classes):,} "
+        f"Compares models, layers and distances on {plural(len(labelled.dataset), 'labeled image')} in {len(labelled.dataset.classes):,} "
         "classes. " + markdown.plain(" ".join(labelled.left_out))
     )
     job = jobs.get(_key(name))

@@ -79,7 +79,7 @@ def show(context: ComparisonContext) -> None:
     st.code(code_snippets.commands(chosen.configuration), language="bash")
     st.markdown("The same in Python:")
     st.code(code_snippets.python(chosen.configuration), language="python")
-    st.subheader("Measure it on your own labelled images")
+    st.subheader("Measure it on your own labeled images")
     st.markdown(
         "Put the images into folders named after their classes. The experiment then appears here, as a dataset of its own."
     )
