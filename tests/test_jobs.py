@@ -62,7 +62,7 @@ def test_a_cancelled_job_ends_at_its_next_step_whatever_it_catches():
     assert (job.state, job.error, job.cancelling) == ("cancelled", None, False)
 
 
-def test_a_mistake_of_the_user_is_told_and_another_is_logged(caplog):
+def test_a_mistake_of_the_user_is_shown_and_another_error_is_logged(caplog):
     def refuse(job: Job) -> None:
         raise UserError("The folder is empty; choose another one.")
 

@@ -30,7 +30,7 @@ def shop(served_collections: Path) -> Collection:
         yield made
 
 
-def test_a_collection_is_searched_with_a_picture_and_narrowed(page: Page, shop):
+def test_a_collection_is_searched_with_an_image_and_narrowed(page: Page, shop):
     page.goto("/live?collection=shop&k=5")
     wait_until_idle(page)
     page.errors.clear()
@@ -58,7 +58,7 @@ def test_a_collection_is_searched_with_a_picture_and_narrowed(page: Page, shop):
     assert page.errors == []
 
 
-def test_its_layout_is_computed_in_the_background_and_points_show_their_pictures(page: Page, shop):
+def test_its_layout_is_computed_in_the_background_and_points_show_their_images(page: Page, shop):
     page.goto("/embeddings?collection=shop&method=pca")
     wait_until_idle(page)
     page.get_by_role("button", name="Compute PCA").click()

@@ -115,7 +115,7 @@ def test_a_cell_of_the_heat_map_opens_that_configuration_on_the_search_page(page
     assert page.errors == []
 
 
-def test_a_bar_opens_its_picture_and_a_mixed_up_cell_opens_one_of_its_class(page: Page):
+def test_a_bar_opens_its_image_and_a_mixed_up_cell_opens_one_of_its_class(page: Page):
     open_compare(page, "section=classes&model=plain&layer=first&pooling=avg&metric=cosine&k=5")
     bars = chart(page, "bars").locator(".bars .point")
     expect(bars).to_have_count(24)
@@ -133,7 +133,7 @@ def test_a_bar_opens_its_picture_and_a_mixed_up_cell_opens_one_of_its_class(page
     assert page.errors == []
 
 
-def test_a_picture_of_a_gallery_opens_on_the_search_page(page: Page):
+def test_an_image_of_a_gallery_opens_on_the_search_page(page: Page):
     open_compare(page, "section=pictures")
     page.get_by_role("group", name=re.compile("lowest mean score")).get_by_role("button").nth(2).click()
     wait_until_idle(page)

@@ -141,7 +141,7 @@ def test_who_wants_less_motion_sees_layers_and_nothing_in_between(page: Page):
     assert all(place.endswith(".000") for place in page.evaluate("() => [...window.seen]"))
 
 
-def test_hovering_a_point_shows_its_picture_and_a_click_its_neighbors(page: Page):
+def test_hovering_a_point_shows_its_image_and_a_click_its_neighbors(page: Page):
     open_embeddings(page)
     expect(page.get_by_text("Click a point")).to_be_visible()
     place = page.evaluate(POINT, "flowers")

@@ -149,7 +149,7 @@ def test_clients_that_went_away_left_nothing_in_the_log(proxied: str, visitor: P
     assert "Traceback" not in log.read_text()
 
 
-def test_below_a_base_path_pictures_are_found_and_bodies_limited(
+def test_below_a_base_path_images_are_found_and_bodies_limited(
     visitor: Page, collections: Path, tmp_path: Path
 ):
     settings = {"PLAYGROUND_COLLECTIONS_DIR": str(collections), "PLAYGROUND_BODY_MEMORY_BYTES": "100000000"}

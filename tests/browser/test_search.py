@@ -35,7 +35,7 @@ def words(page: Page) -> list[str]:
     return [query(page).get_attribute("alt"), *results(page).all_inner_texts()]
 
 
-def test_a_click_on_a_picture_makes_it_the_query(search: Page):
+def test_a_click_on_an_image_makes_it_the_query(search: Page):
     chosen = pictures(search).nth(7)
     alt = chosen.get_by_role("img").get_attribute("alt")
     chosen.click()
@@ -47,7 +47,7 @@ def test_a_click_on_a_picture_makes_it_the_query(search: Page):
     assert search.errors == []
 
 
-def test_the_keyboard_reaches_a_picture_and_makes_it_the_query(search: Page):
+def test_the_keyboard_reaches_an_image_and_makes_it_the_query(search: Page):
     pictures(search).first.focus()
     search.keyboard.press("Tab")
     search.keyboard.press("ArrowRight")
@@ -99,7 +99,7 @@ def test_the_address_shows_the_same_page_in_another_browser(search: Page):
     context.close()
 
 
-def test_results_are_marked_in_words_and_every_picture_arrives(search: Page):
+def test_results_are_marked_in_words_and_every_image_arrives(search: Page):
     expect(results(search)).to_have_count(10)
     for text in results(search).all_text_contents():
         assert ("✓" in text and "same class" in text) or ("✗" in text and "another class" in text)
@@ -143,7 +143,7 @@ def test_query_and_first_results_are_seen_without_scrolling(search: Page):
     expect(results(search).nth(4)).to_be_in_viewport(ratio=1)
 
 
-def test_nothing_jumps_while_pictures_load(page: Page):
+def test_nothing_jumps_while_images_load(page: Page):
     page.add_init_script(
         "window.shift = 0; new PerformanceObserver(list => { for (const entry of list.getEntries()) "
         "if (!entry.hadRecentInput && performance.now() > window.still) window.shift += entry.value })"

@@ -21,7 +21,7 @@ def test_dashboard_opens_without_errors(page: Page):
     assert page.errors == []
 
 
-def test_a_port_in_use_is_told_in_a_sentence():
+def test_a_port_in_use_is_an_error():
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()

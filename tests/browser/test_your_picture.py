@@ -91,7 +91,7 @@ def test_an_address_within_the_network_is_refused(live: Page):
     expect(live.get_by_role("alert").first).to_contain_text(re.compile("port|public"))
 
 
-def test_a_pasted_picture_is_searched_with(live: Page):
+def test_a_pasted_image_is_searched_with(live: Page):
     live.get_by_text("Paste", exact=True).click()
     box = live.get_by_role("button", name=re.compile("paste a picture"))
     box.click()
@@ -131,7 +131,7 @@ def test_a_region_drawn_with_the_mouse_or_keys_is_searched(live: Page):
     assert live.locator(".tile .lines").all_inner_texts() == before
 
 
-def test_what_made_them_similar_is_shown_on_both_pictures(live: Page):
+def test_what_made_them_similar_is_shown_on_both_images(live: Page):
     upload(live, path_of(3))
     expect(live.get_by_text("Their similarity")).to_be_visible()
     expect(live.get_by_role("img", name=re.compile("colored by what counts"))).to_have_count(2)
@@ -181,7 +181,7 @@ def test_the_command_that_is_shown_gives_the_same_results(live: Page):
     assert [str(one["id"]) for one in answer.json()["results"]] == found(live)
 
 
-def test_the_star_stands_among_the_points(live: Page):
+def test_the_star_is_among_the_points(live: Page):
     upload(live, path_of(3))
     live.get_by_text("Where is it?", exact=True).click()
     wait_until_idle(live)

@@ -130,7 +130,7 @@ def test_the_leaderboard_has_the_scores_of_the_command_line(grid_dir):
     assert (low[3], high[3]) == pytest.approx(scoring.bootstrap_interval(table.scores[3]))
 
 
-def test_a_limit_leaves_dearer_configurations_out_of_the_leaderboard(grid_dir, open_page):
+def test_a_limit_leaves_costlier_configurations_out_of_the_leaderboard(grid_dir, open_page):
     page = open_page("compare", section="leaderboard")
     limit = page.selectbox(key="most-time")
     assert limit.value == 0.0
@@ -166,7 +166,7 @@ def _context() -> comparison_context.ComparisonContext:
     ("share", "said"),
     [(0.5, "about half"), (0.26, "about a quarter of"), (0.29, "29% of"), (0.0001, "less than 0.001 of")],
 )
-def test_ratios_are_told_in_words_only_where_they_fit(share, said):
+def test_ratios_are_put_in_words_only_where_they_fit(share, said):
     assert comparison_context.ratio(share) == said
 
 
@@ -235,7 +235,7 @@ def test_swapping_turns_the_two_around(grid_dir, open_page):
     assert address(page)["layer2"] == "second"
 
 
-def test_both_lists_say_where_the_other_has_the_same_picture(grid_dir, open_page):
+def test_both_lists_say_where_the_other_has_the_same_image(grid_dir, open_page):
     page = open_page(
         "compare", section="pair", model="plain", layer="second", metric="cosine", metric2="euclidean", model2="plain", layer2="second", query=3
     )  # fmt: skip

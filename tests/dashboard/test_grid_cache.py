@@ -96,7 +96,7 @@ def test_a_file_that_is_restored_is_read_again(own_grid_dir):
     assert Grid().load(DATASET).notices == ()
 
 
-def test_a_model_that_lost_its_manifest_is_told(own_grid_dir):
+def test_a_model_without_its_manifest_is_reported(own_grid_dir):
     (own_grid_dir / DATASET / "good.imagenet" / "model.json").unlink()
     (own_grid_dir / DATASET / "notes.old").mkdir()
     grid = Grid().load(DATASET)
@@ -106,7 +106,7 @@ def test_a_model_that_lost_its_manifest_is_told(own_grid_dir):
         grid.run(Configuration("good", "imagenet", "late", "avg", "cosine"))
 
 
-def test_a_description_that_can_not_be_read_is_told_and_titled_by_its_name(own_grid_dir):
+def test_an_unreadable_description_is_reported_and_titled_by_its_name(own_grid_dir):
     (own_grid_dir / DATASET / "dataset.json").write_text("{")
     with pytest.raises(DatasetError):
         Grid().load(DATASET)

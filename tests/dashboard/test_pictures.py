@@ -17,7 +17,7 @@ def app() -> Starlette:
     return Starlette(routes=media.routes())
 
 
-def test_a_picture_is_a_small_webp_that_may_be_kept_for_good(grid_dir, app):
+def test_an_image_is_a_small_webp_that_may_be_kept_for_good(grid_dir, app):
     url = gallery.address(Grid().load(DATASET).dataset.address(3))
     status, headers, body = http_get(app, url)
     assert status == 200
@@ -28,7 +28,7 @@ def test_a_picture_is_a_small_webp_that_may_be_kept_for_good(grid_dir, app):
 
 
 @pytest.mark.parametrize("query", ["", "?v=", "?v=0", "?v=00000000"])
-def test_a_picture_of_another_version_is_asked_for_again(grid_dir, app, query):
+def test_an_image_of_another_version_is_asked_for_again(grid_dir, app, query):
     status, headers, _ = http_get(app, f"/pictures/{DATASET}/3{query}")
     assert status == 200
     assert headers["cache-control"] == "no-cache"
@@ -37,14 +37,14 @@ def test_a_picture_of_another_version_is_asked_for_again(grid_dir, app, query):
 @pytest.mark.parametrize(
     "path", ["nope/0", "../0", f"{DATASET}/24", f"{DATASET}/-1", f"{DATASET}/x", f"{DATASET}/{'9' * 5000}", f"{DATASET}/٣"]
 )  # fmt: skip
-def test_what_does_not_exist_is_told_in_a_sentence(grid_dir, app, path):
+def test_what_does_not_exist_gets_a_notice(grid_dir, app, path):
     status, headers, body = http_get(app, f"/pictures/{path}")
     assert status == 404
     assert headers["content-type"].startswith("text/plain")
     assert body.decode().endswith(".")
 
 
-def test_a_large_picture_is_made_small(own_grid_dir, app):
+def test_a_large_image_is_made_small(own_grid_dir, app):
     path = own_grid_dir / DATASET / "images" / "class-0" / "0.png"
     Image.new("RGB", (1600, 900), "red").save(path)
     _, _, body = http_get(app, f"/pictures/{DATASET}/0")
@@ -59,7 +59,7 @@ def test_a_small_webp_is_sent_as_it_is(own_grid_dir, app):
 
 
 @pytest.mark.parametrize("content", [b"", b"not a picture", None])
-def test_a_file_that_is_broken_or_gone_is_told(own_grid_dir, app, content):
+def test_a_file_that_is_broken_or_gone_is_reported(own_grid_dir, app, content):
     path = own_grid_dir / DATASET / "images" / "class-0" / "0.png"
     path.unlink()
     if content is not None:
@@ -89,7 +89,7 @@ def test_decoding_does_not_hold_up_the_server(grid_dir, app, monkeypatch):
     assert threads[0] is not threading.main_thread()
 
 
-def test_pictures_lie_below_the_base_path_of_the_server(grid_dir):
+def test_images_lie_below_the_base_path_of_the_server(grid_dir):
     app = Starlette(routes=routes.page_routes("/some/where/"))
     assert http_get(app, f"/some/where/pictures/{DATASET}/0")[0] == 200
     assert http_get(app, f"/pictures/{DATASET}/0")[0] == 404

@@ -58,7 +58,7 @@ def test_search_shows_the_published_neighbors_without_distances(open_page, made)
     assert "closer than" not in json.dumps(tiles)
 
 
-def test_search_says_which_pictures_a_layer_leaves_out(open_page):
+def test_search_says_which_images_a_layer_leaves_out(open_page):
     page = open_page("search", **{**SHOWN, "layer": "pool1"}, query=17)
     assert not page.exception
     assert "left out of the experiment" in words(page)
@@ -102,7 +102,7 @@ def test_the_code_uses_the_weights_that_keras_offers(open_page):
     assert not beyond.code and "no code for it" in words(beyond)
 
 
-def test_a_picture_of_ones_own_has_no_vectors_to_be_compared_with(open_page):
+def test_an_image_of_ones_own_has_no_vectors_to_be_compared_with(open_page):
     page = open_page("your_picture", dataset="shapes18")
     assert not page.exception
     assert "published results alone" in words(page)

@@ -103,7 +103,7 @@ def test_collections_are_neither_made_nor_deleted(pets, collections_dir, read_on
     assert enabled(navigation(collection="broken")) <= HARMLESS
 
 
-def test_a_picture_is_not_removed(pets, read_only):
+def test_an_image_is_not_removed(pets, read_only):
     script = (
         "from core.collections import Collection\n"
         "from dashboard import url\n"

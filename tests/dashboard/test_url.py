@@ -53,7 +53,7 @@ def test_a_part_of_a_configuration_is_completed_by_the_score():
     assert not address.notices
 
 
-def test_a_layer_that_does_not_exist_is_told_and_the_model_kept():
+def test_an_unknown_layer_is_reported_and_the_model_kept():
     address = Address({"model": "other", "weights": "imagenet", "layer": "nope"})
     assert address.configuration(SUMMARIES) == SUMMARIES[5]
     assert len(address.notices) == 1

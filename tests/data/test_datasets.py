@@ -41,7 +41,7 @@ def test_a_class_in_both_unicode_forms_is_one_class(tmp_path):
     assert [item.label for item in dataset.items] == ["cafz", *["caf\u00e9"] * 2]
 
 
-def test_the_fingerprint_changes_with_any_picture_or_label(folder):
+def test_the_fingerprint_changes_with_any_image_or_label(folder):
     before = datasets.scan(folder).fingerprint
     assert datasets.scan(folder).fingerprint == before
     (folder / "dogs").rename(folder / "wolves")

@@ -92,7 +92,7 @@ def at_most(seconds: int):
         signal.signal(signal.SIGALRM, previous)
 
 
-def test_a_walk_finds_the_pictures_and_counts_what_is_left_out(messy):
+def test_a_walk_finds_the_images_and_counts_what_is_left_out(messy):
     found = list(folder_walker.walk(str(messy), lambda path: True))
     assert {"/".join(one.parts) for one in found if isinstance(one, folder_walker.Picture)} == PICTURES
     left_out = {os.path.relpath(one.path, messy) for one in found if isinstance(one, folder_walker.LeftOut)}
@@ -175,7 +175,7 @@ def test_pipes_and_sockets_are_named_and_never_opened(tmp_path, collections_dir)
         assert any("cat/x.png" in sentence and "named pipe" in sentence for sentence in said)
 
 
-def test_a_picture_that_became_a_pipe_is_not_served(tmp_path, monkeypatch):
+def test_an_image_that_became_a_pipe_is_not_served(tmp_path, monkeypatch):
     from starlette.applications import Starlette
     from starlette.testclient import TestClient
 

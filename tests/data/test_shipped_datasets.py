@@ -49,7 +49,7 @@ def test_ten_classes_of_twenty_in_order(dataset: Dataset) -> None:
         assert names == sorted(names)
 
 
-def test_pictures_are_rgb_and_at_most_320_pixels(dataset: Dataset) -> None:
+def test_images_are_rgb_and_at_most_320_pixels(dataset: Dataset) -> None:
     for path in files(dataset):
         with Image.open(path) as image:
             image.load()
@@ -71,7 +71,7 @@ def test_every_item_has_title_source_and_license(dataset: Dataset) -> None:
     assert len({item.source for item in dataset.items}) == 200
 
 
-def test_license_text_stands_beside_the_pictures(dataset: Dataset) -> None:
+def test_license_text_stands_beside_the_images(dataset: Dataset) -> None:
     folder = dataset.images.parent
     notice = (folder / "LICENSE.txt").read_text("utf-8")
     for license_id in {item.license for item in dataset.items}:
@@ -104,7 +104,7 @@ def test_fingerprint_matches_the_files(dataset: Dataset) -> None:
     assert dataset.fingerprint == datasets.fingerprint(dataset.labels, files(dataset))
 
 
-def test_no_picture_occurs_twice() -> None:
+def test_no_image_occurs_twice() -> None:
     paths = [path for name in NAMES for path in files(datasets.load(PRECOMPUTED / name))]
     assert len({path.read_bytes() for path in paths}) == 400
     assert len({(array.shape, array.tobytes()) for array in map(pixels, paths)}) == 400
@@ -164,7 +164,7 @@ def test_interrupted_build_leaves_the_old_dataset(tmp_path: Path) -> None:
     assert content(tmp_path) == before
 
 
-def test_failed_move_brings_the_old_pictures_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_failed_move_brings_the_old_images_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build_datasets.build(tiny_plan(["red"]), tmp_path)
     before = content(tmp_path)
     rename = Path.rename
@@ -180,7 +180,7 @@ def test_failed_move_brings_the_old_pictures_back(tmp_path: Path, monkeypatch: p
     assert content(tmp_path) == before
 
 
-def test_rebuild_replaces_pictures_and_keeps_the_models(tmp_path: Path) -> None:
+def test_rebuild_replaces_images_and_keeps_the_models(tmp_path: Path) -> None:
     folder = build_datasets.build(tiny_plan(["red", "green"]), tmp_path)
     model = folder / "resnet50.imagenet" / "model.json"
     model.parent.mkdir()

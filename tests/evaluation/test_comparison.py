@@ -37,7 +37,7 @@ def test_stacking_keeps_the_queries_all_have_and_marks_the_end_of_shorter_lists(
     assert stacked.ids.dtype == np.int16
 
 
-def test_stacking_takes_wider_numbers_for_many_pictures():
+def test_stacking_takes_wider_numbers_for_many_images():
     stacked = comparison.stack([neighbors([0], [40_000])])
     assert stacked.ids.tolist() == [[[40_000]]]
 
@@ -124,7 +124,7 @@ def test_different_queries_are_refused():
         comparison.paired_bootstrap(np.ones(3), np.ones(4))
 
 
-def test_those_that_cannot_be_told_from_the_best_are_those_whose_paired_interval_holds_zero():
+def test_those_whose_paired_interval_contains_zero_are_indistinguishable_from_the_best():
     base = RNG.random(60) * 50
     values = np.stack([base + 20, base + 19.9 + RNG.normal(0, 8, 60), base])
     alike = comparison.indistinguishable(comparison.resample_means(values), 0)
@@ -136,7 +136,7 @@ def test_those_that_cannot_be_told_from_the_best_are_those_whose_paired_interval
 # Quality against cost
 
 
-def test_front_of_a_hand_made_example_goes_from_cheap_to_dear():
+def test_the_front_of_an_example_goes_from_low_to_high_cost():
     quality = np.array([50, 70, 60, 90, 90, 85])
     cost = np.array([1, 2, 3, 9, 5, 9])
     assert comparison.pareto_front(quality, cost).tolist() == [0, 1, 4]
@@ -280,11 +280,11 @@ def test_rank_biased_overlap_refuses_lists_of_different_lengths():
         rankings.rank_biased_overlap(lists([1, 2]), lists([1]))
 
 
-def test_shared_counts_pictures_in_both_lists():
+def test_shared_counts_images_in_both_lists():
     assert rankings.shared(lists([1, 2], [3, 4]), lists([2, 5], [4, 3])).tolist() == [1, 2]
 
 
-def test_occurrence_counts_lists_per_picture_and_ignores_the_end_of_short_ones():
+def test_occurrence_counts_lists_per_image_and_ignores_the_end_of_short_ones():
     ids = np.array([[[1, 2], [2, -1]], [[0, 1], [0, 1]]])
     assert rankings.k_occurrence(ids, 4).tolist() == [[0, 1, 2, 0], [2, 2, 0, 0]]
 

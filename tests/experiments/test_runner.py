@@ -154,7 +154,7 @@ def test_a_damaged_model_is_computed_again(copy, dataset):
     assert len(open_run(copy, dataset).summaries) == 8
 
 
-def test_pictures_that_cannot_be_read_are_skipped_and_named(tmp_path):
+def test_images_that_cannot_be_read_are_skipped_and_named(tmp_path):
     dataset = draw_dataset(tmp_path / "shapes")
     dataset.path(2).write_bytes(b"not a picture")
     dataset = datasets.scan(tmp_path / "shapes")
@@ -168,7 +168,7 @@ def test_pictures_that_cannot_be_read_are_skipped_and_named(tmp_path):
     assert len(found.queries) == len(dataset) - 1
 
 
-def test_fewer_than_two_readable_pictures_give_a_sentence(tmp_path):
+def test_fewer_than_two_readable_images_give_a_sentence(tmp_path):
     dataset = draw_dataset(tmp_path / "shapes", classes=1, per_class=2)
     dataset.path(0).write_bytes(b"no")
     with pytest.raises(UserError, match="1 readable images"):

@@ -135,7 +135,7 @@ def test_a_manifest_cannot_name_a_file_elsewhere(run, dataset):
         reopened(run, dataset).neighbors("early", "avg", "cosine")
 
 
-def test_a_grid_of_other_pictures_is_refused(run, dataset):
+def test_a_grid_of_other_images_is_refused(run, dataset):
     with pytest.raises(GridError, match="other images"):
         reopened(run, replace(dataset, fingerprint="f" * 64))
 

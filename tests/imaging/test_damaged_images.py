@@ -37,7 +37,7 @@ def test_the_corpus_is_large():
 
 
 @pytest.mark.parametrize("name", hostile.pictures())
-def test_broken_versions_of_a_picture_are_refused_or_shown(name):
+def test_broken_versions_of_an_image_are_refused_or_shown(name):
     cases = {case: data for case, data in hostile.mutated().items() if case.startswith(f"{name}, ")}
     assert len(cases) == 12
     for data in cases.values():
@@ -45,7 +45,7 @@ def test_broken_versions_of_a_picture_are_refused_or_shown(name):
 
 
 @pytest.mark.parametrize("name", hostile.truncated())
-def test_truncated_pictures_are_refused(name):
+def test_truncated_images_are_refused(name):
     assert "truncated" in outcome(hostile.truncated()[name])
 
 
@@ -72,12 +72,12 @@ def test_too_many_pixels_are_named_as_the_reason(name):
 
 
 @pytest.mark.parametrize("name", hostile.strangers())
-def test_what_is_no_picture_is_refused(name):
+def test_what_is_no_image_is_refused(name):
     assert outcome(hostile.strangers()[name]) != OK
 
 
 @pytest.mark.parametrize("name", hostile.polyglots())
-def test_a_picture_that_is_more_than_a_picture_is_shown_as_one(name):
+def test_an_image_that_is_more_than_an_image_is_shown_as_one(name):
     assert outcome(hostile.polyglots()[name]) == OK
 
 

@@ -207,13 +207,13 @@ def test_the_first_frame_of_an_animation_is_taken():
         (b"\0\0\0\x14ftypheic\0\0\0\0heic", "broken"),
     ],
 )
-def test_what_is_no_picture_is_refused_with_a_sentence(data, reason):
+def test_what_is_no_image_is_refused_with_a_sentence(data, reason):
     with pytest.raises(ImageError, match=reason):
         decode.decode(data)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_a_truncated_picture_is_refused(kind):
+def test_a_truncated_image_is_refused(kind):
     noise = Image.fromarray(np.random.default_rng(0).integers(0, 255, (64, 64, 3), np.uint8))
     data = encoded(noise, kind)
     with pytest.raises(ImageError, match="truncated"):
@@ -242,7 +242,7 @@ def test_a_missing_file_is_named(tmp_path):
         decode.read(tmp_path / "gone.png")
 
 
-def test_resizing_keeps_the_whole_picture():
+def test_resizing_keeps_the_whole_image():
     wide = Image.new("RGB", (100, 10), "white")
     wide.paste("black", (50, 0, 100, 10))
     pixels = transform.resize(wide, 20, "bilinear")
@@ -254,7 +254,7 @@ def test_resizing_keeps_the_whole_picture():
 
 
 @pytest.mark.parametrize("name", pictures())
-def test_a_guarded_picture_has_the_same_pixels(name):
+def test_a_guarded_image_has_the_same_pixels(name):
     data = pictures()[name]
     guarded, plain = decode.decode_guarded(data), decode.decode(data)
     assert (guarded.mode, guarded.size) == (plain.mode, plain.size) == ("RGB", plain.size)
@@ -415,7 +415,7 @@ def test_workers_that_were_all_killed_while_idle_cost_nothing(bad_pool):
         pool.close()
 
 
-def test_a_picture_that_ends_its_worker_is_tried_once(bad_pool):
+def test_an_image_that_ends_its_worker_is_tried_once(bad_pool):
     pool = decode_pool.Pool(2, bad_pool._command)
     try:
         before = {worker._process.pid for worker in pool._idle}
@@ -457,7 +457,7 @@ def test_many_threads_share_the_workers():
             np.testing.assert_array_equal(picture, decode.decode(data))
 
 
-def test_a_hanging_picture_does_not_hold_up_the_others(bad_pool, tmp_path):
+def test_a_hanging_image_does_not_hold_up_the_others(bad_pool, tmp_path):
     pool = decode_pool.Pool(2, bad_pool._command)
     try:
         for _ in range(2):
@@ -472,7 +472,7 @@ def test_a_hanging_picture_does_not_hold_up_the_others(bad_pool, tmp_path):
         pool.close()
 
 
-def test_a_picture_that_takes_long_to_decode_is_given_up(monkeypatch):
+def test_an_image_that_takes_long_to_decode_is_given_up(monkeypatch):
     monkeypatch.setattr(settings, "DECODE_SECONDS", 1)
     pool = decode_pool.Pool(1)
     try:

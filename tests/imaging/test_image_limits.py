@@ -41,7 +41,7 @@ def extreme(name: str) -> bytes:
 
 
 @pytest.mark.parametrize("name", EXTREME)
-def test_a_picture_that_is_too_long_is_refused_with_the_limit(name):
+def test_an_image_that_is_too_long_is_refused_with_the_limit(name):
     (width, height), _, _ = EXTREME[name]
     data, sentences = extreme(name), []
     assert len(data) < settings.MAX_IMAGE_BYTES
@@ -100,7 +100,7 @@ def test_reducing_in_a_worker_changes_no_bit(name):
     assert transform.thumbnail(reduced, 30) == transform.thumbnail(plain, 30)
 
 
-def test_a_small_picture_is_not_enlarged_to_a_thumbnail():
+def test_a_small_image_is_not_enlarged_to_a_thumbnail():
     data = pictures()["png"]
     np.testing.assert_array_equal(decode.decode_guarded(data, Reduction(320)), decode.decode(data))
 
@@ -175,7 +175,7 @@ def measured(tmp_path, **files: bytes) -> list[float]:
 @pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="Linux tells the most memory of a process"
 )
-def test_eight_extreme_pictures_at_once_take_little_memory(tmp_path):
+def test_eight_extreme_images_at_once_take_little_memory(tmp_path):
     grown = measured(tmp_path, **{name: extreme(name) for name in EXTREME})
     assert len(grown) == 1 + settings.DECODE_WORKERS
     assert sum(grown) < 300
@@ -184,7 +184,7 @@ def test_eight_extreme_pictures_at_once_take_little_memory(tmp_path):
 @pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="Linux tells the most memory of a process"
 )
-def test_eight_of_the_largest_pictures_at_once_stay_in_the_workers(tmp_path):
+def test_eight_of_the_largest_images_at_once_stay_in_the_workers(tmp_path):
     largest = encoded(Image.new("1", (8000, 6250)), "PNG")
     server, *workers = measured(tmp_path, largest=largest)
     assert server < 50

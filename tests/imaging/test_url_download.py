@@ -129,7 +129,7 @@ def refusal(url: str) -> str:
     return str(error.value)
 
 
-def test_a_picture_is_fetched(web, network):
+def test_an_image_is_fetched(web, network):
     web.answers["/a.png?x=1"] = PICTURE
     assert fetch_image("  http://Pictures.EXAMPLE/a.png?x=1#part\n") == PICTURE
     assert network.connected == [(PUBLIC, 80)]
@@ -148,7 +148,7 @@ def test_a_name_in_any_script_is_fetched(web, network):
     assert fetch_image("http://bücher.example") == PICTURE
 
 
-def test_a_picture_in_chunks_is_fetched(web):
+def test_an_image_in_chunks_is_fetched(web):
     def chunks(handler):
         handler.protocol_version = "HTTP/1.1"
         handler.send_response(200)
@@ -256,7 +256,7 @@ def test_redirects_end(web):
 
 
 @pytest.mark.parametrize("status", [204, 304, 401, 403, 404, 418, 500])
-def test_an_answer_that_is_no_picture_is_named(web, status):
+def test_an_answer_that_is_no_image_is_named(web, status):
     web.answers["/"] = status, {}, b""
     assert str(status) in refusal("http://pictures.example/")
 

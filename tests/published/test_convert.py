@@ -90,7 +90,7 @@ def test_the_same_copy_gives_the_same_files(copy, out):
     assert everything(out) == before
 
 
-def test_pictures_and_classes_are_the_published_ones(copy, out):
+def test_images_and_classes_are_the_published_ones(copy, out):
     bring(copy, out)
     dataset = Grid(out).dataset("shapes18")
     assert dataset.labels == copies.LABELS
@@ -161,7 +161,7 @@ def test_another_dataset_of_the_name_is_left_alone(copy, out, tmp_path):
     assert everything(out).items() >= before.items()
 
 
-def test_a_new_picture_cannot_be_compared_with_them(copy, out):
+def test_a_new_image_cannot_be_compared_with_them(copy, out):
     bring(copy, out)
     engine = Engine(Grid(out))
     dataset = engine.grid.dataset("shapes18")
@@ -285,7 +285,7 @@ def test_broken_classes_cost_the_dataset_a_sentence(copy, tmp_path, out, content
     assert "shapes18: the dataset is left out" in report.sentences[0]
 
 
-def test_a_broken_picture_is_named_and_its_results_are_kept(copy, out):
+def test_a_broken_image_is_named_and_its_results_are_kept(copy, out):
     (copy / "datasets/shapes18/3.jpg").write_bytes(b"no image")
     (copy / "datasets/shapes18/4.jpg").unlink()
     report = bring(copy, out)

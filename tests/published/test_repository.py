@@ -70,7 +70,7 @@ def test_a_connection_that_breaks_off_leaves_nothing(archive, tmp_path, server, 
     assert not cached(tmp_path)
 
 
-def test_an_archive_that_is_not_there_is_told(archive, tmp_path, capsys):
+def test_a_missing_archive_is_an_error(archive, tmp_path, capsys):
     archive.unlink()
     assert run(tmp_path) == 2
     assert "answered 404" in capsys.readouterr().err

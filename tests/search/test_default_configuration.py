@@ -100,7 +100,7 @@ def test_without_experiments_it_is_a_default_that_says_so(tmp_path):
     assert "no experiments" in chosen.why and "default" in chosen.why
 
 
-def test_what_can_not_be_chosen_for_is_told(engine, tmp_path):
+def test_what_can_not_be_chosen_for_is_an_error(engine, tmp_path):
     with pytest.raises(UnknownNameError, match="resnet9000"):
         choose(engine, model="resnet9000")
     with pytest.raises(UnknownNameError, match="nowhere"):

@@ -13,7 +13,7 @@ def activations():
 
 
 @pytest.mark.parametrize(("pooling", "pool"), [("avg", np.mean), ("max", np.max)])
-def test_the_shares_of_each_picture_add_up_to_the_similarity(activations, pooling, pool):
+def test_the_shares_of_each_image_add_up_to_the_similarity(activations, pooling, pool):
     similarity = 1 - cosine(*(pool(a, axis=(0, 1)) for a in activations))
     for shares, activation in zip(similarity_map.regions(*activations, pooling), activations, strict=True):
         assert shares.shape == activation.shape[:2]
@@ -21,7 +21,7 @@ def test_the_shares_of_each_picture_add_up_to_the_similarity(activations, poolin
 
 
 @pytest.mark.parametrize("pooling", similarity_map.POOLINGS)
-def test_the_region_that_two_pictures_share_stands_out(pooling):
+def test_the_region_that_two_images_share_stands_out(pooling):
     rng = np.random.default_rng(1)
     pattern = rng.uniform(5, 6, 16)
     query, result = rng.uniform(0, 0.1, (2, 6, 6, 16))

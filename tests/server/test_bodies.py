@@ -107,7 +107,7 @@ def test_a_client_that_goes_away_leaves_nothing_in_the_log_and_gives_its_memory_
     assert not [record for record in caplog.records if record.levelno >= logging.WARNING]
 
 
-def test_a_body_that_never_fits_into_the_memory_is_told_so(port, monkeypatch):
+def test_a_body_that_never_fits_into_memory_gets_an_error(port, monkeypatch):
     app = Starlette(middleware=[Middleware(Bodies, limits=[Limit("/", 5000, 1)])])
     with served(app) as other:
         status, text = answer(connect(other, post(1001)))
