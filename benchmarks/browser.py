@@ -1,4 +1,4 @@
-"""The pages in a real browser: until the first picture is there, and until all is drawn."""
+"""The pages in a real browser: until the first image is there, and until all is drawn."""
 
 import os
 import statistics
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _ROUNDS = 5
 _GOAL = 2.0  # times bare Streamlit
 _FIRST_GOAL = 8.0  # seconds
-_LATE = 3000  # milliseconds that a picture may come after all else is drawn
+_LATE = 3000  # milliseconds that an image may come after all else is drawn
 # The least that a page of that kind can be.
 _BARE = {
     "picture": "import streamlit as st\nst.image({picture!r}, width=300)\n",

@@ -94,7 +94,7 @@ def _memory(folder: Path) -> list[Row]:
     for name, count in (("few", _FEW), ("many", _MANY)):
         (folder / name).mkdir()
         for i in range(count):
-            # A comment behind the picture makes it another file with the same pixels.
+            # A comment behind the image makes it another file with the same pixels.
             (folder / name / f"{i}.jpg").write_bytes(data[i % len(data)].read_bytes() + str(i).encode())
     few, many = (Sample((apart(add_apart, str(folder / name)).peak,)) for name in ("few", "many"))
     return [

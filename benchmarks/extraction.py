@@ -34,7 +34,7 @@ def rows() -> list[Row]:
 
 
 def write_jpegs(folder: Path) -> list[Path]:
-    """The 200 pictures of ``objects200`` as photographs come: JPEG, 500 pixels, quality 90."""
+    """The 200 images of ``objects200`` as photographs come: JPEG, 500 pixels, quality 90."""
     dataset = Grid(settings.GRID_DIR).dataset("objects200")
     files = []
     for item in dataset.items:
@@ -45,7 +45,7 @@ def write_jpegs(folder: Path) -> list[Path]:
 
 
 def jpeg(path: Path) -> bytes:
-    """A picture as a JPEG of 500 pixels."""
+    """An image as a JPEG of 500 pixels."""
     with Image.open(path) as opened:
         picture = opened.convert("RGB")
     scale = _LONGEST / max(picture.size)
@@ -129,7 +129,7 @@ def _naive(name: str, folder: str) -> list[Row]:
     seconds = {who: Sample(tuple(one.answer for one in runs)) for who, runs in found.items()}
     peaks = {who: Sample(tuple(one.peak for one in runs)) for who, runs in found.items()}
     bare = peaks["nothing"].median
-    note = "all pictures loaded first, then model.predict once per layer; 200 files, eight layers, avg"
+    note = "all images loaded first, then model.predict once per layer; 200 files, eight layers, avg"
     return [
         Row.of(
             f"{name}, eight layers of a folder",

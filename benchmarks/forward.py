@@ -57,7 +57,7 @@ def _peers(name: str) -> list[Row]:
     apart = max(cosine_distance(own, vectors[peer]) for peer in peers)
     table.append(
         Row(
-            f"{name}, vectors of the same pictures",
+            f"{name}, vectors of the same images",
             apart,
             "",
             goal=1e-3,

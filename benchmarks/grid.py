@@ -63,7 +63,7 @@ def _passes() -> list[Row]:
             ms["apart flattened"],
             goal=0.5,
             judged="ratio",
-            note=f"{note}; flattening copies 1.1 million numbers per picture",
+            note=f"{note}; flattening copies 1.1 million numbers per image",
         ),
     ]
 

@@ -1,4 +1,4 @@
-"""A picture over the API: against its parts measured bare, at first, with many clients, and for long."""
+"""An image over the API: against its parts measured bare, at first, with many clients, and for long."""
 
 import http.client
 import json
@@ -105,7 +105,7 @@ def rows() -> list[Row]:
             parts,
             goal=2,
             judged="ratio",
-            note=f"{picture}; {bare}. The picture is decoded in a process that a hostile file may kill",
+            note=f"{picture}; {bare}. The image is decoded in a process that a hostile file may kill",
         ),
         Row.of(
             "query over the API, beyond its parts",
@@ -132,7 +132,7 @@ def rows() -> list[Row]:
             "bare forward passes",
             rates["bare"],
             better="higher",
-            note="one picture at a time; the peer neither decodes nor searches",
+            note="one image at a time; the peer neither decodes nor searches",
         ),
         Row(
             f"query with {_CLIENTS} clients, 95th percentile",
