@@ -38,16 +38,21 @@ def pets(photos) -> Collection:
     return made
 
 
-def navigation(**address: str) -> AppTest:
+def opened(**address: str) -> AppTest:
     page = app("your_images")
     for key, value in address.items():
         page.query_params[key] = value
-    return looked(page.run())
+    return page.run()
+
+
+def navigation(**address: str) -> AppTest:
+    return looked(opened(**address))
 
 
 def looked(page: AppTest) -> AppTest:
     """The page once what it computes without changing anything is there."""
-    looks = [job for key, job in jobs._jobs._jobs.items() if key[0] == "look"]
+    used = jobs._jobs if collection_jobs.jobs is jobs else collection_jobs.jobs
+    looks = [job for key, job in used._jobs.items() if key[0] == "look"]
     assert all(job.wait(60) for job in looks)
     return page.run() if looks else page
 
@@ -286,7 +291,7 @@ def test_a_folder_of_the_server_is_offered_only_below_the_root(tmp_path, photos,
     page = finish(page)
     assert "2 added" in page.success[0].value
     for folder, sentence in (("out", "outside"), ("../..", "outside"), ("none", "no folder")):
-        page = navigation(collection="pets", part="add", folder=folder)
+        page = opened(collection="pets", part="add", folder=folder)
         assert not page.exception and sentence in page.error[0].value
         assert "/etc" not in told(page) and str(tmp_path) not in told(page)
 
