@@ -253,19 +253,7 @@ SEARCH = Page(
 EMBEDDINGS = Page(
     "embeddings",
     "embeddings",
-    (
-        DATASET,
-        COLLECTION,
-        *PARTS,
-        K,
-        QUERY,
-        IMAGE,
-        METHOD,
-        DIMENSIONS,
-        SHOW_UNTRAINED,
-        PANEL,
-        SELECTED,
-    ),
+    (DATASET, COLLECTION, *PARTS, K, QUERY, IMAGE, METHOD, DIMENSIONS, SHOW_UNTRAINED, PANEL, SELECTED),
 )
 COMPARE = Page(
     "compare",
