@@ -76,7 +76,7 @@ def decide(records: Sequence[Record], path: str) -> bool:
             folders = {
                 image.parts[:-1]
                 for image in folder_walker.walk(record["path"], servable_files.allowed)
-                if isinstance(image, folder_walker.Picture)
+                if isinstance(image, folder_walker.ImageFile)
             }
             record["label_level"] = folder_walker.label_level(folders)
             found = found or record["label_level"] is not None

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from core.data import folder_walker
-from core.data.folder_walker import LeftOut, Picture, Problem
+from core.data.folder_walker import ImageFile, LeftOut, Problem
 from core.errors import CollectionError
 from core.imaging import servable_files
 from core.imaging.servable_files import allowed
@@ -237,7 +237,7 @@ def _reaches(source: ImageSource) -> bool:
     if source.kind != "folder" or source.label_level is None:
         return False
     walk = folder_walker.walk(source.path, allowed)
-    return any(isinstance(one, Picture) and len(one.parts) > source.label_level for one in walk)
+    return any(isinstance(one, ImageFile) and len(one.parts) > source.label_level for one in walk)
 
 
 def _beginning(source: ImageSource) -> str:
@@ -252,7 +252,7 @@ def _walk(root: str, labels: Callable[[str], str | None]) -> Iterator[Entry | Le
     if not os.path.isdir(root):
         raise SourceError(f"The folder {root!r} does not exist.")
     for found in folder_walker.walk(root, allowed):
-        if isinstance(found, Picture):
+        if isinstance(found, ImageFile):
             yield _file(found.path, labels(found.path))
         else:
             yield found
@@ -290,7 +290,7 @@ def _matches_below(
     if not os.path.isdir(root):
         return
     for found in folder_walker.walk(root, allowed):
-        if isinstance(found, Picture):
+        if isinstance(found, ImageFile):
             if _fits(found.parts, wanted):
                 yield _file(found.path, labels(found.path))
         else:

@@ -38,7 +38,7 @@ NOT_UTF8 = "its name is not valid UTF-8; rename it"
 
 
 @dataclass(frozen=True)
-class Picture:
+class ImageFile:
     """A file that is an image by its name.
 
     path : of the file, beginning with that of the folder that is walked; parts : the names below that folder, the file's last.
@@ -63,7 +63,7 @@ class Problem:
     reason: str
 
 
-def walk(root: str, allowed: Callable[[str], bool]) -> Iterator[Picture | LeftOut | Problem]:
+def walk(root: str, allowed: Callable[[str], bool]) -> Iterator[ImageFile | LeftOut | Problem]:
     """All images below a folder, in a fixed order: those of a folder by name, then its folders by name.
 
     Nothing is opened. Symbolic links are followed, but for those that lead in circles or to what is not ``allowed``.
@@ -97,7 +97,7 @@ def walk(root: str, allowed: Callable[[str], bool]) -> Iterator[Picture | LeftOu
                 if shown(child.path) != child.path:
                     yield Problem(shown(child.path), NOT_UTF8)
                 else:
-                    yield Picture(child.path, (*parts, child.name))
+                    yield ImageFile(child.path, (*parts, child.name))
         waiting += reversed(below)
 
 

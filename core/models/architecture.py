@@ -45,7 +45,7 @@ _POINTWISE = {
 
 
 @dataclass(frozen=True)
-class Layer:
+class NetworkLayer:
     """A layer of a network, and of the intermediate model that ends in it: that of its ancestors and itself.
 
     Multiply-adds are those of convolutions for one image at the model's input size, without biases; one of them
@@ -107,13 +107,13 @@ class Architecture:
     """All layers of a model, in the order of its graph, the image first."""
 
     model: str
-    layers: tuple[Layer, ...]
+    layers: tuple[NetworkLayer, ...]
 
     @cached_property
-    def _by_name(self) -> dict[str, Layer]:
+    def _by_name(self) -> dict[str, NetworkLayer]:
         return {layer.name: layer for layer in self.layers}
 
-    def layer(self, name: str) -> Layer:
+    def layer(self, name: str) -> NetworkLayer:
         """The layer of that name; raises UnknownNameError that names the eight of the grid."""
         if name not in self._by_name:
             known = [layer.name for layer in self.grid_layers]
@@ -123,14 +123,14 @@ class Architecture:
         return self._by_name[name]
 
     @property
-    def grid_layers(self) -> tuple[Layer, ...]:
+    def grid_layers(self) -> tuple[NetworkLayer, ...]:
         """The eight of the grid, from the image."""
         return tuple(
             sorted((layer for layer in self.layers if layer.depth), key=lambda layer: layer.depth or 0)
         )
 
     @cached_property
-    def trunk(self) -> tuple[Layer, ...]:
+    def trunk(self) -> tuple[NetworkLayer, ...]:
         """The layers that every path from the image to the end goes through."""
         places = {layer.name: place for place, layer in enumerate(self.layers)}
         last_use = dict.fromkeys(places, 0)
@@ -171,7 +171,7 @@ def _read(model: str, path: Path) -> Architecture:
                 f"{model}/{FILE} has format {data['format']!r}, this version reads format {FORMAT}; "
                 f"update the project or {again}."
             )
-        columns = [field.name for field in fields(Layer)]
+        columns = [field.name for field in fields(NetworkLayer)]
         if data["columns"] != columns or data["model"] != model:
             raise ValueError("it describes something else")
         layers = tuple(_layer(dict(zip(columns, row, strict=True))) for row in data["layers"])
@@ -190,16 +190,20 @@ def _read(model: str, path: Path) -> Architecture:
 
 def text(architecture: Architecture) -> str:
     """The content of the file that :func:`read` reads, a line per layer."""
-    head = {"format": FORMAT, "model": architecture.model, "columns": [field.name for field in fields(Layer)]}
+    head = {
+        "format": FORMAT,
+        "model": architecture.model,
+        "columns": [field.name for field in fields(NetworkLayer)],
+    }
     rows = ",\n".join(json.dumps(astuple(layer), separators=(",", ":")) for layer in architecture.layers)
     return f'{json.dumps(head)[:-1]}, "layers": [\n{rows}\n]}}\n'
 
 
-def _layer(row: dict[str, Any]) -> Layer:
+def _layer(row: dict[str, Any]) -> NetworkLayer:
     values: dict[str, Any] = {
         key: tuple(value) if isinstance(value, list) else value for key, value in row.items()
     }
-    layer = Layer(**values)
+    layer = NetworkLayer(**values)
     numbers = (
         layer.own_parameters,
         layer.own_multiply_adds,
@@ -234,7 +238,7 @@ def describe(graph: "keras.Model", model: registry.Model) -> Architecture:
     named = layers_by_name(graph)
     names = {id(layer): name for name, layer in named.items()}
     depths = _depths(graph, model, names)
-    found: dict[str, Layer] = {}
+    found: dict[str, NetworkLayer] = {}
     cells: dict[str, tuple[_Cells, _Cells] | None] = {}
     ancestors: dict[str, frozenset[str]] = {}
     for name, layer in named.items():
@@ -246,7 +250,7 @@ def describe(graph: "keras.Model", model: registry.Model) -> Architecture:
         ancestors[name] = frozenset({name}).union(*(ancestors[source] for source in inputs))
         own_parameters, own_multiply_adds = layer.count_params(), _multiply_adds(layer)
         intermediate = [found[other] for other in ancestors[name] if other != name]
-        found[name] = Layer(
+        found[name] = NetworkLayer(
             name=name,
             type=kind,
             shape=_shape(layer),

@@ -35,7 +35,7 @@ Sample = Callable[[int], list[SourceItem]]
 
 
 @dataclass(frozen=True)
-class Picture:
+class QueryImage:
     """An image to search with.
 
     key : its value of :data:`url.INPUT`; content : changes with the image of a source.
@@ -48,12 +48,12 @@ class Picture:
     content: str = ""
 
 
-def pictures() -> dict[str, Picture]:
+def pictures() -> dict[str, QueryImage]:
     """Those that the session keeps, by key, the oldest first."""
     return st.session_state.setdefault(_PICTURES, {})
 
 
-def current(address: Address) -> Picture | None:
+def current(address: Address) -> QueryImage | None:
     """The image in the address; None, with a notice where it has one that is not to be had."""
     key = address.text(url.INPUT)
     if key and key not in pictures():
@@ -125,7 +125,7 @@ def _load(key: str) -> None:
     if item is None:
         raise UserError("an image of your own is kept until the page is reloaded or closed. Choose it again.")
     started = time.perf_counter()
-    _keep(Picture(key, item.name, decode.read(item.file()), _since(started), item.content))
+    _keep(QueryImage(key, item.name, decode.read(item.file()), _since(started), item.content))
 
 
 def _uploaded() -> None:
@@ -165,20 +165,20 @@ def _take(name: str, data: bytes) -> None:
     try:
         if key not in pictures():
             started = time.perf_counter()
-            _keep(Picture(key, name, decode.decode_guarded(data), _since(started)))
+            _keep(QueryImage(key, name, decode.decode_guarded(data), _since(started)))
         choose(key)
     except UserError as error:
         _refuse(name, str(error))
 
 
-def _keep(picture: Picture) -> None:
+def _keep(picture: QueryImage) -> None:
     kept = pictures()
     kept[picture.key] = picture
     while len(kept) > _MOST or (len(kept) > 1 and _pixels(kept) > settings.MAX_IMAGE_PIXELS):
         del kept[next(iter(kept))]
 
 
-def _pixels(kept: dict[str, Picture]) -> int:
+def _pixels(kept: dict[str, QueryImage]) -> int:
     return sum(one.image.width * one.image.height for one in kept.values())
 
 

@@ -269,7 +269,7 @@ def test_a_network_that_can_not_be_loaded_is_reported_once_and_tried_again_on_de
     page = open_page("models", model=SMALL, layer="fire4_concat", part="picture", dataset=DATASET)
     key = ("activations", SMALL, page.query_params["weights"], "fire4_concat")
     jobs.forget(key)
-    picture = image_input.Picture("key", "red", Image.new("RGB", (20, 10), (200, 0, 0)), 1.0)
+    picture = image_input.QueryImage("key", "red", Image.new("RGB", (20, 10), (200, 0, 0)), 1.0)
     page.session_state["live-pictures"] = {"key": picture}
     page.query_params["input"] = "key"
     page.run()

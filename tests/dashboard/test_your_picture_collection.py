@@ -10,7 +10,7 @@ from core.collections import Collection
 from core.collections.uploads import Upload
 from dashboard.frontend.gallery import gallery
 from dashboard.widgets import image_input
-from dashboard.widgets.image_input import Picture
+from dashboard.widgets.image_input import QueryImage
 from tests.collections.pixels import picture, png
 from tests.dashboard.conftest import app, gallery_of
 from tests.dashboard.test_compare_page import words
@@ -28,7 +28,7 @@ def priced(pets: Collection, photos) -> Collection:
 def open_live(image: Image.Image | None = None, **address: str) -> AppTest:
     page = app("your_picture")
     if image is not None:
-        page.session_state[image_input._PICTURES] = {"mine": Picture("mine", "mine.png", image, 1.0)}
+        page.session_state[image_input._PICTURES] = {"mine": QueryImage("mine", "mine.png", image, 1.0)}
         page.query_params["input"] = "mine"
     for key, value in address.items():
         page.query_params[key] = value

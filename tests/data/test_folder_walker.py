@@ -94,7 +94,7 @@ def at_most(seconds: int):
 
 def test_a_walk_finds_the_images_and_counts_what_is_left_out(messy):
     found = list(folder_walker.walk(str(messy), lambda path: True))
-    assert {"/".join(one.parts) for one in found if isinstance(one, folder_walker.Picture)} == PICTURES
+    assert {"/".join(one.parts) for one in found if isinstance(one, folder_walker.ImageFile)} == PICTURES
     left_out = {os.path.relpath(one.path, messy) for one in found if isinstance(one, folder_walker.LeftOut)}
     assert len(left_out) == len(JUNK)
     assert {"__MACOSX", "#recycle", "cat/.ipynb_checkpoints", "dog/@eaDir", "cat/Thumbs.db"} <= left_out

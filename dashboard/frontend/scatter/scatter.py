@@ -24,7 +24,7 @@ _component = component(__file__, Path(__file__).with_suffix(".html").read_text("
 
 
 @dataclass(frozen=True)
-class Layer:
+class ChartLayer:
     """A layer to go to; text : its name and size in one line."""
 
     name: str
@@ -45,7 +45,7 @@ class Events:
 
 def show(
     projection: Projection,
-    layers: Sequence[Layer],
+    layers: Sequence[ChartLayer],
     layer: int,
     picked: int | None,
     links: Mapping[int, bool],

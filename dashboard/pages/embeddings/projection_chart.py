@@ -73,20 +73,20 @@ def show(
         _tables(projection, layers, layer, pick)
 
 
-def _layers(source: Source, projection: Projection) -> list[scatter.Layer]:
+def _layers(source: Source, projection: Projection) -> list[scatter.ChartLayer]:
     several = sources.experiments(source)
     found = []
     for name, *judged in zip(
         projection.layers, projection.trustworthiness, projection.silhouette, strict=True
     ):
         if several is None:
-            found.append(scatter.Layer(name, 1, f"{sources.model_title(source)} · {name}", *judged))
+            found.append(scatter.ChartLayer(name, 1, f"{sources.model_title(source)} · {name}", *judged))
             continue
         about = several.grid.run(several.chosen).about
         one = about.layer(name)
         shape = "×".join(map(str, one.shape))
         text = f"{glossary.layer_of(one.depth, about.layers)} · {name} · {shape}"
-        found.append(scatter.Layer(name, one.depth, text, *judged))
+        found.append(scatter.ChartLayer(name, one.depth, text, *judged))
     return found
 
 
@@ -98,7 +98,9 @@ def _go(source: GridSource, layer: str) -> None:
     url.change({url.LAYER: near.layer, url.POOLING: near.pooling, url.METRIC: near.metric})
 
 
-def _explanation(projection: Projection, layers: Sequence[scatter.Layer], method: str, shown: int) -> None:
+def _explanation(
+    projection: Projection, layers: Sequence[scatter.ChartLayer], method: str, shown: int
+) -> None:
     """What the two lines below the points say, and at which layer the classes are farthest apart."""
     known = [(value, place) for place, value in enumerate(projection.silhouette) if value is not None]
     if len(known) > 1:
@@ -131,7 +133,7 @@ def _signed(number: float) -> str:
 
 
 def _tables(
-    projection: Projection, layers: Sequence[scatter.Layer], layer: int, pick: Callable[[int], None]
+    projection: Projection, layers: Sequence[scatter.ChartLayer], layer: int, pick: Callable[[int], None]
 ) -> None:
     """The charts as tables, computed only where they are open."""
     tables = st.expander("The charts as tables", key="embeddings-tables", on_change="rerun")

@@ -8,7 +8,7 @@ import pandas as pd
 import streamlit as st
 
 from core.models import weights
-from core.models.architecture import Architecture, Layer
+from core.models.architecture import Architecture, NetworkLayer
 from dashboard import url
 from dashboard.pages.models import model_context, network_diagram
 from dashboard.pages.models.model_context import ModelContext
@@ -33,7 +33,7 @@ def show(context: ModelContext) -> None:
     _table(context)
 
 
-def sentence(architecture: Architecture, layer: Layer) -> str:
+def sentence(architecture: Architecture, layer: NetworkLayer) -> str:
     """A layer and the model that ends in it, in Markdown."""
     end, size = architecture.layers[-1], architecture.layers[0].shape[0]
     place = f"number {layer.depth} of the eight that are compared" if layer.depth else "not one of the eight"
@@ -179,7 +179,7 @@ def _table(context: ModelContext) -> None:
     )
 
 
-def _listed(rows: pd.DataFrame, end: Layer) -> pd.DataFrame:
+def _listed(rows: pd.DataFrame, end: NetworkLayer) -> pd.DataFrame:
     """The columns that the page shows, with costs up to a layer in percent of the model's."""
     field = rows["receptive_field"].fillna("all") + rows["sees_all"].where(
         rows["receptive_field"].notna(), False
@@ -202,7 +202,7 @@ def _listed(rows: pd.DataFrame, end: Layer) -> pd.DataFrame:
     )
 
 
-def _columns(end: Layer) -> dict[str, Any]:
+def _columns(end: NetworkLayer) -> dict[str, Any]:
     column = st.column_config
 
     def share(name: str, of: int, about: str = "") -> Any:

@@ -14,7 +14,7 @@ from dashboard.frontend.region import region
 from dashboard.pages.models import model_context
 from dashboard.pages.models.model_context import ModelContext
 from dashboard.widgets import heatmap, image_input, job_progress, markdown, pager, pickers
-from dashboard.widgets.image_input import Picture
+from dashboard.widgets.image_input import QueryImage
 
 _PER_SHEET = 24
 _LONGEST = 200
@@ -60,7 +60,7 @@ def show(context: ModelContext) -> None:
         _maps(context, picture)
 
 
-def _switch(picture: Picture) -> None:
+def _switch(picture: QueryImage) -> None:
     """Switch between the images of this session."""
     kept = image_input.pictures()
     if len(kept) > 1:
@@ -74,7 +74,7 @@ def _switch(picture: Picture) -> None:
         )
 
 
-def _maps(context: ModelContext, picture: Picture) -> None:
+def _maps(context: ModelContext, picture: QueryImage) -> None:
     layer = context.layer
     try:
         loading = _loading(context)
@@ -143,7 +143,7 @@ def _loading(context: ModelContext) -> jobs.Job:
     return jobs.get(key) or jobs.start(key, f"{context.model.title} up to {context.layer.name}", work)
 
 
-def _activation(context: ModelContext, picture: Picture) -> np.ndarray:
+def _activation(context: ModelContext, picture: QueryImage) -> np.ndarray:
     """The activation; cached while only what is shown of it changes."""
     key = (picture.key + picture.content, *context.key)
     last = st.session_state.get(_LAST)
@@ -152,7 +152,7 @@ def _activation(context: ModelContext, picture: Picture) -> np.ndarray:
     return last[1]
 
 
-def _map(picture: Picture, values: np.ndarray, alone: bool) -> str:
+def _map(picture: QueryImage, values: np.ndarray, alone: bool) -> str:
     small = picture.image.copy()
     small.thumbnail((_LONGEST, _LONGEST))
     return region.data_url(heatmap.overlay(small, values, 1.0 if alone else _OPACITY), _LONGEST)

@@ -10,7 +10,7 @@ from core.errors import UserError
 from core.experiments.store import Grid
 from core.features import channel_files
 from core.models import architecture, registry, weights
-from core.models.architecture import Architecture, Layer
+from core.models.architecture import Architecture, NetworkLayer
 from dashboard import url
 from dashboard.url import Address
 from dashboard.widgets import glossary, markdown, pickers
@@ -63,7 +63,7 @@ class ModelContext:
     address: Address
     choice: ChosenModel
     architecture: Architecture
-    layer: Layer
+    layer: NetworkLayer
     channel: int | None
     dataset: str | None
     shown: dict[url.Key, Any] = field(default_factory=dict)
@@ -133,7 +133,7 @@ def read(address: Address, chosen: ChosenModel) -> ModelContext:
     return ModelContext(address, chosen, network, layer, channel, dataset, shown)
 
 
-def model_picker(chosen: ChosenModel, layer: Layer | None) -> None:
+def model_picker(chosen: ChosenModel, layer: NetworkLayer | None) -> None:
     """Choose a model with its weights; another model keeps the depth of the layer."""
     here = (chosen.model.name, chosen.weights)
     options = [
@@ -208,12 +208,12 @@ def choose_layer(context: ModelContext, name: object) -> None:
         url.change(_entries(found[0]) | _OF_LAYER)
 
 
-def layer_title(layer: Layer) -> str:
+def layer_title(layer: NetworkLayer) -> str:
     """A layer in a line."""
     return f"{layer.depth or '–'} · {layer.name} · {layer.type} · {shape(layer)}"
 
 
-def shape(layer: Layer) -> str:
+def shape(layer: NetworkLayer) -> str:
     """The output of a layer, such as 14×14×80."""
     return "×".join(map(str, layer.shape))
 
@@ -239,7 +239,7 @@ def control_notice(context: ModelContext) -> None:
     st.info(sentence, icon=":material/science:")
 
 
-def _entries(layer: Layer) -> dict[url.Key, object]:
+def _entries(layer: NetworkLayer) -> dict[url.Key, object]:
     return (
         {url.LAYER: layer.name, url.INNER: None} if layer.depth else {url.LAYER: None, url.INNER: layer.name}
     )

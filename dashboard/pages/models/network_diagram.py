@@ -3,7 +3,7 @@
 import math
 from typing import TYPE_CHECKING
 
-from core.models.architecture import Layer
+from core.models.architecture import NetworkLayer
 from dashboard.pages.models import model_context
 from dashboard.pages.models.model_context import ModelContext
 from dashboard.widgets import glossary, palette, plotly_charts
@@ -121,11 +121,11 @@ def show(context: ModelContext) -> None:
 
 
 def _marks(
-    figure: "go.Figure", context: ModelContext, places: dict[str, int], trunk: list[Layer], ink: str
+    figure: "go.Figure", context: ModelContext, places: dict[str, int], trunk: list[NetworkLayer], ink: str
 ) -> None:
     """The eight with their numbers, at alternating heights, and the chosen layer."""
 
-    def top(layer: Layer) -> int:
+    def top(layer: NetworkLayer) -> int:
         # A branch such as squeeze-and-excitation is placed where it leaves the trunk.
         before = [one for one in trunk if places[one.name] <= places[layer.name]]
         return layer.shape[0] if layer.spatial else before[-1].shape[0]
@@ -173,7 +173,7 @@ def _marks(
     )
 
 
-def _share(name: str, layer: Layer, end: Layer, size: int) -> float:
+def _share(name: str, layer: NetworkLayer, end: NetworkLayer, size: int) -> float:
     if name == "parameters":
         return 100 * layer.parameters / end.parameters
     if name == "FLOPs":
@@ -190,7 +190,7 @@ def _apart(sizes: list[int]) -> list[int]:
     return kept
 
 
-def _hover(layer: Layer) -> str:
+def _hover(layer: NetworkLayer) -> str:
     lines = [
         f"<b>{plotly_charts.words(layer.name)}</b>{f' · {layer.depth} of 8' if layer.depth else ''}",
         f"{layer.type} · {model_context.shape(layer)}",
@@ -201,7 +201,7 @@ def _hover(layer: Layer) -> str:
     return "<br>".join(lines)
 
 
-def _alt(context: ModelContext, trunk: list[Layer]) -> str:
+def _alt(context: ModelContext, trunk: list[NetworkLayer]) -> str:
     layers, last = context.architecture.layers, trunk[-1]
     size = layers[0].shape[0]
     half = next(layer for layer in trunk if layer.flops >= layers[-1].flops / 2)

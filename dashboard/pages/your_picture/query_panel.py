@@ -15,7 +15,7 @@ from core.search.query import Answer, search
 from dashboard import url
 from dashboard.frontend.region import region
 from dashboard.widgets import image_input, markdown, pickers, sources, warmup
-from dashboard.widgets.image_input import Picture
+from dashboard.widgets.image_input import QueryImage
 
 _SIDE = 330
 _BOXES = "live-boxes"
@@ -26,7 +26,7 @@ _LAST = "live-answer"
 class Query:
     """An image, and the region of it that is searched with."""
 
-    picture: Picture
+    picture: QueryImage
     box: Box
 
     @property
@@ -79,7 +79,7 @@ def show(
     return answer
 
 
-def times(picture: Picture, features_ms: float, search_ms: float) -> None:
+def times(picture: QueryImage, features_ms: float, search_ms: float) -> None:
     """How long it took, and what can be done with the results."""
     st.caption(
         f"Decoding {picture.decode_ms:.0f} ms · features {features_ms:.0f} ms · search {search_ms:.2f} ms. "
