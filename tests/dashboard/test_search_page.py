@@ -239,7 +239,7 @@ def test_experiments_of_other_images_are_left_out_with_a_notice(own_grid_dir, op
     start = text.index('"dataset_fingerprint": "') + len('"dataset_fingerprint": "')
     manifest.write_text(text[:start] + "0" * 64 + text[start + 64 :])
     page = open_page("search")
-    assert "computed on other pictures" in warnings(page)
+    assert "good.imagenet was computed on other" in warnings(page)
     assert page.selectbox(key="pick-model").value == ("plain", "imagenet")
 
 
