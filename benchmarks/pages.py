@@ -29,7 +29,7 @@ from streamlit.util import calc_hash
 import dashboard.app
 from dashboard.url import PATHS
 page, parts, heavy = sys.argv[1], sys.argv[2].split(","), sys.argv[3].split(",")
-test = AppTest.from_file("dashboard/navigation.py", default_timeout=60)
+test = AppTest.from_file("dashboard/pages/navigation.py", default_timeout=60)
 if page != "search":
     test._page_hash = calc_hash(PATHS[page])
 started = time.perf_counter()
