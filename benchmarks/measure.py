@@ -159,6 +159,9 @@ def resident(pid: int) -> float:
 
 def conditions() -> dict[str, Any]:
     """What the figures were measured on; names no machine."""
+    # Not needed by the processes whose memory is measured.
+    from core.experiments import layer_cost
+
     versions = {"python": platform.python_version()}
     for package in _PACKAGES:
         try:
@@ -169,7 +172,7 @@ def conditions() -> dict[str, Any]:
         "date": datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"),
         "machine": {
             "system": f"{platform.system()} {platform.machine()}",
-            "processor": _processor(),
+            "processor": layer_cost.processor(),
             "cores": len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count(),
             "memory_gb": round(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9, 1),
             "load_before": round(os.getloadavg()[0], 2),
@@ -177,13 +180,3 @@ def conditions() -> dict[str, Any]:
         "versions": versions,
         "settings": {name: getattr(settings, name) for name in _SETTINGS},
     }
-
-
-def _processor() -> str:
-    try:
-        for line in Path("/proc/cpuinfo").read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    except OSError:
-        pass
-    return platform.processor() or platform.machine()

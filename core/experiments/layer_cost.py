@@ -65,7 +65,7 @@ def measure(
         ms_per_image={layer: round(min(values), 3) for layer, values in times.items()},
         conditions={
             "batch_size": size,
-            "processor": _processor(),
+            "processor": processor(),
             "cores": os.cpu_count(),
             "tensorflow": tf.__version__,
             "date": datetime.now(UTC).date().isoformat(),
@@ -73,7 +73,8 @@ def measure(
     )
 
 
-def _processor() -> str:
+def processor() -> str:
+    """The name of this machine's processor."""
     try:
         for line in Path("/proc/cpuinfo").read_text().splitlines():
             if line.startswith("model name"):

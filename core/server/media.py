@@ -50,10 +50,10 @@ def picture(request: Request) -> Response:
     """
     try:
         dataset = Grid().dataset(request.path_params["dataset"])
-        item = request.path_params["item"]
-        if not (item.isascii() and item.isdigit() and len(item) <= 9 and int(item) < len(dataset)):
+        item = _number(request.path_params["item"])
+        if item is None or item >= len(dataset):
             return _missing(f"The dataset has no image of that number; it has 0 to {len(dataset) - 1}.")
-        path = dataset.path(int(item))
+        path = dataset.path(item)
         stat = path.stat()
         if what := folder_walker.special(stat.st_mode):
             return _missing(f"The file of this image is {what} now.")
@@ -69,10 +69,8 @@ def collected(request: Request) -> Response:
     """An image of a collection as a small WebP; a sentence with status 404 when there is none."""
     try:
         collection = shared_engine.engine().collection(request.path_params["collection"])
-        number = request.path_params["image"]
-        image = None
-        if number.isascii() and number.isdigit() and len(number) <= 9:
-            image = collection.image(int(number))
+        number = _number(request.path_params["image"])
+        image = None if number is None else collection.image(number)
         if image is None or image.hash is None:
             return _missing("The collection has no image of that number here.")
         path = collection.file(image.path)
@@ -94,6 +92,10 @@ def visualization(request: Request) -> Response:
         if str(picture.channel) == channel:
             return _answer(picture.webp, request, picture.version)
     return _missing("There is no image of that channel here.")
+
+
+def _number(text: str) -> int | None:
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= 9 else None
 
 
 def _answer(data: bytes, request: Request, version: str) -> Response:

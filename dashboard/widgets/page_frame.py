@@ -12,6 +12,7 @@ from core.experiments.store import DatasetGrid, Grid
 from dashboard import url
 from dashboard.url import Address
 from dashboard.widgets import markdown, pickers, sources
+from dashboard.widgets.error_box import show_error
 from dashboard.widgets.sources import GridSource
 
 _MOST_NOTICES = 8
@@ -53,7 +54,7 @@ def source_page(
     try:
         found = collections.names()
     except UserError as error:
-        st.error(markdown.plain(str(error)), icon=":material/error:")
+        show_error(error)
         found = []
     names = [*datasets, *(labelled_dataset.PREFIX + name for name in found)]
 
@@ -88,7 +89,7 @@ def _dataset(
         grid = Grid().load(name)
     except UserError as error:
         pickers.dataset(names, name)
-        st.error(markdown.plain(str(error)), icon=":material/error:")
+        show_error(error)
         url.write(page, {url.DATASET: name})
         return
     if grid.summaries:
@@ -114,14 +115,14 @@ def _collection(
         source = sources.load(name)
     except UserError as error:
         pickers.dataset(names, labelled_dataset.PREFIX + name)
-        st.error(markdown.plain(str(error)), icon=":material/error:")
+        show_error(error)
     else:
         if len(source):
             try:
                 draw(address, names, source)
             except UserError as error:
                 # Its storage went away after it was opened.
-                st.error(markdown.plain(str(error)), icon=":material/error:")
+                show_error(error)
             return
         pickers.source(names, source)
         st.info(

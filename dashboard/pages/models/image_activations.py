@@ -14,6 +14,7 @@ from dashboard.frontend.region import region
 from dashboard.pages.models import model_context
 from dashboard.pages.models.model_context import ModelContext
 from dashboard.widgets import heatmap, image_input, job_progress, markdown, pager, pickers
+from dashboard.widgets.error_box import show_error
 from dashboard.widgets.image_input import QueryImage
 
 _PER_SHEET = 24
@@ -79,7 +80,7 @@ def _maps(context: ModelContext, picture: QueryImage) -> None:
     try:
         loading = _loading(context)
     except JobsError as error:
-        st.error(markdown.plain(str(error)), icon=":material/error:")
+        show_error(error)
         st.button("Try again")
         return
     if not loading.wait(0.3) or loading.state != "done":
@@ -90,7 +91,7 @@ def _maps(context: ModelContext, picture: QueryImage) -> None:
     try:
         activation = _activation(context, picture)
     except UserError as error:
-        st.error(markdown.plain(str(error)), icon=":material/error:")
+        show_error(error)
         return
     sheets = -(-layer.channels // _PER_SHEET)
     sheet = context.address.number(url.SHEET, 1, sheets, 1)

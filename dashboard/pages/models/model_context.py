@@ -14,6 +14,7 @@ from core.models.architecture import Architecture, NetworkLayer
 from dashboard import url
 from dashboard.url import Address
 from dashboard.widgets import glossary, markdown, pickers
+from dashboard.widgets.error_box import show_error
 
 _FIRST = "efficientnet-lite0"
 _FIRST_DEPTH = 6
@@ -87,7 +88,7 @@ def read_dataset(context: ModelContext) -> Dataset | None:
     try:
         return None if context.dataset is None else Grid().dataset(context.dataset)
     except UserError as error:
-        st.error(markdown.plain(str(error)), icon=":material/error:")
+        show_error(error)
         return None
 
 

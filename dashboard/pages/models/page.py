@@ -8,7 +8,8 @@ from core.errors import UserError
 from dashboard import url
 from dashboard.pages.models import architecture_section, channels_section, image_activations, model_context
 from dashboard.pages.models.model_context import ModelContext
-from dashboard.widgets import markdown, page_frame, pickers
+from dashboard.widgets import page_frame, pickers
+from dashboard.widgets.error_box import show_error
 
 _SECTIONS: dict[str, tuple[str, Callable[[ModelContext], None]]] = {
     "architecture": ("Architecture", architecture_section.show),
@@ -29,7 +30,7 @@ def show() -> None:
         context = model_context.read(address, chosen)
     except UserError as error:
         model_context.model_picker(chosen, None)
-        st.error(markdown.plain(str(error)), icon=":material/error:")
+        show_error(error)
         url.write(url.MODELS, chosen.entries)
         return
     part = address.choice(url.MODELS_PART)

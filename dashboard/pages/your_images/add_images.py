@@ -15,8 +15,9 @@ from core.imaging import file_types
 from core.settings import settings
 from dashboard import url
 from dashboard.pages.your_images import collection_jobs
-from dashboard.pages.your_images.collection_context import CollectionContext, plural, show_error
+from dashboard.pages.your_images.collection_context import CollectionContext, plural
 from dashboard.widgets import glossary, markdown, pickers, read_only_notice
+from dashboard.widgets.error_box import show_error
 
 # In the session: the folder of the server that is previewed, and a token, so that each preview is computed again.
 _PREVIEWED = "images-looked-at"

@@ -8,8 +8,9 @@ from core.collections import image_sources
 from core.errors import UserError
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_images import collection_jobs
-from dashboard.pages.your_images.collection_context import CollectionContext, plural, show_error
+from dashboard.pages.your_images.collection_context import CollectionContext, plural
 from dashboard.widgets import glossary, markdown, read_only_notice
+from dashboard.widgets.error_box import show_error
 
 _PER_PAGE = 48
 _PICKED = "images-picked"

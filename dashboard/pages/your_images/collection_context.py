@@ -6,14 +6,13 @@ from pathlib import Path
 from typing import Any
 
 import pandas as pd
-import streamlit as st
 
 from core.collections import Collection, image_sources
 from core.search.collection_source import CollectionSource
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.url import Address
-from dashboard.widgets import download_button, markdown, pager
+from dashboard.widgets import download_button, pager
 
 # The keys of the URL that belong to single sections.
 OWN: tuple[url.Key, ...] = (url.AT, url.THRESHOLD, url.WAY, url.FOLDER)
@@ -64,11 +63,6 @@ def short_name(image: Any) -> str:
 def plural(count: int, noun: str) -> str:
     """A number with its noun."""
     return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
-def show_error(error: Exception) -> None:
-    """An error of ours in a red box."""
-    st.error(markdown.plain(str(error)), icon=":material/error:")
 
 
 def download_csv(table: Callable[[], pd.DataFrame], file: str) -> None:

@@ -13,8 +13,9 @@ from core.errors import JobsError, UserError
 from core.jobs import Job
 from core.settings import settings
 from dashboard import url
-from dashboard.pages.your_images.collection_context import plural, show_error
+from dashboard.pages.your_images.collection_context import plural
 from dashboard.widgets import job_progress, markdown, sources
+from dashboard.widgets.error_box import show_error
 
 
 def change(name: str, title: str, work: Callable[[Collection, Job], Any]) -> bool:

@@ -12,8 +12,8 @@ from core.models import extractor, registry, weights
 from core.search import default_configuration, shared_engine
 from core.search.default_configuration import Choice
 from dashboard import url
-from dashboard.pages.your_images.collection_context import show_error
 from dashboard.widgets import glossary, markdown, read_only_notice
+from dashboard.widgets.error_box import show_error
 
 
 def show(first: bool) -> None:

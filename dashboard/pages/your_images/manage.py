@@ -18,9 +18,9 @@ from dashboard.pages.your_images.collection_context import (
     CollectionContext,
     download_csv,
     plural,
-    show_error,
 )
 from dashboard.widgets import download_button, glossary, markdown, read_only_notice
+from dashboard.widgets.error_box import show_error
 
 _TO_DELETE = "images-asked-to-delete"
 _MOST_FAILURES = 10_000

@@ -20,9 +20,10 @@ from dashboard.pages.your_images import (
     manage,
     removed_images,
 )
-from dashboard.pages.your_images.collection_context import OWN, CollectionContext, plural, show_error
+from dashboard.pages.your_images.collection_context import OWN, CollectionContext, plural
 from dashboard.url import Address
 from dashboard.widgets import glossary, markdown, pickers, sources
+from dashboard.widgets.error_box import show_error
 
 # In the URL: all collections are listed, whichever the session showed last.
 _ALL = "all"

@@ -15,6 +15,7 @@ from core.search.query import Answer, search
 from dashboard import url
 from dashboard.frontend.region import region
 from dashboard.widgets import image_input, markdown, pickers, sources, warmup
+from dashboard.widgets.error_box import show_error
 from dashboard.widgets.image_input import QueryImage
 
 _SIDE = 330
@@ -73,7 +74,7 @@ def show(
                 raise UserError(loading.error)
             answer = _answer(source, query, k, where)
         except UserError as error:
-            st.error(markdown.plain(str(error)), icon=":material/error:")
+            show_error(error)
             return None
         draw(answer)
     return answer

@@ -13,7 +13,8 @@ from core.data.source import Source, SourceItem
 from core.errors import UserError
 from core.imaging import decode
 from core.search import similarity_map
-from dashboard.widgets import heatmap, markdown
+from dashboard.widgets import heatmap
+from dashboard.widgets.error_box import show_error
 
 _REMEMBERED = "live-activations"
 _MOST = 12
@@ -54,7 +55,7 @@ def show(source: Source, results: Sequence[SourceItem], image: Image.Image, key:
         its = _remembered((result.content, configuration), lambda: source.activation(other))
         shares = similarity_map.regions(mine, its, pooling)
     except UserError as error:
-        st.error(markdown.plain(str(error)), icon=":material/error:")
+        show_error(error)
         return
     captions = ("Your picture", f"Result {place + 1}: {result.alt}")
     figures = "".join(
