@@ -377,7 +377,7 @@ def _info(options: argparse.Namespace) -> None:
 
 
 def _removed(opened: Any) -> list[dict[str, Any]]:
-    from core.collections import image_sources
+    from core.data import image_sources
 
     rows = [
         {

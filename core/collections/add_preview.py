@@ -6,11 +6,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from core.collections import image_lists, uploads
-from core.collections.folder_labels import NO_LABELS, FolderLabels, decide, parts_below
-from core.collections.image_sources import Entry, ImageSource, Record, is_url, remembered
+from core.collections import uploads
 from core.collections.uploads import Upload
+from core.data import image_lists
+from core.data.folder_labels import NO_LABELS, FolderLabels, decide, parts_below
 from core.data.folder_walker import LeftOut, Problem
+from core.data.image_sources import Entry, ImageSource, Record, is_url, remembered
 from core.imaging import servable_files
 
 # The most folders of a level, and the most problems, that are named.

@@ -26,10 +26,10 @@ from core import access, disk
 from core.collections import catalog, identity, schema, verify
 from core.collections.catalog import Catalog
 from core.collections.collection import Collection
-from core.collections.image_sources import KINDS, ImageSource
 from core.collections.lifecycle import building
 from core.collections.state import DESCRIPTION, About, State, describe, parse_about, parse_manifest
 from core.collections.uploads import LimitedReads
+from core.data.image_sources import KINDS, ImageSource
 from core.errors import CollectionError, UserError
 from core.imaging import servable_files
 from core.progress import Progress, Silent

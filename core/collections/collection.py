@@ -11,17 +11,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from core import access, disk
-from core.collections import (
-    ann_index,
-    catalog,
-    embedder,
-    image_sources,
-    ingest,
-    lifecycle,
-    removal,
-    schema,
-    uploads,
-)
+from core.collections import ann_index, catalog, embedder, ingest, lifecycle, removal, schema, uploads
 from core.collections.collection_reader import Loader, Reader
 from core.collections.ingest_report import Report
 from core.collections.schema import Row
@@ -29,6 +19,7 @@ from core.collections.state import About, State
 from core.collections.uploads import Upload
 from core.collections.vector_file import DTYPES, fits
 from core.collections.writer import New, Writer
+from core.data import image_sources
 from core.errors import CollectionError, UnknownNameError
 from core.metrics import get_metric
 from core.progress import Progress, Silent

@@ -11,7 +11,7 @@ import pyarrow as pa
 from core import disk, projection
 from core.collections import catalog
 from core.collections.collection import Collection
-from core.collections.image_sources import title
+from core.data.image_sources import title
 from core.errors import GridError
 from core.experiments import parquet_tables
 from core.progress import Progress

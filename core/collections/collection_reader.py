@@ -21,7 +21,6 @@ from core.collections import (
     embedder,
     filters,
     identity,
-    image_sources,
     lifecycle,
     schema,
     tombstones,
@@ -35,6 +34,7 @@ from core.collections.schema import Row
 from core.collections.snapshot import Snapshot
 from core.collections.state import About, State
 from core.collections.writer import Writer
+from core.data import image_sources
 from core.errors import CollectionError, UserError
 from core.imaging import servable_files
 from core.settings import settings

@@ -13,16 +13,16 @@ from typing import Self
 import numpy as np
 
 from core.cache import Shared
-from core.collections import catalog, image_lists, list_rows
+from core.collections import catalog, list_rows
 from core.collections.embedder import Embedder
-from core.collections.folder_labels import FolderLabels
-from core.collections.image_sources import Entry, ImageSource, Record, SourceError, absolute, is_url, named
 from core.collections.ingest_report import Report
 from core.collections.schema import FAILED, INDEXED, REMOVED, Row
 from core.collections.vector_file import fits
 from core.collections.writer import New, Writer
-from core.data import folder_walker
+from core.data import folder_walker, image_lists
+from core.data.folder_labels import FolderLabels
 from core.data.folder_walker import LeftOut, Problem
+from core.data.image_sources import Entry, ImageSource, Record, SourceError, absolute, is_url, named
 from core.errors import UserError
 from core.imaging import decode, servable_files, transform, url_download
 from core.imaging.image_limits import check_bytes

@@ -8,9 +8,9 @@ from pathlib import Path
 from core import access, lock
 from core.collections import lifecycle
 from core.collections.collection import Collection
-from core.collections.image_sources import is_url, title
 from core.data import datasets
 from core.data.datasets import Dataset, Item
+from core.data.image_sources import is_url, title
 from core.errors import DatasetError
 from core.settings import settings
 

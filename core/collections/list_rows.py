@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy as sa
 
 from core.collections import schema
-from core.collections.image_lists import NO_PATH, Row
+from core.data.image_lists import NO_PATH, Row
 
 _table = schema.list_rows
 _BATCH, _CHUNK = 5_000, 500

@@ -3,8 +3,8 @@
 import os
 from dataclasses import dataclass
 
-from core.collections.image_sources import SourceError, absolute
 from core.data import folder_walker
+from core.data.image_sources import SourceError, absolute
 from core.imaging.servable_files import allowed
 from core.settings import settings
 

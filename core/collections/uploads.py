@@ -21,12 +21,12 @@ from typing import IO
 from core import disk
 from core.collections import catalog, ingest, quota, schema
 from core.collections.embedder import Embedder
-from core.collections.image_sources import NAME, Entry, absolute
 from core.collections.ingest_report import Report
 from core.collections.quota import Quota
 from core.collections.writer import Writer
 from core.data import folder_walker
 from core.data.folder_walker import LeftOut, Problem
+from core.data.image_sources import NAME, Entry, absolute
 from core.errors import CollectionError, ImageError
 from core.imaging import image_limits, servable_files
 from core.progress import Progress

@@ -8,10 +8,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from core.collections import ann_index, schema, tombstones
-from core.collections.image_sources import is_url
 from core.collections.schema import FAILED, INDEXED, REMOVED, Row
 from core.collections.state import About, State
 from core.collections.vector_file import VectorFile
+from core.data.image_sources import is_url
 from core.imaging import servable_files
 
 # The most missing files that are named.

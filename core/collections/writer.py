@@ -16,11 +16,11 @@ import sqlalchemy as sa
 from core import disk
 from core.collections import ann_index, catalog, list_rows, schema, tombstones, verify
 from core.collections.catalog import Catalog
-from core.collections.image_lists import Row as ListRow
-from core.collections.image_sources import Record
 from core.collections.schema import FAILED, INDEXED, REMOVED, Row
 from core.collections.state import About, State
 from core.collections.vector_file import VectorFile
+from core.data.image_lists import Row as ListRow
+from core.data.image_sources import Record
 from core.errors import CollectionError
 from core.imaging import servable_files
 from core.metrics import get_metric

@@ -1,1 +1,1 @@
-"""Labelled datasets and folders of images."""
+"""Datasets, and sources of images: folders, patterns, files, URLs and lists."""

@@ -11,8 +11,9 @@ import numpy as np
 from PIL import Image
 
 from core.cache import Shared
-from core.collections import Collection, Hit, Info, collection_projection, embedder, filters, image_sources
+from core.collections import Collection, Hit, Info, collection_projection, embedder, filters
 from core.collections.collection_projection import CollectionProjection
+from core.data import image_sources
 from core.data.source import Capability, ChartImages, Neighbor, Projection, SourceItem
 from core.errors import CollectionError, ConditionError, UnknownFieldError
 from core.experiments.store import Configuration

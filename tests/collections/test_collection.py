@@ -14,9 +14,10 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 
 from core import collections
-from core.collections import ann_index, backup, catalog, export, image_sources, index_tuning, schema
-from core.collections.folder_labels import FolderLabels
+from core.collections import ann_index, backup, catalog, export, index_tuning, schema
 from core.collections.state import DESCRIPTION
+from core.data import image_sources
+from core.data.folder_labels import FolderLabels
 from core.errors import CollectionError, UnknownNameError, UserError
 from core.metrics import METRICS
 from core.settings import settings

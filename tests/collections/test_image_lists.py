@@ -8,8 +8,9 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from core.collections import export, image_lists
-from core.collections.image_sources import SourceError
+from core.collections import export
+from core.data import image_lists
+from core.data.image_sources import SourceError
 from core.progress import Silent
 from core.settings import settings
 from tests.collections.pixels import create, draw, open_, picture

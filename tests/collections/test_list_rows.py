@@ -11,9 +11,9 @@ import pytest
 import sqlalchemy as sa
 
 from core.collections import Collection, list_rows
-from core.collections.image_sources import SourceError
 from core.collections.list_rows import Place
 from core.collections.state import read_about
+from core.data.image_sources import SourceError
 from core.settings import settings
 from tests.collections import version1
 from tests.collections.pixels import create, draw, open_

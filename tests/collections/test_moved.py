@@ -8,9 +8,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from core.cli import main
-from core.collections import Collection, export, image_sources, labelled_dataset, schema, uploads
+from core.collections import Collection, export, labelled_dataset, schema, uploads
 from core.collections.uploads import Upload
-from core.data import datasets
+from core.data import datasets, image_sources
 from core.experiments import store
 from core.progress import Silent
 from core.settings import settings

@@ -3,7 +3,7 @@ import os
 import pytest
 
 from core.collections import server_folders
-from core.collections.image_sources import SourceError
+from core.data.image_sources import SourceError
 from core.settings import settings
 from tests.collections.pixels import draw
 

@@ -8,8 +8,8 @@ import streamlit as st
 
 from core.collections import add_preview, server_folders
 from core.collections.add_preview import Preview
-from core.collections.folder_labels import NO_LABELS
 from core.collections.uploads import Upload
+from core.data.folder_labels import NO_LABELS
 from core.errors import UserError
 from core.imaging import file_types
 from core.settings import settings

@@ -4,7 +4,7 @@ from typing import Any
 
 import streamlit as st
 
-from core.collections import image_sources
+from core.data import image_sources
 from core.errors import UserError
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_images import collection_jobs

@@ -7,7 +7,8 @@ from typing import Any
 
 import pandas as pd
 
-from core.collections import Collection, image_sources
+from core.collections import Collection
+from core.data import image_sources
 from core.search.collection_source import CollectionSource
 from dashboard import url
 from dashboard.frontend.gallery import gallery

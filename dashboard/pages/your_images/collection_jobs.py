@@ -6,9 +6,10 @@ from typing import Any
 import streamlit as st
 
 from core import jobs
-from core.collections import Collection, embedder, image_sources
+from core.collections import Collection, embedder
 from core.collections.ingest_report import Report
 from core.collections.state import About
+from core.data import image_sources
 from core.errors import JobsError, UserError
 from core.jobs import Job
 from core.settings import settings

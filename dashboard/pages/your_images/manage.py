@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.collections import Collection, ann_index, export, image_sources, labelled_dataset
+from core.collections import Collection, ann_index, export, labelled_dataset
+from core.data import image_sources
 from core.errors import UserError
 from core.jobs import Job
 from core.metrics import METRICS

@@ -5,8 +5,8 @@
 import os
 from collections.abc import Iterable, Sequence
 
-from core.collections.image_sources import ImageSource, Record
 from core.data import folder_walker
+from core.data.image_sources import ImageSource, Record
 from core.imaging import servable_files
 
 NO_LABELS = 0

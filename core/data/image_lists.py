@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from core.collections.image_sources import SourceError, is_url
+from core.data.image_sources import SourceError, is_url
 from core.settings import settings
 from core.text import nfc
 
