@@ -10,10 +10,10 @@ ifneq ($(shell .venv/bin/python -c 'print("works")' 2>/dev/null),works)
 .PHONY: .venv/run.stamp
 endif
 
-.PHONY: help run test test-fast bench lint docs format clean
+.PHONY: help run test test-fast test-scale pipeline bench lint docs format clean
 
 help: ## List these targets
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-9s %s\n", $$1, $$2 }' Makefile
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/run.stamp ## Start the dashboard on http://127.0.0.1:8501 (PORT=8600 HOST=0.0.0.0 change that)
 	@exec .venv/bin/python -m core run --host "$(HOST)" --port "$(PORT)"
@@ -22,11 +22,16 @@ test: .venv/dev.stamp ## Run every check: lint, formatting, unit tests, tests in
 	@.venv/bin/python scripts/ensure_chromium.py || [ "$$CI" != true ]
 	@$(MAKE) --no-print-directory lint
 	$(NPM) test
-	$(PYTEST)
+	$(PYTEST) -m "not scale"
 
 test-fast: .venv/dev.stamp node_modules/.package-lock.json ## Run the tests that are quick and need no browser
 	$(NPM) test
-	$(PYTEST) -m "not browser and not slow"
+	$(PYTEST) -m "not browser and not slow and not scale"
+
+test-scale: .venv/dev.stamp .venv-pipeline/run.stamp ## Run the tests of the pipeline on Apache Beam
+	$(PYTEST) -m scale
+
+pipeline: .venv-pipeline/run.stamp ## Install Apache Beam into .venv-pipeline
 
 bench: .venv/dev.stamp ## Measure speed and memory (BENCH="--only query --json" measures a part, for programs)
 	@.venv/bin/python -m benchmarks $(BENCH)
@@ -46,8 +51,8 @@ format: .venv/dev.stamp node_modules/.package-lock.json ## Format the code
 	.venv/bin/python -m ruff format .
 	$(NPM) run format
 
-clean: ## Remove the environment and caches
-	rm -rf .venv node_modules .mypy_cache .pytest_cache .ruff_cache
+clean: ## Remove the environments and caches
+	rm -rf .venv .venv-pipeline node_modules .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp younger than the requirements means that nothing is left to install.
@@ -57,6 +62,10 @@ clean: ## Remove the environment and caches
 
 .venv/dev.stamp: .venv/run.stamp requirements-dev.txt
 	@sh scripts/venv.sh --dev
+	@touch $@
+
+.venv-pipeline/run.stamp: .venv/run.stamp requirements-pipeline.txt scripts/pipeline_venv.sh
+	@sh scripts/pipeline_venv.sh
 	@touch $@
 
 node_modules/.package-lock.json: package-lock.json | .venv/dev.stamp
