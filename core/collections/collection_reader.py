@@ -37,6 +37,8 @@ from core.collections.writer import Writer
 from core.data import image_sources
 from core.errors import CollectionError, UserError
 from core.imaging import servable_files
+from core.models import image_embedder
+from core.models.image_embedder import Embedder
 from core.settings import settings
 
 # How often files are opened that a writer may have replaced since the catalog was read.
@@ -45,7 +47,7 @@ _ATTEMPTS = 4
 _REPAIRED_BYTES = 256_000_000
 _log = logging.getLogger(__name__)
 
-Loader = Callable[[About], embedder.Embedder]
+Loader = Callable[[About], Embedder]
 
 
 @dataclass(frozen=True)
@@ -92,7 +94,7 @@ class Reader:
     def __init__(self, folder: Path, about: About, catalog_: Catalog, load: Loader):
         self.folder, self.about = folder, about
         self._catalog, self._load = catalog_, load
-        self._embedder: embedder.Embedder | None = None
+        self._embedder: Embedder | None = None
         self._guard, self._loading = threading.Lock(), threading.Lock()
         self._snapshot: Snapshot | None = None
         self._fields: filters.Fields | None = None
@@ -200,7 +202,7 @@ class Reader:
         CollectionError : as :meth:`search_vectors`.
         WeightsError : the weights of the model are not available.
         """
-        return self.search_vectors(embedder.embed(self.embedder, images), k, where)
+        return self.search_vectors(image_embedder.embed(self.embedder, images), k, where)
 
     def search_vectors(self, queries: np.ndarray, k: int = 10, where: Sequence[str] = ()) -> list[list[Hit]]:
         """The stored images nearest to each of some vectors.
@@ -384,7 +386,7 @@ class Reader:
         return add_preview.of_sources(self._catalog.read(catalog.get_fact, "sources") or [], sources)
 
     @property
-    def embedder(self) -> embedder.Embedder:
+    def embedder(self) -> Embedder:
         """The embedder, which loads the model at first use."""
         with self._loading:
             if self._embedder is None:

@@ -9,7 +9,6 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.collections import catalog, list_rows
-from core.collections.embedder import Embedder
 from core.collections.ingest_images import Ingester, KnownSources, is_list
 from core.collections.ingest_report import Report
 from core.collections.writer import Writer
@@ -17,6 +16,7 @@ from core.data import image_lists
 from core.data.folder_labels import decide
 from core.data.folder_walker import LeftOut, Problem
 from core.data.image_sources import Entry, ImageSource, Record, SourceError, is_url, remembered
+from core.models.image_embedder import Embedder
 from core.progress import Progress
 
 # Conflicts that a report names.

@@ -14,7 +14,6 @@ import numpy as np
 
 from core.cache import Shared
 from core.collections import catalog, list_rows
-from core.collections.embedder import Embedder
 from core.collections.ingest_report import Report
 from core.collections.schema import FAILED, INDEXED, REMOVED, Row
 from core.collections.vector_file import fits
@@ -27,6 +26,7 @@ from core.errors import UserError
 from core.imaging import decode, servable_files, transform, url_download
 from core.imaging.image_limits import check_bytes
 from core.imaging.transform import Reduction
+from core.models.image_embedder import Embedder
 from core.progress import Progress
 from core.settings import settings
 from core.threads import in_threads

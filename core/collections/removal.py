@@ -7,13 +7,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 
 from core.collections import ingest, uploads
-from core.collections.embedder import Embedder
 from core.collections.ingest_report import Report
 from core.collections.schema import REMOVED, Row
 from core.collections.writer import Writer
 from core.data.folder_walker import Problem
 from core.data.image_sources import Entry, named
 from core.imaging import servable_files
+from core.models.image_embedder import Embedder
 from core.progress import Progress
 
 

@@ -20,7 +20,6 @@ from typing import IO
 
 from core import disk
 from core.collections import catalog, ingest, quota, schema
-from core.collections.embedder import Embedder
 from core.collections.ingest_report import Report
 from core.collections.quota import Quota
 from core.collections.writer import Writer
@@ -29,6 +28,7 @@ from core.data.folder_walker import LeftOut, Problem
 from core.data.image_sources import NAME, Entry, absolute
 from core.errors import CollectionError, ImageError
 from core.imaging import image_limits, servable_files
+from core.models.image_embedder import Embedder
 from core.progress import Progress
 from core.settings import settings
 

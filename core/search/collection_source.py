@@ -18,7 +18,7 @@ from core.data.source import Capability, ChartImages, Neighbor, Projection, Sour
 from core.errors import CollectionError, ConditionError, UnknownFieldError
 from core.experiments.store import Configuration
 from core.imaging.transform import Box, Reduction
-from core.models import weights
+from core.models import image_embedder, weights
 from core.progress import Progress
 from core.search.engine import Engine
 
@@ -117,7 +117,7 @@ class CollectionSource:
         return Reduction(network.size, network.resample, crop)
 
     def embed(self, image: Image.Image) -> np.ndarray:
-        return np.asarray(embedder.embed(self.collection.embedder, [image])[0])
+        return np.asarray(image_embedder.embed(self.collection.embedder, [image])[0])
 
     def nearest(
         self, vector: np.ndarray, k: int, where: Sequence[str] = ()

@@ -24,8 +24,8 @@ if TYPE_CHECKING:
     import keras
 
     from core.collections import Collection
-    from core.collections.embedder import ModelEmbedder
     from core.collections.state import About
+    from core.models.image_embedder import ModelEmbedder
 
 
 class Engine:
@@ -109,12 +109,13 @@ class Engine:
 
     def _embedder(self, about: "About") -> "ModelEmbedder":
         from core.collections import embedder
+        from core.models.image_embedder import ModelEmbedder
 
         embedder.check(about)
         if about.weights not in (weights.IMAGENET, weights.UNTRAINED):
             return embedder.load(about)
         wanted = Configuration(about.model, about.weights, about.layer, about.pooling, "cosine")
-        return embedder.ModelEmbedder(self.network(wanted), about.layer, about.pooling)
+        return ModelEmbedder(self.network(wanted), about.layer, about.pooling)
 
     def activation(self, image: Image.Image, configuration: Configuration | Summary) -> np.ndarray:
         """(height, width, channels) float32: the activation of the layer before pooling; raises as :meth:`embed`.

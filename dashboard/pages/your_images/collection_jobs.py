@@ -12,6 +12,7 @@ from core.collections.state import About
 from core.data import image_sources
 from core.errors import JobsError, UserError
 from core.jobs import Job
+from core.models.image_embedder import Embedder
 from core.settings import settings
 from dashboard import url
 from dashboard.pages.your_images.collection_context import plural
@@ -98,7 +99,7 @@ def _key(name: str) -> tuple[str, str, str]:
     return "collection", str(settings.COLLECTIONS_DIR), name
 
 
-def _load(about: About, job: Job) -> embedder.Embedder:
+def _load(about: About, job: Job) -> Embedder:
     job.say("Loading the model: this takes some seconds.")
     loaded, done = embedder.load(about), job.done_steps
     # Starts the clock of the stage again, so that the time of loading does not count for the images.
