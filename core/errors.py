@@ -69,6 +69,10 @@ class CollectionError(UserError):
     """A collection that can't be made, read or written."""
 
 
+class ShardError(UserError):
+    """Shards that can't be written or read, or that don't fit."""
+
+
 class CatalogUnreachableError(CollectionError):
     """The database of a collection's catalog does not answer."""
 

@@ -22,6 +22,7 @@ LAYERS = [
     {"evaluation"},
     {"experiments"},
     {"published"},
+    {"shards"},
     {"collections"},
     {"search"},
     {"features"},

@@ -18,7 +18,7 @@ from core.collections.ingest_report import Report
 from core.collections.schema import FAILED, INDEXED, REMOVED, Row
 from core.collections.vector_file import fits
 from core.collections.writer import New, Writer
-from core.data import folder_walker, image_lists
+from core.data import folder_walker, image_lists, list_merging
 from core.data.folder_labels import FolderLabels
 from core.data.folder_walker import LeftOut, Problem
 from core.data.image_sources import Entry, ImageSource, Record, SourceError, absolute, is_url, named
@@ -286,7 +286,7 @@ class Ingester:
             folder_label = old.folder_label if self._source in self._sources.lists else entry.label
         label, metadata = folder_label, entry.metadata
         if rows:
-            merged = list_rows.merge(rows, self._sources.lists, self._sources.favored)
+            merged = list_merging.merge(rows, self._sources.lists, self._sources.favored)
             metadata = merged.metadata
             if merged.conflict:
                 label = old.label if old is not None else None

@@ -41,13 +41,16 @@ class SourceError(CollectionError):
 class Entry:
     """An image to be read, by its path in the catalog (see :func:`core.imaging.servable_files.located`).
 
-    label : converted to Unicode's composed form; foreign : an upload or download, to be decoded in a process that may die.
+    label : converted to Unicode's composed form; foreign : an upload or download, to be decoded in a process that may die;
+    size, mtime_ns : of the file, where they came with its listing.
     """
 
     path: str
     label: str | None = None
     metadata: dict[str, Any] = field(default_factory=dict)
     foreign: bool = False
+    size: int | None = None
+    mtime_ns: int | None = None
 
     def __post_init__(self) -> None:
         if self.label is not None:

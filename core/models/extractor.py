@@ -76,8 +76,7 @@ class Extractor:
         import keras
 
         for pooling in poolings:
-            if pooling not in POOLINGS:
-                raise UnknownNameError("pooling", pooling, POOLINGS)
+            check_pooling(pooling)
         self.model = model
         self.layers = tuple(layers)
         self.poolings = tuple(poolings)
@@ -113,6 +112,12 @@ class Extractor:
     def batches(self, files: Sequence[Path]) -> Iterator[Batch]:
         """Batches of files at the model's input size, as :func:`read_batches` reads them."""
         return read_batches(files, self.model.input_size, self.model.resample, self.batch_size)
+
+
+def check_pooling(pooling: str) -> None:
+    """Raises UnknownNameError if there is no such pooling."""
+    if pooling not in POOLINGS:
+        raise UnknownNameError("pooling", pooling, POOLINGS)
 
 
 def dimensions(shape: tuple[int, int, int], pooling: str) -> int:

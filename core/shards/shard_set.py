@@ -1,0 +1,65 @@
+"""The shards of a manifest: which of them are there, and extracting one."""
+
+from collections import Counter
+from collections.abc import Callable, Sequence
+
+from core.errors import ShardError
+from core.models.image_embedder import Embedder
+from core.progress import Progress
+from core.shards import extraction, shard_file
+from core.shards.manifest import Configuration, Manifest
+from core.shards.plan import Listed
+from core.shards.shard_store import Store
+
+
+def missing(store: Store, manifest: Manifest) -> list[int]:
+    """The numbers of the shards that are not there, are damaged, or were extracted from another plan."""
+    names = store.names()
+    return [
+        shard
+        for shard, digest in enumerate(manifest.plans)
+        if digest and not is_done(store, shard, manifest.shards, manifest.configuration, digest, names)
+    ]
+
+
+def is_done(
+    store: Store,
+    shard: int,
+    shards: int,
+    configuration: Configuration,
+    digest: str,
+    names: set[str] | None = None,
+) -> bool:
+    """Whether the shard of a plan with this digest is there; ``names`` are those in the store, where they are known."""
+    if shard_file.name(shard, shards) not in (store.names() if names is None else names):
+        return False
+    try:
+        return shard_file.digest(store, shard, shards, configuration) == digest
+    except ShardError:
+        return False
+
+
+def extract(
+    store: Store,
+    shard: int,
+    shards: int,
+    listed: Sequence[Listed],
+    configuration: Configuration,
+    digest: str,
+    embedder: Callable[[], Embedder],
+    progress: Progress | None = None,
+) -> Counter[str]:
+    """Extract the images of a plan and write their shard, in place of an older one; returns how many are in each state.
+
+    Parameters
+    ----------
+    digest : of the plan, :func:`core.shards.plan.digest`.
+    embedder : called when the first image has to be embedded.
+
+    Raises
+    ------
+    ShardError, DiskError : the shard can't be written.
+    """
+    rows = extraction.extract(listed, embedder, progress)
+    shard_file.write(store, shard, shards, rows, configuration, digest)
+    return Counter(row.state for row in rows)
