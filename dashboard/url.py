@@ -356,8 +356,14 @@ class Address:
         return default
 
     def number_or_none(self, key: Number, low: int, high: int) -> int | None:
-        """A whole number from ``low`` to ``high``; None where the address has none."""
-        return self.number(key, low, high, low) if key in self.asked else None
+        """A whole number from ``low`` to ``high``; None where the address has none or another."""
+        wanted = self.asked.get(key)
+        number = None if wanted is None else _whole(wanted)
+        if number is not None and low <= number <= high:
+            return number
+        if wanted is not None:
+            self.notices.append(f"The {key.words} {markdown.quoted(wanted)} does not exist here.")
+        return None
 
     def text(self, key: Text) -> str:
         """A text, cut where it is too long; empty where the address has none."""

@@ -243,12 +243,15 @@ class Reader:
 
         Raises
         ------
-        CollectionError : there is no such image, or the storage can't be read.
+        CollectionError : there is no such image, it was removed or can't be read, or the storage can't be read.
         """
         with self._reading() as (connection, snapshot):
             image = catalog.by_id(connection, image_id)
-            if image is None or image.state != schema.INDEXED:
+            if image is None:
                 raise CollectionError("The collection has no image of that number any more.")
+            if image.state != schema.INDEXED:
+                why = "was removed" if image.state == schema.REMOVED else "can't be read"
+                raise CollectionError(f"This image {why}, so it has no neighbors.")
             rows, distances = snapshot.nearest(snapshot.stored[[image.faiss_id]], k + 1)
             near = [
                 (row, distance)

@@ -75,6 +75,21 @@ def test_a_chosen_image_is_shown_with_its_neighbors(pets, open_page):
     assert len(chart(page)["links"]) == 4
     page = open_page("embeddings", **ADDRESS, image=99999)
     assert not page.exception and "no image of that number" in page.warning[0].value
+    page = open_page("embeddings", **ADDRESS, image=0)
+    assert "`0`" in page.warning[0].value and chart(page)["picked"] is None
+    assert "Click a point" in words(page) and "image" not in page.query_params
+
+
+def test_an_image_without_a_vector_says_why_it_has_no_neighbors(pets, photos, open_page):
+    (photos / "broken.png").write_bytes(b"no image")
+    pets.add([str(photos)])
+    removed = next(iter(pets.images()))
+    pets.remove([removed.path])
+    [broken] = pets.images("failed")
+    collection_projection.compute(pets, "pca", 2, Silent())
+    for image, why in ((broken, "can't be read"), (removed, "was removed")):
+        page = open_page("embeddings", **ADDRESS, image=image.id)
+        assert not page.exception and why in page.warning[0].value
 
 
 def test_the_page_says_that_the_points_are_a_sample(pets, open_page, monkeypatch):
