@@ -257,6 +257,14 @@ def test_invalid_values_in_the_address_give_a_notice_each(grid_dir, open_page):
     assert "`love`" in words(page)
 
 
+def test_keys_of_other_sections_are_checked_and_kept(grid_dir, open_page):
+    page = open_page("compare", cost="love", view="none")
+    assert "`love`" in words(page) and "`none`" in words(page)
+    page = open_page("compare", cost="size", view="layers")
+    assert not page.warning
+    assert (address(page)["cost"], address(page)["view"]) == ("size", "layers")
+
+
 def test_use_of_the_best_goes_to_its_code(grid_dir, open_page):
     page = open_page("compare", model="plain", layer="first")
     page.button(key="best-use").click().run()

@@ -31,7 +31,8 @@ class ComparisonContext:
     """The page in this run.
 
     compared : the experiments; None when none can be read. chosen : the configuration that the
-    pages share; it may be an untrained control that the table leaves out. most : the largest k.
+    pages share; it may be an untrained control that the table leaves out. most : the largest k. cost : kind of cost to compare with;
+    classes_view : columns of the table of classes.
     shown : what the address is to say; sections add to it.
     """
 
@@ -43,6 +44,8 @@ class ComparisonContext:
     most: int
     query: int
     untrained: bool
+    cost: str
+    classes_view: str
     shown: dict[url.Key, Any] = field(default_factory=dict)
 
     @property
@@ -77,12 +80,14 @@ def make_context(address: Address, grid: DatasetGrid) -> ComparisonContext:
     most = min(pickers.MAX_NEIGHBORS, grid.run(chosen).about.top)
     k = page_frame.number_of_neighbors(address, most)
     query = address.number(url.QUERY, 0, len(grid.dataset) - 1, 0)
-    context = ComparisonContext(
-        address, grid, experiment_table.load(grid, k, untrained), chosen, k, most, query, untrained
-    )
-    # The second configuration and the filters are kept in the address while other sections are shown.
+    table = experiment_table.load(grid, k, untrained)
+    kinds = table.known_costs if table else [*experiment_table.COSTS]
+    cost, view = address.choice(url.COST, kinds, kinds[0]), address.choice(url.CLASSES_VIEW)
+    context = ComparisonContext(address, grid, table, chosen, k, most, query, untrained, cost, view)
+    # What belongs to one section is kept in the address while others are shown.
     context.shown |= address.as_asked((*url.SECOND, *url.FILTERS)) | url.configuration(chosen)
     context.shown |= {url.K: k, url.QUERY: query, url.SHOW_UNTRAINED: untrained}
+    context.shown |= {url.COST: cost if cost != kinds[0] else None, url.CLASSES_VIEW: view}
     return context
 
 

@@ -38,6 +38,11 @@ class ExperimentTable:
     labels: tuple[str, ...]
     notices: tuple[str, ...]
 
+    @property
+    def known_costs(self) -> list[str]:
+        """The costs that some experiment has."""
+        return [kind for kind in COSTS if np.isfinite(self.costs[kind]).any()]
+
     @cached_property
     def means(self) -> np.ndarray:
         """(experiments,) mean score."""

@@ -132,9 +132,9 @@ def _table(context: ModelContext) -> None:
     eight = context.address.switch(url.EIGHT)
     context.shown |= {url.FIND: text, url.EIGHT: eight}
     whole = frame(architecture)
-    wanted = whole["depth"].notna() if eight else pd.Series(True, whole.index)
+    named = pd.Series(True, whole.index)
     for word in text.lower().split():
-        wanted &= (whole["layer"] + " " + whole["type"]).str.lower().str.contains(word, regex=False)
+        named &= (whole["layer"] + " " + whole["type"]).str.lower().str.contains(word, regex=False)
     with st.container(horizontal=True, vertical_alignment="bottom"):
         st.text_input(
             "Find",
@@ -152,9 +152,12 @@ def _table(context: ModelContext) -> None:
             help="All layers, not only those listed below.",
         )
         download_button.show("JSON", lambda: as_json(architecture), f"{context.model.name}-layers.json")
-    rows = whole[wanted].reset_index(drop=True)
+    rows = whole[named & whole["depth"].notna() if eight else named].reset_index(drop=True)
     if rows.empty:
-        st.info("No layer has this name or type.", icon=":material/filter_alt_off:")
+        sentence = "No layer has this name or type."
+        if others := int(named.sum()):
+            sentence = f"None of the eight has this name or type; turn off *Only the eight* to list the others ({others:,})."
+        st.info(sentence, icon=":material/filter_alt_off:")
         return
     key = f"layers-{context.model.name}-{eight}-{text}"
 

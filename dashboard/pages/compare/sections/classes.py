@@ -38,8 +38,7 @@ def show(context: ComparisonContext) -> None:
 def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
     table, classes = context.table, context.grid.dataset.classes
     names = [plotly_charts.words(one) for one in classes]
-    view = context.address.choice(url.CLASSES_VIEW)
-    context.shown[url.CLASSES_VIEW] = view
+    view = context.classes_view
     st.header("Classes")
     pickers.segments("Columns", _VIEWS, view, url.CLASSES_VIEW, "view")
     places = _best_of_models(context) if view == "models" else _layers(context)

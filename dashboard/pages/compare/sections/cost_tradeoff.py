@@ -10,7 +10,6 @@ import streamlit as st
 from core.evaluation import comparison
 from dashboard import url
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section, ratio
-from dashboard.pages.compare.experiment_table import COSTS
 from dashboard.widgets import glossary, markdown, palette, pickers, plotly_charts
 
 _MARGIN = 1.0
@@ -95,17 +94,14 @@ def _instead(kind: str, less: float, more: float) -> str:
 
 def show(context: ComparisonContext) -> None:
     """Scatter chart with the front, the front as a list, and a sentence."""
-    table = context.table
-    known = [kind for kind in COSTS if np.isfinite(table.costs[kind]).any()]
-    kind = context.address.choice(url.COST, known, known[0])
-    context.shown[url.COST] = kind if kind != known[0] else None
+    table, kind = context.table, context.cost
     st.header("What does a better score cost?")
     st.markdown(
         "Each mark is a configuration. On the **Pareto front** nothing else is both as good and as cheap: whatever you "
         "choose, choose from the front. All distances cost the same, so configurations that differ only in the distance share a column.",
         help=glossary.COST,
     )
-    pickers.segments("Cost", {one: _KINDS[one].title for one in known}, kind, url.COST, "cost")
+    pickers.segments("Cost", {one: _KINDS[one].title for one in table.known_costs}, kind, url.COST, "cost")
     best = table.best
     st.markdown(
         f"Best overall: **{markdown.plain(context.name(table.experiments[best]))}** with {table.means[best]:.1f} of 100. "
