@@ -139,7 +139,7 @@ def heat_map(
             textposition="inside",
             insidetextanchor="middle",
             textangle=0,
-            constraintext="none",
+            constraintext="inside",
             insidetextfont={"color": _inks(shown, low, high, scale), "size": 13},
             customdata=[data[r][c] for r, c in there],
             hovertext=[hover[r][c] for r, c in there],
@@ -165,6 +165,8 @@ def heat_map(
             "title": {"text": down},
             **axis,
         },
+        # Where cells are narrow, the numbers get smaller together; those that would be too small are left out.
+        uniformtext={"minsize": 7, "mode": "hide"},
         showlegend=False,
     )
     return figure

@@ -1,4 +1,5 @@
 import csv
+import itertools
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -10,8 +11,7 @@ from playwright.sync_api import Locator, Page, expect
 from core.data import datasets
 from tests import conftest
 from tests.browser.conftest import wait_until_idle
-from tests.dashboard.conftest import DATASET, MODELS, write_run
-from tests.experiments.synthetic import draw_dataset
+from tests.dashboard.conftest import DATASET, draw_grid, write_run
 
 SECTIONS = (
     "Overview",
@@ -24,26 +24,15 @@ SECTIONS = (
     "Use it",
 )
 
+LONG = "model-of-a-long-name"
+
 
 @pytest.fixture(scope="module")
 def dashboard_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """A dashboard over a small grid of its own, so that these tests know what they see."""
     folder = tmp_path_factory.mktemp("grid")
-    drawn = draw_dataset(folder / DATASET / "images", 3, 8)
-    described = datasets.Dataset(
-        DATASET,
-        DATASET.title(),
-        "",
-        drawn.classes,
-        drawn.items,
-        drawn.fingerprint,
-        folder / DATASET / "images",
-    )
-    (folder / DATASET / "dataset.json").write_text(datasets.describe(described, "images"))
-    dataset = datasets.load(folder / DATASET)
-    for (model, weights), (strength, layers, poolings) in MODELS.items():
-        write_run(folder, dataset, model, weights, strength, layers, poolings)
-
+    draw_grid(folder)
+    write_run(folder, datasets.load(folder / "empty"), LONG, "imagenet", 1.0, tuple("abcdefgh"), ("avg",))
     with conftest.serving(folder / "server.log", PLAYGROUND_GRID_DIR=str(folder)) as url:
         yield url
 
@@ -199,6 +188,16 @@ def test_every_section_fits_the_window_without_complaints(page: Page):
         expect(page.get_by_test_id("stException")).to_have_count(0)
         assert overflow(page) == 0, name
     assert page.errors == []
+
+
+@pytest.mark.parametrize("width", [700, 400])
+def test_numbers_in_narrow_cells_of_a_heat_map_do_not_overlap(page: Page, width: int):
+    open_compare(page, "dataset=empty")
+    texts = chart(page, "heat-map").locator(".bartext")
+    expect(texts).to_have_count(8)
+    boxes = sorted((box["x"], box["x"] + box["width"]) for one in texts.all() if (box := one.bounding_box()))
+    assert len(boxes) == 8 or width == 400
+    assert all(right <= left for (_, right), (left, _) in itertools.pairwise(boxes))
 
 
 def test_charts_are_described_and_have_a_table(page: Page):

@@ -39,8 +39,14 @@ MODELS = {
 
 @pytest.fixture(scope="session")
 def made_grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Two datasets of 3 x 8 drawings, one with experiments of three models and one without any; read only."""
+    """The grid of :func:`draw_grid`; read only."""
     folder = tmp_path_factory.mktemp("grid")
+    draw_grid(folder)
+    return folder
+
+
+def draw_grid(folder: Path) -> None:
+    """Two datasets of 3 x 8 drawings, one with experiments of three models and one without any."""
     for name in (DATASET, "empty"):
         drawn = draw_dataset(folder / name / "images", 3, 8)
         described = datasets.Dataset(
@@ -50,7 +56,6 @@ def made_grid(tmp_path_factory: pytest.TempPathFactory) -> Path:
     dataset = datasets.load(folder / DATASET)
     for (model, weights), (strength, layers, poolings) in MODELS.items():
         write_run(folder, dataset, model, weights, strength, layers, poolings)
-    return folder
 
 
 def write_run(
