@@ -15,6 +15,8 @@ from core import access
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90
+# Set before FAISS is imported: several processes share the cores, so threads that wait should not spin.
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def free_port() -> int:

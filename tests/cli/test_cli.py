@@ -164,6 +164,7 @@ def test_models_lists_fourteen_with_their_layers(capsys, words):
     assert {row["model"] for row in rows if row["imagenet"]} >= {"efficientnet-lite0", "efficientnet-lite1"}
 
 
+@pytest.mark.slow
 def test_models_describe_writes_what_ships(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(cli.output, "start_tensorflow", lambda: None)
     assert cli.main(["models", "describe", "squeezenet", "--out", str(tmp_path)]) == 0

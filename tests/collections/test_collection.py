@@ -339,6 +339,7 @@ def test_an_outgrown_index_is_trained_again(folder):
     assert made.info().factory != first and made.info().index_rows == 900
 
 
+@pytest.mark.slow
 def test_above_the_limit_the_default_is_a_tuned_approximate_index(folder, monkeypatch):
     monkeypatch.setattr(ann_index, "EXACT_BELOW", 12_000)
     made = create()

@@ -10,7 +10,9 @@ from core.metrics import get_metric
 from tests.collections.pixels import create
 
 ROWS, CLUSTERS, SHARES = 6_000, 30, (0.9, 0.45, 0.1, 0.01)
-KINDS = ["hnsw", "ivf", "IVF32,PQ48x4np", "PCA32,IVF32,Flat", "IVF32,SQ8", "SQ8"]
+# Training the codes takes seconds.
+CODES = pytest.param("IVF32,PQ48x4np", marks=pytest.mark.slow)
+KINDS = ["hnsw", "ivf", CODES, "PCA32,IVF32,Flat", "IVF32,SQ8", "SQ8"]
 
 
 @pytest.fixture(scope="module")
