@@ -12,6 +12,7 @@ import pytest
 from core import access, cli, collections, download
 from core.collections import Collection, backup, collection_projection, export, labelled_dataset, schema
 from core.collections.uploads import Upload
+from core.data import added_datasets
 from core.errors import AccessError, UserError
 from core.experiments import runner
 from core.features import compute
@@ -75,6 +76,8 @@ OTHERS: dict[str, Callable[[Path], object]] = {
     "delete a collection": lambda folder: collections.delete("pets"),
     "delete a collection with its experiments": lambda folder: labelled_dataset.delete("pets"),
     "restore a collection": lambda folder: backup.restore(folder, "more"),
+    "add a dataset": lambda folder: added_datasets.add_fashion_mnist(folder, folder, Silent()),
+    "remove a dataset": lambda folder: added_datasets.remove(folder, "none"),
     "run a grid": lambda folder: runner.run(
         [draw_dataset(folder.with_name("drawn"))], runner.Request(("squeezenet",)), folder, Silent()
     ),
@@ -92,6 +95,7 @@ WITHOUT_CHECK = {
     "collections.lifecycle.building": "called by create and restore, which check",
     "collections.collection_reader.Reader._maintaining": "called by writing, which checks, and to repair an index",
     "collections.lifecycle._sweep": "removes what a deletion or creation has left",
+    "data.added_datasets._staging": "called by add_fashion_mnist and remove, which check",
     "published.convert._import": "called by import_copy, which checks",
 }
 

@@ -47,9 +47,11 @@ def command(
     return parser
 
 
-def grid_option(parser: argparse.ArgumentParser) -> None:
+def grid_option(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     """The option that :func:`grid_folder` reads."""
-    parser.add_argument("--grid", type=Path, help="folder of the grid; default: where the dashboard looks")
+    parser.add_argument(
+        "--grid", type=Path, default=default, help="folder of the grid; default: where the dashboard looks"
+    )
 
 
 def grid_folder(options: argparse.Namespace) -> Path:

@@ -20,7 +20,7 @@ from core.settings import settings
 FORMAT = 1
 # So many problems of a folder are named one by one.
 _MOST_NAMED = 20
-_DESCRIPTION = "dataset.json"
+DESCRIPTION = "dataset.json"
 
 
 @with_config(ConfigDict(strict=True, extra="forbid"))
@@ -138,7 +138,7 @@ _DESCRIBED = TypeAdapter(_Described)
 
 def names(grid_dir: Path | None = None) -> list[str]:
     """The datasets that have a description in a grid folder, in alphabetical order."""
-    return sorted(path.parent.name for path in (grid_dir or settings.GRID_DIR).glob(f"*/{_DESCRIPTION}"))
+    return sorted(path.parent.name for path in (grid_dir or settings.GRID_DIR).glob(f"*/{DESCRIPTION}"))
 
 
 def find(
@@ -167,7 +167,7 @@ def find(
     folder = Path(name_or_folder).expanduser()
     # Without a name it would be the current folder.
     if name_or_folder and folder.is_dir():
-        if (folder / _DESCRIPTION).is_file():
+        if (folder / DESCRIPTION).is_file():
             return load(folder)
         recorded = None if rescan else _recorded(folder.resolve(), grid_dirs[0])
         return recorded if recorded and _keeps(recorded, say) else scan(folder, say)
@@ -182,9 +182,9 @@ def load(folder: Path) -> Dataset:
     ------
     DatasetError : the description is missing, broken or of another format.
     """
-    label = f"{folder.name}/{_DESCRIPTION}"
+    label = f"{folder.name}/{DESCRIPTION}"
     try:
-        data = (folder / _DESCRIPTION).read_bytes()
+        data = (folder / DESCRIPTION).read_bytes()
         if (found := _Version.model_validate_json(data).format) != FORMAT:
             raise DatasetError(
                 f"{label} has format {found}, this version reads format {FORMAT}; rebuild the dataset or update the project."
