@@ -1,9 +1,9 @@
-"""Rebuild the two shipped datasets from the Debian packages that their pictures come from.
+"""Rebuild the shipped datasets from the Debian packages that their pictures come from.
 
-``objects200.csv`` and ``emoji200.csv`` beside this file say which picture belongs to which class.
-The same packages and the same Pillow give the same bytes.
+``objects200.csv`` and ``emoji200.csv`` beside this file say which picture belongs to which class; ``fashion1000`` has the first
+of each class. The same packages and the same Pillow give the same bytes.
 
-    python scripts/build_datasets.py                  # both, into precomputed/
+    python scripts/build_datasets.py                  # all, into precomputed/
     python scripts/build_datasets.py --only emoji200 --out /tmp/datasets
 """
 
@@ -18,10 +18,14 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from core.data import fashion_mnist
 from core.data.datasets import Dataset, Item, describe, fingerprint
+from core.errors import DatasetError
 
 ROOT = Path(__file__).resolve().parent.parent
 TABLES = Path(__file__).resolve().parent
@@ -32,8 +36,11 @@ STAMPS_PACKAGE = "tuxpaint-stamps-default"
 EMOJI_FONT = Path("/usr/share/fonts/truetype/noto/NotoColorEmoji.ttf")
 EMOJI_PACKAGE = "fonts-noto-color-emoji"
 
+FASHION_PER_CLASS = 100
 LONGEST_SIDE = 320
 EMOJI_SIZE = 109  # the font holds its pictures in this one size
+
+FORMATS: dict[str, dict[str, Any]] = {"webp": {"quality": 90, "method": 6}, "png": {}}
 
 _OBJECTS_NOTICE = """\
 Licenses of the pictures in this folder
@@ -62,6 +69,17 @@ drawn from Debian's package {package} in the font's own size, on white.
 OFL-1.1   LICENSE-OFL-1.1.txt; the copyright notice is in LICENSE-package.txt
 
 Class names and titles are subgroups and names of the Unicode Consortium's emoji-test.txt.
+"""
+
+_FASHION_NOTICE = """\
+License of the pictures in this folder
+======================================
+
+The pictures are the first {count} of each class of the test set of Fashion-MNIST
+(https://github.com/zalandoresearch/fashion-mnist), unchanged, from Debian's package
+{package}.
+
+MIT   the license "Expat" in LICENSE-package.txt, with the copyright notice
 """
 
 
@@ -121,13 +139,18 @@ class Picture:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that a dataset is made of, before anything is written."""
+    """All that a dataset is made of, before anything is written.
+
+    suffix : the format of its files, one of :data:`FORMATS`; digits : of the numbers in their names.
+    """
 
     name: str
     title: str
     description: str
     pictures: Iterator[Picture]
     licenses: dict[str, str]  # file name: text
+    suffix: str = "webp"
+    digits: int = 2
 
 
 def missing(package: str, path: Path) -> PackageMissingError:
@@ -216,6 +239,38 @@ def emoji(font_file: Path) -> Plan:
     )
 
 
+def fashion(folder: Path) -> Plan:
+    """Clothes from the test set of Fashion-MNIST: the first of each class."""
+    if not folder.is_dir():
+        raise missing(fashion_mnist.PACKAGE, folder)
+    source = Source(fashion_mnist.PACKAGE, folder.resolve().parents[1])
+    version = source.name_and_version
+
+    def pictures() -> Iterator[Picture]:
+        images, labels = fashion_mnist.read(folder, "test")
+        file = f"{fashion_mnist.SPLITS['test'].prefix}-images-idx3-ubyte"
+        for place, label in enumerate(fashion_mnist.CLASSES):
+            for number in np.flatnonzero(labels == place)[:FASHION_PER_CLASS]:
+                origin = f"{version}: {file}, image {number}"
+                yield Picture(
+                    label, f"test {number}", origin, fashion_mnist.LICENSE, Image.fromarray(images[number])
+                )
+
+    return Plan(
+        name="fashion1000",
+        title="1,000 clothes",
+        description=f"Small gray pictures of clothes on black, 10 classes of {FASHION_PER_CLASS}, from the test set of "
+        "Fashion-MNIST.",
+        pictures=pictures(),
+        licenses={
+            "LICENSE.txt": _FASHION_NOTICE.format(package=version, count=FASHION_PER_CLASS),
+            "LICENSE-package.txt": source.copyright,
+        },
+        suffix="png",
+        digits=3,
+    )
+
+
 def common_license(name: str) -> str:
     """A license text that every Debian has."""
     path = LICENSES / name
@@ -240,8 +295,8 @@ def write(plan: Plan, folder: Path) -> None:
     for picture in plan.pictures:
         counts[picture.label] = counts.get(picture.label, 0) + 1
         slug = re.sub(r"[^a-z0-9]+", "-", picture.label.lower())
-        file = images / f"{slug}-{counts[picture.label]:02}.webp"
-        picture.image.save(file, quality=90, method=6)
+        file = images / f"{slug}-{counts[picture.label]:0{plan.digits}}.{plan.suffix}"
+        picture.image.save(file, **FORMATS[plan.suffix])
         files.append(file)
         items.append(
             Item(len(items), file.name, picture.label, picture.title, picture.source, picture.license)
@@ -297,23 +352,29 @@ def build(plan: Plan, out: Path) -> Path:
 
 
 def main(arguments: list[str] | None = None) -> int:
-    """Run the command; 0 is success, 2 a missing package."""
+    """Run the command; 0 is success, 2 a missing or damaged package."""
     parser = argparse.ArgumentParser(description="Rebuild the shipped datasets from Debian's packages.")
     parser.add_argument("--out", type=Path, default=ROOT / "precomputed", help="folder of the datasets")
-    parser.add_argument("--only", choices=("objects200", "emoji200"), help="build this one only")
+    parser.add_argument(
+        "--only", choices=("objects200", "emoji200", "fashion1000"), help="build this one only"
+    )
     parser.add_argument("--stamps", type=Path, default=STAMPS, help=f"the stamps of {STAMPS_PACKAGE}")
     parser.add_argument("--emoji-font", type=Path, default=EMOJI_FONT, help=f"the font of {EMOJI_PACKAGE}")
+    parser.add_argument(
+        "--fashion", type=Path, default=fashion_mnist.FOLDER, help=f"the files of {fashion_mnist.PACKAGE}"
+    )
     options = parser.parse_args(arguments)
     plans: dict[str, Callable[[], Plan]] = {
         "objects200": lambda: objects(options.stamps),
         "emoji200": lambda: emoji(options.emoji_font),
+        "fashion1000": lambda: fashion(options.fashion),
     }
     try:
         for name in [options.only] if options.only else plans:
             folder = build(plans[name](), options.out)
-            size = sum(path.stat().st_size for path in (folder / "images").iterdir())
-            print(f"{name}: {len(table(name))} pictures, {size / 1e6:.1f} MB, in {folder}")
-    except PackageMissingError as error:
+            sizes = [path.stat().st_size for path in (folder / "images").iterdir()]
+            print(f"{name}: {len(sizes):,} pictures, {sum(sizes) / 1e6:.1f} MB, in {folder}")
+    except (PackageMissingError, DatasetError) as error:
         print(error, file=sys.stderr)
         return 2
     return 0
