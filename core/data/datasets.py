@@ -10,6 +10,7 @@ from pathlib import Path
 from urllib.parse import quote
 
 from pydantic import BaseModel, ConfigDict, TypeAdapter, ValidationError, with_config
+from pydantic_core import from_json
 
 from core.data import folder_walker
 from core.data.source import SourceItem
@@ -21,6 +22,8 @@ FORMAT = 1
 # So many problems of a folder are named one by one.
 _MOST_NAMED = 20
 DESCRIPTION = "dataset.json"
+# So much of a description holds name and title; that of 70,000 images has 10 MB.
+_HEAD_BYTES = 4096
 
 
 @with_config(ConfigDict(strict=True, extra="forbid"))
@@ -173,6 +176,17 @@ def find(
         return recorded if recorded and _keeps(recorded, say) else scan(folder, say)
     valid = dict.fromkeys(name for grid_dir in grid_dirs for name in names(grid_dir))
     raise UnknownNameError("dataset", name_or_folder, [*valid, "or a folder of class-named folders"])
+
+
+def title(folder: Path) -> str:
+    """The title that the description in a folder begins with, its items unread; the name of the folder where it has none."""
+    try:
+        with (folder / DESCRIPTION).open("rb") as file:
+            described = from_json(file.read(_HEAD_BYTES), allow_partial=True)
+        found = described.get("title")
+    except (OSError, ValueError, AttributeError):
+        found = None
+    return found if isinstance(found, str) else folder.name
 
 
 def load(folder: Path) -> Dataset:

@@ -21,7 +21,7 @@ from core import disk
 from core.cache import FileState, Shared, file_state, frozen
 from core.data import datasets
 from core.data.datasets import Dataset
-from core.errors import DatasetError, GridError, UnknownNameError, UserError, first_problem
+from core.errors import DatasetError, GridError, UnknownNameError, first_problem
 from core.evaluation.rankings import Neighbors
 from core.experiments import parquet_tables
 from core.settings import settings
@@ -231,10 +231,7 @@ class Grid:
 
     def title(self, name: str) -> str:
         """The title of a dataset; its name when it can't be read."""
-        try:
-            return self.dataset(name).title
-        except UserError:
-            return name
+        return datasets.title(self.folder / name)
 
     def load(self, name: str) -> DatasetGrid:
         """A dataset and its experiments; raises as :meth:`dataset`."""

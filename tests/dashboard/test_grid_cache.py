@@ -114,6 +114,23 @@ def test_an_unreadable_description_is_reported_and_titled_by_its_name(own_grid_d
     assert Grid().title("empty") == "Empty"
 
 
+@pytest.mark.parametrize(
+    "text", ["", "nothing", "[1]", '{"title": 3}', '{"title": "cut of', b'{"title":"\xff"}']
+)
+def test_a_title_that_is_none_is_the_name(own_grid_dir, text):
+    (own_grid_dir / DATASET / "dataset.json").write_bytes(text if isinstance(text, bytes) else text.encode())
+    assert Grid().title(DATASET) == DATASET
+
+
+def test_titles_of_many_images_are_read_without_them(own_grid_dir):
+    path = own_grid_dir / DATASET / "dataset.json"
+    described = path.read_bytes()
+    path.write_bytes(described[:-1] + b'"after the items"')
+    with pytest.raises(DatasetError):
+        Grid().dataset(DATASET)
+    assert Grid().title(DATASET) == DATASET.title()
+
+
 def test_share_of_pairs_that_are_farther():
     quantiles = np.linspace(0.0, 2.0, 201)
     assert scoring.share_farther(-1.0, quantiles) == 1.0
