@@ -12,7 +12,10 @@ from benchmarks import networks
 from benchmarks.extraction import decode_all, write_jpegs
 from benchmarks.measure import Sample, apart, take_turns, timed
 from benchmarks.table import Row
-from core.collections import Collection, ann_index, embedder
+from core.collections import Collection, embedder
+from core.collections.index import exact_search, faiss_file
+from core.collections.index.faiss_index import FaissSnapshot
+from core.collections.index.index_record import IndexFile
 from core.exact_index import prepared
 from core.imaging import decode, transform
 from core.metrics import get_metric
@@ -125,7 +128,7 @@ def searching(folder: Path, count: int, kinds: tuple[str, ...]) -> list[Row]:
         queries = clustered(count, _QUERIES, 1)
         view = collection.snapshot()
         metric = get_metric("cosine")
-        truth, _ = ann_index.exact(view.stored, prepared(queries, metric), _K, metric)
+        truth, _ = exact_search.exact(view.stored, prepared(queries, metric), _K, metric)
         for kind in kinds:
             collection.optimize(index=kind)
             table += _search(collection, queries, truth, kind)
@@ -134,7 +137,7 @@ def searching(folder: Path, count: int, kinds: tuple[str, ...]) -> list[Row]:
 
 def _search(collection: Collection, queries: np.ndarray, truth: np.ndarray, kind: str) -> list[Row]:
     view = collection.snapshot()
-    assert view.index is not None
+    assert isinstance(view, FaissSnapshot)
     known, count = view.index.known, view.state.rows
     bare = _bare(collection.folder / known.file, known, view)
     # The first of two touches what was never read. Looking at every one of a million vectors takes the better part of a second.
@@ -149,8 +152,8 @@ def _search(collection: Collection, queries: np.ndarray, truth: np.ndarray, kind
         _ROUNDS,
     )
     per_query = {who: sample.times(1000 / len(asked)) for who, sample in ours.items()}
-    recall = ann_index.recall(view.nearest(queries, _K)[0], truth)
-    theirs = ann_index.recall(np.concatenate([bare(query[None]) for query in queries]), truth)
+    recall = exact_search.recall(view.nearest(queries, _K)[0], truth)
+    theirs = exact_search.recall(np.concatenate([bare(query[None]) for query in queries]), truth)
     name = f"{kind}, {count:,} x {DIMENSIONS}"
     more = per_query["ours"].median - per_query["bare"].median
     return [
@@ -172,7 +175,7 @@ def _search(collection: Collection, queries: np.ndarray, truth: np.ndarray, kind
     ]
 
 
-def _bare(path: Path, known: ann_index.IndexFile, view: Any) -> Any:
+def _bare(path: Path, known: IndexFile, view: Any) -> Any:
     """What FAISS alone does with the same index: queries (1, dimensions) to rows (1, k)."""
     import faiss
 
@@ -191,7 +194,7 @@ def _bare(path: Path, known: ann_index.IndexFile, view: Any) -> Any:
             full.add(prepared(block, get_metric("cosine")))
         index = faiss.IndexRefine(index, full)
         parameters = faiss.IndexRefineSearchParameters(
-            k_factor=ann_index.RERANK, base_index_params=parameters
+            k_factor=faiss_file.RERANK, base_index_params=parameters
         )
 
     def search(query: np.ndarray) -> np.ndarray:

@@ -26,6 +26,7 @@ from core import access, disk
 from core.collections import catalog, identity, schema, verify
 from core.collections.catalog import Catalog
 from core.collections.collection import Collection
+from core.collections.index import engines
 from core.collections.lifecycle import building
 from core.collections.state import DESCRIPTION, About, State, describe, parse_about, parse_manifest
 from core.collections.uploads import LimitedReads
@@ -218,7 +219,7 @@ def _write(collection: Collection, file: IO[bytes], progress: Progress) -> Backu
 def _require_whole(collection: Collection, connection: sa.Connection, state: State) -> None:
     """Raise BackupError if what is stored could not be restored."""
     try:
-        found = verify.storage_problems(connection, collection.folder, collection.about, state)
+        found = verify.storage_problems(connection, collection.engine(state), state)
         problem = next(found, None)
     except FileNotFoundError:
         raise _ChangedError from None
@@ -404,11 +405,12 @@ def _fill(place: Path, about: About, created: Catalog, members: _Members, archiv
             created.fill(connection)
         with created.reading() as connection:
             state = State.read(connection)
+            engine = engines.get(state.engine)(place, about, created)
             named = {state.vector_file} if state.rows else set()
             named |= {state.index.file} if state.index else set()
             if named != {name for name in members.seen if name.startswith(("vectors-", "index-"))}:
                 raise _damaged(archive, "its catalog names other files than it holds")
-            problem = next(verify.storage_problems(connection, place, about, state), None)
+            problem = next(verify.storage_problems(connection, engine, state), None)
     except (sqlite3.Error, sa.exc.SQLAlchemyError, ValueError, TypeError, KeyError, AttributeError) as error:
         raise _damaged(archive, f"its catalog is damaged ({type(error).__name__})") from None
     finally:

@@ -11,8 +11,17 @@ import numpy as np
 import sqlalchemy as sa
 
 from core import access, disk
-from core.collections import ann_index, catalog, embedder, ingest, lifecycle, removal, schema, uploads
+from core.collections import (
+    catalog,
+    embedder,
+    ingest,
+    lifecycle,
+    removal,
+    schema,
+    uploads,
+)
 from core.collections.collection_reader import Loader, Reader
+from core.collections.index import engines
 from core.collections.ingest_report import Report
 from core.collections.schema import Row
 from core.collections.state import About, State
@@ -60,7 +69,7 @@ class Collection(Reader):
         model, layer, pooling, weights, metric : the configuration, as on the command line. Without a model or layer the best one that
             fits the others is chosen, see :func:`core.search.default_configuration.choose`; with both, pooling defaults to ``"avg"`` and
             metric to ``"cosine"``.
-        index : of :data:`ann_index.KINDS`, or a factory string of FAISS.
+        index : of the engine's kinds, or a factory string of FAISS.
         dtype : of the stored vectors, float16 or float32.
         folder : the folder of collections; default: that of the settings.
         load : see :meth:`open`.
@@ -95,7 +104,7 @@ class Collection(Reader):
             if value not in valid:
                 raise UnknownNameError(kind, value, valid)
         dimensions = extractor.dimensions(shape, pooling)
-        ann_index.check(index, dimensions, get_metric(metric))
+        engines.get(engines.DEFAULT).check(index, dimensions, get_metric(metric))
         if weights not in (weights_.IMAGENET, weights_.UNTRAINED):
             weights = image_sources.absolute(weights)
         about = About(

@@ -16,7 +16,6 @@ from PIL import Image
 from core import lock
 from core.collections import (
     add_preview,
-    ann_index,
     catalog,
     embedder,
     filters,
@@ -30,6 +29,8 @@ from core.collections import (
 from core.collections.add_preview import Preview
 from core.collections.catalog import Catalog
 from core.collections.identity import Place
+from core.collections.index import engines, exact_search
+from core.collections.index.index_engine import DamagedIndexError, Engine
 from core.collections.schema import Row
 from core.collections.snapshot import Snapshot
 from core.collections.state import About, State
@@ -181,6 +182,10 @@ class Reader:
     def state(self) -> State:
         """The current state."""
         return self._catalog.read(State.read)
+
+    def engine(self, state: State) -> Engine:
+        """The index engine of a state."""
+        return engines.get(state.engine)(self.folder, self.about, self._catalog)
 
     @property
     def source_paths(self) -> tuple[str, ...]:
@@ -346,7 +351,7 @@ class Reader:
         """
         with self._reading() as (connection, snapshot):
             rows = snapshot.rows
-            chosen = rows[ann_index.sample_rows(len(rows), most)]
+            chosen = rows[exact_search.sample_rows(len(rows), most)]
             images = catalog.first_of_rows(connection, chosen.tolist())
             ordered = [images[row] for row in chosen.tolist()]
             return snapshot.state.version, len(rows), ordered, snapshot.stored[chosen]
@@ -370,7 +375,7 @@ class Reader:
         for _ in range(_ATTEMPTS):
             with self.frozen() as (connection, state):
                 try:
-                    return list(verify.problems(connection, self.folder, self.about, state, name))
+                    return list(verify.problems(connection, self.engine(state), state, name))
                 except FileNotFoundError as error:
                     # A writer may have replaced it in the meantime.
                     missing = Path(error.filename).name
@@ -403,13 +408,13 @@ class Reader:
             with self._catalog.reading() as connection:
                 try:
                     snapshot = self._current(connection)
-                except (FileNotFoundError, ann_index.DamagedIndexError) as error:
+                except (FileNotFoundError, DamagedIndexError) as error:
                     # A writer may have replaced a file after the catalog was read.
                     failure = error
                 else:
                     yield connection, snapshot
                     return
-            if isinstance(failure, ann_index.DamagedIndexError) or attempt == _ATTEMPTS - 2:
+            if isinstance(failure, DamagedIndexError) or attempt == _ATTEMPTS - 2:
                 self._repair(failure)
         raise CollectionError(
             f"A file of the collection {self.about.name!r} is missing; restore its folder from a copy."
@@ -434,10 +439,7 @@ class Reader:
             if old is not None and old.state.version == state.version:
                 return old
             vectors, unused = state.vectors(self.folder, self.about), tombstones.rows(connection)
-            if old is not None and (old.state.index, old.state.metric) == (state.index, state.metric):
-                self._snapshot = Snapshot(state, vectors, unused, old.index)
-            else:
-                self._snapshot = Snapshot.open(self.folder, state, vectors, unused)
+            self._snapshot = self.engine(state).open(state, vectors, unused, old)
             return self._snapshot
 
     @contextmanager
@@ -466,7 +468,7 @@ class Reader:
             with self.frozen() as (connection, state), self._guard:
                 vectors = state.vectors(self.folder, self.about)
                 if vectors.rows() >= state.rows:
-                    self._snapshot = Snapshot(state, vectors, tombstones.rows(connection), None)
+                    self._snapshot = Snapshot(state, vectors, tombstones.rows(connection))
 
 
 def _hit(first: Row, paths: list[str], distance: float) -> Hit:

@@ -3,12 +3,13 @@
 import statistics
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
-from core.collections import ann_index
 from core.collections.collection import Collection
+from core.collections.index import exact_search
+from core.collections.index.index_record import IndexFile
 from core.collections.snapshot import Snapshot
 from core.errors import CollectionError
 from core.exact_index import prepared
@@ -48,7 +49,7 @@ class Candidate:
 class Limits:
     """What a user accepts: the least recall, and the most megabytes of the index and median milliseconds."""
 
-    min_recall: float = ann_index.RECALL_GOAL
+    min_recall: float = exact_search.RECALL_GOAL
     max_megabytes: float | None = None
     max_milliseconds: float | None = None
 
@@ -79,38 +80,37 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
                 f"The collection has {state.rows} vectors; there is nothing to tune below {_K + 2}."
             )
         for kind in kinds:
-            ann_index.check(kind, collection.about.dimensions, metric)
+            writer.engine.check(kind, collection.about.dimensions, metric)
         vectors = writer.vectors
-        rows = ann_index.sample_rows(state.rows, _QUERIES)
+        rows = exact_search.sample_rows(state.rows, _QUERIES)
         stored = vectors.map(state.rows)
         queries = np.asarray(stored[rows], np.float32)
         progress.stage("exact neighbors", 1)
-        exact, _ = ann_index.exact(stored, prepared(queries, metric), _K + 1, metric)
-        truth = ann_index.without_self(exact, rows, _K)
+        exact, _ = exact_search.exact(stored, prepared(queries, metric), _K + 1, metric)
+        truth = exact_search.without_self(exact, rows, _K)
         # The half of the vectors that is farthest from one of them: most queries have neighbors that are not allowed.
         far = np.concatenate(
             [pairwise(metric.name, queries[:1], block)[0] for _, block in vectors.chunks(0, state.rows)]
         )
         allowed = np.sort(np.argsort(far, kind="stable")[state.rows // 2 :])
-        exact, _ = ann_index.exact(stored, prepared(queries, metric), _K + 1, metric, allowed)
-        filtered_truth = ann_index.without_self(exact, rows, _K)
+        exact, _ = exact_search.exact(stored, prepared(queries, metric), _K + 1, metric, allowed)
+        filtered_truth = exact_search.without_self(exact, rows, _K)
         # Of several labels of the same content, the oldest.
         labels = {row: next(iter(several)) for row, several in collection.labels_by_row().items()}
         progress.step()
-        built: list[tuple[str, ann_index.IndexFile, float, Snapshot]] = []
+        built: list[tuple[str, IndexFile, float, Snapshot]] = []
         try:
             for kind in kinds:
                 progress.stage(f"building {kind}", state.rows)
                 started = time.perf_counter()
-                known = ann_index.build(writer.folder, vectors, state.rows, metric, kind, progress.step)
+                known = writer.engine.build(vectors, state.rows, metric, kind, progress.step)
                 seconds = time.perf_counter() - started
-                snapshot = Snapshot(
-                    state, vectors, np.empty(0, np.int64), ann_index.Ann(writer.folder, known, metric.name)
-                )
+                beside = replace(state, kind=kind, index=known)
+                snapshot = writer.engine.open(beside, vectors, np.empty(0, np.int64))
                 built.append((kind, known, seconds, snapshot))
             found = [
                 [
-                    ann_index.without_self(snapshot.nearest(queries, _K + 1, rows_allowed)[0], rows, _K)
+                    exact_search.without_self(snapshot.nearest(queries, _K + 1, rows_allowed)[0], rows, _K)
                     for rows_allowed in (None, allowed)
                 ]
                 for *_, snapshot in built
@@ -132,10 +132,10 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
             kind=kind,
             factory=known.factory,
             effort=known.effort,
-            recall=ann_index.recall(rows_found, truth),
+            recall=exact_search.recall(rows_found, truth),
             median_ms=statistics.median(taken),
             p95_ms=float(np.percentile(taken, 95)),
-            filtered_recall=ann_index.recall(filtered_found, filtered_truth),
+            filtered_recall=exact_search.recall(filtered_found, filtered_truth),
             filtered_ms=statistics.median(filtered_taken),
             label_precision=_label_precision(rows, rows_found, labels),
             build_seconds=seconds,

@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from core import disk
 from core.collections import catalog
-from core.collections.ann_index import IndexFile
+from core.collections.index.index_record import IndexFile
 from core.collections.vector_file import DTYPES, VectorFile
 from core.errors import CollectionError
 
@@ -100,7 +100,7 @@ class State:
     """What a commit changes.
 
     version : counts commits; generation : counts vector files; rows : valid rows of that file, including those with a tombstone;
-    metric : name of the distance; kind : of index, as requested; index : its file, None before there is one.
+    metric : name of the distance; kind : of index, as requested; index : its file, None before there is one; engine : that has the index.
     """
 
     version: int
@@ -109,6 +109,7 @@ class State:
     metric: str
     kind: str
     index: IndexFile | None
+    engine: str = "faiss"
 
     @property
     def vector_file(self) -> str:
@@ -136,4 +137,8 @@ class State:
 
     def to_json(self) -> dict[str, Any]:
         """As plain data, for the catalog."""
-        return asdict(self)
+        data = asdict(self)
+        if self.engine == "faiss":
+            # As versions wrote it that knew no other.
+            del data["engine"]
+        return data

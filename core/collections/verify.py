@@ -7,9 +7,10 @@ from typing import Any
 import numpy as np
 import sqlalchemy as sa
 
-from core.collections import ann_index, schema, tombstones
+from core.collections import schema, tombstones
+from core.collections.index.index_engine import Engine
 from core.collections.schema import FAILED, INDEXED, REMOVED, Row
-from core.collections.state import About, State
+from core.collections.state import State
 from core.collections.vector_file import VectorFile
 from core.data.image_sources import is_url
 from core.imaging import servable_files
@@ -20,7 +21,7 @@ _ROWS = 1_000
 
 
 def problems(
-    connection: sa.Connection, folder: Path, about: About, state: State, name: Callable[[Row], str]
+    connection: sa.Connection, engine: Engine, state: State, name: Callable[[Row], str]
 ) -> Iterator[str]:
     """A message for everything that is wrong; reads every byte of vectors and index.
 
@@ -32,22 +33,15 @@ def problems(
     ------
     FileNotFoundError : the index file is gone, for example because a writer just replaced it.
     """
-    yield from storage_problems(connection, folder, about, state)
-    yield from _missing(connection, folder, name)
+    yield from storage_problems(connection, engine, state)
+    yield from _missing(connection, engine.folder, name)
 
 
-def storage_problems(connection: sa.Connection, folder: Path, about: About, state: State) -> Iterator[str]:
+def storage_problems(connection: sa.Connection, engine: Engine, state: State) -> Iterator[str]:
     """As :func:`problems`, without the files of the images."""
     yield from _rows(connection, state)
-    yield from vector_problems(connection, state.vectors(folder, about), state)
-    if state.index is not None:
-        try:
-            ann_index.inspect(folder / state.index.file, state.index, whole=True)
-            ann_index.Ann(folder, state.index, state.metric)
-        except ann_index.DamagedIndexError as error:
-            yield f"{error} `collection optimize` builds a new one from the stored vectors."
-        if state.index.rows > state.rows:
-            yield f"The index has {state.index.rows:,} rows, the catalog {state.rows:,}."
+    yield from vector_problems(connection, state.vectors(engine.folder, engine.about), state)
+    yield from engine.verify(connection, state)
 
 
 def _rows(connection: sa.Connection, state: State) -> Iterator[str]:

@@ -5,7 +5,7 @@ of vectors or of an index gets a new name, the same transaction names it, and th
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -14,8 +14,10 @@ import numpy as np
 import sqlalchemy as sa
 
 from core import disk
-from core.collections import ann_index, catalog, list_rows, schema, tombstones, verify
+from core.collections import catalog, list_rows, schema, tombstones, verify
 from core.collections.catalog import Catalog
+from core.collections.index import engines
+from core.collections.index.index_record import IndexFile
 from core.collections.schema import FAILED, INDEXED, REMOVED, Row
 from core.collections.state import About, State
 from core.collections.vector_file import VectorFile
@@ -24,14 +26,6 @@ from core.data.image_sources import Record
 from core.errors import CollectionError
 from core.imaging import servable_files
 from core.metrics import get_metric
-
-# A smaller index is rebuilt whenever rows are added: it takes less than a second.
-_SMALL_BYTES = 64_000_000
-# For a larger one, later rows are searched without it until they are this share of all rows; while more are being added,
-# until they are so many and this share.
-_LATE_SHARE, _LATE_ROWS_WHILE_ADDING, _LATE_SHARE_WHILE_ADDING = 0.05, 50_000, 0.25
-# An index is trained again when there are so many times more rows than it was trained on.
-_OUTGROWN = 4
 
 
 @dataclass(frozen=True)
@@ -63,6 +57,7 @@ class Writer:
     def __init__(self, folder: Path, about: About, catalog_: Catalog):
         self.folder, self.about, self.catalog = folder, about, catalog_
         self.state = self.catalog.read(State.read)
+        self.engine = engines.get(self.state.engine)(folder, about, catalog_)
         self.sweep()
 
     @property
@@ -209,24 +204,10 @@ class Writer:
         ------
         CollectionError : it can't be built; the old one stays.
         """
-        state, old = self.state, self.state.index
-        if not self._is_due(adding):
-            return
-        metric = get_metric(state.metric)
-        wanted = ann_index.factory(state.kind, state.rows, self.about.dimensions, metric)
-        if (
-            old is not None
-            and _family(old.factory) == _family(wanted)
-            and state.rows < _OUTGROWN * old.trained_rows
-        ):
-            with (
-                catalog.storage_errors(),
-                suppress(ann_index.DamagedIndexError, FileNotFoundError),
-            ):
-                new = ann_index.extend(self.folder, old, self.vectors, state.rows, metric, step)
-                self._replace(index=new)
-                return
-        self.rebuild(step)
+        with catalog.storage_errors():
+            new = self.engine.grow(self.state, adding, step)
+        if new is not None:
+            self._replace(index=new)
 
     def retarget(self, kind: str | None, metric: str | None) -> None:
         """Set another kind of index or another metric, and drop the index; :meth:`rebuild` builds the new one.
@@ -236,7 +217,7 @@ class Writer:
         CollectionError : such an index is not possible.
         """
         kind, metric = kind or self.state.kind, metric or self.state.metric
-        ann_index.check(kind, self.about.dimensions, get_metric(metric))
+        self.engine.check(kind, self.about.dimensions, get_metric(metric))
         self._replace(index=None, kind=kind, metric=metric)
 
     def rebuild(self, step: Callable[[int], None] = lambda n: None) -> None:
@@ -246,9 +227,7 @@ class Writer:
             return
         self.vectors.require(state.rows)
         with catalog.storage_errors():
-            new = ann_index.build(
-                self.folder, self.vectors, state.rows, get_metric(state.metric), state.kind, step
-            )
+            new = self._built(self.vectors, state, step)
         self._replace(index=new)
 
     def compact(self, step: Callable[[int], None] = lambda n: None) -> bool:
@@ -260,15 +239,13 @@ class Writer:
             # New checksums would hide damaged vectors.
             for problem in verify.vector_problems(connection, self.vectors, self.state, dropped):
                 raise CollectionError(problem)
-        old, metric = self.state, get_metric(self.state.metric)
+        old = self.state
         new = replace(old, generation=old.generation + 1, rows=old.rows - len(dropped))
         target = new.vectors(self.folder, self.about)
         with catalog.storage_errors():
             target.path.unlink(missing_ok=True)
             segments = list(_copy(self.vectors, target, old.rows, dropped)) if new.rows else []
-            index = None
-            if new.rows:
-                index = ann_index.build(self.folder, target, new.rows, metric, new.kind, step)
+            index = self._built(target, new, step) if new.rows else None
             self._settle()
             with self._change(generation=new.generation, rows=new.rows, index=index) as connection:
                 tombstones.compact(connection, dropped)
@@ -280,22 +257,14 @@ class Writer:
 
     def sweep(self) -> None:
         """Remove files that the catalog does not name: those before the last change, and those of a change that did not finish."""
-        keep = {self.state.vector_file, self.state.index.file if self.state.index else ""}
-        for pattern in ("index-*.faiss", "vectors-*.bin"):
-            for path in self.folder.glob(pattern):
-                if path.name not in keep:
-                    # A reader has it open or mapped, or reads the catalog again.
-                    path.unlink(missing_ok=True)
+        self.engine.sweep(self.state)
+        for path in self.folder.glob("vectors-*.bin"):
+            if path.name != self.state.vector_file:
+                # A reader has it open or mapped, or reads the catalog again.
+                path.unlink(missing_ok=True)
 
-    def _is_due(self, adding: bool) -> bool:
-        state = self.state
-        late = state.rows - (state.index.rows if state.index else 0)
-        if late == 0:
-            return False
-        if adding:
-            return late >= max(_LATE_ROWS_WHILE_ADDING, _LATE_SHARE_WHILE_ADDING * state.rows)
-        small = state.rows * self.about.dimensions * 4 <= _SMALL_BYTES
-        return small or state.index is None or late > _LATE_SHARE * state.rows
+    def _built(self, vectors: VectorFile, state: State, step: Callable[[int], None]) -> IndexFile:
+        return self.engine.build(vectors, state.rows, get_metric(state.metric), state.kind, step)
 
     def _replace(self, **changes: Any) -> None:
         self._settle()
@@ -315,11 +284,6 @@ class Writer:
             yield connection
             catalog.set_fact(connection, "state", state.to_json())
         self.state = state
-
-
-def _family(factory: str) -> str:
-    """A factory string without the number of its groups, which follows the number of rows."""
-    return ",".join("IVF" if part.startswith("IVF") else part for part in factory.split(","))
 
 
 def _copy(source: VectorFile, target: VectorFile, rows: int, dropped: np.ndarray) -> Iterator[dict[str, int]]:

@@ -14,7 +14,8 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 
 from core import collections
-from core.collections import ann_index, backup, catalog, export, index_tuning, schema
+from core.collections import backup, catalog, export, index_tuning, schema
+from core.collections.index import exact_search
 from core.collections.state import DESCRIPTION
 from core.data import image_sources
 from core.data.folder_labels import FolderLabels
@@ -94,7 +95,7 @@ def test_each_index_finds_what_scipy_finds(folder, metric, kind):
     found = np.array([[int(hit.path) for hit in row] for row in hits])
     if kind == "flat":
         np.testing.assert_array_equal(found, np.argsort(truth, axis=1)[:, :10])
-    assert ann_index.recall(found, np.argsort(truth, axis=1)[:, :10]) > 0.6
+    assert exact_search.recall(found, np.argsort(truth, axis=1)[:, :10]) > 0.6
     distances = np.array([[hit.distance for hit in row] for row in hits])
     np.testing.assert_allclose(distances, np.take_along_axis(truth, found, 1), rtol=1e-3, atol=1e-4)
 
@@ -188,7 +189,7 @@ def test_an_invalid_filter_is_refused(folder, where):
 
 @pytest.mark.parametrize("kind", ["flat", "hnsw", "ivf", "ivfpq"])
 def test_a_filter_reaches_the_index_when_many_match(folder, kind, monkeypatch):
-    monkeypatch.setattr("core.collections.snapshot._FEW", 10)
+    monkeypatch.setattr("core.collections.index.faiss_index._FEW", 10)
     made = create(index=kind, dtype="float32")
     vectors = random_vectors(made, 500)
     labels = [str(i % 2) for i in range(500)]
@@ -199,7 +200,7 @@ def test_a_filter_reaches_the_index_when_many_match(folder, kind, monkeypatch):
     truth = odd[np.argsort(cdist(vectors[:10], vectors[odd], "cosine"), axis=1)[:, :5]]
     found = np.array([[int(hit.path) for hit in row] for row in hits])
     assert (found % 2 == 1).all() and not np.isin(found, [1, 3]).any()
-    assert ann_index.recall(found, truth) >= (1 if kind == "flat" else 0.7)
+    assert exact_search.recall(found, truth) >= (1 if kind == "flat" else 0.7)
 
 
 # Change
@@ -341,7 +342,7 @@ def test_an_outgrown_index_is_trained_again(folder):
 
 @pytest.mark.slow
 def test_above_the_limit_the_default_is_a_tuned_approximate_index(folder, monkeypatch):
-    monkeypatch.setattr(ann_index, "EXACT_BELOW", 12_000)
+    monkeypatch.setattr(exact_search, "EXACT_BELOW", 12_000)
     made = create()
     centers = random_vectors(made, 300)
     vectors = (centers[rng.integers(0, 300, 12_500)] + 0.3 * random_vectors(made, 12_500)).astype(np.float32)
@@ -352,7 +353,7 @@ def test_above_the_limit_the_default_is_a_tuned_approximate_index(folder, monkey
     queries = (vectors[:50] + 0.1 * random_vectors(made, 50)).astype(np.float32)
     truth = np.argsort(cdist(queries, vectors, "cosine"), axis=1)[:, :10]
     found = [[int(hit.path) for hit in row] for row in made.search_vectors(queries, 10)]
-    assert ann_index.recall(np.array(found), truth) >= 0.9
+    assert exact_search.recall(np.array(found), truth) >= 0.9
     assert made.verify() == []
 
 
@@ -365,10 +366,10 @@ def test_where_compression_hides_neighbors_no_effort_is_wasted(folder):
     queries = vectors[::80]
     truth = np.argsort(cdist(queries, vectors, "cosine"), axis=1)[:, :10]
     found = {
-        effort: ann_index.recall(made.snapshot().nearest(queries, 10, effort=effort)[0], truth)
+        effort: exact_search.recall(made.snapshot().nearest(queries, 10, effort=effort)[0], truth)
         for effort in (index.known.effort, 8)
     }
-    assert found[8] < ann_index.RECALL_GOAL
+    assert found[8] < exact_search.RECALL_GOAL
     # All neighbors lie in the query's own group, so looking into more of them finds no more.
     assert index.known.effort <= 2
     assert found[index.known.effort] >= found[8] - 0.05

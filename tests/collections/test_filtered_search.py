@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from core.collections import ann_index
+from core.collections.index import exact_search, faiss_file
+from core.collections.index.faiss_index import FaissSnapshot
 from core.collections.snapshot import Snapshot
 from core.exact_index import prepared
 from core.metrics import get_metric
@@ -34,7 +35,7 @@ def searched(request, clustered, tmp_path_factory):
     folder = tmp_path_factory.mktemp("collections")
     with pytest.MonkeyPatch.context() as patch:
         # What is few there would be everything here.
-        patch.setattr("core.collections.snapshot._FEW", 100)
+        patch.setattr("core.collections.index.faiss_index._FEW", 100)
         vectors, _ = clustered
         with create("many", folder, index=request.param) as made:
             made.add_vectors([str(i) for i in range(ROWS)], vectors)
@@ -45,11 +46,11 @@ def recall(snapshot: Snapshot, queries: np.ndarray, allowed: np.ndarray | None) 
     vectors = np.asarray(snapshot.stored[queries], np.float32)
     metric = get_metric(snapshot.state.metric)
     counting = np.setdiff1d(np.arange(ROWS), snapshot.tombstones) if allowed is None else allowed
-    truth, _ = ann_index.exact(snapshot.stored, prepared(vectors, metric), 10, metric, counting)
+    truth, _ = exact_search.exact(snapshot.stored, prepared(vectors, metric), 10, metric, counting)
     found, distances = snapshot.nearest(vectors, 10, allowed)
     assert np.isin(found, counting).all()
     assert (np.diff(distances, axis=1) >= 0).all()
-    return ann_index.recall(found, truth)
+    return exact_search.recall(found, truth)
 
 
 def conditions(cluster: np.ndarray):
@@ -76,17 +77,17 @@ def test_removed_rows_cost_no_recall(searched, clustered):
     whole, (_, cluster) = searched.snapshot(), clustered
     goal = 0.95 * recall(whole, np.arange(0, ROWS, 100), None)
     gone = np.flatnonzero(cluster >= 14)
-    snapshot = Snapshot(whole.state, whole.vectors, gone, whole.index)
+    snapshot = FaissSnapshot(whole.state, whole.vectors, gone, whole.index)
     assert recall(snapshot, gone[::60], None) >= goal
 
 
 def test_without_a_condition_the_index_is_searched_once_for_k_neighbors(searched, monkeypatch):
     snapshot, asked = searched.snapshot(), []
-    search = ann_index.Ann.search
+    search = faiss_file.Ann.search
     monkeypatch.setattr(
-        ann_index.Ann,
+        faiss_file.Ann,
         "search",
         lambda self, q, k, *rest: asked.append((k, *rest)) or search(self, q, k, *rest),
     )
     snapshot.nearest(snapshot.stored[:1], 10)
-    assert asked == [(10 * (ann_index.RERANK if snapshot.index.known.compressed else 1), None, None)]
+    assert asked == [(10 * (faiss_file.RERANK if snapshot.index.known.compressed else 1), None, None)]

@@ -4,7 +4,8 @@ from typing import Any
 
 import streamlit as st
 
-from core.collections import Collection, ann_index
+from core.collections import Collection
+from core.collections.index import faiss_file
 from core.collections.vector_file import DTYPES
 from core.errors import UserError, WeightsError
 from core.metrics import METRICS
@@ -96,8 +97,8 @@ def _configuration(best: Choice) -> tuple[str, dict[str, Any]]:
     with st.container(horizontal=True):
         index = st.selectbox(
             "Index",
-            list(ann_index.KINDS),
-            format_func=lambda kind: f"{kind}: {ann_index.KINDS[kind]}",
+            list(faiss_file.KINDS),
+            format_func=lambda kind: f"{kind}: {faiss_file.KINDS[kind]}",
             key="images-index",
             help="How the nearest vectors are found. You can change it later, and the distance too.",
             width=470,

@@ -6,7 +6,8 @@ from typing import Any
 import pandas as pd
 import streamlit as st
 
-from core.collections import Collection, ann_index, export, labelled_dataset
+from core.collections import Collection, export, labelled_dataset
+from core.collections.index import faiss_file
 from core.data import image_sources
 from core.errors import UserError
 from core.jobs import Job
@@ -158,11 +159,11 @@ def _index(context: CollectionContext, busy: bool) -> None:
         f"Builds the index again, of another kind or with another distance if you like{dropped}. The model is not needed."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        kinds = list(dict.fromkeys([context.collection.state.kind, *ann_index.KINDS]))
+        kinds = list(dict.fromkeys([context.collection.state.kind, *faiss_file.KINDS]))
         kind = st.selectbox(
             "Kind",
             kinds,
-            format_func=lambda one: f"{one}: {ann_index.KINDS[one]}" if one in ann_index.KINDS else one,
+            format_func=lambda one: f"{one}: {faiss_file.KINDS[one]}" if one in faiss_file.KINDS else one,
             key=f"images-kind-{context.name}",
             width=420,
         )

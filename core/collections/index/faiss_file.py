@@ -1,4 +1,4 @@
-"""The FAISS index of a collection: files of several kinds, built in bounded memory if the kind allows it.
+"""Index files of FAISS of several kinds, built in bounded memory if the kind allows it.
 
 A file is written once and never changed. Its rows are the first rows of the vector file.
 """
@@ -9,16 +9,19 @@ import os
 import secrets
 import struct
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
+from core.collections.index import exact_search
+from core.collections.index.exact_search import RECALL_GOAL, exact, recall, rerank, sample_rows, without_self
+from core.collections.index.index_engine import DamagedIndexError
+from core.collections.index.index_record import IndexFile
 from core.collections.vector_file import VectorFile
 from core.errors import CollectionError
-from core.exact_index import as_distances, as_float32, prepared
+from core.exact_index import as_distances, prepared
 from core.metrics import Metric, get_metric
 
 KINDS = {
@@ -28,9 +31,6 @@ KINDS = {
     "ivf": "vectors in groups, the nearest groups are searched",
     "ivfpq": "groups of compressed vectors, the best compared again in full: the least memory",
 }
-EXACT_BELOW = 50_000
-# An approximate index is tuned to this recall@10.
-RECALL_GOAL = 0.95
 # If no effort reaches it, so much less than the highest recall is enough.
 _RECALL_SPARED = 0.01
 # For a compressed index, so many times k neighbors are compared again with the stored vectors.
@@ -39,8 +39,6 @@ RERANK = 10
 # For each unit of efSearch a graph compares about so many vectors.
 _VISITED = 20
 _TRAINING_BYTES = 256_000_000
-# Blocks of this size stay in the processor's cache: four times as fast as 64 MB.
-_BLOCK_BYTES = 4_000_000
 _TRAINING_PER_GROUP = 64
 _TUNING_QUERIES = 100
 # Files up to this size are checked completely when opened, larger ones in samples.
@@ -57,38 +55,11 @@ _COMPRESSED = (
 )
 
 
-class DamagedIndexError(CollectionError):
-    """An index file that is not what was written."""
-
-
-@dataclass(frozen=True)
-class IndexFile:
-    """The record of an index file in the catalog.
-
-    file : its name; factory : factory string of FAISS; rows : their number; trained_rows : their number when it was trained; size, sha256,
-    sample : size and checksums, of the whole file and of samples; effort : ``nprobe`` or ``efSearch``, 0 if the kind has neither.
-    """
-
-    file: str
-    factory: str
-    rows: int
-    trained_rows: int
-    size: int
-    sha256: str
-    sample: str
-    effort: int
-
-    @cached_property
-    def compressed(self) -> bool:
-        """Whether its distances are approximate, so that the best neighbors have to be compared again."""
-        return any(part.startswith(("PQ", "SQ")) for part in self.factory.split(","))
-
-
 def factory(kind: str, rows: int, dimensions: int, metric: Metric) -> str:
     """The factory string of FAISS for a kind and so many rows; a factory string is returned unchanged."""
     groups = max(1, min(round(math.sqrt(rows)), rows // 39))
     if kind == "auto":
-        kind = "flat" if rows < EXACT_BELOW else "ivfpq"
+        kind = "flat" if rows < exact_search.EXACT_BELOW else "ivfpq"
     if kind == "ivfpq" and metric.name in ("manhattan", "chebyshev"):
         kind = "ivf"
     if kind == "ivfpq" and rows < 10_000:
@@ -292,64 +263,6 @@ def search(
     return distances, rows
 
 
-def exact(
-    vectors: np.ndarray, queries: np.ndarray, k: int, metric: Metric, rows: np.ndarray | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Rows and distances (n_queries, at most k) of the nearest among some rows of stored vectors (n, dimensions), or all.
-
-    Parameters
-    ----------
-    queries : prepared for the metric.
-    """
-    import faiss
-
-    best_rows = np.empty((len(queries), 0), np.int64)
-    best = np.empty((len(queries), 0), np.float32)
-    sign = -1.0 if metric.normalized else 1.0
-    total = len(vectors) if rows is None else len(rows)
-    height = max(1, _BLOCK_BYTES // (4 * vectors.shape[1]))
-    for start in range(0, total, height):
-        stop = min(start + height, total)
-        part = np.arange(start, stop) if rows is None else rows[start:stop]
-        block = prepared(vectors[start:stop] if rows is None else vectors[part], metric)
-        found, places = faiss.knn(
-            queries, block, min(k, len(part)), metric=getattr(faiss, metric.faiss_metric)
-        )
-        best_rows = np.concatenate([best_rows, part[places]], axis=1)
-        best = np.concatenate([best, found], axis=1)
-        order = np.argsort(sign * best, axis=1, kind="stable")[:, :k]
-        best_rows, best = np.take_along_axis(best_rows, order, 1), np.take_along_axis(best, order, 1)
-    return best_rows, as_distances(best, metric)
-
-
-def rerank(
-    vectors: np.ndarray, queries: np.ndarray, rows: np.ndarray, k: int, metric: Metric
-) -> tuple[np.ndarray, np.ndarray]:
-    """The k best of some rows (n_queries, m) per query by the stored vectors; -1 stays -1 with infinite distance.
-
-    For cosine and euclidean, the metrics of compressed indexes. In NumPy, since for so few vectors calling FAISS takes longer.
-    """
-    best_rows = np.full((len(queries), k), -1, np.int64)
-    best = np.full((len(queries), k), np.inf, np.float32)
-    for place, query in enumerate(queries):
-        candidates = rows[place][rows[place] >= 0]
-        block = as_float32(vectors[candidates])
-        if metric.normalized:
-            lengths = np.sqrt(np.vecdot(block, block))
-            distances = as_distances((block @ query) / np.where(lengths > 0, lengths, 1), metric)
-        else:
-            block -= query
-            distances = np.sqrt(np.vecdot(block, block))
-        order = np.lexsort((candidates, distances))[:k]
-        best_rows[place, : len(order)], best[place, : len(order)] = candidates[order], distances[order]
-    return best_rows, best
-
-
-def recall(found: np.ndarray, truth: np.ndarray) -> float:
-    """The share of the true neighbors (n_queries, k) among the neighbors found (n_queries, any)."""
-    return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, truth, strict=True)]))
-
-
 def efforts(index: Any) -> list[int]:
     """The values of ``nprobe`` or ``efSearch`` worth trying, ascending; [0] if the kind has neither."""
     import faiss
@@ -360,13 +273,6 @@ def efforts(index: Any) -> list[int]:
     if isinstance(core, faiss.IndexHNSW):
         return [16, 32, 64, 128, 256, 512]
     return [0]
-
-
-def sample_rows(rows: int, most: int) -> np.ndarray:
-    """A random sample of at most so many rows, always the same, ascending."""
-    if rows <= most:
-        return np.arange(rows)
-    return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
 
 
 def _core(index: Any) -> Any:
@@ -457,13 +363,6 @@ def _tuned_effort(index: Any, description: str, vectors: VectorFile, rows: int, 
     # Compression may hide neighbors from every effort.
     enough = max(recalls) - _RECALL_SPARED
     return next(effort for effort, found in zip(candidates, recalls, strict=True) if found >= enough)
-
-
-def without_self(found: np.ndarray, queries: np.ndarray, k: int) -> np.ndarray:
-    """(n, k) of the neighbors (n, k + 1) of queries that are rows themselves, without those rows."""
-    # A stable sort moves the query itself, if it was found, to the end.
-    order = np.argsort(found == queries[:, None], axis=1, kind="stable")
-    return np.take_along_axis(found, order, 1)[:, :k]
 
 
 def _write_flat(

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 
 import numpy as np
 
-from core.collections import ann_index
+from core.collections.index import exact_search, faiss_file
 
 # So many times the neighbors that would be enough if the allowed rows were spread evenly.
 _MARGIN = 2
@@ -19,7 +19,7 @@ _LEAST = 10
 
 
 def nearest(
-    index: ann_index.Ann,
+    index: faiss_file.Ann,
     stored: np.ndarray,
     queries: np.ndarray,
     k: int,
@@ -33,7 +33,7 @@ def nearest(
     stored : (at least as many rows as the index, dimensions), the vectors.
     queries : prepared for the metric.
     mask : (rows,) bool, the allowed rows.
-    effort : see :meth:`ann_index.Ann.search`.
+    effort : see :meth:`faiss_file.Ann.search`.
     """
     known, allowed = index.known, np.flatnonzero(mask)
     rows = np.full((len(queries), k), -1, np.int64)
@@ -41,7 +41,7 @@ def nearest(
     k = min(k, len(allowed))
     if not k:
         return rows, distances
-    spare = ann_index.RERANK if known.compressed else 1
+    spare = faiss_file.RERANK if known.compressed else 1
     if index.efforts == [0]:
         # It compares every allowed row anyway.
         found, far = index.search(queries, min(k * spare, known.rows), mask)
@@ -60,11 +60,11 @@ def nearest(
         rows[done, :k], distances[done, :k] = _compared(index, stored, queries[done], found, far, k)
         if not len(left):
             return rows, distances
-    rows[left, :k], distances[left, :k] = ann_index.exact(stored, queries[left], k, index.metric, allowed)
+    rows[left, :k], distances[left, :k] = exact_search.exact(stored, queries[left], k, index.metric, allowed)
     return rows, distances
 
 
-def _depths(index: ann_index.Ann, k: int, allowed: int, effort: int) -> Iterator[tuple[int, int]]:
+def _depths(index: faiss_file.Ann, k: int, allowed: int, effort: int) -> Iterator[tuple[int, int]]:
     """The numbers of neighbors to search for and their efforts, while that costs less than comparing all allowed rows."""
     depth = math.ceil(_MARGIN * max(k, _LEAST) * index.known.rows / allowed)
     for wanted in (depth, 8 * depth):
@@ -79,7 +79,7 @@ def _depths(index: ann_index.Ann, k: int, allowed: int, effort: int) -> Iterator
 
 
 def _compared(
-    index: ann_index.Ann,
+    index: faiss_file.Ann,
     stored: np.ndarray,
     queries: np.ndarray,
     rows: np.ndarray,
@@ -88,5 +88,5 @@ def _compared(
 ) -> tuple[np.ndarray, np.ndarray]:
     """The k best of the neighbors from the index; by the stored vectors if its own distances are approximate."""
     if index.known.compressed:
-        return ann_index.rerank(stored, queries, rows, k, index.metric)
+        return exact_search.rerank(stored, queries, rows, k, index.metric)
     return rows[:, :k], distances[:, :k]

@@ -1,0 +1,168 @@
+"""FAISS: an index file in the collection's folder, built from the first rows of the vector file. Later rows are compared one by one."""
+
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+import sqlalchemy as sa
+
+from core.collections import catalog
+from core.collections.index import exact_search, faiss_file, filtered_search
+from core.collections.index.faiss_file import Ann
+from core.collections.index.index_engine import DamagedIndexError, Engine, Step
+from core.collections.index.index_record import IndexFile
+from core.collections.snapshot import Snapshot
+from core.collections.state import State
+from core.collections.vector_file import VectorFile
+from core.metrics import Metric, get_metric
+
+# If a filter leaves so few rows, all of them are compared: no slower than an index, and exact.
+_FEW = 20_000
+# A smaller index is rebuilt whenever rows are added: it takes less than a second.
+_SMALL_BYTES = 64_000_000
+# For a larger one, later rows are searched without it until they are this share of all rows; while more are being added,
+# until they are so many and this share.
+_LATE_SHARE, _LATE_ROWS_WHILE_ADDING, _LATE_SHARE_WHILE_ADDING = 0.05, 50_000, 0.25
+# An index is trained again when there are so many times more rows than it was trained on.
+_OUTGROWN = 4
+
+
+class FaissEngine(Engine):
+    """Index files of FAISS."""
+
+    kinds = faiss_file.KINDS
+
+    @classmethod
+    def check(cls, kind: str, dimensions: int, metric: Metric) -> None:
+        faiss_file.check(kind, dimensions, metric)
+
+    def build(
+        self, vectors: VectorFile, rows: int, metric: Metric, kind: str, step: Step = lambda n: None
+    ) -> IndexFile:
+        return faiss_file.build(self.folder, vectors, rows, metric, kind, step)
+
+    def grow(self, state: State, adding: bool, step: Step = lambda n: None) -> IndexFile | None:
+        old, metric = state.index, get_metric(state.metric)
+        if not self._is_due(state, adding):
+            return None
+        vectors = state.vectors(self.folder, self.about)
+        wanted = faiss_file.factory(state.kind, state.rows, self.about.dimensions, metric)
+        if (
+            old is not None
+            and _family(old.factory) == _family(wanted)
+            and state.rows < _OUTGROWN * old.trained_rows
+        ):
+            with (
+                catalog.storage_errors(),
+                suppress(DamagedIndexError, FileNotFoundError),
+            ):
+                return faiss_file.extend(self.folder, old, vectors, state.rows, metric, step)
+        return self.build(vectors, state.rows, metric, state.kind, step)
+
+    def open(
+        self, state: State, vectors: VectorFile, tombstones: np.ndarray, old: Snapshot | None = None
+    ) -> Snapshot:
+        if state.index is None:
+            return Snapshot(state, vectors, tombstones)
+        if isinstance(old, FaissSnapshot) and (old.index.known, old.state.metric) == (
+            state.index,
+            state.metric,
+        ):
+            index = old.index
+        else:
+            index = Ann(self.folder, state.index, state.metric)
+        return FaissSnapshot(state, vectors, tombstones, index)
+
+    def verify(self, connection: sa.Connection, state: State) -> Iterator[str]:
+        if state.index is None:
+            return
+        try:
+            faiss_file.inspect(self.folder / state.index.file, state.index, whole=True)
+            Ann(self.folder, state.index, state.metric)
+        except DamagedIndexError as error:
+            yield f"{error} `collection optimize` builds a new one from the stored vectors."
+        if state.index.rows > state.rows:
+            yield f"The index has {state.index.rows:,} rows, the catalog {state.rows:,}."
+
+    def sweep(self, state: State) -> None:
+        for path in self.folder.glob("index-*.faiss"):
+            if state.index is None or path.name != state.index.file:
+                # A reader has it open or mapped, or reads the catalog again.
+                path.unlink(missing_ok=True)
+
+    def _is_due(self, state: State, adding: bool) -> bool:
+        late = state.rows - (state.index.rows if state.index else 0)
+        if late == 0:
+            return False
+        if adding:
+            return late >= max(_LATE_ROWS_WHILE_ADDING, _LATE_SHARE_WHILE_ADDING * state.rows)
+        small = state.rows * self.about.dimensions * 4 <= _SMALL_BYTES
+        return small or state.index is None or late > _LATE_SHARE * state.rows
+
+
+ENGINE = FaissEngine
+
+
+@dataclass(frozen=True, eq=False)
+class FaissSnapshot(Snapshot):
+    """The index, and the rows added since it was built."""
+
+    index: Ann
+
+    def _nearest(
+        self, queries: np.ndarray, k: int, allowed: np.ndarray | None, effort: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        if allowed is not None and len(allowed) <= _FEW:
+            return exact_search.exact(self.stored, queries, k, self.metric, allowed)
+        k = min(k, self.state.rows - len(self.tombstones) if allowed is None else len(allowed))
+        if k == 0:
+            return np.empty((len(queries), 0), np.int64), np.empty((len(queries), 0), np.float32)
+        rows, distances = self._indexed(queries, k, allowed, effort)
+        if len(self._loose_rows):
+            late, far = self._exact(queries, k, allowed)
+            rows, distances = np.concatenate([rows, late], 1), np.concatenate([distances, far], 1)
+            order = np.argsort(np.where(rows < 0, np.inf, distances), axis=1, kind="stable")[:, :k]
+            rows, distances = np.take_along_axis(rows, order, 1), np.take_along_axis(distances, order, 1)
+        if (rows < 0).any():
+            # An approximate index did not reach enough rows.
+            short = (rows < 0).any(axis=1)
+            rows[short], distances[short] = exact_search.exact(
+                self.stored, queries[short], k, self.metric, self.rows if allowed is None else allowed
+            )
+        return rows, distances
+
+    def _indexed(
+        self, queries: np.ndarray, k: int, allowed: np.ndarray | None, effort: int | None
+    ) -> tuple[np.ndarray, np.ndarray]:
+        known = self.index.known
+        if allowed is None:
+            mask = self._mask
+        else:
+            mask = np.zeros(known.rows, bool)
+            mask[allowed[allowed < known.rows]] = True
+        if mask is not None:
+            return filtered_search.nearest(self.index, self.stored, queries, k, mask, effort)
+        if not known.compressed:
+            return self.index.search(queries, k, None, effort)
+        rows, _ = self.index.search(queries, min(k * faiss_file.RERANK, known.rows), None, effort)
+        return exact_search.rerank(self.stored, queries, rows, k, self.metric)
+
+    @cached_property
+    def _mask(self) -> np.ndarray | None:
+        skipped = self.tombstones[self.tombstones < self.index.known.rows]
+        if not len(skipped):
+            return None
+        mask = np.ones(self.index.known.rows, bool)
+        mask[skipped] = False
+        return mask
+
+    @cached_property
+    def _loose_rows(self) -> np.ndarray:
+        return np.setdiff1d(np.arange(self.index.known.rows, self.state.rows), self.tombstones)
+
+
+def _family(factory: str) -> str:
+    """A factory string without the number of its groups, which follows the number of rows."""
+    return ",".join("IVF" if part.startswith("IVF") else part for part in factory.split(","))
