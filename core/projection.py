@@ -206,31 +206,6 @@ def project(
     return projections
 
 
-def principal_components(distances: np.ndarray, dimensions: int) -> np.ndarray:
-    """Principal components of vectors scaled to length one, from nothing but their cosine distances.
-
-    Vectors of length one have the inner products ``1 - distances``. Centered in rows and columns, they are
-    the inner products of the centered vectors, whose eigenvectors times the roots of their eigenvalues are
-    the components: those of ``sklearn.decomposition.PCA`` on the scaled vectors, up to sign. (A vector of
-    zeros, at distance 1 from all others, counts as one at right angles to them.)
-
-    Parameters
-    ----------
-    distances : (n_images, n_images) cosine distances.
-    dimensions : number of components.
-
-    Returns
-    -------
-    components : (n_images, dimensions) float64, centered, of decreasing variance; zeros where there
-        are no more.
-
-    Raises
-    ------
-    UserError : not a square matrix of finite cosine distances.
-    """
-    return _DistanceLayer(distances, "the layer").components(dimensions)[0]
-
-
 class _DistanceLayer:
     """A layer known by the cosine distances between all images."""
 
@@ -283,7 +258,12 @@ class _DistanceLayer:
         return nearest, np.take_along_axis(self._distances, nearest, axis=1)
 
     def components(self, dimensions: int) -> tuple[np.ndarray, float]:
-        """(n, dimensions) principal components and the part of the variance that they hold."""
+        """(n, dimensions) principal components of the vectors scaled to length one, and the part of the variance that they hold.
+
+        Vectors of length one have the inner products ``1 - distances``. Centered in rows and columns, they are those of the
+        centered vectors, whose eigenvectors times the roots of their eigenvalues are the components. A vector of zeros, at
+        distance 1 from all others, counts as one at right angles to them.
+        """
         from scipy.linalg import eigh
 
         # Centering takes the 1 of 1 - distances away; without it small distances keep their digits.

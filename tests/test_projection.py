@@ -10,7 +10,7 @@ import pytest
 
 from core import metrics
 from core.errors import UnknownNameError, UserError
-from core.projection import METHODS, principal_components, project
+from core.projection import METHODS, _DistanceLayer, project
 
 N, CLASSES, LAYERS = 60, 4, 4
 LABELS = [f"class {i % CLASSES}" for i in range(N)]
@@ -125,6 +125,10 @@ def test_principal_components_are_turned_onto_the_next_layer():
     assert np.abs(first.coordinates - second.coordinates).max() < 0.02
 
 
+def _components(vectors: np.ndarray, dimensions: int) -> np.ndarray:
+    return _DistanceLayer(metrics.pairwise("cosine", vectors), "the layer").components(dimensions)[0]
+
+
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_principal_components_from_distances_equal_those_of_the_scaled_vectors(dimensions):
     from sklearn.decomposition import PCA
@@ -133,14 +137,14 @@ def test_principal_components_from_distances_equal_those_of_the_scaled_vectors(d
     expected = PCA(dimensions, svd_solver="full").fit_transform(
         vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
     )
-    actual = principal_components(metrics.pairwise("cosine", vectors), dimensions)
+    actual = _components(vectors, dimensions)
     signs = np.sign((actual * expected).sum(axis=0))
     np.testing.assert_allclose(actual * signs, expected, atol=1e-9)
 
 
 def test_principal_components_keep_their_digits_where_distances_are_tiny():
     vectors = 1 + 1e-4 * np.random.default_rng(0).normal(size=(30, 3))  # cosine distances near 1e-8
-    flat = principal_components(metrics.pairwise("cosine", vectors), 2)
+    flat = _components(vectors, 2)
     between = np.square(flat[:, None] - flat[None]).sum(axis=2) / 2
     np.testing.assert_allclose(between, metrics.pairwise("cosine", vectors), atol=1e-14)
 

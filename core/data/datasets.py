@@ -4,7 +4,7 @@ import hashlib
 import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from urllib.parse import quote
@@ -39,9 +39,13 @@ class Item:
     license: str = ""
 
 
+@with_config(ConfigDict(strict=True))
 @dataclass(frozen=True)
 class Dataset:
-    """A named set of labeled images in a fixed order; ``collection`` names the one that it is from, if any."""
+    """A named set of labeled images in a fixed order, as ``dataset.json`` has it.
+
+    images : their folder, in the file relative to it or absolute; collection : the one that they are from, if any.
+    """
 
     name: str
     title: str
@@ -121,22 +125,7 @@ class _Version(BaseModel):
     format: int
 
 
-@with_config(ConfigDict(strict=True))
-@dataclass(frozen=True)
-class _Described:
-    """A dataset as ``dataset.json`` has it; ``images`` is a folder relative to that file, or absolute."""
-
-    name: str
-    title: str
-    description: str
-    classes: tuple[str, ...]
-    items: tuple[Item, ...]
-    fingerprint: str
-    images: str
-    collection: str = ""
-
-
-_DESCRIBED = TypeAdapter(_Described)
+_DATASET = TypeAdapter(Dataset)
 
 
 def names(grid_dir: Path | None = None) -> list[str]:
@@ -203,16 +192,16 @@ def load(folder: Path) -> Dataset:
             raise DatasetError(
                 f"{label} has format {found}, this version reads format {FORMAT}; rebuild the dataset or update the project."
             )
-        described = _DESCRIBED.validate_json(data)
+        dataset = _DATASET.validate_json(data)
     except (OSError, ValidationError) as error:
         reason = first_problem(error) if isinstance(error, ValidationError) else type(error).__name__
         raise DatasetError(f"{label} can't be read ({reason}); restore or rebuild it.") from None
-    if not described.items:
+    if not dataset.items:
         raise DatasetError(f"{label} lists no images.")
-    for place, item in enumerate(described.items):
-        if item.id != place or item.label not in described.classes:
+    for place, item in enumerate(dataset.items):
+        if item.id != place or item.label not in dataset.classes:
             raise DatasetError(f"{label}: item {place} has a wrong id or label.")
-    return Dataset(**{**vars(described), "images": folder / described.images})
+    return replace(dataset, images=folder / dataset.images)
 
 
 def scan(folder: Path, say: Callable[[str], None] = lambda sentence: None) -> Dataset:

@@ -4,6 +4,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+import streamlit as st
+
 from core.experiments.store import DatasetGrid, Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
@@ -56,7 +58,8 @@ class ComparisonContext:
 
     def name(self, one: Summary, model: bool = True) -> str:
         """A configuration in a line, as plain text."""
-        return name(self.grid, one, model)
+        parts = [self.model_title(one)] if model else []
+        return " · ".join([*parts, f"{glossary.depth(one.depth)} {one.layer}", one.pooling, one.metric])
 
     def open(self, one: Summary, query: int | None = None) -> None:
         """Go to the search page with a configuration and an image; ends this run of the page."""
@@ -70,7 +73,10 @@ class ComparisonContext:
     def model_title(self, one: Summary) -> str:
         """The title of a configuration's model; says so when it is untrained or has other weights."""
         about = self.grid.run(one).about
-        return about.title if one.weights == "imagenet" else f"{about.title} ({weights(one.weights)})"
+        if one.weights == "imagenet":
+            return about.title
+        named = one.weights if one.weights == url.UNTRAINED else glossary.weights(one.weights)
+        return f"{about.title} ({named})"
 
 
 def make_context(address: Address, grid: DatasetGrid) -> ComparisonContext:
@@ -91,19 +97,6 @@ def make_context(address: Address, grid: DatasetGrid) -> ComparisonContext:
     return context
 
 
-def name(grid: DatasetGrid, one: Summary, model: bool = True) -> str:
-    """A configuration in a line, as plain text."""
-    about = grid.run(one).about
-    title = about.title if one.weights == "imagenet" else f"{about.title} ({weights(one.weights)})"
-    parts = [title] if model else []
-    return " · ".join([*parts, f"{glossary.depth(one.depth)} {one.layer}", one.pooling, one.metric])
-
-
-def weights(slug: str) -> str:
-    """The weights of a model in a word or two."""
-    return "untrained" if slug == url.UNTRAINED else glossary.weights(slug)
-
-
 def search_with(context: ComparisonContext, one: Summary, query: int | None = None) -> dict[url.Key, object]:
     """The address of the search page with a configuration and an image."""
     return url.configuration(one) | {
@@ -111,6 +104,19 @@ def search_with(context: ComparisonContext, one: Summary, query: int | None = No
         url.QUERY: context.query if query is None else query,
         url.SHOW_UNTRAINED: context.untrained or one.weights == url.UNTRAINED,
     }
+
+
+def results_button(
+    context: ComparisonContext, one: Summary, key: str, label: str = "Look at its results"
+) -> None:
+    """A button that shows a configuration on the search page."""
+    icon = ":material/image_search:"
+    st.button(label, icon=icon, key=key, on_click=lambda: open_search(context, one))
+
+
+def section_button(label: str, icon: str, key: str, one: Summary, section: str) -> None:
+    """A button that shows a configuration in a section."""
+    st.button(label, icon=icon, key=key, on_click=lambda: change_to(one, section))
 
 
 def open_search(context: ComparisonContext, one: Summary, query: int | None = None) -> None:

@@ -9,7 +9,12 @@ import streamlit as st
 
 from core.experiments.store import Summary
 from dashboard import url
-from dashboard.pages.compare.comparison_context import ComparisonContext, Section, change_to, open_search
+from dashboard.pages.compare.comparison_context import (
+    ComparisonContext,
+    Section,
+    results_button,
+    section_button,
+)
 from dashboard.pages.compare.experiment_table import ExperimentTable
 from dashboard.widgets import download_button, glossary, markdown, pickers
 
@@ -176,21 +181,9 @@ def _at_most(
 def _act(context: ComparisonContext, one: Summary) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{markdown.plain(context.name(one))}**")
-        st.button(
-            "Look at its results",
-            icon=":material/image_search:",
-            key="row-open",
-            on_click=lambda: open_search(context, one),
-        )
-        st.button(
-            "Compare with another",
-            icon=":material/compare_arrows:",
-            key="row-compare",
-            on_click=lambda: change_to(one, section="pair"),
-        )
-        st.button(
-            "Use it", icon=":material/code:", key="row-use", on_click=lambda: change_to(one, section="use")
-        )
+        results_button(context, one, "row-open")
+        section_button("Compare with another", ":material/compare_arrows:", "row-compare", one, "pair")
+        section_button("Use it", ":material/code:", "row-use", one, "use")
 
 
 SECTION = Section("leaderboard", "Leaderboard", 2, show)

@@ -6,7 +6,12 @@ import streamlit as st
 
 from core.models import registry
 from dashboard import url
-from dashboard.pages.compare.comparison_context import ComparisonContext, Section, change_to, open_search
+from dashboard.pages.compare.comparison_context import (
+    ComparisonContext,
+    Section,
+    results_button,
+    section_button,
+)
 from dashboard.pages.compare.sections import cost_tradeoff
 from dashboard.widgets import glossary, markdown, pickers, plotly_charts
 
@@ -40,18 +45,8 @@ def _verdict(context: ComparisonContext) -> None:
             kind = "time" if np.isfinite(table.costs["time"][table.best]) else "parameters"
             st.markdown(cost_tradeoff.verdict(context, kind))
         with st.container(horizontal=True):
-            st.button(
-                "Look at its results",
-                icon=":material/image_search:",
-                key="best-open",
-                on_click=lambda: open_search(context, best),
-            )
-            st.button(
-                "Use it on my own images",
-                icon=":material/code:",
-                key="best-use",
-                on_click=lambda: change_to(best, section="use"),
-            )
+            results_button(context, best, "best-open")
+            section_button("Use it on my own images", ":material/code:", "best-use", best, "use")
 
 
 def _rivals(alike: int, others: int) -> None:

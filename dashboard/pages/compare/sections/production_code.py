@@ -6,7 +6,7 @@ from core.evaluation.comparison import BYTES_PER_NUMBER
 from core.models import registry
 from dashboard import url
 from dashboard.pages.compare import code_snippets
-from dashboard.pages.compare.comparison_context import ComparisonContext, Section, open_search
+from dashboard.pages.compare.comparison_context import ComparisonContext, Section, results_button
 from dashboard.widgets import glossary, markdown, pickers
 
 _LARGE = 10_000
@@ -39,12 +39,7 @@ def show(context: ComparisonContext) -> None:
         f"A vector takes {markdown.plain(glossary.size(size))}, so an index of {_LARGE:,} images takes "
         f"{markdown.plain(glossary.size(_LARGE * size))} of memory and disk{time}."
     )
-    st.button(
-        "See its results",
-        icon=":material/image_search:",
-        key="use-open",
-        on_click=lambda: open_search(context, chosen),
-    )
+    results_button(context, chosen, "use-open", "See its results")
     if chosen.weights == url.UNTRAINED:
         st.info(glossary.UNTRAINED, icon=":material/science:")
     if chosen.weights.startswith("file-"):
