@@ -847,6 +847,7 @@ def test_export_is_what_is_stored(anywhere, tmp_path):
         export.write(pets, tmp_path / "nowhere" / "out.parquet", Silent())
 
 
+@pytest.mark.slow
 def test_memory_while_adding_does_not_grow_with_the_number_of_images(folder, tmp_path):
     """Resident memory of a process that adds many files stays where it was after the first ones."""
     for i in range(40):

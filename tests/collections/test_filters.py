@@ -347,6 +347,7 @@ def holds(cells: list[Any], cell: Any, sign: str, value: str) -> bool:
     return plain and _COMPARE[sign](cell.encode(), value.encode())
 
 
+@pytest.mark.slow
 def test_conditions_agree_with_plain_python_on_random_tables(anywhere):
     random = np.random.default_rng(5)
     pools = {

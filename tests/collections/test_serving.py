@@ -71,6 +71,7 @@ def test_images_outside_the_allowed_folder_are_not_served_but_uploads_are(
     assert client.get(f"/base/collections/pets/{upload}").status_code == 200
 
 
+@pytest.mark.slow
 def test_a_query_runs_through_the_network_that_is_loaded_already(engine):
     made = Collection.create("objects", model="efficientnet-lite0", layer="block6_output")
     made.add([str(OBJECTS)])

@@ -59,6 +59,7 @@ def test_every_section_opens_without_complaint(grid_dir, open_page, section):
     assert address(page).get("section", "overview") == section
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", SECTIONS)
 @pytest.mark.parametrize("kept", ["plain.imagenet", "good.untrained"])
 def test_every_section_is_sensible_with_one_model_or_without_trained_ones(

@@ -199,6 +199,7 @@ class Sentences(Silent):
         self.sentences.append(sentence)
 
 
+@pytest.mark.slow
 def test_download_is_announced_cached_and_used(keras_home, server, monkeypatch):
     stand_in = MOBILENET.build_graph()
     randomize(stand_in)
@@ -304,6 +305,16 @@ def trained():
     return graphs
 
 
+@pytest.fixture(scope="module")
+def small(tmp_path_factory):
+    """A graph of our own, and the folder of its files ``mine.weights.h5`` and ``mine.keras``."""
+    graph, folder = SMALL.build_graph(), tmp_path_factory.mktemp("small")
+    graph.save_weights(folder / "mine.weights.h5")
+    graph.save(folder / "mine.keras")
+    return graph, folder
+
+
+@pytest.mark.slow
 @pytest.mark.parametrize("classifier", [False, True])
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 def test_files_of_keras_are_loaded_with_or_without_a_classifier(suffix, classifier, trained, tmp_path):
@@ -330,11 +341,9 @@ def test_a_model_tuned_to_other_classes_is_loaded(trained, tmp_path):
     assert same_weights(graph, trained[0])
 
 
-def test_files_work_for_our_own_graphs_too(tmp_path):
-    source = SMALL.build_graph()
-    path = tmp_path / "mine.weights.h5"
-    source.save_weights(path)
-    assert same_weights(weights.load(SMALL, path)[0], source)
+def test_files_work_for_our_own_graphs_too(small):
+    graph, folder = small
+    assert same_weights(weights.load(SMALL, folder / "mine.weights.h5")[0], graph)
 
 
 @pytest.mark.slow
@@ -349,19 +358,18 @@ def test_weights_of_another_model_are_reported(model, suffix, trained, tmp_path)
 
 @pytest.mark.parametrize("suffix", [".weights.h5", ".keras"])
 @pytest.mark.parametrize("keep", [0, 100, -5000])
-def test_a_file_cut_short_is_reported(suffix, keep, tmp_path):
-    source = SMALL.build_graph()
+def test_a_file_cut_short_is_reported(suffix, keep, small, tmp_path):
     path = tmp_path / f"mine{suffix}"
-    source.save(path) if suffix == ".keras" else source.save_weights(path)
-    path.write_bytes(path.read_bytes()[:keep])
+    path.write_bytes((small[1] / path.name).read_bytes()[:keep])
     with pytest.raises(WeightsError, match=rf"mine{suffix} can't be read.*copy it again"):
         weights.load(SMALL, path)
 
 
-def test_a_file_damaged_inside_is_reported(tmp_path):
+def test_a_file_damaged_inside_is_reported(small, tmp_path):
     path = tmp_path / "mine.weights.h5"
-    SMALL.build_graph().save_weights(path)
-    path.write_bytes(path.read_bytes().replace(b"TREE", b"LEAF"))  # what its groups begin with
+    path.write_bytes(
+        (small[1] / path.name).read_bytes().replace(b"TREE", b"LEAF")
+    )  # what its groups begin with
     with pytest.raises(WeightsError, match=r"mine\.weights\.h5 can't be read"):
         weights.load(SMALL, path)
 
