@@ -16,6 +16,12 @@ N, CLASSES, LAYERS = 60, 4, 4
 LABELS = [f"class {i % CLASSES}" for i in range(N)]
 
 
+# The first projection by UMAP compiles it, which takes seconds.
+EACH_METHOD = pytest.mark.parametrize(
+    "method", [pytest.param(name, marks=[pytest.mark.slow] if name == "umap" else []) for name in METHODS]
+)
+
+
 def _vectors(n=N, layers=LAYERS, separation=3.0, n_classes=CLASSES, seed=0):
     """Layers of growing width under which the classes come apart."""
     rng = np.random.default_rng(seed)
@@ -40,7 +46,7 @@ def _move(projections):
 @pytest.mark.slow
 @pytest.mark.parametrize("kind", ["distances", "vectors"])
 @pytest.mark.parametrize("dimensions", [2, 3])
-@pytest.mark.parametrize("method", METHODS)
+@EACH_METHOD
 def test_each_layer_has_a_projection_within_the_common_frame(method, dimensions, kind):
     layers = list(_vectors()) if kind == "vectors" else _distances()
     projections = project(LABELS, **{kind: layers}, method=method, dimensions=dimensions)
@@ -55,7 +61,7 @@ def test_each_layer_has_a_projection_within_the_common_frame(method, dimensions,
 
 
 @pytest.mark.parametrize("kind", ["distances", "vectors"])
-@pytest.mark.parametrize("method", METHODS)
+@EACH_METHOD
 def test_images_that_no_layer_tells_apart_lie_at_one_point_and_move_no_other(method, kind):
     layers = list(_vectors())
     # Image 5 three more times, once as a brighter one; image 0 is told from its copy by the last layer.
@@ -77,7 +83,7 @@ def test_images_that_no_layer_tells_apart_lie_at_one_point_and_move_no_other(met
     assert not np.array_equal(found[-1].coordinates[0], found[-1].coordinates[N + 3])
 
 
-@pytest.mark.parametrize("method", METHODS)
+@EACH_METHOD
 def test_vectors_of_zeros_lie_at_one_point(method):
     [vectors] = _vectors(layers=1)
     vectors[[2, 9, 30]] = 0
@@ -87,8 +93,9 @@ def test_vectors_of_zeros_lie_at_one_point(method):
     assert len(np.unique(projection.coordinates, axis=0)) == N - 2
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["distances", "vectors"])
-@pytest.mark.parametrize("method", METHODS)
+@EACH_METHOD
 def test_the_same_seed_gives_the_same_projections(method, kind):
     layers = list(_vectors()) if kind == "vectors" else _distances()
     once, again = (project(LABELS, **{kind: layers}, method=method, seed=7) for _ in range(2))
@@ -103,6 +110,7 @@ def test_another_seed_gives_another_umap():
     assert not np.array_equal(one.coordinates, other.coordinates)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dimensions", [2, 3])
 def test_aligned_layers_move_less_than_layers_laid_out_alone(dimensions):
     layers = _distances()
@@ -149,7 +157,7 @@ def test_principal_components_keep_their_digits_where_distances_are_tiny():
     np.testing.assert_allclose(between, metrics.pairwise("cosine", vectors), atol=1e-14)
 
 
-@pytest.mark.parametrize("method", METHODS)
+@EACH_METHOD
 def test_distances_and_vectors_tell_the_same(method):
     layers = list(_vectors())
     from_vectors = project(LABELS, vectors=layers, method=method)
@@ -167,7 +175,8 @@ def test_distances_and_vectors_tell_the_same(method):
             )
 
 
-@pytest.mark.parametrize("method", METHODS)
+@pytest.mark.slow
+@EACH_METHOD
 def test_well_separated_classes_score_high(method):
     # With two classes the plane has room for both.
     rng = np.random.default_rng(1)
@@ -187,6 +196,7 @@ def test_umap_keeps_the_neighbors_of_separated_classes():
     assert last.trustworthiness > 0.9
 
 
+@pytest.mark.slow
 def test_silhouette_grows_as_the_classes_come_apart_and_belongs_to_the_layer():
     flat = project(LABELS, distances=_distances(), method="pca", dimensions=2)
     deep = project(LABELS, distances=_distances(), method="pca", dimensions=3)
@@ -230,6 +240,7 @@ def test_fewer_than_four_images_get_principal_components(n, kind):
     assert math.isnan(projection.silhouette)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("dimensions", [2, 3])
 @pytest.mark.parametrize("n", [4, 5, 15])
 def test_neighbors_are_cut_to_the_images_there_are(n, dimensions):
@@ -242,7 +253,7 @@ def test_neighbors_are_cut_to_the_images_there_are(n, dimensions):
 
 
 @pytest.mark.parametrize("kind", ["distances", "vectors"])
-@pytest.mark.parametrize("method", METHODS)
+@EACH_METHOD
 def test_copies_of_an_image_are_laid_out_together(method, kind):
     vectors = next(_vectors(layers=1, separation=0))
     vectors[1:20] = vectors[0]
@@ -261,7 +272,7 @@ def test_silhouette_is_nan_without_classes_to_compare(labels):
 
 
 @pytest.mark.parametrize("kind", ["distances", "vectors"])
-@pytest.mark.parametrize("method", METHODS)
+@EACH_METHOD
 def test_a_layer_that_cannot_tell_images_apart_is_one_point(method, kind):
     same = np.outer(np.arange(1, N + 1), [0.3, 0.1, 0.7])  # one direction, as cosine sees it
     vectors = [*_vectors(layers=2), same]
@@ -274,6 +285,7 @@ def test_a_layer_that_cannot_tell_images_apart_is_one_point(method, kind):
     assert not alone.coordinates.any()
 
 
+@pytest.mark.slow
 def test_a_vector_of_zeros_is_as_far_from_the_others_as_in_metrics():
     vectors = next(_vectors(layers=1))
     vectors[3] = 0
@@ -286,6 +298,7 @@ def test_a_vector_of_zeros_is_as_far_from_the_others_as_in_metrics():
     assert np.isfinite(one.coordinates).all()
 
 
+@pytest.mark.slow
 def test_tiny_distances_are_laid_out_as_well_as_large_ones():
     rng = np.random.default_rng(0)
     labels = np.arange(N) % 2
