@@ -93,7 +93,6 @@ def test_vectors_of_zeros_lie_at_one_point(method):
     assert len(np.unique(projection.coordinates, axis=0)) == N - 2
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["distances", "vectors"])
 @EACH_METHOD
 def test_the_same_seed_gives_the_same_projections(method, kind):
@@ -104,6 +103,7 @@ def test_the_same_seed_gives_the_same_projections(method, kind):
         assert (first.trustworthiness, first.silhouette) == (second.trustworthiness, second.silhouette)
 
 
+@pytest.mark.slow
 def test_another_seed_gives_another_umap():
     layers = _distances(layers=1)
     one, other = (project(LABELS, distances=layers, seed=seed)[0] for seed in (0, 1))
@@ -175,7 +175,6 @@ def test_distances_and_vectors_tell_the_same(method):
             )
 
 
-@pytest.mark.slow
 @EACH_METHOD
 def test_well_separated_classes_score_high(method):
     # With two classes the plane has room for both.
@@ -190,13 +189,13 @@ def test_well_separated_classes_score_high(method):
     assert silhouette_score(projection.coordinates, labels) > 0.75
 
 
+@pytest.mark.slow
 def test_umap_keeps_the_neighbors_of_separated_classes():
     last = project(LABELS, distances=_distances(separation=6))[-1]
     assert last.silhouette > 0.5
     assert last.trustworthiness > 0.9
 
 
-@pytest.mark.slow
 def test_silhouette_grows_as_the_classes_come_apart_and_belongs_to_the_layer():
     flat = project(LABELS, distances=_distances(), method="pca", dimensions=2)
     deep = project(LABELS, distances=_distances(), method="pca", dimensions=3)
@@ -206,6 +205,7 @@ def test_silhouette_grows_as_the_classes_come_apart_and_belongs_to_the_layer():
     assert flat[0].trustworthiness < deep[0].trustworthiness
 
 
+@pytest.mark.slow
 def test_min_dist_spreads_the_points():
     def nearest(min_dist):
         [projection] = project(None, distances=_distances(layers=1), min_dist=min_dist)
@@ -314,6 +314,7 @@ def test_tiny_distances_are_laid_out_as_well_as_large_ones():
         assert projection.trustworthiness > 0.75
 
 
+@pytest.mark.slow
 def test_no_warning_reaches_the_caller():
     with warnings.catch_warnings():
         warnings.simplefilter("error", UserWarning)
