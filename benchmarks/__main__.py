@@ -25,6 +25,7 @@ PARTS = (
     "query",
     "collection",
     "million",
+    "real",
     "memory",
 )
 _RESULTS = measure.ROOT / "benchmarks" / "results"

@@ -25,17 +25,17 @@ from core.settings import settings
 MODEL, LAYER, DIMENSIONS = "efficientnet-lite0", "top_activation", 1280
 _ROUNDS = 5
 _FEW, _MANY = 400, 2_000
-_QUERIES, _K = 100, 10
+QUERIES, _K = 100, 10
 # A turn takes so long at most, unless so few queries take longer.
 _SECONDS, _FEW_QUERIES = 5, 5
-_KINDS = ("flat", "hnsw", "ivfpq")
+KINDS = ("flat", "hnsw", "ivfpq")
 
 
 def rows() -> list[Row]:
     """Images per second, megabytes, milliseconds per query at 10,000 vectors."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        return [*_adding(folder), *_memory(folder), *searching(folder, 10_000, _KINDS)]
+        return [*_adding(folder), *_memory(folder), *searching(folder, 10_000, KINDS)]
 
 
 def _adding(folder: Path) -> list[Row]:
@@ -122,16 +122,20 @@ def add_apart(photos: str) -> int:
 
 def searching(folder: Path, count: int, kinds: tuple[str, ...]) -> list[Row]:
     """Milliseconds per query in a collection of so many clustered vectors, for each kind of index."""
-    table: list[Row] = []
     with made(folder / f"of-{count}") as collection:
         fill(collection, count)
-        queries = clustered(count, _QUERIES, 1)
-        view = collection.snapshot()
-        metric = get_metric("cosine")
-        truth, _ = exact_search.exact(view.stored, prepared(queries, metric), _K, metric)
-        for kind in kinds:
-            collection.optimize(index=kind)
-            table += _search(collection, queries, truth, kind)
+        return compared(collection, clustered(count, QUERIES, 1), kinds)
+
+
+def compared(collection: Collection, queries: np.ndarray, kinds: tuple[str, ...]) -> list[Row]:
+    """Milliseconds per query (dimensions,) and recall, for each kind of index built over a collection."""
+    view = collection.snapshot()
+    metric = get_metric(view.state.metric)
+    truth, _ = exact_search.exact(view.stored, prepared(queries, metric), _K, metric)
+    table: list[Row] = []
+    for kind in kinds:
+        collection.optimize(index=kind)
+        table += _search(collection, queries, truth, kind)
     return table
 
 
@@ -154,7 +158,7 @@ def _search(collection: Collection, queries: np.ndarray, truth: np.ndarray, kind
     per_query = {who: sample.times(1000 / len(asked)) for who, sample in ours.items()}
     recall = exact_search.recall(view.nearest(queries, _K)[0], truth)
     theirs = exact_search.recall(np.concatenate([bare(query[None]) for query in queries]), truth)
-    name = f"{kind}, {count:,} x {DIMENSIONS}"
+    name = f"{kind}, {count:,} x {view.vectors.dimensions}"
     more = per_query["ours"].median - per_query["bare"].median
     return [
         Row.of(
@@ -186,10 +190,11 @@ def _bare(path: Path, known: IndexFile, view: Any) -> Any:
     elif isinstance(index, faiss.IndexHNSW):
         parameters = faiss.SearchParametersHNSW(efSearch=known.effort)
     if known.compressed:
+        dimensions = view.vectors.dimensions
         full = faiss.IndexScalarQuantizer(
-            DIMENSIONS, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
+            dimensions, faiss.ScalarQuantizer.QT_fp16, faiss.METRIC_INNER_PRODUCT
         )
-        full.train(np.zeros((1, DIMENSIONS), np.float32))
+        full.train(np.zeros((1, dimensions), np.float32))
         for _, block in view.vectors.chunks(0, view.state.rows):
             full.add(prepared(block, get_metric("cosine")))
         index = faiss.IndexRefine(index, full)
