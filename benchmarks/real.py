@@ -62,7 +62,8 @@ def _rows(source: Collection, folder: Path) -> list[Row]:
 
 def _divide(source: Collection, copy: Collection) -> tuple[np.ndarray, list[str | None]]:
     """Copy all but some images, spread over the collection; the vectors (n, dimensions) and labels of those."""
-    queries, labels = [], []
+    queries: list[np.ndarray] = []
+    labels: list[str | None] = []
     with source.pages(_PAGE) as (total, pages), copy.writing() as writer:
         if total < 2 * collection.QUERIES:
             raise UserError(f"The collection {NAME!r} has only {total:,} images.")
