@@ -4,12 +4,14 @@ The catalog says how many rows are valid; rows after them are left from a write 
 """
 
 import os
+import shutil
 import zlib
 from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
 
+from core import disk
 from core.errors import CollectionError
 from core.exact_index import as_float32
 
@@ -43,13 +45,16 @@ class VectorFile:
     def write(self, start: int, vectors: np.ndarray) -> int:
         """Write rows (n, dimensions) after the first ``start`` ones, durably, and return their checksum.
 
-        Rows that are there after ``start`` already, or that a failed write leaves, are cut off.
+        Rows that are there after ``start`` already, or that a failed write leaves, are cut off. A file with several names, such as a
+        staged copy makes, is replaced by a copy first: what it holds under the other names does not change.
 
         Raises
         ------
-        OSError : the disk is full or fails; the file has ``start`` rows again.
+        DiskError : the disk is too full for the copy; OSError : the disk is full or fails. The file has ``start`` rows again.
         """
         data = np.ascontiguousarray(vectors, self.dtype).tobytes()
+        if self.path.exists() and self.path.stat().st_nlink > 1:
+            self._copy()
         descriptor = os.open(self.path, os.O_RDWR | os.O_CREAT, 0o644)
         try:
             os.ftruncate(descriptor, start * self.row_bytes)
@@ -65,6 +70,17 @@ class VectorFile:
         finally:
             os.close(descriptor)
         return zlib.crc32(data)
+
+    def _copy(self) -> None:
+        """Replace the file by a copy of it."""
+        disk.require(self.path.parent, self.path.stat().st_size)
+        # A copy that did not finish is removed by the next writer, like other files of vectors that the catalog does not name.
+        part = self.path.with_suffix(".part.bin")
+        shutil.copyfile(self.path, part)
+        with part.open("rb") as file:
+            os.fsync(file.fileno())
+        part.replace(self.path)
+        disk.sync_folder(self.path.parent)
 
     def rows(self) -> int:
         """The number of complete rows in the file, valid or not."""
