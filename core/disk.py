@@ -27,6 +27,18 @@ def require(folder: Path, needed: int = 0) -> None:
         )
 
 
+def link(source: Path, target: Path) -> None:
+    """Give a file another name, or copy it where the file system has no hard links; raises OSError."""
+    try:
+        os.link(source, target)
+    except FileExistsError:
+        raise
+    except OSError:
+        shutil.copyfile(source, target)
+        with target.open("rb") as file:
+            os.fsync(file.fileno())
+
+
 def sync_folder(folder: Path) -> None:
     """Flush the names of new files in a folder to the disk, before anything relies on them; raises OSError."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -81,6 +81,10 @@ class ForeignCatalogError(CollectionError):
     """A catalog that belongs to another folder than the one that names it."""
 
 
+class RefusedError(CollectionError):
+    """A staged copy of a collection that is not published, and stays as it is."""
+
+
 class ConditionError(CollectionError):
     """A filter of a collection's images that can't be used."""
 

@@ -10,7 +10,15 @@ import numpy as np
 import pytest
 
 from core import access, cli, collections, download
-from core.collections import Collection, backup, collection_projection, export, labelled_dataset, schema
+from core.collections import (
+    Collection,
+    backup,
+    collection_projection,
+    export,
+    labelled_dataset,
+    schema,
+    staging,
+)
 from core.collections.uploads import Upload
 from core.data import added_datasets
 from core.errors import AccessError, UserError
@@ -69,6 +77,7 @@ READS: dict[str, Callable[[Collection, Path], object]] = {
     "notes": lambda pets, photos: pets.notes(["label=cat"]),
     "verify": lambda pets, photos: pets.verify(),
     "embedder": lambda pets, photos: pets.embedder,
+    "engine": lambda pets, photos: pets.engine,
     "close": lambda pets, photos: pets.close(),
 }
 # What else changes something, given a folder that does not exist.
@@ -78,6 +87,8 @@ OTHERS: dict[str, Callable[[Path], object]] = {
     "restore a collection": lambda folder: backup.restore(folder, "more"),
     "add a dataset": lambda folder: added_datasets.add_fashion_mnist(folder, folder, Silent()),
     "remove a dataset": lambda folder: added_datasets.remove(folder, "none"),
+    "stage a collection": lambda folder: staging.stage("pets"),
+    "publish a collection": lambda folder: staging.publish("pets"),
     "run a grid": lambda folder: runner.run(
         [draw_dataset(folder.with_name("drawn"))], runner.Request(("squeezenet",)), folder, Silent()
     ),

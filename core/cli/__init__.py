@@ -1,6 +1,6 @@
 """The command line: parses a command, calls the other modules, prints a table or JSON.
 
-A mistake of the user ends with exit code 2 and a sentence on standard error.
+A mistake of the user ends with exit code 2 and a sentence on standard error; a staged copy that is not published with 3.
 """
 
 import argparse
@@ -10,7 +10,7 @@ import sys
 from collections.abc import Sequence
 
 from core.cli import channels, collection, datasets, grid, models, published, run
-from core.errors import UserError
+from core.errors import RefusedError, UserError
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -24,7 +24,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         options.command(options)
     except UserError as error:
         print(f"error: {error}", file=sys.stderr)
-        return 2
+        return 3 if isinstance(error, RefusedError) else 2
     except KeyboardInterrupt:
         print("\nStopped. What is on disk is complete, and the same command continues.", file=sys.stderr)
         return 130

@@ -36,7 +36,7 @@ def add(commands: Any) -> None:
         "--dtype", default="float16", help="of the stored vectors: float16 (default), float32"
     )
 
-    adding = _command(group, "add", _add, "add images; unchanged images are not read again")
+    adding = _stageable(group, "add", _add, "add images; unchanged images are not read again")
     adding.add_argument(
         "paths",
         nargs="+",
@@ -64,7 +64,7 @@ def add(commands: Any) -> None:
     )
     adding.add_argument("--json", action="store_true")
 
-    update = _command(group, "update", _update, "read the sources again and store what changed")
+    update = _stageable(group, "update", _update, "read the sources again and store what changed")
     _labels_from(update)
     update.add_argument("--json", action="store_true")
 
@@ -81,13 +81,13 @@ def add(commands: Any) -> None:
     _which(purge)
     purge.add_argument("--yes", action="store_true", help="do not ask")
 
-    search = _command(group, "search", _search, "find the images nearest to some images")
+    search = _stageable(group, "search", _search, "find the images nearest to some images")
     search.add_argument("images", nargs="+", metavar="IMAGE", type=Path)
     search.add_argument("-k", type=int, default=10, help="how many (default: 10)")
     _where(search)
     search.add_argument("--json", action="store_true")
 
-    info = _command(group, "info", _info, "show what is in a collection")
+    info = _stageable(group, "info", _info, "show what is in a collection")
     info.add_argument("--failures", action="store_true", help="the files that can't be read, with the reason")
     info.add_argument("--removed", action="store_true", help="the removed images, and how to restore them")
     info.add_argument("--json", action="store_true")
@@ -95,9 +95,9 @@ def add(commands: Any) -> None:
     listing = output.command(group, "list", _list, "list the collections")
     listing.add_argument("--json", action="store_true")
 
-    _command(group, "verify", _verify, "check that catalog, vectors and index are complete and agree")
+    _stageable(group, "verify", _verify, "check that catalog, vectors and index are complete and agree")
 
-    optimize = _command(group, "optimize", _optimize, "compact the vectors and rebuild the index")
+    optimize = _stageable(group, "optimize", _optimize, "compact the vectors and rebuild the index")
     optimize.add_argument("--index", help="another kind of index from now on")
     optimize.add_argument("--metric", help="another metric from now on")
 
@@ -129,7 +129,34 @@ def add(commands: Any) -> None:
     duplicates.add_argument("--threshold", type=float, default=0.05, help="largest distance (default: 0.05)")
     duplicates.add_argument("--json", action="store_true")
 
-    delete = _command(
+    stage = _command(
+        group, "stage", _stage, "make a copy of a collection, to change and check it before it is used"
+    )
+    stage.add_argument("--replace", action="store_true", help="delete the staged copy that is there")
+
+    publish = _command(
+        group, "publish", _publish, "replace a collection by its staged copy, unless the copy is worse"
+    )
+    publish.add_argument(
+        "--recall-margin",
+        type=float,
+        default=0.02,
+        metavar="X",
+        help="how far recall@10 of the index may fall, from 0.95 if it was higher (default: 0.02)",
+    )
+    publish.add_argument(
+        "--precision-margin",
+        type=float,
+        default=0.02,
+        metavar="X",
+        help="how far precision@10 of the labels may fall (default: 0.02)",
+    )
+    publish.add_argument(
+        "--sample", type=int, default=500, metavar="N", help="how many images are searched (default: 500)"
+    )
+    publish.add_argument("--json", action="store_true")
+
+    delete = _stageable(
         group, "delete", _delete, "delete a collection and its experiments; files of images stay"
     )
     delete.add_argument("--yes", action="store_true", help="do not ask")
@@ -138,6 +165,12 @@ def add(commands: Any) -> None:
 def _command(group: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
     parser = output.command(group, name, function, text)
     parser.add_argument("name", metavar="NAME")
+    return parser
+
+
+def _stageable(group: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
+    parser = _command(group, name, function, text)
+    parser.add_argument("--staged", action="store_true", help="of the staged copy, see collection stage")
     return parser
 
 
@@ -173,9 +206,11 @@ def _where(parser: argparse.ArgumentParser) -> None:
 
 
 def _open(options: argparse.Namespace) -> Any:
-    from core.collections import Collection
+    from core.collections import Collection, lifecycle
 
-    return Collection.open(options.name, load=_load)
+    # Only some commands have the option.
+    staged = getattr(options, "staged", False)
+    return Collection.open(options.name, lifecycle.staged_folder() if staged else None, load=_load)
 
 
 def _load(about: Any) -> Any:
@@ -526,8 +561,31 @@ def _duplicates(options: argparse.Namespace) -> None:
     output.table(rows, options.json, f"No two images are within {options.threshold:g} of each other.")
 
 
+def _stage(options: argparse.Namespace) -> None:
+    from core.collections import staging
+
+    staging.stage(options.name, replace=options.replace)
+    print(
+        f"Staged {options.name!r}. Change and check it with --staged, then `playground collection publish {options.name}`."
+    )
+
+
+def _publish(options: argparse.Namespace) -> None:
+    from core.collections import staging
+
+    gate = staging.Gate(options.recall_margin, options.precision_margin, options.sample)
+    with output.Bar() as bar:
+        published = staging.publish(options.name, gate=gate, progress=bar)
+    rows = [
+        {"": name, **output.fields(quality, "images queries recall label_precision")}
+        for name, quality in vars(published).items()
+        if quality is not None
+    ]
+    output.table(rows, options.json, "The staged copy was published already.")
+
+
 def _delete(options: argparse.Namespace) -> None:
-    from core.collections import labelled_dataset
+    from core.collections import labelled_dataset, lifecycle
 
     if not options.yes:
         if not sys.stdin.isatty():
@@ -537,5 +595,8 @@ def _delete(options: argparse.Namespace) -> None:
         question = f"Delete {options.name!r} with the vectors of {count:,} images? [y/N] "
         if input(question).strip().lower() != "y":
             raise UserError("Nothing was deleted.")
-    labelled_dataset.delete(options.name)
+    if options.staged:
+        lifecycle.delete(options.name, lifecycle.staged_folder())
+    else:
+        labelled_dataset.delete(options.name)
     print(f"Deleted {options.name!r}; files of images stay.")

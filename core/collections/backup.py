@@ -23,7 +23,7 @@ import sqlalchemy as sa
 from pydantic import BaseModel, ConfigDict
 
 from core import access, disk
-from core.collections import catalog, identity, schema, verify
+from core.collections import catalog, schema, verify
 from core.collections.catalog import Catalog
 from core.collections.collection import Collection
 from core.collections.index import engines
@@ -191,7 +191,6 @@ def _write(collection: Collection, file: IO[bytes], progress: Progress) -> Backu
                 _require_whole(collection, connection, state)
                 with closing(Catalog(copied, create=True)) as target:
                     target.fill(connection)
-                    target.write(identity.forget)
                     images = target.read(catalog.counts)[schema.INDEXED]
                     names = target.read(_uploads)
                 needed = sum(size for _, size in opened.values()) + copied.stat().st_size

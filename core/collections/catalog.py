@@ -19,6 +19,7 @@ from core.collections import sqlite_file
 from core.collections.schema import (
     CHUNK,
     FAILED,
+    FOLDER_FACT,
     INDEXED,
     MIGRATIONS,
     REMOVED,
@@ -175,17 +176,24 @@ class Catalog:
     def fill(self, source: sa.Connection) -> None:
         """Copy the content of another catalog of this version into this one, which is empty."""
         with self.writing() as connection:
-            for table in tables.sorted_tables:
-                if table is schema_version:
-                    continue
-                rows = source.execute(sa.select(table).execution_options(yield_per=CHUNK))
-                for part in rows.mappings().partitions():
-                    connection.execute(sa.insert(table), [dict(row) for row in part])
-            if self._schema:
-                # PostgreSQL's sequence does not know ids that were inserted.
-                last = connection.scalar(sa.select(sa.func.max(images.c.id))) or 0
-                counter = sa.func.pg_get_serial_sequence(f"{self._schema}.images", "id")
-                connection.execute(sa.select(sa.func.setval(counter, last + 1, False)))
+            self.replace(connection, source)
+
+    def replace(self, connection: sa.Connection, source: sa.Connection) -> None:
+        """Replace the content by that of another catalog of this version, in a transaction of :meth:`writing`; the folder stays its own."""
+        own = facts.c.name == FOLDER_FACT
+        for table in tables.sorted_tables:
+            if table is schema_version:
+                continue
+            copied = sa.not_(own) if table is facts else sa.true()
+            connection.execute(sa.delete(table).where(copied))
+            rows = source.execute(sa.select(table).where(copied).execution_options(yield_per=CHUNK))
+            for part in rows.mappings().partitions():
+                connection.execute(sa.insert(table), [dict(row) for row in part])
+        if self._schema:
+            # PostgreSQL's sequence does not know ids that were inserted.
+            last = connection.scalar(sa.select(sa.func.max(images.c.id))) or 0
+            counter = sa.func.pg_get_serial_sequence(f"{self._schema}.images", "id")
+            connection.execute(sa.select(sa.func.setval(counter, last + 1, False)))
 
     def checkpoint(self) -> None:
         """Bring SQLite's log into the file, so that the file is complete without it."""
@@ -244,6 +252,12 @@ def chunks(values: Sequence[_Value]) -> Iterator[list[_Value]]:
 def get_fact(connection: sa.Connection, name: str) -> Any:
     """A fact of the collection, or None."""
     return connection.scalar(sa.select(facts.c.value).where(facts.c.name == name))
+
+
+def shared_facts(connection: sa.Connection) -> dict[str, Any]:
+    """All facts but that of the folder; every change of a collection changes one of them."""
+    query = sa.select(facts.c.name, facts.c.value).where(facts.c.name != FOLDER_FACT)
+    return {row.name: row.value for row in connection.execute(query)}
 
 
 def set_fact(connection: sa.Connection, name: str, value: Any) -> None:
@@ -377,6 +391,13 @@ def first_and_paths_of_rows(
             paths.setdefault(row, []).append(path)
     known = find(connection, images.c.id, list(first.values()))
     return {image.faiss_id: (image, paths[image.faiss_id]) for image in known}
+
+
+def lowest_hashes(connection: sa.Connection, most: int) -> list[int]:
+    """The rows of the vector file whose contents have the lowest hashes: a sample that collections of the same images share."""
+    query = sa.select(images.c.hash, images.c.faiss_id).where(_is_stored()).distinct()
+    query = query.order_by(images.c.hash, images.c.faiss_id).limit(most)
+    return [row.faiss_id for row in connection.execute(query)]
 
 
 def shared_rows(connection: sa.Connection) -> list[int]:

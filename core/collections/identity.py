@@ -20,7 +20,6 @@ from core.collections.catalog import Catalog
 from core.collections.state import DESCRIPTION, About, State, read_about, write_about
 from core.errors import CollectionError, ForeignCatalogError
 
-_FACT = "folder"
 _log = logging.getLogger(__name__)
 
 
@@ -68,23 +67,18 @@ def read(folder: Path) -> About:
 
 def facts(place: Place) -> dict[str, Any]:
     """The facts of a schema that name its folder."""
-    return {_FACT: asdict(place)}
+    return {schema.FOLDER_FACT: asdict(place)}
 
 
 def record(connection: sa.Connection, place: Place) -> None:
     """Write the folder of a schema into it."""
-    catalog.set_fact(connection, _FACT, asdict(place))
-
-
-def forget(connection: sa.Connection) -> None:
-    """Remove the folder from a catalog."""
-    connection.execute(sa.delete(schema.facts).where(schema.facts.c.name == _FACT))
+    catalog.set_fact(connection, schema.FOLDER_FACT, asdict(place))
 
 
 def owns(folder: Path, catalog_: Catalog) -> bool:
     """Whether a schema names this folder, or the path that it was about to be renamed to."""
     with catalog_.reading() as connection:
-        known = catalog.get_fact(connection, _FACT)
+        known = catalog.get_fact(connection, schema.FOLDER_FACT)
     here = Place.of(folder)
     beside = known is not None and Path(known["path"]).parent == Path(here.path).parent
     return beside and (known["inode"], known["host"]) == (here.inode, here.host)
@@ -103,7 +97,7 @@ def claim(folder: Path, about: About, catalog_: Catalog) -> About:
     """
     here = Place.of(folder)
     with catalog_.reading() as connection:
-        known = catalog.get_fact(connection, _FACT)
+        known = catalog.get_fact(connection, schema.FOLDER_FACT)
     if known is None:
         # Older versions did not record the folder.
         if rivals := _rivals(folder, about):
@@ -115,7 +109,7 @@ def claim(folder: Path, about: About, catalog_: Catalog) -> About:
         _check_moved(folder, about, Place(**known), here, catalog_)
     if known != asdict(here) and not access.is_read_only():
         with catalog_.writing() as connection:
-            if catalog.get_fact(connection, _FACT) != known:
+            if catalog.get_fact(connection, schema.FOLDER_FACT) != known:
                 raise ForeignCatalogError(
                     f"Another process opened the catalog of {folder.name!r} just now; try again."
                 )
@@ -141,7 +135,7 @@ def check(folder: Path, place: Place, about: About, catalog_: Catalog) -> None:
         )
     if about.catalog == "postgresql":
         with catalog_.reading() as connection:
-            known = catalog.get_fact(connection, _FACT)
+            known = catalog.get_fact(connection, schema.FOLDER_FACT)
         if known is None or known["path"] != place.path:
             raise _is_copy(folder, Path(known["path"]) if known else None)
 

@@ -10,6 +10,7 @@ import numpy as np
 from core.collections.collection import Collection
 from core.collections.index import exact_search
 from core.collections.index.index_record import IndexFile
+from core.collections.search_quality import K, label_precision
 from core.collections.snapshot import Snapshot
 from core.errors import CollectionError
 from core.exact_index import prepared
@@ -18,7 +19,6 @@ from core.progress import Progress
 
 CANDIDATES = ("flat", "hnsw", "ivf", "ivfpq")
 _QUERIES = 200
-_K = 10
 
 
 @dataclass(frozen=True)
@@ -75,9 +75,9 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
     kinds = list(dict.fromkeys(kinds))
     with collection.writing() as writer:
         state, metric = writer.state, get_metric(writer.state.metric)
-        if state.rows <= _K + 1:
+        if state.rows <= K + 1:
             raise CollectionError(
-                f"The collection has {state.rows} vectors; there is nothing to tune below {_K + 2}."
+                f"The collection has {state.rows} vectors; there is nothing to tune below {K + 2}."
             )
         for kind in kinds:
             writer.engine.check(kind, collection.about.dimensions, metric)
@@ -86,15 +86,15 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
         stored = vectors.map(state.rows)
         queries = np.asarray(stored[rows], np.float32)
         progress.stage("exact neighbors", 1)
-        exact, _ = exact_search.exact(stored, prepared(queries, metric), _K + 1, metric)
-        truth = exact_search.without_self(exact, rows, _K)
+        exact, _ = exact_search.exact(stored, prepared(queries, metric), K + 1, metric)
+        truth = exact_search.without_self(exact, rows, K)
         # The half of the vectors that is farthest from one of them: most queries have neighbors that are not allowed.
         far = np.concatenate(
             [pairwise(metric.name, queries[:1], block)[0] for _, block in vectors.chunks(0, state.rows)]
         )
         allowed = np.sort(np.argsort(far, kind="stable")[state.rows // 2 :])
-        exact, _ = exact_search.exact(stored, prepared(queries, metric), _K + 1, metric, allowed)
-        filtered_truth = exact_search.without_self(exact, rows, _K)
+        exact, _ = exact_search.exact(stored, prepared(queries, metric), K + 1, metric, allowed)
+        filtered_truth = exact_search.without_self(exact, rows, K)
         # Of several labels of the same content, the oldest.
         labels = {row: next(iter(several)) for row, several in collection.labels_by_row().items()}
         progress.step()
@@ -110,7 +110,7 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
                 built.append((kind, known, seconds, snapshot))
             found = [
                 [
-                    exact_search.without_self(snapshot.nearest(queries, _K + 1, rows_allowed)[0], rows, _K)
+                    exact_search.without_self(snapshot.nearest(queries, K + 1, rows_allowed)[0], rows, K)
                     for rows_allowed in (None, allowed)
                 ]
                 for *_, snapshot in built
@@ -121,7 +121,7 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
                 for (*_, snapshot), both in zip(built, times, strict=True):
                     for rows_allowed, taken in zip((None, allowed), both, strict=True):
                         started = time.perf_counter()
-                        snapshot.nearest(query[None], _K, rows_allowed)
+                        snapshot.nearest(query[None], K, rows_allowed)
                         taken.append((time.perf_counter() - started) * 1000)
                 progress.step()
         finally:
@@ -137,7 +137,7 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
             p95_ms=float(np.percentile(taken, 95)),
             filtered_recall=exact_search.recall(filtered_found, filtered_truth),
             filtered_ms=statistics.median(filtered_taken),
-            label_precision=_label_precision(rows, rows_found, labels),
+            label_precision=label_precision(rows, rows_found, labels),
             build_seconds=seconds,
             bytes_per_vector=known.size / known.rows,
             megabytes=known.size / 1e6,
@@ -146,15 +146,6 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
             built, found, times, strict=True
         )
     ]
-
-
-def _label_precision(queries: np.ndarray, found: np.ndarray, labels: dict[int, str]) -> float | None:
-    shares = []
-    for query, neighbors in zip(queries.tolist(), found.tolist(), strict=True):
-        labelled = [labels[row] for row in neighbors if row in labels]
-        if query in labels and labelled:
-            shares.append(labelled.count(labels[query]) / len(labelled))
-    return statistics.mean(shares) if shares else None
 
 
 def choose(candidates: Sequence[Candidate], limits: Limits) -> Candidate | None:

@@ -15,6 +15,7 @@ from core.collections.catalog import Catalog
 from core.collections.identity import Place
 from core.collections.state import DESCRIPTION, About, read_about, write_about
 from core.errors import CatalogUnreachableError, CollectionError, ForeignCatalogError, UnknownNameError
+from core.imaging import servable_files
 from core.settings import settings
 
 CATALOG_FILE = "catalog.sqlite"
@@ -101,7 +102,7 @@ def building(folder: Path, about: About) -> Iterator[tuple[Path, Catalog]]:
 
 
 def delete(name: str, folder: Path | None = None) -> None:
-    """Delete a collection with its vectors, catalog and uploaded images; files elsewhere stay.
+    """Delete a collection with its vectors, catalog, uploaded images and staged copy; files elsewhere stay.
 
     Raises
     ------
@@ -113,6 +114,8 @@ def delete(name: str, folder: Path | None = None) -> None:
     access.require_full("delete a collection")
     folder = folder or settings.COLLECTIONS_DIR
     require(name, folder)
+    if name in names(staged_folder(folder)):
+        delete(name, staged_folder(folder))
     with lock.writing(folder / name), catalog.storage_errors():
         try:
             about = read_about(folder / name)
@@ -129,6 +132,11 @@ def delete(name: str, folder: Path | None = None) -> None:
         (folder / name).rename(deleted)
         shutil.rmtree(deleted, ignore_errors=True)
         _sweep(folder)
+
+
+def staged_folder(folder: Path | None = None) -> Path:
+    """The folder of the staged copies of some collections; see :mod:`core.collections.staging`."""
+    return (folder or settings.COLLECTIONS_DIR) / servable_files.STAGED
 
 
 def require(name: str, folder: Path) -> None:

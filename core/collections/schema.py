@@ -13,6 +13,8 @@ from core.text import nfc
 INDEXED, FAILED, REMOVED = "indexed", "failed", "removed"
 # SQLite allows 32,766 parameters in a statement; fewer are as fast.
 CHUNK = 500
+# The fact that names the folder of a schema in PostgreSQL; see :mod:`core.collections.identity`.
+FOLDER_FACT = "folder"
 # A row of the table of images, or of another one.
 Row = sa.Row[Any, *tuple[Any, ...]]
 

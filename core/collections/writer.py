@@ -70,6 +70,11 @@ class Writer:
         """The file of vectors."""
         return self.state.vectors(self.folder, self.about)
 
+    @property
+    def identity(self) -> dict[str, Any]:
+        """Which collection this is, in which state."""
+        return {"uuid": self.about.uuid, "version": self.state.version}
+
     def known(self, hashes: Sequence[str]) -> set[str]:
         """Which of some hashes have a vector already, including those of removed images."""
         return set(self.catalog.read(catalog.rows_of_hashes, hashes))
@@ -254,6 +259,33 @@ class Writer:
                     connection.execute(sa.insert(schema.segments), segments)
         self.sweep()
         return True
+
+    def take_over(self, other: "Writer") -> None:
+        """Replace all that is stored by what another collection of the same configuration holds, in one commit.
+
+        Files are shared by hard links. The fact ``published`` says of which collection and state.
+
+        Raises
+        ------
+        CollectionError : the disk or the catalog fails; nothing is replaced.
+        """
+        state = replace(other.state, generation=self.state.generation + 1)
+        vectors = state.vectors(self.folder, self.about)
+        with catalog.storage_errors():
+            other.vectors.require(state.rows)
+            vectors.path.unlink(missing_ok=True)
+            if state.rows:
+                disk.link(other.vectors.path, vectors.path)
+            engine = engines.get(state.engine)(self.folder, self.about, self.catalog)
+            state = replace(state, index=engine.copy(other.engine, state))
+            self._settle()
+            changes = {name: value for name, value in vars(state).items() if name != "version"}
+            with other.catalog.reading() as rows, self._change(**changes) as connection:
+                self.catalog.replace(connection, rows)
+                catalog.set_fact(connection, "published", other.identity)
+        self.engine.sweep(self.state)
+        self.engine = engine
+        self.sweep()
 
     def sweep(self) -> None:
         """Remove files that the catalog does not name: those before the last change, and those of a change that did not finish."""

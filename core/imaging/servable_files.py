@@ -8,6 +8,8 @@ from core.settings import settings
 
 # Of a collection's folder: images that were sent to it, named by their hashes.
 UPLOADS = "uploads"
+# Of the folder of collections: collections that are not published yet.
+STAGED = ".staged"
 _STORED_UPLOAD = re.compile(rf"{UPLOADS}/[0-9a-f]{{64}}")
 
 
@@ -37,5 +39,7 @@ def allowed(path: str | Path) -> bool:
 
 def uploaded(path: str | Path) -> bool:
     """Whether a file was sent to a collection: its bytes are a stranger's, whoever reads them later."""
-    inside = Path(os.path.relpath(os.path.realpath(path), os.path.realpath(settings.COLLECTIONS_DIR)))
-    return len(inside.parts) > 2 and inside.parts[0] != os.pardir and inside.parts[1] == UPLOADS
+    parts = Path(os.path.relpath(os.path.realpath(path), os.path.realpath(settings.COLLECTIONS_DIR))).parts
+    if parts[0] == STAGED:
+        parts = parts[1:]
+    return len(parts) > 2 and parts[0] != os.pardir and parts[1] == UPLOADS

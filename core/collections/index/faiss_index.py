@@ -8,6 +8,7 @@ from functools import cached_property
 import numpy as np
 import sqlalchemy as sa
 
+from core import disk
 from core.collections import catalog
 from core.collections.index import exact_search, faiss_file, filtered_search
 from core.collections.index.faiss_file import Ann
@@ -42,6 +43,12 @@ class FaissEngine(Engine):
         self, vectors: VectorFile, rows: int, metric: Metric, kind: str, step: Step = lambda n: None
     ) -> IndexFile:
         return faiss_file.build(self.folder, vectors, rows, metric, kind, step)
+
+    def copy(self, source: Engine, state: State) -> IndexFile | None:
+        # An index that the other one has not changed since it was copied from here is here already.
+        if state.index and not (self.folder / state.index.file).exists():
+            disk.link(source.folder / state.index.file, self.folder / state.index.file)
+        return state.index
 
     def grow(self, state: State, adding: bool, step: Step = lambda n: None) -> IndexFile | None:
         old, metric = state.index, get_metric(state.metric)

@@ -18,7 +18,7 @@ from core.collections.snapshot import Snapshot
 from core.collections.state import About, State
 from core.collections.vector_file import VectorFile
 from core.errors import CollectionError
-from core.metrics import Metric
+from core.metrics import Metric, get_metric
 
 Step = Callable[[int], None]
 
@@ -69,6 +69,19 @@ class Engine(ABC):
 
         Raises as :meth:`build`.
         """
+
+    def copy(self, source: "Engine", state: State) -> IndexFile | None:
+        """Have the index of another collection, whose vectors are in the folder of this one already; raises as :meth:`build`.
+
+        Parameters
+        ----------
+        source : of the other collection, an engine of the same class.
+        state : with the index of the other collection and the file of vectors of this one.
+        """
+        if not state.index:
+            return None
+        vectors = state.vectors(self.folder, self.about)
+        return self.build(vectors, state.rows, get_metric(state.metric), state.kind)
 
     @abstractmethod
     def open(

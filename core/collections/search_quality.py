@@ -1,0 +1,69 @@
+"""How well a collection is searched: recall of its index and precision of the labels, for a sample of its images."""
+
+import statistics
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from core.collections import catalog, schema
+from core.collections.collection_reader import Reader
+from core.collections.index import exact_search
+from core.exact_index import prepared
+from core.metrics import get_metric
+
+K = 10
+
+
+@dataclass(frozen=True)
+class Quality:
+    """The quality of searches with some stored images, each without itself.
+
+    images : in the collection; queries : how many were searched; recall : recall@10 of the index against exact search, 1 without a query;
+    label_precision : precision@10 of labels among labeled neighbors, None without labels.
+    """
+
+    images: int
+    queries: int
+    recall: float
+    label_precision: float | None
+
+
+def measure(collection: Reader, queries: int) -> Quality:
+    """Search with at most so many stored images.
+
+    They are those with the lowest hashes, which are as good as random. Two states of a collection mostly share them, so that a small
+    difference is no chance.
+
+    Raises
+    ------
+    CollectionError : the storage can't be read.
+    """
+    snapshot = collection.snapshot()
+    with collection.frozen() as (connection, _):
+        rows = np.array(catalog.lowest_hashes(connection, queries), np.int64)
+        images = catalog.counts(connection)[schema.INDEXED]
+    k = min(K, snapshot.state.rows - len(snapshot.tombstones) - 1)
+    if k < 1:
+        return Quality(images, 0, 1.0, None)
+    metric = get_metric(snapshot.state.metric)
+    vectors = np.asarray(snapshot.stored[rows], np.float32)
+    allowed = snapshot.rows if len(snapshot.tombstones) else None
+    exact, _ = exact_search.exact(snapshot.stored, prepared(vectors, metric), k + 1, metric, allowed)
+    found, _ = snapshot.nearest(vectors, k + 1)
+    truth, neighbors = (exact_search.without_self(one, rows, k) for one in (exact, found))
+    # Of several labels of the same content, the oldest.
+    labels = {row: next(iter(several)) for row, several in collection.labels_by_row().items()}
+    return Quality(
+        images, len(rows), exact_search.recall(neighbors, truth), label_precision(rows, neighbors, labels)
+    )
+
+
+def label_precision(queries: np.ndarray, found: np.ndarray, labels: Mapping[int, str]) -> float | None:
+    """The mean share of neighbors (n_queries, k) with the label of the query (n_queries,), among labeled ones; None if there are none."""
+    shares = []
+    for query, neighbors in zip(queries.tolist(), found.tolist(), strict=True):
+        labelled = [labels[row] for row in neighbors if row in labels]
+        if query in labels and labelled:
+            shares.append(labelled.count(labels[query]) / len(labelled))
+    return statistics.mean(shares) if shares else None
