@@ -12,6 +12,7 @@ from benchmarks import networks
 from benchmarks.extraction import decode_all, write_jpegs
 from benchmarks.measure import Sample, apart, take_turns, timed
 from benchmarks.table import Row
+from core import planning
 from core.collections import Collection, embedder
 from core.collections.index import exact_search, faiss_file
 from core.collections.index.faiss_index import FaissSnapshot
@@ -175,7 +176,27 @@ def _search(collection: Collection, queries: np.ndarray, truth: np.ndarray, kind
         ),
         Row.of(f"{name}, with the catalog", per_query["whole"], "ms", "bare FAISS", per_query["bare"]),
         Row(f"{name}, recall@10", recall, "", better="higher", beside="bare FAISS", peer=theirs),
-        Row(f"{name}, bytes per vector", known.size / known.rows, "B"),
+        Row(
+            f"{name}, bytes per vector",
+            known.size / known.rows,
+            "B",
+            beside="plan",
+            peer=planning.index_bytes(kind, count, DIMENSIONS) / count,
+            ratio=known.size / planning.index_bytes(kind, count, DIMENSIONS),
+            goal=1.05,
+            judged="ratio",
+        ),
+        Row(
+            f"{name}, a query",
+            per_query["ours"].median,
+            "ms",
+            beside="plan",
+            peer=planning.query_ms(kind, count, DIMENSIONS),
+            ratio=per_query["ours"].median / planning.query_ms(kind, count, DIMENSIONS),
+            goal=2,
+            judged="ratio",
+            note="what `playground plan` estimates; a busy machine takes longer",
+        ),
     ]
 
 

@@ -24,6 +24,7 @@ LAYERS = [
     {"published"},
     {"shards"},
     {"collections"},
+    {"planning"},
     {"search"},
     {"features"},
     {"server"},
