@@ -52,7 +52,7 @@ def add(commands: Any) -> None:
     adding.add_argument("--restore-removed", action="store_true", help="also add images that were removed")
     adding.add_argument(
         "--label-level",
-        type=_level,
+        type=output.level,
         metavar="N",
         help="which level of folders names the labels: 1 for those directly in the folder, 2 for those in them, or none; remembered "
         "with the folder; default: derived from the structure",
@@ -63,6 +63,18 @@ def add(commands: Any) -> None:
         help="show the labels and what is left out, without storing anything",
     )
     adding.add_argument("--json", action="store_true")
+
+    importing = _stageable(
+        group, "import", _import, "add the images of shards whose vectors were computed elsewhere"
+    )
+    importing.add_argument("shards", metavar="FOLDER", help="of the shards, or its URL: s3://…, gs://…")
+    importing.add_argument("--restore-removed", action="store_true", help="also add images that were removed")
+    importing.add_argument(
+        "--allow-other-versions",
+        action="store_true",
+        help="accept vectors that were computed with other versions of what decodes images",
+    )
+    importing.add_argument("--json", action="store_true")
 
     update = _stageable(group, "update", _update, "read the sources again and store what changed")
     _labels_from(update)
@@ -182,14 +194,6 @@ def _labels_from(parser: argparse.ArgumentParser) -> None:
     )
 
 
-def _level(text: str) -> int:
-    if text.lower() == "none":
-        return 0
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a level; give a number from 1 on, or none")
-    return int(text)
-
-
 def _which(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("paths", nargs="*", metavar="PATH", help="an image, a folder or a pattern")
     _where(parser)
@@ -256,6 +260,19 @@ def _add(options: argparse.Namespace) -> None:
             label_level=options.label_level,
         )
     _report(report, options)
+
+
+def _import(options: argparse.Namespace) -> None:
+    with _open(options) as opened, output.Bar() as bar:
+        report = opened.import_shards(
+            options.shards,
+            bar,
+            restore_removed=options.restore_removed,
+            allow_other_versions=options.allow_other_versions,
+        )
+    _report(report, options)
+    if report.problems:
+        raise UserError(" ".join(report.problems))
 
 
 def _preview(options: argparse.Namespace) -> None:

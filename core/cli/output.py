@@ -64,6 +64,15 @@ def grid_folder(options: argparse.Namespace) -> Path:
     return folder
 
 
+def level(text: str) -> int:
+    """The value of ``--label-level``."""
+    if text.lower() == "none":
+        return 0
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a level; give a number from 1 on, or none")
+    return int(text)
+
+
 def warn(about: object) -> None:
     """Print a warning on standard error."""
     print(f"warning: {about}", file=sys.stderr)

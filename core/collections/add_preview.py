@@ -11,7 +11,7 @@ from core.collections.uploads import Upload
 from core.data import image_lists
 from core.data.folder_labels import NO_LABELS, FolderLabels, decide, parts_below
 from core.data.folder_walker import LeftOut, Problem
-from core.data.image_sources import Entry, ImageSource, Record, is_url, remembered
+from core.data.image_sources import Entry, ImageSource, Record, is_remote, remembered
 from core.imaging import servable_files
 
 # The most folders of a level, and the most problems, that are named.
@@ -147,7 +147,7 @@ def _of_list(source: ImageSource) -> Iterable[_Found | Problem]:
         else:
             yield Problem(f"{source.path}, row {row.number}", row.problem or "")
     for path, labels in found.items():
-        if is_url(path) or servable_files.present(Path(path)):
+        if is_remote(path) or servable_files.present(Path(path)):
             yield _Found(path, (), next(iter(labels)) if len(labels) == 1 else None, len(labels) > 1)
         else:
             yield Problem(path, "file not found")

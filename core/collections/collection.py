@@ -18,6 +18,7 @@ from core.collections import (
     lifecycle,
     removal,
     schema,
+    shard_import,
     uploads,
 )
 from core.collections.collection_reader import Loader, Reader
@@ -29,10 +30,13 @@ from core.collections.uploads import Upload
 from core.collections.vector_file import DTYPES, fits
 from core.collections.writer import New, Writer
 from core.data import image_sources
-from core.errors import CollectionError, UnknownNameError
+from core.errors import CollectionError, ShardError, UnknownNameError
 from core.metrics import get_metric
 from core.progress import Progress, Silent
 from core.settings import settings
+from core.shards import scanning
+from core.shards.manifest import Manifest
+from core.shards.shard_store import Store
 from core.text import nfc
 
 
@@ -213,6 +217,76 @@ class Collection(Reader):
         """Go through the remembered sources again; reads only what changed. Parameters and errors as of :meth:`add`."""
         with self.writing() as writer:
             return ingest.update(writer, lambda: self.embedder, progress or Silent(), labels_from)
+
+    def scan(
+        self,
+        place: str,
+        paths: Sequence[str] = (),
+        progress: Progress | None = None,
+        *,
+        path_column: str | None = None,
+        label_level: int | None = None,
+        shards: int | None = None,
+        shard_size: int = scanning.SHARD_SIZE,
+    ) -> Manifest:
+        """Scan the remembered sources and others for shards that update the collection; its unchanged images are not extracted.
+
+        Parameters
+        ----------
+        place : the folder of the shards, or the URL of one in an object store.
+        paths, path_column, label_level : as for :meth:`add`.
+        shards, shard_size : as for :func:`core.shards.scanning.scan`.
+
+        Raises
+        ------
+        SourceError : a source does not exist.
+        ShardError : there are no sources, or the folder can't be used.
+        """
+        sources = image_sources.parse_all(paths, path_column, label_level)
+        stored = shard_import.StoredImages(self.about, self._catalog)
+        if not stored.sources and not sources:
+            raise ShardError(f"The collection {self.about.name!r} has no sources yet; give what to scan.")
+        return scanning.scan(
+            Store(place),
+            [*stored.sources, *sources],
+            shard_import.configuration(self.about),
+            shards=shards,
+            shard_size=shard_size,
+            stored=stored,
+            progress=progress,
+        )
+
+    def import_shards(
+        self,
+        place: str,
+        progress: Progress | None = None,
+        *,
+        restore_removed: bool = False,
+        allow_other_versions: bool = False,
+    ) -> Report:
+        """Store the images of shards as :meth:`add` of their sources would, or as :meth:`update` if they were scanned for one.
+
+        Commits each shard. If it is stopped or killed, the same call continues with what is missing.
+
+        Parameters
+        ----------
+        place : as for :meth:`scan`.
+        restore_removed : as for :meth:`add`.
+        allow_other_versions : accept vectors that were computed with other versions of what decodes images.
+
+        Raises
+        ------
+        ShardError : the shards don't fit the collection, some are missing, or they can't be used; nothing is stored.
+        CollectionError : as :meth:`add`.
+        """
+        with self.writing() as writer:
+            return shard_import.import_shards(
+                writer,
+                Store(place),
+                progress or Silent(),
+                restore_removed=restore_removed,
+                allow_other_versions=allow_other_versions,
+            )
 
     def remove(self, paths: Sequence[str] = (), where: Sequence[str] = ()) -> int:
         """Remove images by path, folder or pattern, or all that meet conditions, and return how many; files stay where they are.

@@ -35,7 +35,7 @@ from core.collections.schema import Row
 from core.collections.snapshot import Snapshot
 from core.collections.state import About, State
 from core.collections.writer import Writer
-from core.data import image_sources
+from core.data import image_sources, object_store
 from core.errors import CollectionError, UserError
 from core.imaging import servable_files
 from core.models import image_embedder
@@ -152,6 +152,8 @@ class Reader:
         """
         if image_sources.is_url(path):
             raise CollectionError("This image came from a URL and is not kept here.")
+        if object_store.is_object(path):
+            raise CollectionError("This image is in an object store and is not kept here.")
         located = servable_files.located(path, self.folder)
         if not (servable_files.is_upload(path) or located.is_absolute()):
             raise CollectionError("This image was stored under a name that is not the path of a file.")

@@ -9,13 +9,13 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from core.collections import catalog, list_rows
-from core.collections.ingest_images import Ingester, KnownSources, is_list
+from core.collections.ingest_images import FileImages, Ingester, KnownSources, is_list
 from core.collections.ingest_report import Report
 from core.collections.writer import Writer
 from core.data import image_lists
 from core.data.folder_labels import decide
 from core.data.folder_walker import LeftOut, Problem
-from core.data.image_sources import Entry, ImageSource, Record, SourceError, is_url, remembered
+from core.data.image_sources import Entry, ImageSource, Record, SourceError, is_file, is_remote, remembered
 from core.models.image_embedder import Embedder
 from core.progress import Progress
 
@@ -44,7 +44,7 @@ def add(
     SourceError : a source can't be read, or ``labels_from`` is not one of the lists; nothing is stored or remembered.
     """
     known = writer.sources
-    last = max([writer.catalog.read(catalog.last_source), *(record["id"] for record in known)])
+    last = last_source(writer, known)
     added, read = [], {}
     for source in dict.fromkeys(sources):
         record, source = remembered(known, source)
@@ -62,16 +62,13 @@ def add(
         added.append(record)
     among = KnownSources.of(known, labels_from)
     writer.remember_sources(known, read)
-    for record in known:
-        if is_list(record) and record not in added:
-            # Labels of other lists count as they are now; a list that can't be read now keeps its stored rows.
-            with suppress(SourceError):
-                _refresh_list(writer, known, record)
-    ingester = Ingester(writer, embedder, progress, among, _next_run(writer), restore=restore_removed)
+    refresh_other_lists(writer, known, added)
+    images = FileImages(embedder, writer.folder)
+    ingester = Ingester(writer, images, progress, among, next_run(writer), restore=restore_removed)
     # Lists last: the labels of folders for the same images are known by then.
     for record in sorted(added, key=is_list):
         ingester.take_source(record)
-    _report_conflicts(writer, ingester.report, among, added)
+    report_conflicts(writer, ingester.report, among, added)
     return ingester.finish()
 
 
@@ -83,7 +80,8 @@ def add_files(
     restore_removed: bool = False,
 ) -> Report:
     """Store single files that belong to no source, such as uploads; an update never removes them."""
-    ingester = Ingester(writer, embedder, progress, restore=restore_removed)
+    images = FileImages(embedder, writer.folder)
+    ingester = Ingester(writer, images, progress, restore=restore_removed)
     ingester.take("computing vectors", lambda: entries)
     return ingester.finish()
 
@@ -93,7 +91,8 @@ def read_again(
 ) -> Report:
     """Restore removed images, with all that the catalog knows of them, by reading them again."""
     run = writer.catalog.read(catalog.get_fact, "run") or 0
-    ingester = Ingester(writer, embedder, progress, run=run, restore=True, undo=True)
+    images = FileImages(embedder, writer.folder)
+    ingester = Ingester(writer, images, progress, run=run, restore=True, undo=True)
     ingester.take("computing vectors", lambda: entries)
     return ingester.finish()
 
@@ -113,13 +112,14 @@ def update(
     known = writer.sources
     if any([decide(known, record["path"]) for record in known]):  # noqa: C419 - every source gets its turn
         writer.remember_sources(known)
-    among, run = KnownSources.of(known, labels_from), _next_run(writer)
-    ingester = Ingester(writer, embedder, progress, among, run, again=False)
+    among, run = KnownSources.of(known, labels_from), next_run(writer)
+    images = FileImages(embedder, writer.folder, again=False)
+    ingester = Ingester(writer, images, progress, among, run)
     report, present, done = ingester.report, [], []
     # Every list is read before the first label is decided.
     for record in known:
         with _noting(report, progress):
-            if record["kind"] in ("file", "list") and not Path(record["path"]).is_file():
+            if record["kind"] in ("file", "list") and not is_file(record["path"]):
                 raise SourceError(f"The file {record['path']!r} does not exist.")
             if is_list(record):
                 _refresh_list(writer, known, record)
@@ -133,11 +133,36 @@ def update(
         with _noting(report, progress):
             ingester.take_source(record)
             done.append(record["id"])
-    while missing := writer.catalog.read(catalog.unseen, done, run):
+    forget_unseen(writer, report, done, run)
+    report_conflicts(writer, report, among, present)
+    return ingester.finish()
+
+
+def last_source(writer: Writer, known: Sequence[Record]) -> int:
+    """The highest number that a source has, or had."""
+    last: int = max([writer.catalog.read(catalog.last_source), *(record["id"] for record in known)])
+    return last
+
+
+def refresh_other_lists(writer: Writer, known: Sequence[Record], added: Sequence[Record]) -> None:
+    """Read the lists that are not being added, whose labels count as they are now; one that can't be read keeps its stored rows."""
+    for record in known:
+        if is_list(record) and record not in added:
+            with suppress(SourceError):
+                _refresh_list(writer, known, record)
+
+
+def forget_unseen(writer: Writer, report: Report, sources: Sequence[int], run: int) -> None:
+    """Forget the images of sources, by their numbers, that no run from this one on has seen."""
+    while missing := writer.catalog.read(catalog.unseen, sources, run):
         writer.forget(missing)
         report.removed += len(missing)
-    _report_conflicts(writer, report, among, present)
-    return ingester.finish()
+
+
+def note(report: Report, progress: Progress, problem: str) -> None:
+    """Report a source that can't be read."""
+    report.problems.append(f"{problem} Nothing of it was removed.")
+    progress.say(report.problems[-1])
 
 
 def forget(writer: Writer, path: str) -> None:
@@ -160,11 +185,11 @@ def _noting(report: Report, progress: Progress) -> Iterator[None]:
     try:
         yield
     except SourceError as error:
-        report.problems.append(f"{error} Nothing of it was removed.")
-        progress.say(report.problems[-1])
+        note(report, progress, str(error))
 
 
-def _next_run(writer: Writer) -> int:
+def next_run(writer: Writer) -> int:
+    """The number of a new run."""
     run: int = (writer.catalog.read(catalog.get_fact, "run") or 0) + 1
     writer.catalog.write(catalog.set_fact, "run", run)
     return run
@@ -187,7 +212,7 @@ def _open_list(
         first = next(rows, None)
         return digest, itertools.chain([] if first is None else [first], rows)
     for row in writer.rows_of_list(record["id"]):
-        if row.problem is None and (is_url(row.path) or Path(row.path).is_file()):
+        if row.problem is None and (is_remote(row.path) or Path(row.path).is_file()):
             return digest, None
     raise SourceError(f"None of the files that the list {path.name!r} names exists.")
 
@@ -201,7 +226,8 @@ def _refresh_list(writer: Writer, known: Sequence[Record], record: Record) -> No
         record.update(fresh)
 
 
-def _report_conflicts(writer: Writer, report: Report, among: KnownSources, records: Sequence[Record]) -> None:
+def report_conflicts(writer: Writer, report: Report, among: KnownSources, records: Sequence[Record]) -> None:
+    """Report the images to which lists give different labels, if some of the sources are lists."""
     if any(map(is_list, records)):
         report.conflicting, report.conflicts = writer.catalog.read(
             list_rows.conflicts, among.lists, among.favored, _MOST_CONFLICTS

@@ -1,14 +1,13 @@
 """Images to vectors and rows of the catalog: read, decode and hash in threads, embed in batches, commit every few seconds."""
 
 import errno
-import hashlib
 import itertools
 import os
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Self
+from typing import Any, Protocol, Self
 
 import numpy as np
 
@@ -18,14 +17,11 @@ from core.collections.ingest_report import Report
 from core.collections.schema import FAILED, INDEXED, REMOVED, Row
 from core.collections.vector_file import fits
 from core.collections.writer import New, Writer
-from core.data import folder_walker, image_lists, list_merging
+from core.data import image_lists, image_reader, list_merging
 from core.data.folder_labels import FolderLabels
 from core.data.folder_walker import LeftOut, Problem
 from core.data.image_sources import Entry, ImageSource, Record, SourceError, absolute, is_url, named
 from core.errors import UserError
-from core.imaging import decode, servable_files, transform, url_download
-from core.imaging.image_limits import check_bytes
-from core.imaging.transform import Reduction
 from core.models.image_embedder import Embedder
 from core.progress import Progress
 from core.settings import settings
@@ -36,7 +32,7 @@ _COMMIT_SECONDS, _COMMIT_IMAGES = 2.0, 256
 _LOOKUP = 256
 # Copies of a file are mostly side by side, so the pixels of so many contents are kept for the next one.
 _KEPT_CONTENTS = 16
-_HIDDEN = "hidden or system file or folder"
+HIDDEN = "hidden or system file or folder"
 _REMOVED_BEFORE = "removed before"
 # Shorter than the operating system's.
 _SHORTER = {os.strerror(errno.ENOENT): "file not found"}
@@ -81,7 +77,7 @@ def is_list(record: Record) -> bool:
 
 
 @dataclass(frozen=True)
-class _Candidate:
+class Candidate:
     """An entry that has to be read, and what the catalog knows of it.
 
     hash : of a content that has a vector; state : None if the path is new.
@@ -95,15 +91,96 @@ class _Candidate:
 
 
 @dataclass(frozen=True)
-class _Read:
-    """An image that was read, or the reason why it could not be; ``pixels`` is None if its content is the stored one."""
+class Read:
+    """An image that was read, or the reason why it could not be; ``content`` is None if it is the stored one."""
 
-    candidate: _Candidate
+    candidate: Candidate
     hash: str = ""
     size: int | None = None
     mtime_ns: int | None = None
-    pixels: np.ndarray | None = None
+    content: Any = None
     reason: str | None = None
+
+
+class Images(Protocol):
+    """Where images are read."""
+
+    def unchanged(self, entry: Entry, old: Row) -> bool:
+        """Whether an image need not be read again."""
+
+    def read(self, candidates: Iterator[Candidate]) -> Iterator[Read]:
+        """Read images, in their order."""
+
+    def vectors(self, contents: Sequence[Any]) -> np.ndarray:
+        """(n, dimensions) float32: the vectors of contents that were read."""
+
+    @property
+    def batch_size(self) -> int:
+        """The most contents that :meth:`vectors` takes."""
+        ...
+
+
+class FileImages:
+    """Images in files and at URLs, which are decoded in threads and embedded in batches.
+
+    Parameters
+    ----------
+    embedder : called when the first image has to be embedded.
+    folder : of the collection.
+    again : read files again that failed before.
+    """
+
+    def __init__(self, embedder: Callable[[], Embedder], folder: Path, *, again: bool = True):
+        self._load, self._folder, self._again = embedder, folder, again
+        self._embedder: Embedder | None = None
+
+    @property
+    def _loaded(self) -> Embedder:
+        if self._embedder is None:
+            self._embedder = self._load()
+        return self._embedder
+
+    @property
+    def batch_size(self) -> int:
+        return self._loaded.batch_size
+
+    def unchanged(self, entry: Entry, old: Row) -> bool:
+        if old.state == FAILED and self._again:
+            return False
+        if is_url(entry.path):
+            return True
+        try:
+            status = entry.size, entry.mtime_ns
+            if entry.size is None:
+                status = image_reader.status(entry.path, self._folder)
+        except (OSError, UserError):
+            return False
+        return (old.size, old.mtime_ns) == status
+
+    def read(self, candidates: Iterator[Candidate]) -> Iterator[Read]:
+        first = next(candidates, None)
+        if first is None:
+            return
+        embedder, decoded = self._loaded, Shared(_KEPT_CONTENTS)
+
+        def read(candidate: Candidate) -> Read:
+            entry = candidate.entry
+            found = image_reader.read(
+                entry.path,
+                embedder,
+                decoded,
+                foreign=entry.foreign,
+                known=candidate.hash,
+                folder=self._folder,
+            )
+            pixels = found.pixels and found.pixels.array
+            return Read(candidate, found.sha256 or "", found.size, found.mtime_ns, pixels, found.reason)
+
+        everything = itertools.chain([first], candidates)
+        yield from in_threads(read, everything, settings.DECODE_THREADS, 3 * embedder.batch_size)
+
+    def vectors(self, contents: Sequence[Any]) -> np.ndarray:
+        return self._loaded(np.stack(contents))
 
 
 class Ingester:
@@ -111,10 +188,9 @@ class Ingester:
 
     Parameters
     ----------
-    embedder : called when the first image has to be embedded.
+    images : where they are read.
     sources : the remembered sources.
     run : the number of the run; images that it has seen at one source are skipped at others.
-    again : read files again that failed before.
     restore : store images that were removed before.
     undo : store them exactly as they were.
     """
@@ -122,34 +198,25 @@ class Ingester:
     def __init__(
         self,
         writer: Writer,
-        embedder: Callable[[], Embedder],
+        images: Images,
         progress: Progress,
         sources: KnownSources | None = None,
         run: int = 0,
         *,
-        again: bool = True,
         restore: bool = False,
         undo: bool = False,
     ):
         self.report = Report()
-        self._writer, self._load, self._progress = writer, embedder, progress
-        self._embedder: Embedder | None = None
+        self._writer, self._images, self._progress = writer, images, progress
         self._sources, self._run = sources or KnownSources(), run
-        self._again, self._restore, self._undo = again, restore, undo
+        self._restore, self._undo = restore, undo
         # The number of the source that is being read; None for files of no source.
         self._source: int | None = None
-        self._batch: list[_Read] = []
+        self._batch: list[Read] = []
         self._pending: list[New] = []
         self._vectors: dict[str, np.ndarray] = {}
         self._not_restored: dict[str, str] = {}
         self._committed = time.monotonic()
-
-    @property
-    def embedder(self) -> Embedder:
-        """The embedder, loaded at first use."""
-        if self._embedder is None:
-            self._embedder = self._load()
-        return self._embedder
 
     def take_source(self, record: Record) -> None:
         """Store the images of a remembered source."""
@@ -174,18 +241,13 @@ class Ingester:
         """Store the images of some entries, which are read twice: first to count them, so that the time left can be shown."""
         total = sum(not isinstance(entry, LeftOut) for entry in entries())
         self._progress.stage(Path(name).name or name, total)
-        candidates = self._candidates(self._without_left_out(entries()))
-        first = next(candidates, None)
-        if first is not None:
-            embedder = self.embedder
-            decoded = Shared(_KEPT_CONTENTS)
+        self.store(entries(), self._source)
 
-            def read(candidate: _Candidate) -> _Read:
-                return _read(candidate, self._writer.folder, embedder, decoded)
-
-            everything = itertools.chain([first], candidates)
-            for image in in_threads(read, everything, settings.DECODE_THREADS, 3 * embedder.batch_size):
-                self._put(image)
+    def store(self, entries: Entries, source: int | None) -> None:
+        """Store the images of some entries of a source, by its number."""
+        self._source = source
+        for read in self._images.read(self._candidates(self._without_left_out(entries))):
+            self._put(read)
         self._embed()
         self._commit()
 
@@ -200,11 +262,11 @@ class Ingester:
     def _without_left_out(self, entries: Entries) -> Iterator[Entry | Problem]:
         for entry in entries:
             if isinstance(entry, LeftOut):
-                self.report.leave_out(_HIDDEN)
+                self.report.leave_out(HIDDEN)
             else:
                 yield entry
 
-    def _candidates(self, entries: Iterator[Entry | Problem]) -> Iterator[_Candidate]:
+    def _candidates(self, entries: Iterator[Entry | Problem]) -> Iterator[Candidate]:
         """The entries that have to be read; all others are dealt with here."""
         while chunk := list(itertools.islice(entries, _LOOKUP)):
             paths = [entry.path for entry in chunk]
@@ -228,7 +290,7 @@ class Ingester:
                     continue
                 if isinstance(entry, Problem):
                     self._fail(self._unread(entry, old), entry.reason, state)
-                    if self._source is not None and Path(entry.path).is_dir():
+                    if self._source is not None:
                         # The images in a folder that can't be read may still be there.
                         seen += self._writer.catalog.read(catalog.paths_below, entry.path)
                     continue
@@ -236,13 +298,13 @@ class Ingester:
                 if old is not None and state == REMOVED:
                     if old.hash not in stored:
                         yield replace(candidate, hash=None)
-                    elif not self._unchanged(entry, old):
+                    elif not self._images.unchanged(entry, old):
                         yield candidate
                     else:
                         self.report.restored += 1
                         self._pending.append(self._new(candidate, old.hash, old.size, old.mtime_ns))
                         self._progress.step()
-                elif old is None or not self._unchanged(entry, old):
+                elif old is None or not self._images.unchanged(entry, old):
                     yield candidate
                 elif old.state == INDEXED and self._differs(candidate, old):
                     same = (old.label, old.metadata) == (candidate.entry.label, candidate.entry.metadata)
@@ -257,24 +319,12 @@ class Ingester:
             if seen:
                 self._writer.catalog.write(catalog.mark_seen, seen, self._run)
 
-    def _unchanged(self, entry: Entry, old: Row) -> bool:
-        """Whether the file need not be read again."""
-        if old.state == FAILED and self._again:
-            return False
-        if is_url(entry.path):
-            return True
-        try:
-            stat = servable_files.located(entry.path, self._writer.folder).stat()
-        except OSError:
-            return False
-        return (old.size, old.mtime_ns) == (stat.st_size, stat.st_mtime_ns)
-
-    def _candidate(self, entry: Entry, old: Row | None, rows: Sequence[Row]) -> _Candidate:
+    def _candidate(self, entry: Entry, old: Row | None, rows: Sequence[Row]) -> Candidate:
         """An image with the label and metadata from all sources together: the rows of lists, and then its folder."""
         if old is None:
             source, folder_label, hash_, state = self._source, entry.label, None, None
         elif self._undo:
-            return _Candidate(entry, old.hash, old.state, old.folder_label, old.source)
+            return Candidate(entry, old.hash, old.state, old.folder_label, old.source)
         else:
             # It stays with its first source, but a list leaves it to a folder.
             kept = (
@@ -292,20 +342,20 @@ class Ingester:
                 label = old.label if old is not None else None
             elif merged.label is not None:
                 label = merged.label
-        return _Candidate(replace(entry, label=label, metadata=metadata), hash_, state, folder_label, source)
+        return Candidate(replace(entry, label=label, metadata=metadata), hash_, state, folder_label, source)
 
-    def _differs(self, candidate: _Candidate, old: Row) -> bool:
+    def _differs(self, candidate: Candidate, old: Row) -> bool:
         """Whether label, metadata or source of an image are not the stored ones."""
         entry = candidate.entry
         new = (entry.label, entry.metadata, candidate.folder_label, candidate.source)
         return new != (old.label, old.metadata, old.folder_label, old.source)
 
-    def _put(self, image: _Read) -> None:
+    def _put(self, image: Read) -> None:
         if image.reason is not None:
             self._fail_read(image, image.reason)
         else:
             self._batch.append(image)
-            if len(self._batch) == self.embedder.batch_size:
+            if len(self._batch) == self._images.batch_size:
                 self._embed()
         if len(self._pending) >= _COMMIT_IMAGES or time.monotonic() - self._committed > _COMMIT_SECONDS:
             self._commit()
@@ -317,10 +367,10 @@ class Ingester:
             return
         stored = self._writer.known([read.hash for read in batch]) | self._vectors.keys()
         fresh = {
-            read.hash: read.pixels for read in batch if read.hash not in stored and read.pixels is not None
+            read.hash: read.content for read in batch if read.hash not in stored and read.content is not None
         }
         if fresh:
-            vectors = self.embedder(np.stack(list(fresh.values())))
+            vectors = self._images.vectors(list(fresh.values()))
             finite = fits(vectors, self._writer.about.dtype)
             self._vectors |= {
                 hash_: vector for hash_, vector, fine in zip(fresh, vectors, finite, strict=True) if fine
@@ -347,7 +397,7 @@ class Ingester:
             return failed
         return replace(failed, label=old.label, metadata=old.metadata, folder_label=old.folder_label)
 
-    def _fail_read(self, read: _Read, reason: str) -> None:
+    def _fail_read(self, read: Read, reason: str) -> None:
         """Record why an image can't be read; its label and metadata are kept until it can."""
         failed = self._new(read.candidate, None, read.size, read.mtime_ns)
         self._fail(replace(failed, reason=reason), reason, read.candidate.state)
@@ -362,7 +412,7 @@ class Ingester:
             self._pending.append(failed)
         self._progress.step()
 
-    def _new(self, candidate: _Candidate, hash_: str | None, size: int | None, mtime_ns: int | None) -> New:
+    def _new(self, candidate: Candidate, hash_: str | None, size: int | None, mtime_ns: int | None) -> New:
         return New(
             path=candidate.entry.path,
             hash=hash_,
@@ -384,40 +434,3 @@ class Ingester:
         self._pending, self._vectors, self._not_restored = [], {}, {}
         self._writer.index(adding=True)
         self._committed = time.monotonic()
-
-
-def _read(candidate: _Candidate, folder: Path, embedder: Embedder, decoded: Shared) -> _Read:
-    """Read, hash and decode an image; it is decoded only if its content is not the stored one."""
-    entry, size, mtime_ns = candidate.entry, None, None
-    try:
-        if is_url(entry.path):
-            data = url_download.fetch_image(entry.path)
-        else:
-            path = servable_files.located(entry.path, folder)
-            stat = path.stat()
-            size, mtime_ns = stat.st_size, stat.st_mtime_ns
-            if what := folder_walker.special(stat.st_mode):
-                # Opening it could wait forever.
-                raise UserError(f"it is {what}, not a file")
-            # Before it is read: reading takes the memory that the limit protects.
-            check_bytes(size)
-            data = path.read_bytes()
-        digest = hashlib.sha256(data).hexdigest()
-        if digest == candidate.hash:
-            return _Read(candidate, digest, size, mtime_ns)
-        pixels = decoded.get(digest, lambda: _pixels(data, entry.foreign, embedder))
-        return _Read(candidate, digest, size, mtime_ns, pixels)
-    except UserError as error:
-        reason = str(error)
-    except OSError as error:
-        reason = error.strerror or "it can't be read"
-    return _Read(candidate, size=size, mtime_ns=mtime_ns, reason=reason)
-
-
-def _pixels(data: bytes, foreign: bool, embedder: Embedder) -> np.ndarray:
-    # The user's own files are decoded here; uploads and downloads in a process that may die.
-    if foreign:
-        image = decode.decode_guarded(data, Reduction(embedder.size, embedder.resample))
-    else:
-        image = decode.decode(data)
-    return transform.resize(image, embedder.size, embedder.resample)

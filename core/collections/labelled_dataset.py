@@ -10,7 +10,7 @@ from core.collections import lifecycle
 from core.collections.collection import Collection
 from core.data import datasets
 from core.data.datasets import Dataset, Item
-from core.data.image_sources import is_url, title
+from core.data.image_sources import is_remote, title
 from core.errors import DatasetError
 from core.settings import settings
 
@@ -44,7 +44,7 @@ def dataset(collection: Collection) -> Labelled:
     for image in collection.images():
         if not image.label:
             reasons["has no label", "have no label"] += 1
-        elif image.hash is None or is_url(image.path):
+        elif image.hash is None or is_remote(image.path):
             reasons["came from a URL and is not kept here", "came from URLs and are not kept here"] += 1
         elif image.hash in contents:
             reasons["has the same content as another one", "have the same content as another one"] += 1

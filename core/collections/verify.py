@@ -12,7 +12,7 @@ from core.collections.index.index_engine import Engine
 from core.collections.schema import FAILED, INDEXED, REMOVED, Row
 from core.collections.state import State
 from core.collections.vector_file import VectorFile
-from core.data.image_sources import is_url
+from core.data.image_sources import is_remote
 from core.imaging import servable_files
 
 # The most missing files that are named.
@@ -78,7 +78,7 @@ def _missing(connection: sa.Connection, folder: Path, name: Callable[[Row], str]
     uploaded = count = 0
     query: Any = stored.order_by(images.path).execution_options(yield_per=_ROWS)
     for row in connection.execute(query):
-        if is_url(row.path) or servable_files.present(servable_files.located(row.path, folder)):
+        if is_remote(row.path) or servable_files.present(servable_files.located(row.path, folder)):
             continue
         count += 1
         uploaded += servable_files.is_upload(row.path)

@@ -5,9 +5,8 @@
 import os
 from collections.abc import Iterable, Sequence
 
-from core.data import folder_walker
+from core.data import folder_walker, image_sources
 from core.data.image_sources import ImageSource, Record
-from core.imaging import servable_files
 
 NO_LABELS = 0
 
@@ -75,7 +74,7 @@ def decide(records: Sequence[Record], path: str) -> bool:
         if FolderLabels(map(ImageSource.from_json, records)).root(record["path"]) is None:
             folders = {
                 image.parts[:-1]
-                for image in folder_walker.walk(record["path"], servable_files.allowed)
+                for image in image_sources.walk(record["path"])
                 if isinstance(image, folder_walker.ImageFile)
             }
             record["label_level"] = folder_walker.label_level(folders)

@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any, Protocol
 from urllib.parse import unquote_to_bytes, urlsplit
 
-from core.data.image_sources import SourceError, is_url
+from core.data.image_sources import SourceError, is_remote
 from core.settings import settings
 from core.text import nfc
 
@@ -31,7 +31,7 @@ PATH_COLUMNS = (
 )
 LABEL_COLUMNS = ("label", "class", "category")
 # PostgreSQL's index of labels takes 2,700 bytes.
-_LONGEST_LABEL = 500
+LONGEST_LABEL = 500
 _SEPARATORS = ",;\t"
 # The longer ones first: UTF-32 begins like UTF-16.
 _MARKS = (
@@ -261,8 +261,8 @@ def _row(
     label = None if kind is None or cells[kind] is None else nfc(str(cells[kind]))
     if label is not None and not label.strip():
         label = None
-    if label is not None and len(label) > _LONGEST_LABEL:
-        return Row(number, problem=f"its label has more than {_LONGEST_LABEL:,} characters")
+    if label is not None and len(label) > LONGEST_LABEL:
+        return Row(number, problem=f"its label has more than {LONGEST_LABEL:,} characters")
     metadata = {
         columns[i]: _number(cells[i])
         if i in exact
@@ -306,7 +306,7 @@ def _place(path: Path, table: _Table, path_column: str | None) -> int:
                 found = _find(path.parent, cells[i])
                 if i == usual[0] and example is None:
                     example = (number, cells[i], found)
-                if is_url(found) or os.path.isfile(found):
+                if is_remote(found) or os.path.isfile(found):
                     chosen = i
                     break
         if chosen is not None:
@@ -332,7 +332,7 @@ def _place(path: Path, table: _Table, path_column: str | None) -> int:
 def _find(folder: Path, cell: str) -> str:
     """What a cell names: a URL, or an absolute path. If it can be read in several ways, the first one that leads to a file."""
     text = cell.strip()
-    if is_url(text):
+    if is_remote(text):
         return text
     if text.lower().startswith("file://"):
         parts = urlsplit(text)

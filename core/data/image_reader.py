@@ -70,9 +70,10 @@ def read(
         if is_url(path):
             data = url_download.fetch_image(path)
         elif object_store.is_object(path):
-            size, mtime_ns = object_store.status(path)
+            info = object_store.info(path)
+            size, mtime_ns = info.size, object_store.mtime_ns(info)
             check_bytes(size)
-            data = object_store.read(path)
+            data = object_store.read(path, info)
         else:
             file = servable_files.located(path, folder)
             stat = file.stat()
@@ -93,6 +94,22 @@ def read(
     except OSError as error:
         reason = error.strerror or "it can't be read"
     return Read(size=size, mtime_ns=mtime_ns, reason=reason)
+
+
+def status(path: str, folder: Path = Path()) -> tuple[int | None, int | None]:
+    """Size and time of the last change of a file as :func:`read` gives them, without reading it; None of a URL.
+
+    Raises
+    ------
+    OSError, UserError : there is no such file.
+    """
+    if is_url(path):
+        return None, None
+    if object_store.is_object(path):
+        info = object_store.info(path)
+        return info.size, object_store.mtime_ns(info)
+    stat = servable_files.located(path, folder).stat()
+    return stat.st_size, stat.st_mtime_ns
 
 
 def _pixels(data: bytes, foreign: bool, wanted: Size) -> Pixels:

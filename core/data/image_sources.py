@@ -1,5 +1,7 @@
 """Sources of images: folders, patterns, single files, URLs, and lists of files and URLs in CSV, TSV or Parquet.
 
+Folders and files may also be in an object store, by URLs such as ``s3://bucket/folder``.
+
 A source is iterated, so a million files take no more memory than ten. Unreadable folders, symbolic links in circles and paths outside
 of the allowed folder are reported as a :class:`Problem`, and the iteration goes on.
 """
@@ -15,7 +17,7 @@ from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any, Self
 
-from core.data import folder_walker
+from core.data import folder_walker, object_store
 from core.data.folder_walker import ImageFile, LeftOut, Problem
 from core.errors import CollectionError
 from core.imaging import servable_files
@@ -130,7 +132,9 @@ def parse(argument: str, path_column: str | None = None, label_level: int | None
     if is_url(argument):
         return [ImageSource("url", argument)]
     path = absolute(argument)
-    if os.path.isdir(path):
+    if object_store.is_object(path):
+        found = [_object_source(path)]
+    elif os.path.isdir(path):
         found = [ImageSource("folder", path)]
     elif os.path.isfile(path):
         found = [ImageSource("list" if path.lower().endswith(_LISTS) else "file", path)]
@@ -171,11 +175,16 @@ def parse(argument: str, path_column: str | None = None, label_level: int | None
                 f"No image in {argument!r} is in a folder at level {label_level:,}; give a lower level, or none for no labels."
             )
     for source in found:
-        if not allowed(_beginning(source)):
-            raise SourceError(
-                f"{argument!r} is outside of the folder that the settings allow (PLAYGROUND_IMAGE_ROOT)."
-            )
+        check_allowed(source)
     return found
+
+
+def check_allowed(source: ImageSource) -> None:
+    """Raises SourceError for a source on this machine that is outside of the folder that the settings allow."""
+    if not (is_remote(source.path) or allowed(beginning(source))):
+        raise SourceError(
+            f"{source.path!r} is outside of the folder that the settings allow (PLAYGROUND_IMAGE_ROOT)."
+        )
 
 
 def parse_all(
@@ -195,7 +204,7 @@ def remembered(known: list[Record], source: ImageSource) -> tuple[Record, ImageS
 
 
 def absolute(path: str) -> str:
-    """A path as it is stored: absolute, with symbolic links; a URL unchanged.
+    """A path as it is stored: absolute, with symbolic links; a URL unchanged, but for a slash at the end of a folder in an object store.
 
     Raises
     ------
@@ -203,6 +212,8 @@ def absolute(path: str) -> str:
     """
     if not path:
         raise SourceError("A path is empty; give a folder, a file or a pattern ('.' is the current folder).")
+    if object_store.is_object(path):
+        return path.rstrip("/")
     return path if is_url(path) else os.path.abspath(os.path.expanduser(path))
 
 
@@ -217,7 +228,8 @@ def title(path: str, metadata: Mapping[str, Any]) -> str:
 def public_path(path: str, metadata: Mapping[str, Any], sources: Sequence[str]) -> str:
     """A stored path as others may see it: without the folders above the source that it came from."""
     # A file that was refused has its place in an archive, which reveals nothing of this machine.
-    if is_url(path) or not (os.path.isabs(path) or servable_files.is_upload(path)):
+    stored = os.path.isabs(path) or object_store.is_object(path) or servable_files.is_upload(path)
+    if is_url(path) or not stored:
         return path
     folder = max((one for one in sources if path.startswith(f"{one.rstrip('/')}/")), key=len, default=None)
     if folder is None or servable_files.is_upload(path):
@@ -235,15 +247,73 @@ def is_url(text: str) -> bool:
     return text.lower().startswith(("http://", "https://"))
 
 
+def is_remote(path: str) -> bool:
+    """Whether an image is not on this machine: a URL to download, or a file in an object store."""
+    return is_url(path) or object_store.is_object(path)
+
+
+def is_file(path: str) -> bool:
+    """Whether there is a file, on this machine or in an object store."""
+    if not object_store.is_object(path):
+        return os.path.isfile(path)
+    try:
+        object_store.info(path)
+    except (OSError, CollectionError):
+        return False
+    return True
+
+
+def walk(root: str) -> Iterator[ImageFile | LeftOut | Problem]:
+    """What is below a folder on this machine or in an object store, see :func:`folder_walker.walk`.
+
+    Raises
+    ------
+    SourceError : there is no such folder in the object store, or it does not answer.
+    """
+    if object_store.is_object(root):
+        return (found for found, _ in _objects(root))
+    return folder_walker.walk(root, allowed)
+
+
+def _objects(root: str) -> Iterator[tuple[ImageFile | LeftOut, Any]]:
+    """What is below a folder in an object store, with the ``FileInfo`` of each."""
+    left_out = set()
+    try:
+        for path, info in object_store.walk(root):
+            parts = path[len(root) :].strip("/").split("/")
+            if part := folder_walker.left_out_part(parts):
+                if part not in left_out:
+                    left_out.add(part)
+                    yield LeftOut("/".join((root, *part))), info
+            elif folder_walker.is_picture(path):
+                yield ImageFile(path, tuple(parts)), info
+    except OSError:
+        raise SourceError(f"The folder {root!r} does not exist.") from None
+    except CollectionError as error:
+        raise SourceError(f"{root!r}: {error}.") from None
+
+
+def _object_source(path: str) -> ImageSource:
+    if is_file(path):
+        if path.lower().endswith(_LISTS):
+            raise SourceError(
+                f"The list {path!r} is in an object store; copy it to this machine, it may name images there."
+            )
+        return ImageSource("file", path)
+    next(_objects(path), None)
+    return ImageSource("folder", path)
+
+
 def _reaches(source: ImageSource) -> bool:
     """Whether an image in a folder is as deep as its label level."""
     if source.kind != "folder" or source.label_level is None:
         return False
-    walk = folder_walker.walk(source.path, allowed)
-    return any(isinstance(one, ImageFile) and len(one.parts) > source.label_level for one in walk)
+    return any(
+        isinstance(one, ImageFile) and len(one.parts) > source.label_level for one in walk(source.path)
+    )
 
 
-def _beginning(source: ImageSource) -> str:
+def beginning(source: ImageSource) -> str:
     """The part of a source's path before any pattern."""
     parts = Path(source.path).parts
     plain = itertools.takewhile(lambda part: not glob.has_magic(part), parts)
@@ -252,6 +322,14 @@ def _beginning(source: ImageSource) -> str:
 
 def _walk(root: str, labels: Callable[[str], str | None]) -> Iterator[Entry | LeftOut | Problem]:
     """The images below a folder."""
+    if object_store.is_object(root):
+        for one, info in _objects(root):
+            if isinstance(one, ImageFile):
+                label = labels(one.path)
+                yield Entry(one.path, label, size=info.size, mtime_ns=object_store.mtime_ns(info))
+            else:
+                yield one
+        return
     if not os.path.isdir(root):
         raise SourceError(f"The folder {root!r} does not exist.")
     for found in folder_walker.walk(root, allowed):
@@ -288,7 +366,7 @@ def _matches_below(
     pattern: ImageSource, labels: Callable[[str], str | None]
 ) -> Iterator[Entry | LeftOut | Problem]:
     """As :func:`_matches` for a pattern with ``**``, which :mod:`glob` would follow into links that lead in circles."""
-    root = _beginning(pattern)
+    root = beginning(pattern)
     wanted = Path(pattern.path).parts[len(Path(root).parts) :]
     if not os.path.isdir(root):
         return
@@ -315,9 +393,9 @@ def _fits(parts: Sequence[str], wanted: Sequence[str]) -> bool:
 
 def _left_out(pattern: ImageSource, path: str) -> str | None:
     """The hidden or system file or folder that a match is or is in, below the part of the pattern without wildcards."""
-    beginning = _beginning(pattern)
-    parts = folder_walker.left_out_part(os.path.relpath(path, beginning).split(os.sep))
-    return os.path.join(beginning, *parts) if parts else None
+    root = beginning(pattern)
+    parts = folder_walker.left_out_part(os.path.relpath(path, root).split(os.sep))
+    return os.path.join(root, *parts) if parts else None
 
 
 def _special(path: str) -> str | None:
@@ -328,6 +406,8 @@ def _special(path: str) -> str | None:
 
 
 def _file(path: str, label: str | None = None) -> Entry | Problem:
+    if object_store.is_object(path):
+        return Entry(path, label)
     if (shown := folder_walker.shown(path)) != path:
         return Problem(shown, folder_walker.NOT_UTF8)
     if not allowed(path):

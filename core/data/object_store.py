@@ -1,50 +1,56 @@
-"""Files in object stores, by URLs such as ``s3://bucket/folder/image.jpg`` and ``gs://bucket/folder``, and on this machine."""
+"""Files in object stores, by URLs such as ``s3://bucket/folder/image.jpg`` and ``gs://bucket/folder``."""
 
 import errno
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from functools import lru_cache
 from typing import Any
 
 from core.errors import CollectionError, UserError
 
 _SCHEMES = ("s3://", "gs://")
+_SECOND = 10**9
+# Of Google's library, which otherwise tries for a quarter of an hour.
+_RETRY_SECONDS = 60
 
 
 def is_object(path: str) -> bool:
     """Whether a path is the URL of a file or folder in an object store."""
-    return path.lower().startswith(_SCHEMES)
+    return path.startswith(_SCHEMES)
 
 
 def filesystem(path: str) -> tuple[Any, str]:
-    """The ``pyarrow.fs.FileSystem`` of a path and the path in it.
+    """The ``pyarrow.fs.FileSystem`` of a path and the path in it; also of a path on this machine.
 
     Credentials, region and endpoint come from the environment, such as ``AWS_ACCESS_KEY_ID`` and ``AWS_ENDPOINT_URL``.
 
     Raises
     ------
-    OSError, ValueError : the URL can't be parsed, or the store does not answer.
+    OSError, ValueError : the URL can't be used, or the store does not answer.
     """
     from pyarrow.fs import LocalFileSystem
 
     if not is_object(path):
         return LocalFileSystem(), path
-    scheme, _, rest = path.partition("://")
-    return _store(scheme.lower(), rest.partition("/")[0]), rest.rstrip("/")
+    scheme, _, inside = path.partition("://")
+    return _store(scheme, inside.partition("/")[0]), inside.rstrip("/")
 
 
 @lru_cache(maxsize=32)
 def _store(scheme: str, bucket: str) -> Any:
-    from pyarrow.fs import FileSystem
+    from pyarrow.fs import FileSystem, GcsFileSystem
 
     if not bucket:
         raise ValueError("the URL names no bucket")
+    if scheme == "gs":
+        return GcsFileSystem(retry_time_limit=timedelta(seconds=_RETRY_SECONDS))
     return FileSystem.from_uri(f"{scheme}://{bucket}")[0]
 
 
 @contextmanager
 def storage_errors(
-    kind: type[UserError] = CollectionError, what: str = "The storage can't be used"
+    kind: type[UserError] = CollectionError, what: str = "it can't be read from the object store"
 ) -> Iterator[None]:
     """Raise errors of a disk or an object store as errors that a user can read."""
     import pyarrow as pa
@@ -52,32 +58,64 @@ def storage_errors(
     try:
         yield
     except (OSError, ValueError, pa.ArrowException) as error:
-        reason = (
-            getattr(error, "strerror", None)
-            or str(error).strip().partition("\n")[0][:300]
-            or type(error).__name__
-        )
-        raise kind(f"{what}: {reason.rstrip('.')}.") from error
+        reason = getattr(error, "strerror", None) or str(error).strip().partition("\n")[0][:300]
+        raise kind(f"{what}: {(reason or type(error).__name__).rstrip('.')}") from error
 
 
-def status(path: str) -> tuple[int, int]:
-    """Size in bytes and time of the last change in nanoseconds of a file.
+def info(path: str) -> Any:
+    """The ``pyarrow.fs.FileInfo`` of a file.
 
     Raises
     ------
-    CollectionError : there is no such file, or the store does not answer.
+    FileNotFoundError : there is no such file.
+    CollectionError : the store does not answer.
     """
-    with storage_errors(what="it can't be read from the object store"):
+    from pyarrow.fs import FileType
+
+    with storage_errors():
         files, inside = filesystem(path)
-        info = files.get_file_info(inside)
-        if info.size is None:
-            raise FileNotFoundError(errno.ENOENT, "file not found")
-        return info.size, info.mtime_ns or 0
+        found = files.get_file_info(inside)
+    if found.type != FileType.File:
+        raise FileNotFoundError(errno.ENOENT, "file not found")
+    return found
 
 
-def read(path: str) -> bytes:
-    """The bytes of a file; raises as :func:`status`."""
-    with storage_errors(what="it can't be read from the object store"):
+def mtime_ns(info: Any) -> int:
+    """The time of the last change, in whole seconds: some answers of a store have no more."""
+    return (info.mtime_ns or 0) // _SECOND * _SECOND
+
+
+def read(path: str, info: Any) -> bytes:
+    """The bytes of a file; raises as :func:`info`."""
+    with storage_errors(), filesystem(path)[0].open_input_stream(info) as file:
+        return bytes(file.read())
+
+
+def is_folder(path: str) -> bool:
+    """Whether there is a folder; raises as :func:`info`."""
+    from pyarrow.fs import FileType
+
+    with storage_errors():
         files, inside = filesystem(path)
-        with files.open_input_stream(inside) as file:
-            return bytes(file.read())
+        return bool(files.get_file_info(inside).type == FileType.Directory)
+
+
+def walk(path: str) -> Iterator[tuple[str, Any]]:
+    """The URLs of all files below a folder, with their ``FileInfo``, by name.
+
+    Raises
+    ------
+    FileNotFoundError : there is no such folder.
+    CollectionError : the store does not answer.
+    """
+    from pyarrow.fs import FileSelector, FileType
+
+    if not is_folder(path):
+        raise FileNotFoundError(errno.ENOENT, "folder not found")
+    with storage_errors():
+        files, inside = filesystem(path)
+        found = files.get_file_info(FileSelector(inside, recursive=True))
+    scheme = path.partition("://")[0]
+    for one in sorted(found, key=lambda one: one.path):
+        if one.type == FileType.File:
+            yield f"{scheme}://{one.path}", one

@@ -1,22 +1,27 @@
 """What sources hold, listed without opening an image."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from core.data import image_lists, object_store
+from core.data import image_lists, image_reader
 from core.data.folder_labels import FolderLabels, decide
 from core.data.folder_walker import LeftOut, Problem
-from core.data.image_sources import Entry, ImageSource, is_url, named
+from core.data.image_sources import Entry, ImageSource, SourceError, named
+from core.errors import UserError
 from core.shards.manifest import Source
 from core.shards.plan import Listed
 
 LIST = "list"
 
 
-def describe(sources: Sequence[ImageSource]) -> tuple[Source, ...]:
+def describe(sources: Sequence[ImageSource], lenient: bool = False) -> tuple[Source, ...]:
     """Sources for a manifest: each once, lists last, with the levels of the labels that the structure of folders gives.
+
+    Parameters
+    ----------
+    lenient : note why a source can't be read instead of raising an error.
 
     Raises
     ------
@@ -24,19 +29,20 @@ def describe(sources: Sequence[ImageSource]) -> tuple[Source, ...]:
     """
     ordered = sorted(dict.fromkeys(sources), key=lambda source: source.kind == LIST)
     records: list[dict[str, Any]] = [source.to_json() for source in ordered]
-    for source in ordered:
-        decide(records, source.path)
-    return tuple(
-        Source(
-            kind=source.kind,
-            path=source.path,
-            path_column=source.path_column,
-            label_level=source.label_level,
-            derived_level=record["label_level"] if source.label_level is None else None,
-            digest=image_lists.digest(Path(source.path), source.path_column) if source.kind == LIST else None,
-        )
-        for source, record in zip(ordered, records, strict=True)
-    )
+    described = []
+    for source, record in zip(ordered, records, strict=True):
+        digest = problem = None
+        try:
+            decide(records, source.path)
+            if source.kind == LIST:
+                digest = image_lists.digest(Path(source.path), source.path_column)
+        except SourceError as error:
+            if not lenient:
+                raise
+            problem = str(error)
+        derived = record["label_level"] if source.label_level is None else None
+        described.append(Source(**source.to_json(), derived_level=derived, digest=digest, problem=problem))
+    return tuple(described)
 
 
 def entries(sources: Sequence[Source], place: int) -> Iterator[Listed | LeftOut]:
@@ -48,16 +54,16 @@ def entries(sources: Sequence[Source], place: int) -> Iterator[Listed | LeftOut]
     """
     source = sources[place].image_source()
     if source.kind == LIST:
-        yield from rows(image_lists.read(Path(source.path), source.path_column), source.path, place)
+        yield from of_rows(image_lists.read(Path(source.path), source.path_column), source.path, place)
         return
     labels = FolderLabels(one.image_source() for one in sources)
     for entry in source.entries(labels):
         yield entry if isinstance(entry, LeftOut) else _listed(entry, place)
 
 
-def rows(found: Iterator[image_lists.Row], path: str, place: int) -> Iterator[Listed]:
+def of_rows(rows: Iterable[image_lists.Row], path: str, place: int) -> Iterator[Listed]:
     """The images that the rows of a list name."""
-    for row in found:
+    for row in rows:
         if row.problem is None and row.path is not None:
             one = _listed(named(row.path), place)
             yield replace(one, label=row.label, metadata=row.metadata, number=row.number)
@@ -78,11 +84,10 @@ def _listed(entry: Entry | Problem, place: int) -> Listed:
 
 
 def _status(entry: Entry) -> tuple[int | None, int | None]:
-    if is_url(entry.path) or object_store.is_object(entry.path):
+    if entry.size is not None:
         return entry.size, entry.mtime_ns
     try:
-        stat = Path(entry.path).stat()
-    except OSError:
+        return image_reader.status(entry.path)
+    except (OSError, UserError):
         # Reading it says why.
         return None, None
-    return stat.st_size, stat.st_mtime_ns

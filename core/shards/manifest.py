@@ -9,7 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from pydantic_core import from_json
 
 from core.data.image_sources import KINDS, ImageSource
-from core.errors import ShardError, first_problem
+from core.errors import ShardError, WeightsError, first_problem
 from core.models import extractor, registry, runtime, weights
 from core.shards.shard_store import Store
 
@@ -58,10 +58,13 @@ class Configuration(_Part):
         definition = registry.get_model(model)
         shape = definition.layer(layer).shape
         extractor.check_pooling(pooling)
+        fingerprint = weights.provenance(definition, weights_).fingerprint
+        if not fingerprint:
+            raise WeightsError(weights.availability(definition)[1])
         return cls(
             model=model,
             weights=weights_,
-            weights_fingerprint=weights.provenance(definition, weights_).fingerprint,
+            weights_fingerprint=fingerprint,
             layer=layer,
             pooling=pooling,
             dimensions=extractor.dimensions(shape, pooling),
@@ -110,13 +113,19 @@ class Source(_Part):
         return ImageSource(self.kind, self.path, self.path_column, self.level)
 
 
+class Update(_Part):
+    """The collection that a scan is an update of, by its name, and the last run of an add or update before the scan."""
+
+    collection: str
+    run: int
+
+
 class Manifest(_Part):
     """The manifest of a folder of shards.
 
     versions : of everything that decides about pixels, by name; sources : in the order in which an image belongs to the first;
     plans : the digest of the plan of each shard (:func:`core.shards.plan.digest`), empty where no image falls into it;
-    images : their number in all shards; left_out : hidden and system files; update : the uuid of the collection whose unchanged images
-    were left out of the extraction.
+    images : their number in all shards; left_out : hidden and system files; update : of which collection, None for an add.
     """
 
     configuration: Configuration
@@ -125,7 +134,7 @@ class Manifest(_Part):
     plans: Annotated[tuple[str, ...], Field(min_length=1)]
     images: Annotated[int, Field(ge=0)]
     left_out: Annotated[int, Field(ge=0)] = 0
-    update: str | None = None
+    update: Update | None = None
 
     @property
     def shards(self) -> int:
@@ -154,6 +163,24 @@ def version_differences(ones: Mapping[str, str], others: Mapping[str, str]) -> l
         for name in sorted(ones.keys() | others.keys())
         if ones.get(name) != others.get(name)
     ]
+
+
+def check_here(manifest: Manifest) -> None:
+    """Check that this machine computes the vectors that the manifest describes.
+
+    Raises
+    ------
+    ShardError : it has other weights, or other versions of what decides about pixels.
+    UnknownNameError, WeightsError : it does not have the model or its weights.
+    """
+    wanted = manifest.configuration
+    here = Configuration.of(wanted.model, wanted.weights, wanted.layer, wanted.pooling)
+    found = wanted.differences(here) or version_differences(manifest.versions, versions())
+    if found:
+        raise ShardError(
+            f"This machine would compute other vectors than the manifest describes ({'; '.join(found)}). Install the same versions "
+            "and weights, or scan the sources again."
+        )
 
 
 def write(store: Store, manifest: Manifest) -> None:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
+from pydantic_core import from_json
 
 from core.errors import ShardError
 from core.shards.shard_store import Store
@@ -97,7 +98,7 @@ def _cells(column: Any, kind: str | int, name: str) -> list[Any]:
         if longest > _MOST_CHARACTERS:
             raise ValueError(f"a value of {name!r} has {longest:,} characters")
     cells = column.to_pylist()
-    return [json.loads(cell or "null") for cell in cells] if kind == "json" else cells
+    return [from_json(cell or "null", allow_inf_nan=False) for cell in cells] if kind == "json" else cells
 
 
 def _arrays(column: Any, dimensions: int) -> list[np.ndarray | None]:

@@ -1,12 +1,13 @@
 """The shards of a manifest: which of them are there, and extracting one."""
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from functools import cache
 
 from core.errors import ShardError
 from core.models.image_embedder import Embedder
 from core.progress import Progress
-from core.shards import extraction, shard_file
+from core.shards import extraction, plan, shard_file
 from core.shards.manifest import Configuration, Manifest
 from core.shards.plan import Listed
 from core.shards.shard_store import Store
@@ -63,3 +64,28 @@ def extract(
     rows = extraction.extract(listed, embedder, progress)
     shard_file.write(store, shard, shards, rows, configuration, digest)
     return Counter(row.state for row in rows)
+
+
+def extract_planned(
+    store: Store,
+    manifest: Manifest,
+    shards: Iterable[int],
+    load: Callable[[Configuration], Embedder],
+    progress: Progress,
+) -> Iterator[Counter[str]]:
+    """Extract some shards by their plans in the store; yields the counts of each. The model is loaded once, when it is needed.
+
+    Raises
+    ------
+    ShardError, DiskError : a plan can't be read or is of another scan, or a shard can't be written; the shards before are complete.
+    """
+    configuration, count = manifest.configuration, manifest.shards
+    embedder = cache(lambda: load(configuration))
+    for shard in shards:
+        listed, digest = plan.read(store, shard, count), manifest.plans[shard]
+        if plan.digest(listed, configuration, manifest.versions) != digest:
+            raise ShardError(
+                f"{plan.name(shard, count)!r} in {store.place!r} is of another scan than the manifest; scan the sources again."
+            )
+        progress.stage(f"shard {shard} of {count}", len(listed))
+        yield extract(store, shard, count, listed, configuration, digest, embedder, progress)
