@@ -73,7 +73,7 @@ def read(
             info = object_store.info(path)
             size, mtime_ns = info.size, object_store.mtime_ns(info)
             check_bytes(size)
-            data = object_store.read(path, info)
+            data = object_store.read(path)
         else:
             file = servable_files.located(path, folder)
             stat = file.stat()

@@ -85,10 +85,12 @@ def mtime_ns(info: Any) -> int:
     return (info.mtime_ns or 0) // _SECOND * _SECOND
 
 
-def read(path: str, info: Any) -> bytes:
+def read(path: str) -> bytes:
     """The bytes of a file; raises as :func:`info`."""
-    with storage_errors(), filesystem(path)[0].open_input_stream(info) as file:
-        return bytes(file.read())
+    with storage_errors():
+        files, inside = filesystem(path)
+        with files.open_input_stream(inside) as file:
+            return bytes(file.read())
 
 
 def is_folder(path: str) -> bool:

@@ -27,5 +27,5 @@ def read(store: Store, place: int) -> Iterator[Row]:
     ShardError : there is no such file, or it is damaged.
     """
     with parquet_rows.opened(store, name(place), _SCHEMA) as file:
-        for rows in parquet_rows.batches(file, _SCHEMA):
+        for rows in parquet_rows.batches(file, _SCHEMA, ("number",)):
             yield from (Row(**row) for row in rows)

@@ -207,7 +207,7 @@ def read(store: Store) -> Manifest:
         found = data.pop("format")
         if found != FORMAT:
             raise ShardError(
-                f"The shards in {store.place!r} have format {found!r}, this version reads format {FORMAT}; update the project."
+                f"The shards in {store.place!r} have format {str(found)[:40]!r}, this version reads format {FORMAT}; update the project."
             )
         # Lists of JSON become tuples.
         return Manifest.model_validate_json(json.dumps(data))

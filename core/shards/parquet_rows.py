@@ -1,7 +1,7 @@
 """Rows of plain values, and vectors beside them, as Parquet files in a store; what is read is checked."""
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -81,9 +81,17 @@ def facts(file: Any) -> dict[str, str]:
     return {key.decode("utf-8", "replace"): value.decode("utf-8", "replace") for key, value in found.items()}
 
 
-def batches(file: Any, schema: Schema) -> Iterator[list[dict[str, Any]]]:
-    """The rows of a file, some at a time; a vector is an array (dimensions,) float32. Raises ValueError for values that can't be."""
+def batches(file: Any, schema: Schema, required: Sequence[str]) -> Iterator[list[dict[str, Any]]]:
+    """The rows of a file, some at a time; a vector is an array (dimensions,) float32.
+
+    Raises
+    ------
+    ValueError : a value of the ``required`` columns is missing, or one can't be.
+    """
     for batch in file.iter_batches(_ROWS, columns=list(schema)):
+        for name in required:
+            if batch.column(name).null_count:
+                raise ValueError(f"a value of {name!r} is missing")
         columns = [_cells(batch.column(name), kind, name) for name, kind in schema.items()]
         yield [dict(zip(schema, cells, strict=True)) for cells in zip(*columns, strict=True)]
 

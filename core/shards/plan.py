@@ -105,4 +105,8 @@ def read(store: Store, shard: int, shards: int) -> list[Listed]:
     ShardError : there is none, or it is damaged.
     """
     with parquet_rows.opened(store, name(shard, shards), _SCHEMA) as file:
-        return [Listed(**row) for rows in parquet_rows.batches(file, _SCHEMA) for row in rows]
+        return [
+            Listed(**row)
+            for rows in parquet_rows.batches(file, _SCHEMA, ("path", "source", "present"))
+            for row in rows
+        ]

@@ -136,5 +136,6 @@ def _remove_others(store: Store, written: Manifest) -> None:
     shards = range(written.shards)
     kept = {name(shard, written.shards) for name in (plan.name, shard_file.name) for shard in shards}
     kept |= {list_file.name(place) for place in listing.lists(written.sources)}
-    kinds = ("plan-", "shard-", "list-")
+    # With a dot, parts of files whose writer was killed.
+    kinds = tuple(f"{dot}{kind}-" for dot in ("", ".") for kind in ("plan", "shard", "list"))
     store.remove({name for name in store.names() - kept if name.startswith(kinds)})

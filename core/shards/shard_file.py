@@ -66,7 +66,7 @@ def read(store: Store, shard: int, shards: int, configuration: Configuration) ->
     """
     schema = _schema(configuration.dimensions)
     with parquet_rows.opened(store, name(shard, shards), schema) as file:
-        for rows in parquet_rows.batches(file, schema):
+        for rows in parquet_rows.batches(file, schema, ("path", "source", "state")):
             yield [Row(**row) for row in rows]
 
 
