@@ -64,6 +64,13 @@ def grid_folder(options: argparse.Namespace) -> Path:
     return folder
 
 
+def count(text: str) -> int:
+    """An option that is a number from 1 on."""
+    if not (text.isascii() and text.isdigit() and int(text)):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
+    return int(text)
+
+
 def level(text: str) -> int:
     """The value of ``--label-level``."""
     if text.lower() == "none":

@@ -48,20 +48,17 @@ def _scanning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--layer", help="a layer of the model, such as block6_output")
     parser.add_argument("--pooling", default="avg", help="avg (default), max, gem or flatten")
     parser.add_argument(
-        "--shards", type=_count, metavar="N", help="how many shards; default: by --shard-size"
+        "--shards", type=output.count, metavar="N", help="how many shards; default: by --shard-size"
     )
     parser.add_argument(
-        "--shard-size", type=_count, metavar="N", help="about how many images a shard has; default: 5,000"
+        "--shard-size",
+        type=output.count,
+        metavar="N",
+        help="about how many images a shard has; default: 5,000",
     )
     parser.add_argument("--path-column", metavar="NAME", help="as for collection add")
     parser.add_argument("--label-level", type=output.level, metavar="N", help="as for collection add")
     parser.add_argument("--json", action="store_true")
-
-
-def _count(text: str) -> int:
-    if not (text.isascii() and text.isdigit() and int(text)):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number from 1 on")
-    return int(text)
 
 
 def _scan(options: argparse.Namespace) -> None:

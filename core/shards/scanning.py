@@ -53,12 +53,12 @@ def scan(
     ShardError : the folder holds shards of another configuration, or can't be written.
     """
     progress = progress or Silent()
-    _check_before(store, configuration)
+    check_before(store, configuration)
     described, found, left_out = [], [], 0
     all_described = listing.describe(sources, lenient=stored is not None)
     progress.stage("listing", len(all_described))
     for place in range(len(all_described)):
-        source, images, hidden = _listed(store, all_described, place, stored)
+        source, images, hidden = listed_in(store, all_described, place, stored)
         described.append(source)
         found += images
         left_out += hidden
@@ -88,12 +88,12 @@ def scan(
         left_out=left_out,
         update=None if stored is None else stored.update,
     )
-    manifest.write(store, written)
-    _remove_others(store, written)
+    finish(store, written)
     return written
 
 
-def _check_before(store: Store, configuration: Configuration) -> None:
+def check_before(store: Store, configuration: Configuration) -> None:
+    """Raises ShardError when the folder holds shards of another configuration."""
     if manifest.NAME not in store.names():
         return
     if differences := manifest.read(store).configuration.differences(configuration):
@@ -102,10 +102,10 @@ def _check_before(store: Store, configuration: Configuration) -> None:
         )
 
 
-def _listed(
-    store: Store, described: Sequence[Source], place: int, stored: Stored | None
+def listed_in(
+    store: Store, described: Sequence[Source], place: int, stored: Stored | None = None
 ) -> tuple[Source, list[Listed], int]:
-    """A source with its images and the number of hidden files; the rows of a list are written."""
+    """The source at a place with its images and the number of hidden files; the rows of a list are written. Raises as :func:`scan`."""
     source = described[place]
     try:
         if source.problem is not None:
@@ -131,8 +131,9 @@ def _listed(
     return source, images, len(entries) - len(images)
 
 
-def _remove_others(store: Store, written: Manifest) -> None:
-    """Remove the files of an earlier scan that this one has no use for."""
+def finish(store: Store, written: Manifest) -> None:
+    """Write the manifest of a scan, and remove the files of an earlier one that it has no use for."""
+    manifest.write(store, written)
     shards = range(written.shards)
     kept = {name(shard, written.shards) for name in (plan.name, shard_file.name) for shard in shards}
     kept |= {list_file.name(place) for place in listing.lists(written.sources)}

@@ -13,6 +13,7 @@ from core.shards.shard_store import Store
 # What a shard says of an image: it has a vector, it could not be read, it could not be listed, or the collection has it unchanged.
 EMBEDDED, FAILED, UNLISTED, PRESENT = "embedded", "failed", "unlisted", "present"
 _DIGEST = "plan"
+_REQUIRED = ("path", "source", "state")
 
 
 @dataclass(frozen=True)
@@ -66,8 +67,18 @@ def read(store: Store, shard: int, shards: int, configuration: Configuration) ->
     """
     schema = _schema(configuration.dimensions)
     with parquet_rows.opened(store, name(shard, shards), schema) as file:
-        for rows in parquet_rows.batches(file, schema, ("path", "source", "state")):
+        for rows in parquet_rows.batches(file, schema, _REQUIRED):
             yield [Row(**row) for row in rows]
+
+
+def failures(store: Store, shard: int, shards: int, configuration: Configuration) -> Iterator[Row]:
+    """The rows of a shard that have a reason, without reading the vectors of the others; raises as :func:`read`."""
+    schema = {
+        column: kind for column, kind in _schema(configuration.dimensions).items() if column != "vector"
+    }
+    with parquet_rows.opened(store, name(shard, shards), schema) as file:
+        for rows in parquet_rows.batches(file, schema, _REQUIRED):
+            yield from (Row(**row) for row in rows if row["reason"] is not None)
 
 
 def _schema(dimensions: int) -> parquet_rows.Schema:

@@ -82,10 +82,16 @@ def extract_planned(
     configuration, count = manifest.configuration, manifest.shards
     embedder = cache(lambda: load(configuration))
     for shard in shards:
-        listed, digest = plan.read(store, shard, count), manifest.plans[shard]
-        if plan.digest(listed, configuration, manifest.versions) != digest:
-            raise ShardError(
-                f"{plan.name(shard, count)!r} in {store.place!r} is of another scan than the manifest; scan the sources again."
-            )
+        listed = planned(store, manifest, shard)
         progress.stage(f"shard {shard} of {count}", len(listed))
-        yield extract(store, shard, count, listed, configuration, digest, embedder, progress)
+        yield extract(store, shard, count, listed, configuration, manifest.plans[shard], embedder, progress)
+
+
+def planned(store: Store, manifest: Manifest, shard: int) -> list[Listed]:
+    """The plan of a shard; raises ShardError when it can't be read or is of another scan than the manifest."""
+    listed = plan.read(store, shard, manifest.shards)
+    if plan.digest(listed, manifest.configuration, manifest.versions) != manifest.plans[shard]:
+        raise ShardError(
+            f"{plan.name(shard, manifest.shards)!r} in {store.place!r} is of another scan than the manifest; scan the sources again."
+        )
+    return listed
