@@ -27,6 +27,8 @@ apidoc_modules = [
     {
         "path": "../core",
         "destination": "api",
+        # Imported where Apache Beam is installed.
+        "exclude_patterns": ["../core/pipelines"],
         "separate_modules": True,
         "module_first": True,
         "automodule_options": {"members", "show-inheritance"},
