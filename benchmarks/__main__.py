@@ -24,6 +24,7 @@ PARTS = (
     "grid",
     "query",
     "collection",
+    "pipeline",
     "million",
     "real",
     "memory",

@@ -112,15 +112,24 @@ class Apart:
     peak: float
 
 
-def apart(function: Callable[..., Any], *arguments: Any, environment: dict[str, str] | None = None) -> Apart:
+def apart(
+    function: Callable[..., Any],
+    *arguments: Any,
+    environment: dict[str, str] | None = None,
+    python: str = sys.executable,
+) -> Apart:
     """Call a module's function in a fresh process; its arguments and answer must fit into JSON.
+
+    Parameters
+    ----------
+    environment : variables added to those of this process; python : of another virtual environment.
 
     Raises
     ------
     RuntimeError : the process failed.
     """
     code = "import sys; from benchmarks import measure; measure._answer(*sys.argv[1:])"
-    command = [sys.executable, "-c", code, function.__module__, function.__name__, json.dumps(arguments)]
+    command = [python, "-c", code, function.__module__, function.__name__, json.dumps(arguments)]
     started = time.perf_counter()
     process = subprocess.run(
         command, cwd=ROOT, capture_output=True, text=True, env={**os.environ, **(environment or {})}
