@@ -73,7 +73,7 @@ def content(collection: Collection) -> dict[str, dict[str, object]]:
     return found
 
 
-def test_shards_give_what_add_gives(folder, tree, out, tmp_path):
+def test_shards_give_what_add_gives(anywhere, tree, out, tmp_path):
     (tmp_path / "list.csv").write_text(
         "path,label,price\npets/cat/1.png,tiger,3\npets/gone.png,ghost,\n,,\nhttp://127.0.0.1:9/x.jpg,far,1\n"
     )
@@ -99,7 +99,7 @@ def test_a_second_import_changes_nothing(folder, tree, out):
         assert (pets.state.rows, pets.state.version) == (state.rows, state.version)
 
 
-def test_an_incremental_scan_updates(folder, tree, out, tmp_path):
+def test_an_incremental_scan_updates(anywhere, tree, out, tmp_path):
     with create("updated") as updated, create("imported") as imported:
         for pets in (updated, imported):
             pets.add([str(tree)])
