@@ -10,6 +10,9 @@ from core.cli import output
 from core.errors import UnknownNameError, UserError
 
 if TYPE_CHECKING:
+    import numpy as np
+
+    from core.evaluation.rankings import Neighbors
     from core.experiments.store import DatasetGrid, StoredRun
 
 _DEFAULT_K = 10
@@ -178,7 +181,7 @@ def _show(options: argparse.Namespace) -> None:
     ]
     total: dict[str, Any] = {"class": "all", "queries": len(labels)}
     total |= {name: round(float(column.mean()), 4) for name, column in values.items()}
-    intervals = {name: [round(x, 4) for x in scoring.bootstrap_interval(c)] for name, c in values.items()}
+    intervals = _intervals(neighbors, same, scoring.class_codes(dataset.labels), values, k, relevant)
     attainable = round(float(scoring.attainable_score(relevant, k).mean()), 4)
     if options.json:
         capped = {"attainable": {f"score@{k}": attainable}} if attainable < 100 else {}
@@ -186,9 +189,39 @@ def _show(options: argparse.Namespace) -> None:
         return
     output.table([*rows, total], False, "")
     low, high = intervals[f"score@{k}"]
-    print(f"\n95% interval of score@{k} over all queries: {low:.1f} to {high:.1f} (bootstrap)")
+    print(f"\n95% interval of score@{k} over all queries: {low:.1f} to {high:.1f} (delete-d jackknife)")
     if attainable < 100:
         print(f"At most {attainable:.1f} can be reached: some classes have fewer than {k + 1} images.")
+
+
+def _intervals(
+    neighbors: "Neighbors",
+    same: "np.ndarray",
+    codes: "np.ndarray",
+    values: dict[str, "np.ndarray"],
+    k: int,
+    relevant: "np.ndarray",
+) -> dict[str, list[float]]:
+    """The 95% interval of each value's mean; of those that are sums over ranks."""
+    import numpy as np
+
+    from core.evaluation import scoring, uncertainty
+
+    share = 1.0 / np.maximum(relevant, 1)
+    gains: dict[str, tuple[np.ndarray, np.ndarray | None, float]] = {
+        f"score@{k}": (scoring.gains(k), None, 100.0),
+        "precision@1": (np.ones(1), None, 1.0),
+        f"precision@{k}": (np.full(k, 1.0 / k), None, 1.0),
+        f"recall@{k}": (np.ones(k), share, 1.0),
+    }
+    found = {}
+    for name, (gain, scale, highest) in gains.items():
+        contributed = uncertainty.contributions(
+            neighbors.queries, neighbors.ids[None], same[None], codes, gain, scale
+        )[0]
+        ends = uncertainty.interval(values[name].mean(), contributed, codes, highest)
+        found[name] = [round(float(end), 4) for end in ends]
+    return found
 
 
 def _known_run(grid: "DatasetGrid", options: argparse.Namespace) -> "StoredRun":

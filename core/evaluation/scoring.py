@@ -8,9 +8,10 @@ from collections.abc import Sequence
 
 import numpy as np
 
-MOST_RESAMPLES, FEWEST_RESAMPLES = 2000, 200
-# One number per query and resample is drawn: large datasets take fewer resamples, not more memory.
-_DRAWS = 4_000_000
+
+def class_codes(labels: Sequence[str]) -> np.ndarray:
+    """A number from 0 for each label: (n,) int."""
+    return np.unique(np.asarray(labels), return_inverse=True)[1]
 
 
 def same_label(queries: np.ndarray, neighbors: np.ndarray, labels: Sequence[str]) -> np.ndarray:
@@ -26,8 +27,13 @@ def same_label(queries: np.ndarray, neighbors: np.ndarray, labels: Sequence[str]
     -------
     same : (..., n_queries, n_neighbors) bool; False behind the end of a list.
     """
-    codes = np.unique(np.asarray(labels), return_inverse=True)[1]
+    codes = class_codes(labels)
     return np.asarray((codes[neighbors] == codes[queries][:, None]) & (neighbors >= 0))
+
+
+def gains(k: int) -> np.ndarray:
+    """What a good neighbor at each rank adds to the :func:`score` of its query: (k,), all together 100."""
+    return 100.0 * (k - np.arange(k)) / (k * (k + 1) / 2)
 
 
 def score(same: np.ndarray, k: int) -> np.ndarray:
@@ -105,31 +111,6 @@ def per_class(values: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
     """Mean of the queries' values in each class, by label; ``labels`` is one per query."""
     names = np.asarray(labels)
     return {str(name): float(values[names == name].mean()) for name in np.unique(names)}
-
-
-def n_resamples(n_queries: int) -> int:
-    """How many resamples to draw of so many queries."""
-    return max(FEWEST_RESAMPLES, min(MOST_RESAMPLES, _DRAWS // max(1, n_queries)))
-
-
-def bootstrap_interval(
-    values: np.ndarray, level: float = 0.95, resamples: int = 2000, seed: int = 0
-) -> tuple[float, float]:
-    """Interval of the mean over queries: percentile bootstrap (Efron, 1979).
-
-    Parameters
-    ----------
-    values : (n_queries,) one number per query.
-
-    Returns
-    -------
-    low, high : in the unit of ``values``.
-    """
-    values = np.asarray(values, np.float64)
-    picks = np.random.default_rng(seed).integers(0, len(values), (resamples, len(values)))
-    tail = (1.0 - level) / 2.0
-    low, high = np.quantile(values[picks].mean(axis=1), [tail, 1.0 - tail])
-    return float(low), float(high)
 
 
 def agreement_near(

@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from core.cache import Shared, frozen
-from core.evaluation import scoring
+from core.evaluation import scoring, uncertainty
 from core.experiments.store import Configuration, DatasetGrid, Summary
 
 _evaluations = Shared(256)
@@ -17,7 +17,8 @@ class Evaluation:
 
     queries : (n,) ids; ids, distances, same : (n, top) the result lists and whether labels agree, distances None
     where they are not known;
-    scores : (n,) 0..100; mean, low, high : their mean with its 95% interval; attainable : (n,) the highest that each can be.
+    scores : (n,) 0..100; mean, low, high : their mean with its 95% interval; attainable : (n,) the highest that each can be;
+    codes : (n_items,) class number by id.
     """
 
     k: int
@@ -30,6 +31,7 @@ class Evaluation:
     low: float
     high: float
     attainable: np.ndarray
+    codes: np.ndarray = field(repr=False)
     # All result lists together, nearest first: distances, and whether labels agree; None without distances.
     sorted_distances: np.ndarray | None = field(repr=False)
     sorted_same: np.ndarray | None = field(repr=False)
@@ -80,7 +82,11 @@ def _evaluate(grid: DatasetGrid, configuration: Configuration | Summary, k: int)
     k = min(k, lists.ids.shape[1])
     same = scoring.same_label(lists.queries, lists.ids, labels)
     scores = scoring.score(same, k)
-    low, high = scoring.bootstrap_interval(scores, resamples=scoring.n_resamples(len(scores)))
+    codes = scoring.class_codes(labels)
+    contributed = uncertainty.contributions(
+        lists.queries, lists.ids[None], same[None], codes, scoring.gains(k)
+    )[0]
+    low, high = uncertainty.interval(scores.mean(), contributed, codes, highest=100.0)
     attainable = scoring.attainable_score(scoring.count_relevant(lists.queries, labels), k)
     sorted_distances = sorted_same = None
     if lists.distances is not None:
@@ -95,9 +101,32 @@ def _evaluate(grid: DatasetGrid, configuration: Configuration | Summary, k: int)
         same=frozen(same),
         scores=frozen(scores),
         mean=float(scores.mean()),
-        low=low,
-        high=high,
+        low=float(low),
+        high=float(high),
         attainable=frozen(attainable),
+        codes=frozen(codes),
         sorted_distances=sorted_distances,
         sorted_same=sorted_same,
     )
+
+
+def difference(a: Evaluation, b: Evaluation) -> uncertainty.Difference:
+    """How much better a scores than b, over the queries that both have.
+
+    Raises
+    ------
+    ValueError : the scores are at different k, or there is no common query.
+    """
+    if a.k != b.k:
+        raise ValueError(f"The scores are at different k, {a.k} and {b.k}.")
+    common = np.intersect1d(a.queries, b.queries)
+    gains = scoring.gains(a.k)
+
+    def of(one: Evaluation) -> tuple[np.ndarray, np.ndarray]:
+        asked = np.isin(one.queries, common)
+        ids, same = one.ids[None], one.same[None]
+        found = uncertainty.contributions(one.queries, ids, same, one.codes, gains, asked=asked)
+        return one.scores[asked], found[0]
+
+    (scores_a, of_a), (scores_b, of_b) = of(a), of(b)
+    return uncertainty.difference(scores_a, scores_b, of_a - of_b, a.codes, unit=float(gains[-1]))

@@ -33,8 +33,15 @@ SCORE = (
     "counts for more than a late one: with k neighbors, the first has weight k, the last has weight 1."
 )
 INTERVAL = (
-    "With other images of the same kind the mean would differ a little. When the queries are "
-    "resampled (bootstrap), 95 of 100 means are in this interval."
+    "Other images of the same classes, as many of each, would give another mean. The interval contains the mean over all such sets of "
+    "images in about 95 of 100 cases. It counts each image as a query and as a neighbor of others: a quarter of the images is left out "
+    "as both (delete-d jackknife)."
+)
+DIFFERENCE = (
+    "Both configurations search for the same images, so their scores are compared image by image. Where the 95% interval of the mean "
+    "difference includes 0, the difference may be chance. It counts each image as a query and as a neighbor of others (delete-d "
+    "jackknife). Where fewer than 30 images differ, an exact sign-flip test decides: p is how often a difference as large comes up when "
+    "A and B are swapped at random on each image."
 )
 DISTANCE = (
     "A distance has no unit, so two comparisons are shown below it. **Closer than 97% of pairs**: of all pairs of "

@@ -80,8 +80,9 @@ def test_grid_show_gives_the_scores_by_class(tmp_path, run, dataset, capsys):
     assert np.mean([row["score@3"] for row in shown["classes"]]) == pytest.approx(
         shown["all"]["score@3"], abs=1e-3
     )
-    low, high = shown["interval_95"]["score@3"]
-    assert low <= shown["all"]["score@3"] <= high
+    assert set(shown["interval_95"]) == {"score@3", "precision@1", "precision@3", "recall@3"}
+    for name, (low, high) in shown["interval_95"].items():
+        assert low <= shown["all"][name] <= high
     assert "class-0" in printed(capsys, *show(tmp_path))
 
 

@@ -13,8 +13,9 @@ from core import cli
 from core.collections import Collection
 from core.data import datasets
 from core.evaluation import comparison as compare
-from core.evaluation import scoring
 from core.evaluation.rankings import Neighbors
+from core.evaluation.uncertainty import Difference
+from core.experiments.query_scores import evaluate
 from core.experiments.runner import Request
 from core.experiments.store import Configuration, Grid, StoredRun, Summary
 from core.metrics import METRICS, pairwise
@@ -128,7 +129,9 @@ def test_the_leaderboard_has_the_scores_of_the_command_line(grid_dir):
         assert table.means[place] == pytest.approx(one.score_10)
         assert table.precision_1[place] == pytest.approx(one.precision_1)
     low, high = table.intervals
-    assert (low[3], high[3]) == pytest.approx(scoring.bootstrap_interval(table.scores[3]))
+    place = next(place for place, one in enumerate(table.experiments) if one.model == "plain")
+    found = evaluate(grid, table.experiments[place], 10)
+    assert (low[place], high[place]) == pytest.approx((found.low, found.high), abs=1e-3)
 
 
 def test_a_limit_leaves_costlier_configurations_out_of_the_leaderboard(grid_dir, open_page):
@@ -174,13 +177,17 @@ def test_ratios_are_put_in_words_only_where_they_fit(share, said):
 @pytest.mark.parametrize(
     ("gap", "said"),
     [
-        (compare.Difference(3.0, 1.0, 5.0), "A is better by 3.0 points, more than chance"),
-        (compare.Difference(-3.0, -5.0, -1.0), "B is better by 3.0 points, more than chance"),
-        (compare.Difference(1.0, -1.0, 3.0), "No difference"),
+        (Difference(3.0, 1.0, 5.0, 40, None), "A is better by 3.0 points, more than chance"),
+        (Difference(-3.0, -5.0, -1.0, 40, None), "B is better by 3.0 points, more than chance"),
+        (Difference(1.0, -1.0, 3.0, 40, None), "No difference"),
+        (
+            Difference(1.0, 0.1, 1.9, 4, 0.125),
+            "only 4 images differ, so the exact sign-flip test decides: p = 0.12",
+        ),
     ],
 )
 def test_a_difference_is_called_certain_only_when_its_interval_leaves_zero_out(gap, said):
-    assert said in configuration_pair.difference(gap)
+    assert said in configuration_pair.verdict(gap)
 
 
 def test_shares_of_the_variance_add_up(grid_dir, open_page):

@@ -2,7 +2,6 @@ import json
 
 import numpy as np
 import pytest
-from scipy.stats import bootstrap
 from sklearn.metrics import average_precision_score
 
 from core.evaluation import scoring
@@ -75,13 +74,9 @@ def test_per_class_means():
     assert scoring.per_class(np.array([1.0, 3.0, 5.0]), ["x", "x", "y"]) == {"x": 2.0, "y": 5.0}
 
 
-def test_the_bootstrap_interval_agrees_with_scipys():
-    values = np.random.default_rng(1).exponential(size=200)
-    expected = bootstrap((values,), np.mean, method="percentile", n_resamples=5000, rng=0).confidence_interval
-    low, high = scoring.bootstrap_interval(values, resamples=5000)
-    assert low == pytest.approx(expected.low, abs=0.02)
-    assert high == pytest.approx(expected.high, abs=0.02)
-    assert low < values.mean() < high
+def test_the_gains_of_the_ranks_add_up_to_the_score():
+    same = np.random.default_rng(1).random((9, 12)) < 0.4
+    np.testing.assert_allclose(same[:, :7] @ scoring.gains(7), scoring.score(same, 7))
 
 
 def test_agreement_near_a_distance_counts_the_closest_distances():

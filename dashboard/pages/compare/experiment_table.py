@@ -8,7 +8,7 @@ import numpy as np
 import streamlit as st
 
 from core.errors import GridError
-from core.evaluation import comparison, rankings, scoring
+from core.evaluation import comparison, rankings, scoring, uncertainty
 from core.evaluation.rankings import Neighbors
 from core.experiments.store import Configuration, DatasetGrid, Summary
 from dashboard import url
@@ -22,7 +22,8 @@ _ENOUGH = 0.5
 class ExperimentTable:
     """Experiments side by side: row i of every array belongs to ``experiments[i]``.
 
-    queries : (n,) ids of the images that all experiments have; ids, same : (experiments, n, k);
+    queries : (n,) ids of the images that all experiments have; ids, same : (experiments, n, top) the whole
+    result lists, -1 behind the end of shorter ones;
     scores : (experiments, n) 0..100; costs : by name of :data:`COSTS`, (experiments,): milliseconds
     per image, parameters up to the layer, bytes per vector, not a number where unknown.
     notices : a sentence for each thing that is left out.
@@ -54,18 +55,36 @@ class ExperimentTable:
         return int(np.lexsort((self.costs["size"], -self.means))[0])
 
     @cached_property
-    def _resampled(self) -> np.ndarray:
-        return comparison.resample_means(self.scores)
+    def _codes(self) -> np.ndarray:
+        return scoring.class_codes(self.labels)
+
+    @cached_property
+    def _contributed(self) -> np.ndarray:
+        return uncertainty.contributions(
+            self.queries, self.ids, self.same, self._codes, scoring.gains(self.k)
+        )
 
     @cached_property
     def intervals(self) -> tuple[np.ndarray, np.ndarray]:
         """(experiments,) low and high end of the 95% interval of the mean."""
-        return comparison.interval(self._resampled)
+        return uncertainty.interval(self.means, self._contributed, self._codes, highest=100.0)
 
     @cached_property
     def like_best(self) -> np.ndarray:
         """(experiments,) bool: its difference from the best may be chance."""
-        return comparison.indistinguishable(self._resampled, self.best)
+        unit = float(scoring.gains(self.k)[-1])
+        return np.array(
+            [
+                not uncertainty.difference(
+                    self.scores[self.best],
+                    values,
+                    self._contributed[self.best] - contributed,
+                    self._codes,
+                    unit,
+                ).certain
+                for values, contributed in zip(self.scores, self._contributed, strict=True)
+            ]
+        )
 
     @cached_property
     def precision_1(self) -> np.ndarray:
@@ -87,7 +106,7 @@ class ExperimentTable:
     @cached_property
     def hubness(self) -> np.ndarray:
         """(experiments,) skewness of how often each image is among the neighbors of others."""
-        counts = rankings.k_occurrence(self.ids, len(self.labels))
+        counts = rankings.k_occurrence(self.ids[:, :, : self.k], len(self.labels))
         return rankings.skewness(counts[:, self.queries])
 
     def place(self, configuration: Configuration) -> int | None:
@@ -126,7 +145,7 @@ def _compare(key: str, k: int, untrained: bool, _grid: DatasetGrid) -> Experimen
             f"{short} experiments hold fewer than {k} neighbors and are left out; a smaller k shows them.",
         )
     summaries = tuple(summaries[place] for place in enough)
-    ids = lists.ids[enough, :, :k]
+    ids = lists.ids[enough]
     same = scoring.same_label(lists.queries, ids, _grid.dataset.labels)
     layers = [_grid.run(one).about.layer(one.layer) for one in summaries]
     table = ExperimentTable(

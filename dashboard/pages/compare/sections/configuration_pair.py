@@ -4,8 +4,9 @@ import numpy as np
 import streamlit as st
 
 from core.errors import GridError
-from core.evaluation import comparison, rankings
-from core.experiments.query_scores import Evaluation, evaluate
+from core.evaluation import rankings
+from core.evaluation.uncertainty import Difference
+from core.experiments.query_scores import Evaluation, difference, evaluate
 from core.experiments.store import Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
@@ -57,7 +58,7 @@ def show(context: ComparisonContext) -> None:
     gaps = a.scores[rows_a] - b.scores[rows_b]
     overlap = rankings.rank_biased_overlap(a.ids[rows_a, : a.k], b.ids[rows_b, : b.k])
     both = rankings.shared(a.ids[rows_a, : a.k], b.ids[rows_b, : b.k])
-    _over_all(a.scores[rows_a], b.scores[rows_b], overlap, both, a.k)
+    _over_all(difference(a, b), a.scores[rows_a], b.scores[rows_b], overlap, both, a.k)
     place = int(np.searchsorted(queries, context.query))
     if place < len(queries) and queries[place] == context.query:
         _one_picture(
@@ -81,8 +82,9 @@ def _swap(a: Summary, b: Summary) -> None:
     url.change(url.configuration(b) | url.configuration(a, url.SECOND))
 
 
-def _over_all(a: np.ndarray, b: np.ndarray, overlap: np.ndarray, both: np.ndarray, k: int) -> None:
-    gap = comparison.paired_bootstrap(a, b)
+def _over_all(
+    gap: Difference, a: np.ndarray, b: np.ndarray, overlap: np.ndarray, both: np.ndarray, k: int
+) -> None:
     better, worse = int((a > b + 1e-9).sum()), int((b > a + 1e-9).sum())
     st.subheader(f"Over all {len(a):,} images")
     with st.container(horizontal=True, gap="medium"):
@@ -97,19 +99,21 @@ def _over_all(a: np.ndarray, b: np.ndarray, overlap: np.ndarray, both: np.ndarra
         st.metric("Neighbors shared", f"{both.mean():.1f} of {k}", width="content")
         st.metric("Rank-biased overlap", f"{overlap.mean():.2f}", help=_RBO, width="content")
     st.markdown(
-        f"{difference(gap)} A scores higher on {better:,} of the images, B on {worse:,}; on {len(a) - better - worse:,} they score the same.",
-        help="Paired bootstrap: the images are drawn again and again, both scores of an image together, and 95 of 100 "
-        "mean differences lie in the interval. One comparison is tested here; who tries many pairs finds some by luck.",
+        f"{verdict(gap)} A scores higher on {better:,} of the images, B on {worse:,}; on {len(a) - better - worse:,} they score the same.",
+        help=f"{glossary.DIFFERENCE} One comparison is tested here; who tries many pairs finds some by luck.",
     )
 
 
-def difference(gap: comparison.Difference) -> str:
+def verdict(gap: Difference) -> str:
     """A paired difference in a sentence."""
     span = f"95% interval of the difference {gap.low:+.1f} to {gap.high:+.1f}"
+    if gap.p is not None:
+        differing = "1 image differs" if gap.differing == 1 else f"{gap.differing} images differ"
+        span += f"; only {differing}, so the exact sign-flip test decides: p = {gap.p:.2g}"
     if not gap.certain:
-        return f"**No difference beyond chance** ({span}, which includes 0; paired bootstrap)."
+        return f"**No difference beyond chance** ({span})."
     winner = "A" if gap.mean > 0 else "B"
-    return f"**{winner} is better by {abs(gap.mean):.1f} points, more than chance explains** ({span}; paired bootstrap)."
+    return f"**{winner} is better by {abs(gap.mean):.1f} points, more than chance explains** ({span})."
 
 
 def _one_picture(

@@ -59,9 +59,7 @@ def _rivals(alike: int, others: int) -> None:
         text = f"With these images, {alike} of the other {others} {differ} from it by more than chance: among them, let cost decide."
     st.markdown(
         text,
-        help="The same images are searched with both configurations, so their scores are compared in pairs (paired "
-        "bootstrap). Where the 95% interval of the difference includes 0, the difference may be chance. The best "
-        "of many is also lucky: expect a slightly lower score on new images.",
+        help=f"{glossary.DIFFERENCE} The best of many is also lucky: expect a slightly lower score on new images.",
     )
 
 

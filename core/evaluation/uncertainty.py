@@ -1,0 +1,243 @@
+"""How far mean scores and their differences would move with other pictures of the same classes.
+
+Every picture is a query and, for the other queries, a picture of the gallery. Scores of queries are
+therefore not independent, and resampling queries alone finds intervals that are too short. Here
+pictures are left out as both: the delete-d jackknife (Shao and Wu, 1989, Annals of Statistics 17(3))
+with a quarter of the pictures left out, each class alike. Its leading term, what each picture alone
+contributes, has a closed form for lists of neighbors, so that nothing is drawn (the infinitesimal
+jackknife of subsampling; Wager, Hastie and Efron, 2014, JMLR 15).
+"""
+
+from dataclasses import dataclass
+from functools import cache
+from math import comb
+from statistics import NormalDist
+
+import numpy as np
+
+# The share of pictures that is left out. A list of 20 then still holds ten neighbors in all but 0.4% of draws, 15 in 62%.
+# Where it does not, the places behind its end are taken to be as good as its last ones are on average.
+LEFT_OUT = 0.25
+LEVEL = 0.95
+# Below so many queries with a difference, the exact test decides and not the interval.
+FEW_DIFFERENCES = 30
+_LAST_PLACES = 5
+
+
+def contributions(
+    queries: np.ndarray,
+    ids: np.ndarray,
+    same: np.ndarray,
+    codes: np.ndarray,
+    gains: np.ndarray,
+    scale: np.ndarray | None = None,
+    asked: np.ndarray | None = None,
+) -> np.ndarray:
+    """What each picture, as a query and as a neighbor of others, adds to the error of each experiment's mean.
+
+    Squared and added up over pictures they are the variance of the mean; those of two experiments,
+    subtracted, the variance of their difference.
+
+    Parameters
+    ----------
+    queries : (n_queries,) ids; ids : (n_experiments, n_queries, top) of neighbors, nearest first, below
+        zero behind the end of a list; same : of that shape, whether labels agree.
+    codes : (n_items,) class number by id.
+    gains : (k,) what a good neighbor at each rank adds to the value of a query (:func:`core.evaluation.scoring.gains`).
+    scale : (n_queries,) a factor of each query's value; 1 when not given.
+    asked : (n_queries,) bool, the queries that the mean is over; all when not given.
+
+    Returns
+    -------
+    contributions : (n_experiments, n_items) float32; in each class they add up to 0.
+    """
+    n_experiments, n_queries, top = ids.shape
+    n_items = len(codes)
+    kept = np.float32(1.0 - LEFT_OUT)
+    value, change = _thinned(tuple(gains.tolist()), top)
+    inside, behind = value[:top].astype(np.float32), np.float32(value[top:].sum())
+    own_and_behind = change[:, :top].T.astype(np.float32)
+    beyond = change[:, top:].sum(axis=1).astype(np.float32)
+    # Lists that hold the whole gallery have nothing behind their end.
+    whole = top >= n_items - 1
+    last = np.zeros(n_experiments) if whole else same[:, :, -_LAST_PLACES:].mean(axis=(1, 2))
+    last = last.astype(np.float32)
+    factor = _attained(gains, value, np.bincount(codes)[codes[queries]] - 1)
+    factor = (factor if scale is None else factor * scale).astype(np.float32)
+    chosen = np.ones(n_queries, bool) if asked is None else asked
+
+    as_query = np.zeros((n_experiments, n_items), np.float32)
+    as_neighbor = np.zeros((n_experiments, n_items), np.float32)
+    # One at a time, so that the arrays stay in the processor's cache.
+    for one in range(n_experiments):
+        good = same[one, chosen].astype(np.float32)
+        as_query[one, queries[chosen]] = (good @ inside + behind * last[one]) * factor[chosen]
+        moved = good @ own_and_behind + last[one] * beyond
+        moved *= kept * factor[chosen, None]
+        # Slot 0 takes the places behind the end of a list.
+        slots = np.add(ids[one, chosen], 1, dtype=np.intp)
+        as_neighbor[one] = np.bincount(slots.ravel(), moved.ravel(), minlength=n_items + 1)[1:]
+
+    strata = _strata(codes)
+    queried = np.zeros(n_items, bool)
+    queried[queries[chosen]] = True
+    found = _centered(as_query, strata, queried) + _centered(as_neighbor, strata, np.ones(n_items, bool))
+    return np.asarray(found / np.float32(chosen.sum()))
+
+
+@cache
+def _thinned(gains: tuple[float, ...], top: int) -> tuple[np.ndarray, np.ndarray]:
+    """What the places of a list are worth when each picture is left out at random.
+
+    Returns
+    -------
+    value : (places,) what a good neighbor at each place adds to the expected value of the query.
+    change : (top, places) by how much the expected value grows, for a good neighbor at place ``p``, when the
+        one at place ``i`` is there and not left out: it counts itself, and moves those behind it down.
+    """
+    k, kept = len(gains), 1.0 - LEFT_OUT
+    places = top + 2 * k
+    padded = np.concatenate([gains, np.zeros(places + 1)])
+
+    def expected(before: int, more: int = 0) -> float:
+        """The gain at a place with so many others before it, each of them kept or not, and ``more`` that are kept."""
+        return sum(
+            comb(before, r) * kept**r * LEFT_OUT ** (before - r) * float(padded[r + more])
+            for r in range(min(before, k) + 1)
+        )
+
+    own = np.array([expected(p) for p in range(places)])
+    behind = np.array([0.0, *(expected(p - 1, 1) - expected(p - 1) for p in range(1, places))])
+    change = np.triu(np.broadcast_to(kept * behind, (top, places)), 1)
+    change[np.arange(top), np.arange(top)] = own[:top]
+    return kept * own, change
+
+
+def _attained(gains: np.ndarray, value: np.ndarray, relevant: np.ndarray) -> np.ndarray:
+    """How much more a query can reach with all pictures than when some are left out: 1 unless its class is small."""
+    whole = np.concatenate([[0.0], np.cumsum(np.pad(gains, (0, len(value) - len(gains))))])
+    thinned = np.concatenate([[0.0], np.cumsum(value)])
+    ratio = np.divide(whole, thinned, out=np.ones_like(whole), where=thinned > 0)
+    return np.asarray(ratio[np.minimum(relevant, len(value))])
+
+
+def _strata(codes: np.ndarray) -> np.ndarray:
+    """The classes; those of one picture together, since a single picture does not vary."""
+    sizes = np.bincount(codes)
+    return np.where(sizes[codes] > 1, codes, len(sizes))
+
+
+def _centered(values: np.ndarray, strata: np.ndarray, members: np.ndarray) -> np.ndarray:
+    """Deviations from the mean of each stratum's members, scaled so that their squares are without bias; 0 for others."""
+    design = np.zeros((len(strata), int(strata.max()) + 1), np.float32)
+    design[np.arange(len(strata)), strata] = members
+    sizes = design.sum(axis=0)
+    means = (values @ design) / np.maximum(sizes, 1.0)
+    factor = np.sqrt(sizes / np.maximum(sizes - 1.0, 1.0))
+    return np.asarray((values - means[:, strata]) * (factor[strata] * members).astype(np.float32))
+
+
+def standard_errors(contributed: np.ndarray) -> np.ndarray:
+    """Of the means whose :func:`contributions` (..., n_items) these are."""
+    return np.asarray(np.sqrt(np.square(contributed, dtype=np.float64).sum(axis=-1)))
+
+
+def interval(
+    means: np.ndarray, contributed: np.ndarray, codes: np.ndarray, highest: float = np.inf
+) -> tuple[np.ndarray, np.ndarray]:
+    """Student's 95% interval of means.
+
+    Parameters
+    ----------
+    means : (...); contributed : (..., n_items) of :func:`contributions`; codes : (n_items,) class number by id.
+    highest : that a mean can be, where the lowest is 0; no limits when not given.
+
+    Returns
+    -------
+    low, high : of the shape of ``means``.
+    """
+    freedom = len(codes) - len(np.unique(_strata(codes)))
+    reach = students_quantile(0.5 + LEVEL / 2.0, freedom) * standard_errors(contributed)
+    lowest = 0.0 if np.isfinite(highest) else -np.inf
+    return np.maximum(means - reach, lowest), np.minimum(means + reach, highest)
+
+
+def students_quantile(probability: float, freedom: int) -> float:
+    """Quantile of Student's distribution by its expansion around the normal one; to 0.01 from 5 degrees of freedom on.
+
+    Abramowitz and Stegun (1964), 26.7.5.
+    """
+    z = NormalDist().inv_cdf(probability)
+    n = max(freedom, 1)
+    return (
+        z
+        + (z**3 + z) / (4 * n)
+        + (5 * z**5 + 16 * z**3 + 3 * z) / (96 * n**2)
+        + (3 * z**7 + 19 * z**5 + 17 * z**3 - 15 * z) / (384 * n**3)
+    )
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Mean of ``a - b`` over the same queries, in the unit of the values.
+
+    low, high : its 95% interval; differing : queries with a difference; p : of the exact sign-flip test, None
+    where enough queries differ for the interval to decide.
+    """
+
+    mean: float
+    low: float
+    high: float
+    differing: int
+    p: float | None
+
+    @property
+    def certain(self) -> bool:
+        """Whether the difference is more than chance explains, at 95%."""
+        if self.p is not None:
+            return self.p <= 1.0 - LEVEL
+        return self.low > 0.0 or self.high < 0.0
+
+
+def difference(
+    a: np.ndarray, b: np.ndarray, contributed: np.ndarray, codes: np.ndarray, unit: float
+) -> Difference:
+    """The difference of two experiments over the same queries.
+
+    Parameters
+    ----------
+    a, b : (n_queries,) values of the same queries; contributed : (n_items,) those of a less those of b.
+    codes : (n_items,) class number by id; unit : all values are multiples of it.
+
+    Raises
+    ------
+    ValueError : different or no queries.
+    """
+    a, b = np.asarray(a, np.float64), np.asarray(b, np.float64)
+    if a.shape != b.shape or a.ndim != 1 or not len(a):
+        raise ValueError(f"Expected two rows of the same queries, got shapes {a.shape} and {b.shape}.")
+    gaps = np.rint((a - b) / unit).astype(np.int64)
+    differing = int(np.count_nonzero(gaps))
+    mean = float((a - b).mean())
+    low, high = interval(np.array(mean), contributed, codes)
+    p = sign_flip_p(gaps) if differing < FEW_DIFFERENCES else None
+    return Difference(mean, float(low), float(high), differing, p)
+
+
+def sign_flip_p(gaps: np.ndarray) -> float:
+    """Share of all ways to give differences a sign whose sum is at least as far from 0: an exact two-sided test.
+
+    Fisher's randomization test of pairs (The Design of Experiments, 1935).
+
+    Parameters
+    ----------
+    gaps : (n,) whole numbers.
+    """
+    sizes = np.abs(gaps[gaps != 0])
+    # ways[s] : how many choices of signs give the positive part the sum s.
+    ways = np.zeros(int(sizes.sum()) + 1)
+    ways[0] = 1.0
+    for size in sizes:
+        ways[size:] = ways[size:] + ways[:-size]
+    far = np.abs(2 * np.arange(len(ways)) - len(ways) + 1) >= abs(int(gaps.sum()))
+    return float(ways[far].sum() / ways.sum())
