@@ -393,11 +393,15 @@ def first_and_paths_of_rows(
     return {image.faiss_id: (image, paths[image.faiss_id]) for image in known}
 
 
-def lowest_hashes(connection: sa.Connection, most: int) -> list[int]:
-    """The rows of the vector file whose contents have the lowest hashes: a sample that collections of the same images share."""
-    query = sa.select(images.c.hash, images.c.faiss_id).where(_is_stored()).distinct()
-    query = query.order_by(images.c.hash, images.c.faiss_id).limit(most)
-    return [row.faiss_id for row in connection.execute(query)]
+def lowest_hashes(connection: sa.Connection, most: int) -> dict[str, int]:
+    """The contents with the lowest hashes and their rows of the vector file: a sample that collections of the same images share.
+
+    An image without a hash counts with its path.
+    """
+    content = sa.func.coalesce(images.c.hash, images.c.path).label("content")
+    query = sa.select(content, sa.func.min(images.c.faiss_id).label("row")).where(_is_stored())
+    query = query.group_by(content).order_by(content).limit(most)
+    return {found.content: found.row for found in connection.execute(query)}
 
 
 def shared_rows(connection: sa.Connection) -> list[int]:

@@ -29,19 +29,30 @@ class Quality:
     label_precision: float | None
 
 
-def measure(collection: Reader, queries: int) -> Quality:
-    """Search with at most so many stored images.
+def compare(before: Reader, after: Reader, queries: int) -> tuple[Quality, Quality]:
+    """The quality of two states of a collection, each searched with the same images, at most so many; with its own if they share none.
 
-    They are those with the lowest hashes, which are as good as random. Two states of a collection mostly share them, so that a small
-    difference is no chance.
+    They are those with the lowest hashes, which are as good as random.
 
     Raises
     ------
     CollectionError : the storage can't be read.
     """
+    samples = []
+    for collection in (before, after):
+        with collection.frozen() as (connection, _):
+            samples.append(catalog.lowest_hashes(connection, queries))
+    shared = samples[0].keys() & samples[1].keys()
+    first, second = (
+        [row for content, row in sample.items() if not shared or content in shared] for sample in samples
+    )
+    return measure(before, np.array(first, np.int64)), measure(after, np.array(second, np.int64))
+
+
+def measure(collection: Reader, rows: np.ndarray) -> Quality:
+    """The quality of searches with some rows (n_queries,) of the vectors; raises as :func:`compare`."""
     snapshot = collection.snapshot()
     with collection.frozen() as (connection, _):
-        rows = np.array(catalog.lowest_hashes(connection, queries), np.int64)
         images = catalog.counts(connection)[schema.INDEXED]
     k = min(K, snapshot.state.rows - len(snapshot.tombstones) - 1)
     if k < 1:

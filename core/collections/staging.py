@@ -4,9 +4,9 @@ A staged copy is a collection of the same name in the folder ``.staged`` of the 
 catalog is a copy, so every change works on it as on any other collection, and none of them reaches the one in use.
 """
 
+import dataclasses
 import uuid
 from dataclasses import dataclass
-from dataclasses import replace as replace_
 from pathlib import Path
 from typing import Any
 
@@ -114,7 +114,7 @@ def stage(name: str, folder: Path | None = None, *, replace: bool = False) -> No
             if state.rows:
                 disk.link(writer.vectors.path, place / state.vector_file)
             index = engines.get(state.engine)(place, about, created).copy(writer.engine, state)
-            created.write(catalog.set_fact, "state", replace_(state, index=index).to_json())
+            created.write(catalog.set_fact, "state", dataclasses.replace(state, index=index).to_json())
 
 
 def publish(
@@ -165,10 +165,8 @@ def _publish(
             f"The collection {name!r} was changed since it was staged, so its staged copy was not published: nothing that was added "
             f"or removed meanwhile is lost. Stage it again with `playground collection stage {name} --replace`."
         )
-    progress.stage("measuring", 2)
-    before = search_quality.measure(live, gate.queries)
-    progress.step()
-    after = search_quality.measure(copy, gate.queries)
+    progress.stage("measuring", 1)
+    before, after = search_quality.compare(live, copy, gate.queries)
     progress.step()
     if problems := gate.problems(before, after):
         raise RefusedError(

@@ -263,7 +263,7 @@ def test_the_quality_is_that_of_comparing_every_pair(clustered):
     nearest = np.argsort(-similar, axis=1)[:, :10]
     # Rows are of the two labels in turns.
     precision = (nearest % 2 == np.arange(400)[:, None] % 2).mean()
-    measured = search_quality.measure(clustered, 400)
+    measured = search_quality.measure(clustered, np.arange(400))
     assert measured.recall == 1.0 and measured.label_precision == pytest.approx(precision, abs=1e-3)
 
 
@@ -273,10 +273,10 @@ def test_two_states_are_measured_on_the_images_they_share(pets, photos):
         copy.remove([str(photos / "cat" / "1.png")])
         copy.optimize()
         with pets.frozen() as (one, _), copy.frozen() as (other, _):
-            first = pets.first_of_rows(catalog.lowest_hashes(one, 6))
-            second = copy.first_of_rows(catalog.lowest_hashes(other, 6))
-    shared = {image.hash for image in first.values()} & {image.hash for image in second.values()}
-    assert len(first) == len(second) == 6 and len(shared) >= 5
+            first, second = catalog.lowest_hashes(one, 6), catalog.lowest_hashes(other, 6)
+        before, after = search_quality.compare(pets, copy, 6)
+    assert len(first) == len(second) == 6 and first.keys() <= {image.hash for image in pets.images()}
+    assert before.queries == after.queries == len(first.keys() & second.keys()) >= 5
 
 
 def test_an_empty_collection_is_published_into(folder, photos):
