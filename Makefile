@@ -10,7 +10,7 @@ ifneq ($(shell .venv/bin/python -c 'print("works")' 2>/dev/null),works)
 .PHONY: .venv/run.stamp
 endif
 
-.PHONY: help run test test-fast test-scale pipeline bench lint docs format clean
+.PHONY: help run test test-fast test-scale pipeline airflow bench lint docs format clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -28,10 +28,12 @@ test-fast: .venv/dev.stamp node_modules/.package-lock.json ## Run the tests that
 	$(NPM) test
 	$(PYTEST) -m "not browser and not slow and not scale"
 
-test-scale: .venv/dev.stamp .venv-pipeline/run.stamp ## Run the tests of the pipeline on Apache Beam
+test-scale: .venv/dev.stamp .venv-pipeline/run.stamp .venv-airflow/run.stamp ## Run the tests of Apache Beam and Apache Airflow
 	$(PYTEST) -m scale
 
 pipeline: .venv-pipeline/run.stamp ## Install Apache Beam into .venv-pipeline
+
+airflow: .venv-airflow/run.stamp ## Install Apache Airflow into .venv-airflow
 
 bench: .venv/dev.stamp ## Measure speed and memory (BENCH="--only query --json" measures a part, for programs)
 	@.venv/bin/python -m benchmarks $(BENCH)
@@ -52,7 +54,7 @@ format: .venv/dev.stamp node_modules/.package-lock.json ## Format the code
 	$(NPM) run format
 
 clean: ## Remove the environments and caches
-	rm -rf .venv .venv-pipeline node_modules .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .venv-pipeline .venv-airflow node_modules .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 
 # A stamp younger than the requirements means that nothing is left to install.
@@ -66,6 +68,10 @@ clean: ## Remove the environments and caches
 
 .venv-pipeline/run.stamp: .venv/run.stamp requirements-pipeline.txt scripts/pipeline_venv.sh
 	@sh scripts/pipeline_venv.sh
+	@touch $@
+
+.venv-airflow/run.stamp: .venv/run.stamp requirements-airflow.txt scripts/airflow_venv.sh
+	@sh scripts/airflow_venv.sh
 	@touch $@
 
 node_modules/.package-lock.json: package-lock.json | .venv/dev.stamp

@@ -27,7 +27,7 @@ apidoc_modules = [
     {
         "path": "../core",
         "destination": "api",
-        # Imported where Apache Beam is installed.
+        # Imported where Apache Beam or Apache Airflow is installed.
         "exclude_patterns": ["../core/pipelines"],
         "separate_modules": True,
         "module_first": True,
