@@ -10,13 +10,16 @@ ifneq ($(shell .venv/bin/python -c 'print("works")' 2>/dev/null),works)
 .PHONY: .venv/run.stamp
 endif
 
-.PHONY: help run test test-fast test-scale pipeline airflow bench lint docs format clean
+.PHONY: help run notebook test test-fast test-scale pipeline airflow bench lint docs format clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
 
 run: .venv/run.stamp ## Start the dashboard on http://127.0.0.1:8501 (PORT=8600 HOST=0.0.0.0 change that)
 	@exec .venv/bin/python -m core run --host "$(HOST)" --port "$(PORT)"
+
+notebook: .venv/notebook.stamp ## Open the tutorial on semantic image search in JupyterLab
+	@.venv/bin/python -m jupyterlab notebooks/semantic_image_search.ipynb
 
 test: .venv/dev.stamp ## Run every check: lint, formatting, unit tests, tests in a real browser
 	@.venv/bin/python scripts/ensure_chromium.py || [ "$$CI" != true ]
@@ -64,6 +67,10 @@ clean: ## Remove the environments and caches
 
 .venv/dev.stamp: .venv/run.stamp requirements-dev.txt
 	@sh scripts/venv.sh --dev
+	@touch $@
+
+.venv/notebook.stamp: .venv/run.stamp requirements-notebook.txt
+	@sh scripts/venv.sh --notebook
 	@touch $@
 
 .venv-pipeline/run.stamp: .venv/run.stamp requirements-pipeline.txt scripts/pipeline_venv.sh

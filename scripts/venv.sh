@@ -1,5 +1,5 @@
 #!/bin/sh
-# Makes .venv with what running needs; with --dev also what the checks need. The Makefile calls it.
+# Makes .venv with what running needs; with --dev also what the checks need, with --notebook what the notebook needs. The Makefile calls it.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -43,11 +43,11 @@ install() {
 }
 
 touch "$mark"
-if [ "${1:-}" = --dev ]; then
-    install -c constraints.txt -r requirements.txt -r requirements-dev.txt
-else
-    install -c constraints.txt -r requirements.txt
-fi
+case "${1:-}" in
+    --dev) set -- -r requirements-dev.txt ;;
+    --notebook) set -- -r requirements-notebook.txt ;;
+esac
+install -c constraints.txt -r requirements.txt "$@"
 # One of them comes as source; it is built with the pinned setuptools rather than the newest.
 install --no-deps --no-build-isolation -r requirements-extra.txt
 # The project itself, in place: the command `playground`, and imports from anywhere. A plain path instead of an import hook,
