@@ -48,6 +48,7 @@ _INCLUDED = {
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "precomputed/README.md": "datasets.md",
+    "notebooks/": "../notebooks/",
 }
 
 
