@@ -186,6 +186,7 @@ SELECTED = Numbers("selected", "selection")
 # Compare: the section, and what only one section has.
 SECTION = Choice("section", default="overview")
 COST = Choice("cost", "kind of cost")
+HALVES = Switch("halves", "switch *Choose on one half*")
 CLASSES_VIEW = Choice("view", "columns of the table of classes", ("models", "layers"), "models")
 # Of the leaderboard: values that are let through, and the largest cost.
 ONLY_WEIGHTS = Several("only-weights", "filter of weights")
@@ -258,7 +259,7 @@ EMBEDDINGS = Page(
 COMPARE = Page(
     "compare",
     "compare",
-    (DATASET, *PARTS, K, QUERY, *SECOND, SHOW_UNTRAINED, SECTION, COST, CLASSES_VIEW, *FILTERS),
+    (DATASET, *PARTS, K, QUERY, *SECOND, SHOW_UNTRAINED, HALVES, SECTION, COST, CLASSES_VIEW, *FILTERS),
     (COLLECTION,),
 )
 YOUR_PICTURE = Page(
@@ -614,7 +615,7 @@ def closest(summaries: Sequence[Summary], wanted: Mapping[str, str], like: Summa
         fit: list[float] = [differs("model"), differs("weights"), unasked_control]
         for part in ("layer", "pooling", "metric"):
             fit += [differs(part), moved(part)]
-        return (*fit, one.weights == UNTRAINED, -one.score_10)
+        return (*fit, one.weights == UNTRAINED, *one.best_first)
 
     return min(summaries, key=misfit)
 

@@ -136,6 +136,11 @@ class Summary:
     def configuration(self) -> Configuration:
         return Configuration(self.model, self.weights, self.layer, self.pooling, self.metric)
 
+    @property
+    def best_first(self) -> tuple[float, int]:
+        """A key to sort by, as :func:`core.evaluation.comparison.best_first` does: the highest score, then the shortest vector."""
+        return -self.score_10, self.dimensions
+
 
 @dataclass(frozen=True)
 class StoredProjection:

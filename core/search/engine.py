@@ -61,7 +61,7 @@ class Engine:
         found = [
             row for row in grid.summaries if row.dimensions <= limit and (row.model, row.weights) in here
         ]
-        return sorted(found, key=lambda row: (row.weights == weights.UNTRAINED, -row.score_10))
+        return sorted(found, key=lambda row: (row.weights == weights.UNTRAINED, row.best_first))
 
     def embed(self, image: Image.Image, configuration: Configuration | Summary) -> np.ndarray:
         """(dimensions,) float32: the vector of an image.

@@ -43,6 +43,16 @@ DIFFERENCE = (
     "jackknife). Where fewer than 30 images differ, an exact sign-flip test decides: p is how often a difference as large comes up when "
     "A and B are swapped at random on each image."
 )
+BEST = (
+    "All configurations are compared with the best at once (max-T test): of 100 sets of images like these, 95 leave out none that is as "
+    "good. Those that are left can't be told from the best. How often a configuration is the best is counted over sets in which the "
+    "scores vary as far as their intervals let them."
+)
+HALVES = (
+    "The best of many configurations owes part of its score to luck. With this switch it is chosen by the searches from one half of "
+    "each class, and all scores shown are those of the other half. The half is always the same one. Neighbors still come from all "
+    "images, since the stored lists are too short to leave half of them out."
+)
 DISTANCE = (
     "A distance has no unit, so two comparisons are shown below it. **Closer than 97% of pairs**: of all pairs of "
     "images in the dataset, 97% are farther apart. **Same class in 93 of 100**: of the 100 neighbors found at the "

@@ -112,6 +112,26 @@ def test_the_best_and_its_rivals_are_true(grid_dir, open_page):
     said = words(open_page("compare"))
     assert f"with a mean score of **{best.score_10:.1f}** of 100 at k = 10" in said
     assert f"of the other {len(summaries) - 1} can't be told from it" in said or "by more than chance" in said
+    table = experiment_table.load(grid.load(DATASET), 10, untrained=False)
+    assert table.certainty.alike[table.best]
+    assert f"such a winner scores about {table.certainty.optimism:.1f} points too high" in said
+
+
+def test_the_best_may_be_chosen_on_one_half_and_scored_on_the_other(grid_dir, open_page):
+    grid = Grid(grid_dir).load(DATASET)
+    whole = experiment_table.load(grid, 10, untrained=False)
+    half = experiment_table.load(grid, 10, untrained=False, halves=True)
+    other = np.setdiff1d(whole.queries, half.queries)
+    assert abs(len(half.queries) - len(other)) <= len(set(half.labels))
+    columns = np.searchsorted(whole.queries, other)
+    np.testing.assert_allclose(half.chosen_on, whole.scores[:, columns].mean(axis=1))
+    columns = np.searchsorted(whole.queries, half.queries)
+    np.testing.assert_allclose(half.scores, whole.scores[:, columns])
+    assert half.best == int(half.chosen_on.argmax())
+    assert half.attainable == pytest.approx(whole.attainable)
+    said = words(open_page("compare", halves=1))
+    assert f"with a mean score of **{half.means[half.best]:.1f}** of 100" in said
+    assert f"{half.chosen_on[half.best]:.1f} there" in said
 
 
 def test_untrained_controls_are_compared_only_on_request(grid_dir, open_page):
@@ -163,7 +183,7 @@ def test_what_is_said_of_cost_follows_from_the_numbers(grid_dir):
 def _context() -> comparison_context.ComparisonContext:
     grid = Grid().load(DATASET)
     address = comparison_context.Address({})
-    return comparison_context.make_context(address, grid)
+    return comparison_context.make_context(address, grid, cost_tradeoff.SECTION)
 
 
 @pytest.mark.parametrize(

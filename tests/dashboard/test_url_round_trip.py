@@ -190,7 +190,13 @@ CASES = {
     ),
     "compare": Case(
         "compare",
-        {url.DATASET: DATASET, url.SECTION: "leaderboard", url.K: "7", url.SHOW_UNTRAINED: "1"}
+        {
+            url.DATASET: DATASET,
+            url.SECTION: "leaderboard",
+            url.K: "7",
+            url.SHOW_UNTRAINED: "1",
+            url.HALVES: "1",
+        }
         | {
             url.ONLY_WEIGHTS: "imagenet",
             url.ONLY_MODEL: "good,plain",
@@ -203,6 +209,7 @@ CASES = {
             url.SECTION: widget("segmented_control", "section"),
             url.K: NEIGHBORS,
             url.SHOW_UNTRAINED: toggle("pick-untrained"),
+            url.HALVES: toggle("halves"),
             url.ONLY_WEIGHTS: several("only-weights"),
             url.ONLY_MODEL: several("only-model"),
             url.ONLY_POOLING: several("only-pooling"),

@@ -22,7 +22,7 @@ def test_the_page_opens_on_the_best_configuration_that_is_here_and_says_so():
     assert not page.exception
     assert page.title[0].value == "Your picture"
     told = " ".join(caption.value for caption in page.caption)
-    assert "best configuration" in told and "without a download" in told
+    assert "highest score" in told and "without a download" in told
     assert "imagenet" in page.query_params["weights"]
     assert any("Nothing to search with yet" in info.value for info in page.info)
 
@@ -32,7 +32,7 @@ def test_another_configuration_is_compared_with_the_best():
     page.query_params.update({"model": "squeezenet", "weights": "imagenet", "layer": "conv1_activation"})
     page.run()
     assert not page.exception
-    assert any(caption.value.startswith("The best here") for caption in page.caption)
+    assert any(caption.value.startswith("The highest score here") for caption in page.caption)
 
 
 def test_the_script_imports_no_tensorflow_itself():

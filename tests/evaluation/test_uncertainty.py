@@ -180,6 +180,66 @@ def test_different_queries_are_refused():
         uncertainty.difference(np.ones(3), np.ones(4), np.zeros(4), np.zeros(4, int), 1.0)
 
 
+# The best of many
+
+
+def test_equal_configurations_can_not_be_told_apart_and_share_the_chance_of_being_best():
+    codes, ids = draw(np.random.default_rng(9), centers(1.5), shared=0.5)
+    scores, contributed = measured(codes, ids)
+    three = [0, 0, 1]
+    found = uncertainty.compare_with_best(scores[three], contributed[three], 0, 100 / 55)
+    assert found.alike[:2].all()
+    assert found.probability.sum() == pytest.approx(1)
+    assert found.probability[0] == pytest.approx(found.probability[1])
+
+
+def test_one_that_is_clearly_worse_is_told_apart_and_never_the_best():
+    codes, good = draw(np.random.default_rng(10), centers(2.0), shared=0.5)
+    _, bad = draw(np.random.default_rng(10), centers(0.5), shared=0.5)
+    scores, contributed = measured(codes, np.concatenate([good[:1], bad]))
+    found = uncertainty.compare_with_best(scores, contributed, 0, 100 / 55)
+    assert found.alike.tolist() == [True, False, False]
+    assert found.probability[0] == 1
+    assert abs(found.optimism) < 0.3
+
+
+def test_one_of_two_that_differ_on_four_images_is_not_told_apart():
+    values = np.full((2, 200), 50.0)
+    values[1, :4] = 40.0
+    contributed = (values - values.mean(axis=1, keepdims=True)) / 200
+    found = uncertainty.compare_with_best(values, contributed.astype(np.float32), 0, 10.0)
+    assert found.alike.tolist() == [True, True]
+
+
+def test_a_single_configuration_is_the_best():
+    found = uncertainty.compare_with_best(np.full((1, 5), 50.0), np.zeros((1, 5), np.float32), 0, 10.0)
+    assert (found.alike.tolist(), found.probability.tolist(), found.optimism) == ([True], [1.0], 0.0)
+
+
+def test_the_limit_of_two_is_that_of_one_normal_difference():
+    # One comparison: the one-sided 5% limit of a normal variable.
+    rng = np.random.default_rng(13)
+    values = np.full((2, 400), 50.0)
+    contributed = rng.normal(size=(2, 400)).astype(np.float32) / 400
+    error = float(uncertainty.standard_errors(contributed[0] - contributed[1]))
+    for factor, alike in ((0.93, True), (1.07, False)):
+        values[1] = 50.0 - factor * stats.norm.ppf(0.95) * error
+        found = uncertainty.compare_with_best(values, contributed, 0, 1e-6)
+        assert found.alike[1] == alike
+        assert found.probability[0] == pytest.approx(stats.norm.cdf(factor * stats.norm.ppf(0.95)), abs=0.02)
+
+
+def test_large_datasets_take_fewer_resamples():
+    assert [uncertainty.n_resamples(n) for n in (200, 10_000, 10**7)] == [2000, 400, 200]
+
+
+def test_halves_take_half_of_each_class_and_are_always_the_same():
+    codes = np.array([0, 1] * 10 + [2])
+    half = uncertainty.halves(codes)
+    assert [int(half[codes == code].sum()) for code in (0, 1)] == [5, 5]
+    assert (half == uncertainty.halves(codes)).all()
+
+
 # Simulation: many sets of pictures from the same classes, two configurations that are equally good.
 
 
@@ -222,3 +282,21 @@ def test_equal_configurations_rarely_differ_where_few_images_do():
     few = [gap for gap in found if gap.p is not None]
     assert len(few) > 300
     assert np.mean([gap.certain for gap in few]) <= 0.06
+
+
+@pytest.mark.slow
+def test_the_best_of_equal_configurations_seldom_excludes_one_and_its_luck_is_known():
+    rng, n, left_out, lucky, said = np.random.default_rng(14), 12, [], [], []
+    means = []
+    for _ in range(200):
+        codes, ids = draw(rng, centers(1.5), shared=0.5, n=n)
+        scores, contributed = measured(codes, ids)
+        means.append(scores.mean(axis=1))
+        best = int(means[-1].argmax())
+        found = uncertainty.compare_with_best(scores, contributed, best, 100 / 55)
+        left_out.append(1.0 - found.alike.mean())
+        lucky.append(means[-1][best])
+        said.append(found.optimism)
+    # Each of them is as good as any, so none should be left out more often than in 5 of 100 sets.
+    assert np.mean(left_out) <= 0.05
+    assert np.mean(said) == pytest.approx(np.mean(lucky) - np.mean(means), rel=0.35)

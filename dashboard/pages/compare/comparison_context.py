@@ -19,13 +19,15 @@ from dashboard.widgets import glossary, page_frame, pickers
 class Section:
     """A section of the page.
 
-    name : in the address; place : among the sections, from 1; show : draws it.
+    name : in the address; place : among the sections, from 1; show : draws it; halves : whether it can choose
+    on one half of the images and report on the other.
     """
 
     name: str
     title: str
     place: int
     show: Callable[["ComparisonContext"], None]
+    halves: bool = False
 
 
 @dataclass
@@ -34,7 +36,7 @@ class ComparisonContext:
 
     compared : the experiments; None when none can be read. chosen : the configuration that the
     pages share; it may be an untrained control that the table leaves out. most : the largest k. cost : kind of cost to compare with;
-    classes_view : columns of the table of classes.
+    halves : choose on one half of the images, report on the other; classes_view : columns of the table of classes.
     shown : what the address is to say; sections add to it.
     """
 
@@ -46,6 +48,7 @@ class ComparisonContext:
     most: int
     query: int
     untrained: bool
+    halves: bool
     cost: str
     classes_view: str
     shown: dict[url.Key, Any] = field(default_factory=dict)
@@ -79,20 +82,21 @@ class ComparisonContext:
         return f"{about.title} ({named})"
 
 
-def make_context(address: Address, grid: DatasetGrid) -> ComparisonContext:
-    """The context of the page's address."""
+def make_context(address: Address, grid: DatasetGrid, section: Section) -> ComparisonContext:
+    """The context of the page's address in one of its sections."""
     untrained = address.switch(url.SHOW_UNTRAINED)
     chosen = address.configuration(grid.summaries)
     most = min(pickers.MAX_NEIGHBORS, grid.run(chosen).about.top)
     k = page_frame.number_of_neighbors(address, most)
     query = address.number(url.QUERY, 0, len(grid.dataset) - 1, 0)
-    table = experiment_table.load(grid, k, untrained)
+    halves = address.switch(url.HALVES)
+    table = experiment_table.load(grid, k, untrained, halves and section.halves)
     kinds = table.known_costs if table else [*experiment_table.COSTS]
     cost, view = address.choice(url.COST, kinds, kinds[0]), address.choice(url.CLASSES_VIEW)
-    context = ComparisonContext(address, grid, table, chosen, k, most, query, untrained, cost, view)
+    context = ComparisonContext(address, grid, table, chosen, k, most, query, untrained, halves, cost, view)
     # What belongs to one section is kept in the address while others are shown.
     context.shown |= address.as_asked((*url.SECOND, *url.FILTERS)) | url.configuration(chosen)
-    context.shown |= {url.K: k, url.QUERY: query, url.SHOW_UNTRAINED: untrained}
+    context.shown |= {url.K: k, url.QUERY: query, url.SHOW_UNTRAINED: untrained, url.HALVES: halves}
     context.shown |= {url.COST: cost if cost != kinds[0] else None, url.CLASSES_VIEW: view}
     return context
 

@@ -22,7 +22,8 @@ _ENOUGH = 0.5
 class ExperimentTable:
     """Experiments side by side: row i of every array belongs to ``experiments[i]``.
 
-    queries : (n,) ids of the images that all experiments have; ids, same : (experiments, n, top) the whole
+    gallery : (m,) ids of the images that all experiments have; queries : (n,) those that the scores are of, all or half of
+    them; chosen_on : (experiments,) mean scores of the other half, by which the best is chosen, None where it is all; ids, same : (experiments, n, top) the whole
     result lists, -1 behind the end of shorter ones;
     scores : (experiments, n) 0..100; costs : by name of :data:`COSTS`, (experiments,): milliseconds
     per image, parameters up to the layer, bytes per vector, not a number where unknown.
@@ -31,7 +32,9 @@ class ExperimentTable:
 
     k: int
     experiments: tuple[Summary, ...]
+    gallery: np.ndarray
     queries: np.ndarray
+    chosen_on: np.ndarray | None
     ids: np.ndarray
     same: np.ndarray
     scores: np.ndarray
@@ -51,8 +54,14 @@ class ExperimentTable:
 
     @cached_property
     def best(self) -> int:
-        """Place of the highest mean; of equals the smallest vector."""
-        return int(np.lexsort((self.costs["size"], -self.means))[0])
+        """Place of the highest mean, on the half to choose on where there is one; of equals the smallest vector."""
+        quality = self.means if self.chosen_on is None else self.chosen_on
+        return int(comparison.best_first(quality, self.costs["size"])[0])
+
+    @cached_property
+    def order(self) -> np.ndarray:
+        """Places of the experiments, best first."""
+        return comparison.best_first(self.means, self.costs["size"])
 
     @cached_property
     def _codes(self) -> np.ndarray:
@@ -70,21 +79,10 @@ class ExperimentTable:
         return uncertainty.interval(self.means, self._contributed, self._codes, highest=100.0)
 
     @cached_property
-    def like_best(self) -> np.ndarray:
-        """(experiments,) bool: its difference from the best may be chance."""
+    def certainty(self) -> uncertainty.BestOfMany:
+        """How certain it is that the best is the best."""
         unit = float(scoring.gains(self.k)[-1])
-        return np.array(
-            [
-                not uncertainty.difference(
-                    self.scores[self.best],
-                    values,
-                    self._contributed[self.best] - contributed,
-                    self._codes,
-                    unit,
-                ).certain
-                for values, contributed in zip(self.scores, self._contributed, strict=True)
-            ]
-        )
+        return uncertainty.compare_with_best(self.scores, self._contributed, self.best, unit)
 
     @cached_property
     def precision_1(self) -> np.ndarray:
@@ -94,20 +92,23 @@ class ExperimentTable:
     @cached_property
     def average_precision(self) -> np.ndarray:
         """(experiments,) mean average precision at k, 0..1."""
-        relevant = scoring.count_relevant(self.queries, self.labels)
-        return comparison.average_precision(self.same, self.k, relevant).mean(axis=1)
+        return comparison.average_precision(self.same, self.k, self._relevant).mean(axis=1)
 
     @cached_property
     def attainable(self) -> float:
         """The highest mean score that an experiment can have: below 100 where classes are smaller than k + 1."""
-        relevant = scoring.count_relevant(self.queries, self.labels)
-        return float(scoring.attainable_score(relevant, self.k).mean())
+        return float(scoring.attainable_score(self._relevant, self.k).mean())
+
+    @cached_property
+    def _relevant(self) -> np.ndarray:
+        relevant = scoring.count_relevant(self.gallery, self.labels)
+        return relevant[np.isin(self.gallery, self.queries)]
 
     @cached_property
     def hubness(self) -> np.ndarray:
         """(experiments,) skewness of how often each image is among the neighbors of others."""
         counts = rankings.k_occurrence(self.ids[:, :, : self.k], len(self.labels))
-        return rankings.skewness(counts[:, self.queries])
+        return rankings.skewness(counts[:, self.gallery])
 
     def place(self, configuration: Configuration) -> int | None:
         """The row of a configuration; None when it is not among those compared."""
@@ -118,19 +119,20 @@ class ExperimentTable:
         return {one.configuration: place for place, one in enumerate(self.experiments)}
 
 
-def load(grid: DatasetGrid, k: int, untrained: bool) -> ExperimentTable | None:
+def load(grid: DatasetGrid, k: int, untrained: bool, halves: bool = False) -> ExperimentTable | None:
     """The experiments of a dataset with lists of at least k; None when none can be read.
 
     Parameters
     ----------
     untrained : with the untrained controls. A dataset that has nothing else shows them anyway.
+    halves : choose the best on one half of the images, and score the other half.
     """
     trained = any(weights != url.UNTRAINED for _, weights in grid.runs)
-    return _compare(grid.key, k, untrained or not trained, grid)
+    return _compare(grid.key, k, untrained or not trained, halves, grid)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _compare(key: str, k: int, untrained: bool, _grid: DatasetGrid) -> ExperimentTable | None:
+def _compare(key: str, k: int, untrained: bool, halves: bool, _grid: DatasetGrid) -> ExperimentTable | None:
     stacked = _stacked(key, untrained, _grid)
     if stacked is None:
         return None
@@ -146,21 +148,30 @@ def _compare(key: str, k: int, untrained: bool, _grid: DatasetGrid) -> Experimen
         )
     summaries = tuple(summaries[place] for place in enough)
     ids = lists.ids[enough]
-    same = scoring.same_label(lists.queries, ids, _grid.dataset.labels)
+    labels = _grid.dataset.labels
+    same = scoring.same_label(lists.queries, ids, labels)
+    scores = comparison.scores(same, k)
+    queries, chosen_on = lists.queries, None
+    if halves and len(queries) > 1:
+        first = uncertainty.halves(scoring.class_codes(labels)[queries])
+        chosen_on = scores[:, first].mean(axis=1)
+        queries, ids, same, scores = queries[~first], ids[:, ~first], same[:, ~first], scores[:, ~first]
     layers = [_grid.run(one).about.layer(one.layer) for one in summaries]
     table = ExperimentTable(
         k=k,
         experiments=summaries,
-        queries=lists.queries,
+        gallery=lists.queries,
+        queries=queries,
+        chosen_on=chosen_on,
         ids=ids,
         same=same,
-        scores=comparison.scores(same, k),
+        scores=scores,
         costs={
             "time": np.array([np.nan if one.ms_per_image is None else one.ms_per_image for one in layers]),
             "parameters": np.array([float(one.parameters) for one in layers]),
             "size": np.array([float(comparison.BYTES_PER_NUMBER * one.dimensions) for one in summaries]),
         },
-        labels=tuple(_grid.dataset.labels),
+        labels=tuple(labels),
         notices=notices,
     )
     for array in (ids, same, table.scores, *table.costs.values()):

@@ -25,12 +25,18 @@ def show() -> None:
 
 
 def _compare(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
-    context = make_context(address, grid)
     section = address.choice(url.SECTION, list(_SECTIONS), shown="the overview")
+    context = make_context(address, grid, _SECTIONS[section])
     with st.container(horizontal=True, vertical_alignment="bottom", key="pickers"):
         pickers.dataset(names, grid.dataset.name)
         pickers.neighbors(context.k, context.most)
         pickers.untrained(grid, context.untrained)
+        if _SECTIONS[section].halves:
+            st.toggle(
+                "Choose on one half",
+                **pickers.bind("halves", context.halves, url.HALVES),
+                help=glossary.HALVES,
+            )
     titles = {name: part.title for name, part in _SECTIONS.items()}
     pickers.segments("Section", titles, section, url.SECTION, "section", hidden=True)
     notices = st.container()

@@ -113,8 +113,10 @@ def _results(grid: DatasetGrid) -> None:
     # Few images have fewer than k neighbors.
     scores = evaluate(grid, best, _K)
     st.markdown(
-        f"Computed: {markdown.plain(titles)}. The best scores **{best.score_10:.1f}** of 100 at k = {scores.k}: "
-        f"{markdown.plain(grid.run(best).about.title)}, {markdown.plain(best.layer)}, {best.pooling}, {best.metric}.",
+        f"Computed: {markdown.plain(titles)}. The highest score is **{best.score_10:.1f}** of 100 at k = {scores.k} "
+        f"(95% interval {scores.low:.1f} to {scores.high:.1f}): "
+        f"{markdown.plain(grid.run(best).about.title)}, {markdown.plain(best.layer)}, {best.pooling}, {best.metric}. *Compare* says which "
+        "others can't be told from it.",
         help=glossary.SCORE,
     )
     if (most := float(scores.attainable.mean())) < 100:

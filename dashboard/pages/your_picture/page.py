@@ -106,11 +106,11 @@ def _score(source: GridSource) -> str:
     name = pickers.model_name(grid.run(best).about)
     if chosen.configuration == best.configuration:
         return (
-            f"This is the best configuration on {markdown.plain(grid.dataset.title)} that works on this machine without a download: "
-            f"{best.score_10:.1f} of 100 at k = 10."
+            f"Of those that work on this machine without a download, this configuration has the highest score on {markdown.plain(grid.dataset.title)}: "
+            f"{best.score_10:.1f} of 100 at k = 10. *Compare* says which others can't be told from it."
         )
     return (
-        f"The best here without a download is {markdown.plain(name)}, layer {markdown.plain(best.layer)}, {best.pooling}, "
+        f"The highest score here without a download has {markdown.plain(name)}, layer {markdown.plain(best.layer)}, {best.pooling}, "
         f"{best.metric}: {best.score_10:.1f} of 100 at k = 10; this one has {chosen.score_10:.1f}."
     )
 

@@ -118,7 +118,7 @@ def _best_of_models(context: ComparisonContext) -> list[int]:
     """The best experiment of each model, best model first."""
     table = context.table
     found: dict[tuple[str, str], int] = {}
-    for place in np.lexsort((table.costs["size"], -table.means)):
+    for place in table.order:
         one = table.experiments[place]
         found.setdefault((one.model, one.weights), int(place))
     return list(found.values())

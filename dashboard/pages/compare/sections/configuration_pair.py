@@ -75,7 +75,7 @@ def _rival(context: ComparisonContext, others: list[Summary]) -> Summary:
     another = [
         one for one in trained if (one.model, one.weights) != (context.chosen.model, context.chosen.weights)
     ]
-    return max(another or trained, key=lambda one: one.score_10)
+    return min(another or trained, key=lambda one: one.best_first)
 
 
 def _swap(a: Summary, b: Summary) -> None:

@@ -36,8 +36,7 @@ def show(context: ComparisonContext) -> None:
     table = context.table
     st.header("All configurations")
     chosen = _filter(context)
-    places = np.flatnonzero(chosen)
-    places = places[np.lexsort((table.costs["size"][places], -table.means[places]))]
+    places = table.order[chosen[table.order]]
     numbers = frame(context, places)
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(f"**{len(places):,}** of {len(table.experiments):,} configurations")
@@ -54,7 +53,7 @@ def show(context: ComparisonContext) -> None:
     # The depth is part of the layer's name here, so that the column sorts by it.
     shown = numbers.assign(
         layer=[f"{glossary.depth(d)} {name}" for d, name in zip(numbers.depth, numbers.layer, strict=True)],
-        **{name: 100 * numbers[name] for name in ("precision@1", f"AP@{table.k}")},
+        **{name: 100 * numbers[name] for name in ("probability_best", "precision@1", f"AP@{table.k}")},
     )
     event = st.dataframe(
         shown.drop(columns=["dataset", "depth", *(["weights"] if one_kind else [])]),
@@ -76,6 +75,7 @@ def show(context: ComparisonContext) -> None:
         st.markdown(
             f"- **score@{table.k}**: {glossary.SCORE}\n"
             f"- **95% from, to**: {glossary.INTERVAL}\n"
+            f"- **best**, **like best**: {glossary.BEST}\n"
             "- **P@1**: precision at 1, how often the nearest image is of the same class.\n"
             f"- **AP@{table.k}**: average precision, the mean of the precision at each neighbor of the same class: high when "
             "those come first.\n"
@@ -104,6 +104,8 @@ def frame(context: ComparisonContext, places: np.ndarray) -> pd.DataFrame:
             f"score@{table.k}": table.means[places].round(4),
             "low_95": low[places].round(4),
             "high_95": high[places].round(4),
+            "probability_best": table.certainty.probability[places].round(4),
+            "like_best": table.certainty.alike[places],
             "precision@1": table.precision_1[places].round(4),
             f"AP@{table.k}": table.average_precision[places].round(4),
             "bytes_per_vector": table.costs["size"][places].astype(np.int64),
@@ -129,6 +131,8 @@ def _columns(k: int) -> dict[str, Any]:
         ),
         "low_95": number("95% from", format="%.1f", width=80),
         "high_95": number("to", format="%.1f", width=60),
+        "probability_best": number("best", format="%.0f%%", width=60),
+        "like_best": st.column_config.CheckboxColumn("like best", width=75),
         "precision@1": number("P@1", format="%.1f%%", width=70),
         f"AP@{k}": number(f"AP@{k}", format="%.1f%%", width=75),
         "bytes_per_vector": number("bytes", format="localized", width=90),
@@ -186,4 +190,4 @@ def _act(context: ComparisonContext, one: Summary) -> None:
         section_button("Use it", ":material/code:", "row-use", one, "use")
 
 
-SECTION = Section("leaderboard", "Leaderboard", 2, show)
+SECTION = Section("leaderboard", "Leaderboard", 2, show, halves=True)

@@ -12,6 +12,7 @@ from dashboard.pages.compare.comparison_context import (
     results_button,
     section_button,
 )
+from dashboard.pages.compare.experiment_table import ExperimentTable
 from dashboard.pages.compare.sections import cost_tradeoff
 from dashboard.widgets import glossary, markdown, pickers, plotly_charts
 
@@ -33,7 +34,7 @@ def _verdict(context: ComparisonContext) -> None:
     n = len(table.experiments)
     with st.container(border=True):
         st.markdown(
-            f"**Best overall: {markdown.plain(context.name(best))}** with a mean score of "
+            f"**{'Best overall' if table.chosen_on is None else 'Chosen on one half'}: {markdown.plain(context.name(best))}** with a mean score of "
             f"**{table.means[table.best]:.1f}** of 100 at k = {table.k} "
             f"(95% interval {low[table.best]:.1f} to {high[table.best]:.1f}).",
             help=f"{glossary.SCORE}\n\n{glossary.INTERVAL}",
@@ -41,7 +42,8 @@ def _verdict(context: ComparisonContext) -> None:
         if n == 1:
             st.markdown("It is the only experiment here; compute more to compare it with.")
         else:
-            _rivals(int(table.like_best.sum()) - 1, n - 1)
+            _rivals(int(table.certainty.alike.sum()) - 1, n - 1)
+            st.markdown(_luck(table))
             kind = "time" if np.isfinite(table.costs["time"][table.best]) else "parameters"
             st.markdown(cost_tradeoff.verdict(context, kind))
         with st.container(horizontal=True):
@@ -53,13 +55,24 @@ def _rivals(alike: int, others: int) -> None:
     if alike == 0:
         text = f"All {others} others score lower, by more than chance would explain."
     elif alike == others:
-        text = "With these images, none of the others differs from it by more than chance: let cost decide."
+        text = "With these images, none of the others scores lower by more than chance: let cost decide."
     else:
-        differ = "does not differ" if alike == 1 else "do not differ"
-        text = f"With these images, {alike} of the other {others} {differ} from it by more than chance: among them, let cost decide."
-    st.markdown(
-        text,
-        help=f"{glossary.DIFFERENCE} The best of many is also lucky: expect a slightly lower score on new images.",
+        text = f"With these images, {alike} of the other {others} can't be told from it: among them, let cost decide."
+    st.markdown(text, help=glossary.BEST)
+
+
+def _luck(table: ExperimentTable) -> str:
+    """How often it is the best, and by how much luck its score is too high."""
+    if table.chosen_on is not None:
+        chosen = len(table.gallery) - len(table.queries)
+        return (
+            f"It was chosen as the best on {chosen:,} of the images, with {table.chosen_on[table.best]:.1f} there. All scores here are those of the "
+            f"other {len(table.queries):,} images, which had no part in the choice."
+        )
+    certainty = table.certainty
+    return (
+        f"It is the best in {glossary.percent(certainty.probability[table.best])} of resampled sets of images. The best of many is also "
+        f"lucky: such a winner scores about {certainty.optimism:.1f} points too high."
     )
 
 
@@ -132,4 +145,4 @@ def _models_by_layers(context: ComparisonContext) -> None:
         context.open(table.experiments[int(clicked)])
 
 
-SECTION = Section("overview", "Overview", 1, show)
+SECTION = Section("overview", "Overview", 1, show, halves=True)
