@@ -48,6 +48,7 @@ CHANGES: dict[str, Callable[[Collection, Path], object]] = {
     "purge": lambda pets, photos: pets.purge(),
     "forget_failures": lambda pets, photos: pets.forget_failures(),
     "optimize": lambda pets, photos: pets.optimize(index="flat"),
+    "migrate": lambda pets, photos: pets.migrate("pgvector"),
     "writing": lambda pets, photos: pets.writing().__enter__(),
 }
 READS: dict[str, Callable[[Collection, Path], object]] = {
@@ -58,6 +59,7 @@ READS: dict[str, Callable[[Collection, Path], object]] = {
     "has_file": lambda pets, photos: pets.has_file(next(pets.images()).path),
     "frozen": lambda pets, photos: pets.frozen().__enter__(),
     "state": lambda pets, photos: pets.state,
+    "engine": lambda pets, photos: pets.engine(pets.state),
     "source_paths": lambda pets, photos: pets.source_paths,
     "search": lambda pets, photos: pets.search([pixels.picture(1)]),
     "search_vectors": lambda pets, photos: pets.search_vectors(np.ones(pets.about.dimensions)),

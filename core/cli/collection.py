@@ -28,9 +28,14 @@ def add(commands: Any) -> None:
         help="cosine (default where model and layer are given), euclidean, manhattan, chebyshev",
     )
     create.add_argument(
+        "--engine",
+        default="faiss",
+        help="of the index: faiss (default: a file), or pgvector in the catalog's PostgreSQL",
+    )
+    create.add_argument(
         "--index",
         default="auto",
-        help="auto (default: exact below 50,000 images), flat, hnsw, ivf, ivfpq, or a factory string of FAISS",
+        help="auto (default: exact below 50,000 images), flat, hnsw; with faiss also ivf, ivfpq, or a factory string of FAISS",
     )
     create.add_argument(
         "--dtype", default="float16", help="of the stored vectors: float16 (default), float32"
@@ -112,6 +117,10 @@ def add(commands: Any) -> None:
     optimize = _stageable(group, "optimize", _optimize, "compact the vectors and rebuild the index")
     optimize.add_argument("--index", help="another kind of index from now on")
     optimize.add_argument("--metric", help="another metric from now on")
+
+    migrate = _command(group, "migrate", _migrate, "build the index with another engine, and use that one")
+    migrate.add_argument("--engine", required=True, help="faiss or pgvector")
+    migrate.add_argument("--index", help="a kind of index of that engine; default: auto")
 
     export = _command(group, "export", _export, "write vectors and metadata into a Parquet file")
     export.add_argument("file", type=Path, metavar="FILE.parquet")
@@ -234,7 +243,12 @@ def _create(options: argparse.Namespace) -> None:
         chosen = default_configuration.choose(shared_engine.engine(), weights=options.weights, **parts)
         parts = {part: getattr(chosen, part) for part in parts}
     with Collection.create(
-        options.name, weights=options.weights, index=options.index, dtype=options.dtype, **parts
+        options.name,
+        weights=options.weights,
+        engine=options.engine,
+        index=options.index,
+        dtype=options.dtype,
+        **parts,
     ) as created:
         if chosen is not None:
             print(
@@ -411,6 +425,7 @@ def _info(options: argparse.Namespace) -> None:
         "failures": info.failures,
         "removed": info.removed,
         "removed, until optimize": info.tombstones,
+        "engine": state.engine,
         "index": f"{state.kind}: {info.factory or 'none yet'}, {info.index_bytes / 1e6:.1f} MB, {info.index_rows:,} rows",
         "catalog": f"{about.catalog}"
         + (f", {info.catalog_bytes / 1e6:.1f} MB" if info.catalog_bytes else ""),
@@ -490,6 +505,15 @@ def _optimize(options: argparse.Namespace) -> None:
         opened.optimize(options.index, options.metric, bar)
         info = opened.info()
     print(f"{info.contents:,} vectors, index {info.factory or 'none'} of {info.index_bytes / 1e6:.1f} MB")
+
+
+def _migrate(options: argparse.Namespace) -> None:
+    with _open(options) as opened, output.Bar() as bar:
+        opened.migrate(options.engine, options.index, bar)
+        info = opened.info()
+    print(
+        f"{info.contents:,} vectors, index {info.factory} of {info.index_bytes / 1e6:.1f} MB in {options.engine}"
+    )
 
 
 def _export(options: argparse.Namespace) -> None:

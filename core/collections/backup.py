@@ -15,7 +15,7 @@ import tempfile
 import uuid
 from collections.abc import Iterator
 from contextlib import closing, contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import IO, Any
 
@@ -183,14 +183,16 @@ def _write(collection: Collection, file: IO[bytes], progress: Progress) -> Backu
         with collection.frozen() as (connection, state):
             vectors = state.vectors(folder, about)
             parts = {state.vector_file: (vectors.path, state.rows * vectors.row_bytes)} if state.rows else {}
-            if state.index is not None:
-                parts[state.index.file] = (folder / state.index.file, state.index.size)
+            if known := state.index_file:
+                parts[known.file] = (folder / known.file, known.size)
             # Opened while the catalog names them: files that are removed later can still be read.
             opened = {name: (_open(place), size) for name, (place, size) in parts.items()}
             try:
                 _require_whole(collection, connection, state)
                 with closing(Catalog(copied, create=True)) as target:
                     target.fill(connection)
+                    if state.engine != engines.DEFAULT:
+                        target.write(_without_server, state)
                     images = target.read(catalog.counts)[schema.INDEXED]
                     names = target.read(_uploads)
                 needed = sum(size for _, size in opened.values()) + copied.stat().st_size
@@ -213,6 +215,15 @@ def _write(collection: Collection, file: IO[bytes], progress: Progress) -> Backu
                 for source, _ in opened.values():
                     source.close()
     return Backup(images, len(names) - missing, missing, file.seek(0, os.SEEK_END))
+
+
+def _without_server(connection: sa.Connection, state: State) -> None:
+    """Leave the index out that a server has: it is built again where the backup is restored."""
+    catalog.set_fact(
+        connection,
+        "state",
+        replace(state, kind="auto", index=None, engine=engines.DEFAULT).to_json(),
+    )
 
 
 def _require_whole(collection: Collection, connection: sa.Connection, state: State) -> None:
@@ -404,9 +415,11 @@ def _fill(place: Path, about: About, created: Catalog, members: _Members, archiv
             created.fill(connection)
         with created.reading() as connection:
             state = State.read(connection)
+            if state.engine != engines.DEFAULT:
+                raise _damaged(archive, "its catalog names an index of a server")
             engine = engines.get(state.engine)(place, about, created)
             named = {state.vector_file} if state.rows else set()
-            named |= {state.index.file} if state.index else set()
+            named |= {state.index_file.file} if state.index_file else set()
             if named != {name for name in members.seen if name.startswith(("vectors-", "index-"))}:
                 raise _damaged(archive, "its catalog names other files than it holds")
             problem = next(verify.storage_problems(connection, engine, state), None)

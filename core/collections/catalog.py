@@ -343,10 +343,11 @@ def _is_removed(removed: bool) -> sa.ColumnElement[bool]:
 
 def stored_at(rows: Sequence[int]) -> sa.ColumnElement[bool]:
     """Whether an image is stored at one of some rows of the vector file; removed images keep the number of theirs."""
-    return sa.and_(images.c.faiss_id.in_(rows), _is_stored())
+    return sa.and_(images.c.faiss_id.in_(rows), is_stored())
 
 
-def _is_stored() -> sa.ColumnElement[bool]:
+def is_stored() -> sa.ColumnElement[bool]:
+    """Whether an image is stored."""
     # An expression and not the column: SQLite would use the index of states, which leads to nearly all images.
     return images.c.state.concat("") == INDEXED
 
@@ -425,7 +426,7 @@ def in_state(
     connection: sa.Connection, state: str = INDEXED, most: int | None = None, start: int = 0
 ) -> Iterator[Row]:
     """The images of a state by row, from the ``start``-th on, with few in memory at a time."""
-    wanted = _is_stored() if state == INDEXED else images.c.state == state
+    wanted = is_stored() if state == INDEXED else images.c.state == state
     query = sa.select(images).where(wanted).order_by(images.c.faiss_id, images.c.id)
     yield from connection.execution_options(yield_per=CHUNK).execute(query.limit(most).offset(start))
 
@@ -500,9 +501,9 @@ def _is_restorable(restorable: bool) -> sa.ColumnElement[bool]:
     return known if restorable else sa.not_(known)
 
 
-def matching_rows(connection: sa.Connection, conditions: Conditions) -> np.ndarray:
-    """Rows (n,) int64 of the vector file whose images meet all conditions, ascending."""
-    query = sa.select(images.c.faiss_id).where(_is_stored(), *conditions).distinct()
+def matching_rows(connection: sa.Connection, conditions: Conditions, most: int | None = None) -> np.ndarray:
+    """Rows (n,) int64 of the vector file whose images meet all conditions, ascending; some of them if there are more than ``most``."""
+    query = sa.select(images.c.faiss_id).where(is_stored(), *conditions).distinct().limit(most)
     return np.sort(np.array(connection.scalars(query).all(), np.int64))
 
 

@@ -4,6 +4,7 @@ import os
 import uuid
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Self
 
@@ -60,6 +61,7 @@ class Collection(Reader):
         pooling: str | None = None,
         weights: str = "imagenet",
         metric: str | None = None,
+        engine: str = engines.DEFAULT,
         index: str = "auto",
         dtype: str = "float16",
         folder: Path | None = None,
@@ -73,6 +75,7 @@ class Collection(Reader):
         model, layer, pooling, weights, metric : the configuration, as on the command line. Without a model or layer the best one that
             fits the others is chosen, see :func:`core.search.default_configuration.choose`; with both, pooling defaults to ``"avg"`` and
             metric to ``"cosine"``.
+        engine : of :func:`core.collections.index.engines.names`.
         index : of the engine's kinds, or a factory string of FAISS.
         dtype : of the stored vectors, float16 or float32.
         folder : the folder of collections; default: that of the settings.
@@ -81,7 +84,7 @@ class Collection(Reader):
         Raises
         ------
         CollectionError : the name is taken or not allowed, the index is not possible, or the disk or the catalog fails.
-        UnknownNameError, WeightsError : there is no such model, layer, pooling or metric, or its weights are not available; or no model
+        UnknownNameError, WeightsError : there is no such model, layer, pooling, metric or engine, or its weights are not available; or no model
             was given and none has weights here.
         AccessError : this process is a read-only server.
         """
@@ -108,7 +111,6 @@ class Collection(Reader):
             if value not in valid:
                 raise UnknownNameError(kind, value, valid)
         dimensions = extractor.dimensions(shape, pooling)
-        engines.get(engines.DEFAULT).check(index, dimensions, get_metric(metric))
         if weights not in (weights_.IMAGENET, weights_.UNTRAINED):
             weights = image_sources.absolute(weights)
         about = About(
@@ -123,8 +125,16 @@ class Collection(Reader):
             dimensions=dimensions,
             dtype=dtype,
         )
-        with lifecycle.building(folder, about) as (_, created), created.writing() as connection:
-            catalog.set_fact(connection, "state", State(1, 1, 0, metric, index, None).to_json())
+        engines.get(engine).check(about, index, get_metric(metric))
+        state = State(1, 1, 0, metric, index, None, engine)
+        with lifecycle.building(folder, about) as (place, created):
+            if engine != engines.DEFAULT:
+                # So that vectors and catalog change together from the first.
+                made = engines.get(engine)(place, about, created)
+                vectors = state.vectors(place, about)
+                state = replace(state, index=made.build(vectors, 0, get_metric(metric), index))
+            with created.writing() as connection:
+                catalog.set_fact(connection, "state", state.to_json())
         return cls.open(name, folder, load)
 
     def add(
@@ -367,6 +377,19 @@ class Collection(Reader):
                 writer.retarget(index, metric)
             if not writer.compact(progress.step):
                 writer.rebuild(progress.step)
+
+    def migrate(self, engine: str, index: str | None = None, progress: Progress | None = None) -> None:
+        """Build the index with another engine, from the stored vectors, and use that one from then on.
+
+        Raises
+        ------
+        UnknownNameError : there is no such engine.
+        CollectionError : it can't have such an index or can't be reached, and the old index stays; or as :meth:`add`.
+        """
+        progress = progress or Silent()
+        with self.writing() as writer:
+            progress.stage("index", writer.state.rows)
+            writer.move(engine, index, progress.step)
 
     @contextmanager
     def writing(self) -> Iterator[Writer]:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 import numpy as np
 import sqlalchemy as sa
@@ -30,9 +30,9 @@ from core.collections.add_preview import Preview
 from core.collections.catalog import Catalog
 from core.collections.identity import Place
 from core.collections.index import engines, exact_search
-from core.collections.index.index_engine import DamagedIndexError, Engine
+from core.collections.index.index_engine import DamagedIndexError, Engine, ReplacedIndexError
 from core.collections.schema import Row
-from core.collections.snapshot import Snapshot
+from core.collections.snapshot import Snapshot, Where
 from core.collections.state import About, State
 from core.collections.writer import Writer
 from core.data import image_sources, object_store
@@ -48,6 +48,7 @@ _ATTEMPTS = 4
 _REPAIRED_BYTES = 256_000_000
 _log = logging.getLogger(__name__)
 
+_Found = TypeVar("_Found")
 Loader = Callable[[About], Embedder]
 
 
@@ -234,12 +235,14 @@ class Reader:
         queries = np.atleast_2d(np.asarray(queries, np.float32))
         if not np.isfinite(queries).all():
             raise CollectionError("The query has numbers that are not finite.")
+        return self._searching(lambda: self._search_vectors(queries, k, where))
+
+    def _search_vectors(self, queries: np.ndarray, k: int, where: Sequence[str]) -> list[list[Hit]]:
         with self._reading() as (connection, snapshot):
-            conditions = self._filter(connection, snapshot.state, where).expressions
-            allowed = catalog.matching_rows(connection, conditions) if conditions else None
+            allowed = Where(connection, self._filter(connection, snapshot.state, where))
             rows, distances = snapshot.nearest(queries, k, allowed)
             wanted = sorted(set(rows.ravel().tolist()))
-            images = catalog.first_and_paths_of_rows(connection, wanted, conditions)
+            images = catalog.first_and_paths_of_rows(connection, wanted, allowed.expressions)
         return [
             [_hit(*images[row], distance) for row, distance in zip(*pair, strict=True)]
             for pair in zip(rows.tolist(), distances.tolist(), strict=True)
@@ -252,6 +255,9 @@ class Reader:
         ------
         CollectionError : there is no such image, it was removed or can't be read, or the storage can't be read.
         """
+        return self._searching(lambda: self._nearest_to(image_id, k))
+
+    def _nearest_to(self, image_id: int, k: int) -> list[Hit]:
         with self._reading() as (connection, snapshot):
             image = catalog.by_id(connection, image_id)
             if image is None:
@@ -259,7 +265,7 @@ class Reader:
             if image.state != schema.INDEXED:
                 why = "was removed" if image.state == schema.REMOVED else "can't be read"
                 raise CollectionError(f"This image {why}, so it has no neighbors.")
-            rows, distances = snapshot.nearest(snapshot.stored[[image.faiss_id]], k + 1)
+            rows, distances = snapshot.nearest(snapshot.stored[[image.faiss_id]], k + 1, Where(connection))
             near = [
                 (row, distance)
                 for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True)
@@ -286,6 +292,7 @@ class Reader:
             path_only = catalog.count_path_only(connection)
             unused = len(tombstones.rows(connection))
             known = catalog.get_fact(connection, "sources") or []
+            index_bytes, index_rows = self.engine(state).size(connection, state)
         file = self.folder / lifecycle.CATALOG_FILE
         return Info(
             images=count[schema.INDEXED],
@@ -296,9 +303,9 @@ class Reader:
             tombstones=unused,
             labels=labels,
             vector_bytes=state.rows * state.vectors(self.folder, self.about).row_bytes,
-            index_bytes=state.index.size if state.index else 0,
+            index_bytes=index_bytes,
             catalog_bytes=file.stat().st_size if file.exists() else 0,
-            index_rows=state.index.rows if state.index else 0,
+            index_rows=index_rows,
             factory=state.index.factory if state.index else "",
             sources=tuple(source["path"] for source in known),
         )
@@ -402,6 +409,14 @@ class Reader:
             if self._embedder is None:
                 self._embedder = self._load(self.about)
             return self._embedder
+
+    @staticmethod
+    def _searching(search: Callable[[], _Found]) -> _Found:
+        """What a search finds, also if a writer replaces the index meanwhile."""
+        try:
+            return search()
+        except ReplacedIndexError:
+            return search()
 
     @contextmanager
     def _reading(self) -> Iterator[tuple[sa.Connection, Snapshot]]:

@@ -74,8 +74,9 @@ class Condition:
 
 @dataclass(frozen=True)
 class Filter:
-    """Conditions that must all hold, as SQL, with a note for each that can't compare some images."""
+    """Conditions that must all hold, also as SQL, with a note for each that can't compare some images."""
 
+    conditions: tuple[Condition, ...] = ()
     expressions: tuple[sa.ColumnElement[bool], ...] = ()
     notes: tuple[str, ...] = ()
 
@@ -151,7 +152,8 @@ def compile_(connection: sa.Connection, where: Sequence[str], fields: Fields) ->
     """
     metadata_values.prepare(connection)
     expressions, notes = [], []
-    for condition in map(parse, where):
+    conditions = tuple(map(parse, where))
+    for condition in conditions:
         if condition.value.startswith(("=", "<", ">")):
             # A label may begin so, but mostly it is the operator of another language.
             notes.append(
@@ -179,7 +181,7 @@ def compile_(connection: sa.Connection, where: Sequence[str], fields: Fields) ->
                 )
             notes += _notes(connection, condition, name, value, fields)
         expressions.append(metadata_values.having(connection.dialect.name, name, test))
-    return Filter(tuple(expressions), tuple(dict.fromkeys(notes)))
+    return Filter(conditions, tuple(expressions), tuple(dict.fromkeys(notes)))
 
 
 def unknown(name: str, fields: Sequence[str]) -> UnknownFieldError:

@@ -151,7 +151,7 @@ def _check_moved(folder: Path, about: About, known: Place, here: Place, catalog_
         raise _is_copy(folder, before)
     state = catalog_.read(State.read)
     complete = state.vectors(folder, about).rows() >= state.rows and (
-        state.index is None or (folder / state.index.file).is_file()
+        state.index_file is None or (folder / state.index_file.file).is_file()
     )
     if known.host != here.host or not complete:
         _log.warning("The catalog of %s names %s on %s.", folder, known.path, known.host)

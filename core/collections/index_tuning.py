@@ -9,7 +9,7 @@ import numpy as np
 
 from core.collections.collection import Collection
 from core.collections.index import exact_search
-from core.collections.index.index_record import IndexFile
+from core.collections.index.index_record import IndexRecord
 from core.collections.search_quality import K, label_precision
 from core.collections.snapshot import Snapshot
 from core.errors import CollectionError
@@ -80,7 +80,7 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
                 f"The collection has {state.rows} vectors; there is nothing to tune below {K + 2}."
             )
         for kind in kinds:
-            writer.engine.check(kind, collection.about.dimensions, metric)
+            writer.engine.check(collection.about, kind, metric)
         vectors = writer.vectors
         rows = exact_search.sample_rows(state.rows, _QUERIES)
         stored = vectors.map(state.rows)
@@ -98,7 +98,7 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
         # Of several labels of the same content, the oldest.
         labels = {row: next(iter(several)) for row, several in collection.labels_by_row().items()}
         progress.step()
-        built: list[tuple[str, IndexFile, float, Snapshot]] = []
+        built: list[tuple[str, IndexRecord, int, float, Snapshot]] = []
         try:
             for kind in kinds:
                 progress.stage(f"building {kind}", state.rows)
@@ -107,7 +107,8 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
                 seconds = time.perf_counter() - started
                 beside = replace(state, kind=kind, index=known)
                 snapshot = writer.engine.open(beside, vectors, np.empty(0, np.int64))
-                built.append((kind, known, seconds, snapshot))
+                size, _ = writer.catalog.read(writer.engine.size, beside)
+                built.append((kind, known, size, seconds, snapshot))
             found = [
                 [
                     exact_search.without_self(snapshot.nearest(queries, K + 1, rows_allowed)[0], rows, K)
@@ -139,10 +140,10 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
             filtered_ms=statistics.median(filtered_taken),
             label_precision=label_precision(rows, rows_found, labels),
             build_seconds=seconds,
-            bytes_per_vector=known.size / known.rows,
-            megabytes=known.size / 1e6,
+            bytes_per_vector=size / state.rows,
+            megabytes=size / 1e6,
         )
-        for (kind, known, seconds, _), (rows_found, filtered_found), (taken, filtered_taken) in zip(
+        for (kind, known, size, seconds, _), (rows_found, filtered_found), (taken, filtered_taken) in zip(
             built, found, times, strict=True
         )
     ]

@@ -1,11 +1,14 @@
 """Search in one state of a collection's vectors, without rows that have a tombstone."""
 
 import errno
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 
 import numpy as np
+import sqlalchemy as sa
 
+from core.collections import catalog
+from core.collections.filters import Filter
 from core.collections.index import exact_search
 from core.collections.state import State
 from core.collections.vector_file import VectorFile
@@ -14,6 +17,32 @@ from core.exact_index import Index, prepared
 from core.metrics import Metric, get_metric
 
 _LOOSE_BYTES = 300_000_000
+
+
+@dataclass(frozen=True, eq=False)
+class Where:
+    """Which rows a search may return: those of stored images that meet all conditions, in a transaction of the catalog.
+
+    filter : conditions, none for all rows.
+    """
+
+    connection: sa.Connection
+    filter: Filter = field(default_factory=Filter)
+
+    @property
+    def expressions(self) -> tuple[sa.ColumnElement[bool], ...]:
+        """The conditions as SQL."""
+        return self.filter.expressions
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """Rows (n,) int64 of the vector file, ascending."""
+        return catalog.matching_rows(self.connection, self.expressions)
+
+    def few(self, most: int) -> np.ndarray | None:
+        """The rows, or None if there are more than so many."""
+        found = catalog.matching_rows(self.connection, self.expressions, most + 1)
+        return found if len(found) <= most else None
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,7 +68,11 @@ class Snapshot:
             self.vectors.require(self.state.rows)
 
     def nearest(
-        self, queries: np.ndarray, k: int, allowed: np.ndarray | None = None, effort: int | None = None
+        self,
+        queries: np.ndarray,
+        k: int,
+        allowed: np.ndarray | Where | None = None,
+        effort: int | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """The nearest vectors of each query.
 
@@ -47,7 +80,7 @@ class Snapshot:
         ----------
         queries : (n_queries, dimensions) numbers.
         k : the number of neighbors.
-        allowed : (n,) rows to search, ascending; default: all.
+        allowed : (n,) rows to search, ascending, or conditions; default: all.
         effort : of the index, where it has one: ``nprobe`` or ``efSearch``; default: that of the tuned index.
 
         Returns
@@ -66,9 +99,9 @@ class Snapshot:
         return self._nearest(prepared(queries, self.metric), k, allowed, effort)
 
     def _nearest(
-        self, queries: np.ndarray, k: int, allowed: np.ndarray | None, effort: int | None
+        self, queries: np.ndarray, k: int, allowed: np.ndarray | Where | None, effort: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
-        return self._exact(queries, k, allowed)
+        return self._exact(queries, k, rows_of(allowed))
 
     def _exact(
         self, queries: np.ndarray, k: int, allowed: np.ndarray | None
@@ -107,3 +140,10 @@ class Snapshot:
     def rows(self) -> np.ndarray:
         """Rows (n,) int64 that have no tombstone, ascending."""
         return np.setdiff1d(np.arange(self.state.rows), self.tombstones)
+
+
+def rows_of(allowed: np.ndarray | Where | None) -> np.ndarray | None:
+    """Allowed rows, None for all."""
+    if not isinstance(allowed, Where):
+        return allowed
+    return allowed.rows if allowed.expressions else None

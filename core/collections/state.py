@@ -11,7 +11,7 @@ from pydantic_core import from_json
 
 from core import disk
 from core.collections import catalog
-from core.collections.index.index_record import IndexFile
+from core.collections.index.index_record import IndexFile, IndexRecord, ServerIndex
 from core.collections.vector_file import DTYPES, VectorFile
 from core.errors import CollectionError
 
@@ -100,7 +100,7 @@ class State:
     """What a commit changes.
 
     version : counts commits; generation : counts vector files; rows : valid rows of that file, including those with a tombstone;
-    metric : name of the distance; kind : of index, as requested; index : its file, None before there is one; engine : that has the index.
+    metric : name of the distance; kind : of index, as requested; index : its record, None before there is one; engine : that has it.
     """
 
     version: int
@@ -108,8 +108,13 @@ class State:
     rows: int
     metric: str
     kind: str
-    index: IndexFile | None
+    index: IndexRecord | None
     engine: str = "faiss"
+
+    @property
+    def index_file(self) -> IndexFile | None:
+        """The file of the index; None if there is none, or a server has it."""
+        return self.index if isinstance(self.index, IndexFile) else None
 
     @property
     def vector_file(self) -> str:
@@ -130,7 +135,8 @@ class State:
         """
         data = catalog.get_fact(connection, "state")
         try:
-            index = IndexFile(**data["index"]) if data["index"] else None
+            record = ServerIndex if "name" in (data["index"] or {}) else IndexFile
+            index = record(**data["index"]) if data["index"] else None
             return cls(**{**data, "index": index})
         except (KeyError, TypeError):
             raise CollectionError("The catalog's state of the collection can't be read.") from None

@@ -20,20 +20,26 @@ def rows(connection: sa.Connection) -> np.ndarray:
     return np.array(connection.scalars(query).all(), np.int64)
 
 
-def add(connection: sa.Connection, candidates: Iterable[int | None]) -> None:
-    """Add tombstones for those of some rows that no stored image uses; None is skipped."""
+def add(connection: sa.Connection, candidates: Iterable[int | None]) -> list[int]:
+    """Add tombstones for those of some rows that no stored image uses, and return these; None is skipped."""
+    added: list[int] = []
     for part in catalog.chunks(sorted({row for row in candidates if row is not None})):
         kept = set(connection.scalars(sa.select(images.c.faiss_id).where(catalog.stored_at(part)).distinct()))
         # Rows of removed images have one.
         kept |= set(connection.scalars(sa.select(tombstones.c.faiss_id).where(_at(part))))
         if unused := [{"faiss_id": row} for row in part if row not in kept]:
             connection.execute(sa.insert(tombstones), unused)
+            added += [one["faiss_id"] for one in unused]
+    return added
 
 
-def remove(connection: sa.Connection, used: Iterable[int]) -> None:
-    """Remove the tombstones of rows that stored images use again."""
-    for part in catalog.chunks(list(used)):
+def remove(connection: sa.Connection, used: Iterable[int]) -> list[int]:
+    """Remove the tombstones of rows that stored images use again, and return those that had one."""
+    removed: list[int] = []
+    for part in catalog.chunks(sorted(set(used))):
+        removed += connection.scalars(sa.select(tombstones.c.faiss_id).where(_at(part)))
         connection.execute(sa.delete(tombstones).where(_at(part)))
+    return removed
 
 
 def compact(connection: sa.Connection, dropped: np.ndarray) -> None:

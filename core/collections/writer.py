@@ -17,7 +17,7 @@ from core import disk
 from core.collections import catalog, list_rows, schema, tombstones, verify
 from core.collections.catalog import Catalog
 from core.collections.index import engines
-from core.collections.index.index_record import IndexFile
+from core.collections.index.index_record import IndexRecord
 from core.collections.schema import FAILED, INDEXED, REMOVED, Row
 from core.collections.state import About, State
 from core.collections.vector_file import VectorFile
@@ -125,12 +125,15 @@ class Writer:
             with self._change(rows=stop) as connection:
                 catalog.put(connection, stored)
                 # The vector of a removed image may be used again.
-                tombstones.remove(connection, reused)
-                tombstones.add(connection, [row.faiss_id for row in old])
+                self._use(connection, reused)
+                self._stop_using(connection, [row.faiss_id for row in old])
                 if vectors:
+                    self.engine.put(connection, self.state, np.arange(start, stop), np.stack(vectors))
                     connection.execute(
                         sa.insert(schema.segments).values(start=start, stop=stop, crc32=checksum)
                     )
+                changed = {row.faiss_id for row in old if row.faiss_id is not None} | set(reused)
+                self.engine.change(connection, self.state, sorted(changed))
 
     def remember_sources(
         self, sources: Sequence[Record], rows: Mapping[int, Iterable[ListRow]] | None = None
@@ -162,7 +165,7 @@ class Writer:
         with self._change() as connection:
             rows = catalog.at_paths(connection, paths)
             catalog.remove_paths(connection, [row.path for row in rows])
-            tombstones.add(connection, [row.faiss_id for row in rows])
+            self._stop_using(connection, [row.faiss_id for row in rows])
 
     def remove(self, paths: Sequence[str]) -> None:
         """Set images to removed, all or none, until they are restored.
@@ -174,7 +177,7 @@ class Writer:
             unreadable = [row.path for row in rows if row.state == FAILED and row.source is None]
             catalog.remove_paths(connection, unreadable)
             catalog.mark_removed(connection, [row.id for row in rows])
-            tombstones.add(connection, [row.faiss_id for row in rows])
+            self._stop_using(connection, [row.faiss_id for row in rows])
 
     def restore(self, paths: Sequence[str]) -> int:
         """Restore those removed images whose vectors are still stored, all or none, and return how many."""
@@ -188,7 +191,7 @@ class Writer:
                 if row.faiss_id is not None or row.hash in by_hash
             }
             catalog.mark_stored(connection, found)
-            tombstones.remove(connection, found.values())
+            self._use(connection, found.values())
         return len(found)
 
     def keep_path_only(self, paths: Sequence[str]) -> None:
@@ -222,8 +225,34 @@ class Writer:
         CollectionError : such an index is not possible.
         """
         kind, metric = kind or self.state.kind, metric or self.state.metric
-        self.engine.check(kind, self.about.dimensions, get_metric(metric))
+        self.engine.check(self.about, kind, get_metric(metric))
         self._replace(index=None, kind=kind, metric=metric)
+
+    def move(self, engine: str, kind: str | None, step: Callable[[int], None] = lambda n: None) -> None:
+        """Build the index with another engine, and remove it from the one before when the new one is in use.
+
+        Raises
+        ------
+        UnknownNameError : there is no such engine.
+        CollectionError : it can't have such an index, or can't be reached; the old index stays.
+        """
+        if engine == self.state.engine:
+            raise CollectionError(
+                f"The collection uses the engine {engine} already; `collection optimize` builds its index again."
+            )
+        before, kind = self.engine, kind or "auto"
+        moved = engines.get(engine)(self.folder, self.about, self.catalog)
+        metric = get_metric(self.state.metric)
+        moved.check(self.about, kind, metric)
+        self.vectors.require(self.state.rows)
+        with catalog.storage_errors():
+            built = moved.build(self.vectors, self.state.rows, metric, kind, step)
+            self._settle()
+        old, self.engine = self.state, moved
+        with self._change(engine=engine, kind=kind, index=built):
+            pass
+        before.drop(old)
+        self.sweep()
 
     def rebuild(self, step: Callable[[int], None] = lambda n: None) -> None:
         """Build the index again from the stored vectors; raises as :meth:`index`."""
@@ -250,7 +279,8 @@ class Writer:
         with catalog.storage_errors():
             target.path.unlink(missing_ok=True)
             segments = list(_copy(self.vectors, target, old.rows, dropped)) if new.rows else []
-            index = self._built(target, new, step) if new.rows else None
+            kept = np.setdiff1d(np.arange(old.rows), dropped)
+            index = self._built(target, new, step, kept) if new.rows else None
             self._settle()
             with self._change(generation=new.generation, rows=new.rows, index=index) as connection:
                 tombstones.compact(connection, dropped)
@@ -289,14 +319,33 @@ class Writer:
 
     def sweep(self) -> None:
         """Remove files that the catalog does not name: those before the last change, and those of a change that did not finish."""
-        self.engine.sweep(self.state)
+        for name in engines.names():
+            # Another engine may have had the index when a process ended.
+            if name == self.state.engine or engines.get(name).is_local(self.about):
+                engines.get(name)(self.folder, self.about, self.catalog).sweep(self.state)
         for path in self.folder.glob("vectors-*.bin"):
             if path.name != self.state.vector_file:
                 # A reader has it open or mapped, or reads the catalog again.
                 path.unlink(missing_ok=True)
 
-    def _built(self, vectors: VectorFile, state: State, step: Callable[[int], None]) -> IndexFile:
-        return self.engine.build(vectors, state.rows, get_metric(state.metric), state.kind, step)
+    def _built(
+        self,
+        vectors: VectorFile,
+        state: State,
+        step: Callable[[int], None],
+        old_rows: np.ndarray | None = None,
+    ) -> IndexRecord:
+        return self.engine.build(vectors, state.rows, get_metric(state.metric), state.kind, step, old_rows)
+
+    def _use(self, connection: sa.Connection, rows: Iterable[int]) -> None:
+        """Follow a change after which images use some rows."""
+        if again := tombstones.remove(connection, rows):
+            self.engine.put(connection, self.state, np.array(again), self.vectors.map(self.state.rows)[again])
+
+    def _stop_using(self, connection: sa.Connection, rows: Iterable[int | None]) -> None:
+        """Follow a change after which images do not use some rows any more."""
+        if unused := tombstones.add(connection, rows):
+            self.engine.remove(connection, self.state, unused)
 
     def _replace(self, **changes: Any) -> None:
         self._settle()
@@ -316,6 +365,7 @@ class Writer:
             yield connection
             catalog.set_fact(connection, "state", state.to_json())
         self.state = state
+        self.engine.commit(state)
 
 
 def _copy(source: VectorFile, target: VectorFile, rows: int, dropped: np.ndarray) -> Iterator[dict[str, int]]:

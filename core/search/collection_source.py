@@ -38,7 +38,7 @@ class CollectionSource:
 
     Attributes
     ----------
-    version : counts the changes of its content; metric : the distance that it is searched with.
+    version : counts the changes of its content; metric : the distance that it is searched with; engine : of its index.
     """
 
     url_key, item_key, ids = "collection", "image", range(1, 2**31)
@@ -46,7 +46,7 @@ class CollectionSource:
     def __init__(self, engine: Engine, collection: Collection, info: Info | None = None):
         about, state = collection.about, collection.state
         self.collection, self.about = collection, about
-        self.version, self.metric = state.version, state.metric
+        self.version, self.metric, self.engine = state.version, state.metric, state.engine
         self.name, self.key = about.name, f"{about.uuid}-{state.version}"
         # The weights without the path of a file.
         slug = embedder.weights_slug(about)

@@ -215,14 +215,20 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared_engine.engine
         for name in names():
             try:
                 source = CollectionSource(engine(), engine().collection(name))
-                images, labels, configuration = len(source), source.labels, source.configuration
+                described = {
+                    "name": name,
+                    "images": len(source),
+                    "labels": source.labels,
+                    "configuration": source.configuration,
+                    "engine": source.engine,
+                }
             except CatalogUnreachableError:
                 # A list without those of the database would say that they are not there.
                 raise
             except UserError as error:
                 trouble = error
                 continue
-            found.append({"name": name, "images": images, "labels": labels, "configuration": configuration})
+            found.append(described)
         if trouble is not None and not found:
             raise trouble
         return found

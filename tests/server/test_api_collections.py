@@ -54,6 +54,7 @@ def test_the_collections_are_listed_with_their_configuration(client, pets, tmp_p
     [one] = client.get("/v1/collections").json()
     assert (one["name"], one["images"], one["labels"]) == ("pets", 4, {"cat": 2, "dog": 1})
     assert one["configuration"]["model"] == "squeezenet" and one["configuration"]["metric"] == "cosine"
+    assert one["engine"] == "faiss"
 
 
 def test_the_nearest_come_with_what_is_known_of_them_and_no_path_above_what_was_added(client, pets, tmp_path):

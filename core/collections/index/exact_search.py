@@ -1,5 +1,7 @@
 """Exact neighbors among stored vectors, and how many of them another search found."""
 
+from collections.abc import Callable, Iterable, Sequence
+
 import numpy as np
 
 from core.exact_index import as_distances, as_float32, prepared
@@ -9,6 +11,8 @@ from core.metrics import Metric
 EXACT_BELOW = 50_000
 # An approximate index is tuned to this recall@10.
 RECALL_GOAL = 0.95
+# If no effort reaches it, so much less than the highest recall is enough.
+_RECALL_SPARED = 0.01
 # Blocks of this size stay in the processor's cache: four times as fast as 64 MB.
 _BLOCK_BYTES = 4_000_000
 
@@ -66,7 +70,7 @@ def rerank(
     return best_rows, best
 
 
-def recall(found: np.ndarray, truth: np.ndarray) -> float:
+def recall(found: Iterable[np.ndarray], truth: np.ndarray) -> float:
     """The share of the true neighbors (n_queries, k) among the neighbors found (n_queries, any)."""
     return float(np.mean([len(np.intersect1d(a, b)) / len(b) for a, b in zip(found, truth, strict=True)]))
 
@@ -83,3 +87,15 @@ def sample_rows(rows: int, most: int) -> np.ndarray:
     if rows <= most:
         return np.arange(rows)
     return np.sort(np.random.default_rng(0).choice(rows, most, replace=False))
+
+
+def least_effort(efforts: Sequence[int], recall_at: Callable[[int], float]) -> int:
+    """The first of ascending efforts that reaches the recall goal, or almost the highest recall."""
+    recalls: list[float] = []
+    for effort in efforts:
+        recalls.append(recall_at(effort))
+        if recalls[-1] >= RECALL_GOAL:
+            return effort
+    # Compression may hide neighbors from every effort.
+    enough = max(recalls) - _RECALL_SPARED
+    return next(effort for effort, found in zip(efforts, recalls, strict=True) if found >= enough)

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from core.collections.index import exact_search
-from core.collections.index.exact_search import RECALL_GOAL, exact, recall, rerank, sample_rows, without_self
+from core.collections.index.exact_search import exact, least_effort, recall, rerank, sample_rows, without_self
 from core.collections.index.index_engine import DamagedIndexError
 from core.collections.index.index_record import IndexFile
 from core.collections.vector_file import VectorFile
@@ -31,8 +31,6 @@ KINDS = {
     "ivf": "vectors in groups, the nearest groups are searched",
     "ivfpq": "groups of compressed vectors, the best compared again in full: the least memory",
 }
-# If no effort reaches it, so much less than the highest recall is enough.
-_RECALL_SPARED = 0.01
 # For a compressed index, so many times k neighbors are compared again with the stored vectors.
 RERANK = 10
 
@@ -352,17 +350,14 @@ def _tuned_effort(index: Any, description: str, vectors: VectorFile, rows: int, 
     prepared_queries = prepared(stored[queries], metric)
     truth = without_self(exact(stored, prepared_queries, k + 1, metric)[0], queries, k)
     compressed = "PQ" in description or "SQ" in description
-    recalls: list[float] = []
-    for effort in candidates:
+
+    def recall_at(effort: int) -> float:
         found = search(index, prepared_queries, (k + 1) * (RERANK if compressed else 1), None, effort)[1]
         if compressed:
             found = rerank(stored, prepared_queries, found, k + 1, metric)[0]
-        recalls.append(recall(without_self(found, queries, k), truth))
-        if recalls[-1] >= RECALL_GOAL:
-            return effort
-    # Compression may hide neighbors from every effort.
-    enough = max(recalls) - _RECALL_SPARED
-    return next(effort for effort, found in zip(candidates, recalls, strict=True) if found >= enough)
+        return recall(without_self(found, queries, k), truth)
+
+    return least_effort(candidates, recall_at)
 
 
 def _write_flat(

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -14,8 +14,8 @@ from core.collections.index import exact_search, faiss_file, filtered_search
 from core.collections.index.faiss_file import Ann
 from core.collections.index.index_engine import DamagedIndexError, Engine, Step
 from core.collections.index.index_record import IndexFile
-from core.collections.snapshot import Snapshot
-from core.collections.state import State
+from core.collections.snapshot import Snapshot, Where, rows_of
+from core.collections.state import About, State
 from core.collections.vector_file import VectorFile
 from core.metrics import Metric, get_metric
 
@@ -36,11 +36,21 @@ class FaissEngine(Engine):
     kinds = faiss_file.KINDS
 
     @classmethod
-    def check(cls, kind: str, dimensions: int, metric: Metric) -> None:
-        faiss_file.check(kind, dimensions, metric)
+    def is_local(cls, about: About) -> bool:
+        return True
+
+    @classmethod
+    def check(cls, about: About, kind: str, metric: Metric) -> None:
+        faiss_file.check(kind, about.dimensions, metric)
 
     def build(
-        self, vectors: VectorFile, rows: int, metric: Metric, kind: str, step: Step = lambda n: None
+        self,
+        vectors: VectorFile,
+        rows: int,
+        metric: Metric,
+        kind: str,
+        step: Step = lambda n: None,
+        old_rows: np.ndarray | None = None,
     ) -> IndexFile:
         return faiss_file.build(self.folder, vectors, rows, metric, kind, step)
 
@@ -51,7 +61,7 @@ class FaissEngine(Engine):
         return state.index
 
     def grow(self, state: State, adding: bool, step: Step = lambda n: None) -> IndexFile | None:
-        old, metric = state.index, get_metric(state.metric)
+        old, metric = state.index_file, get_metric(state.metric)
         if not self._is_due(state, adding):
             return None
         vectors = state.vectors(self.folder, self.about)
@@ -71,42 +81,47 @@ class FaissEngine(Engine):
     def open(
         self, state: State, vectors: VectorFile, tombstones: np.ndarray, old: Snapshot | None = None
     ) -> Snapshot:
-        if state.index is None:
+        known = state.index_file
+        if known is None:
             return Snapshot(state, vectors, tombstones)
-        if isinstance(old, FaissSnapshot) and (old.index.known, old.state.metric) == (
-            state.index,
-            state.metric,
-        ):
+        if isinstance(old, FaissSnapshot) and (old.index.known, old.state.metric) == (known, state.metric):
             index = old.index
         else:
-            index = Ann(self.folder, state.index, state.metric)
+            index = Ann(self.folder, known, state.metric)
         return FaissSnapshot(state, vectors, tombstones, index)
 
+    def size(self, connection: sa.Connection, state: State) -> tuple[int, int]:
+        return (state.index_file.size, state.index_file.rows) if state.index_file else (0, 0)
+
     def verify(self, connection: sa.Connection, state: State) -> Iterator[str]:
-        if state.index is None:
+        known = state.index_file
+        if known is None:
             return
         try:
-            faiss_file.inspect(self.folder / state.index.file, state.index, whole=True)
-            Ann(self.folder, state.index, state.metric)
+            faiss_file.inspect(self.folder / known.file, known, whole=True)
+            Ann(self.folder, known, state.metric)
         except DamagedIndexError as error:
             yield f"{error} `collection optimize` builds a new one from the stored vectors."
-        if state.index.rows > state.rows:
-            yield f"The index has {state.index.rows:,} rows, the catalog {state.rows:,}."
+        if known.rows > state.rows:
+            yield f"The index has {known.rows:,} rows, the catalog {state.rows:,}."
+
+    def drop(self, state: State) -> None:
+        self.sweep(replace(state, index=None))
 
     def sweep(self, state: State) -> None:
         for path in self.folder.glob("index-*.faiss"):
-            if state.index is None or path.name != state.index.file:
+            if state.index_file is None or path.name != state.index_file.file:
                 # A reader has it open or mapped, or reads the catalog again.
                 path.unlink(missing_ok=True)
 
     def _is_due(self, state: State, adding: bool) -> bool:
-        late = state.rows - (state.index.rows if state.index else 0)
+        late = state.rows - (state.index_file.rows if state.index_file else 0)
         if late == 0:
             return False
         if adding:
             return late >= max(_LATE_ROWS_WHILE_ADDING, _LATE_SHARE_WHILE_ADDING * state.rows)
         small = state.rows * self.about.dimensions * 4 <= _SMALL_BYTES
-        return small or state.index is None or late > _LATE_SHARE * state.rows
+        return small or state.index_file is None or late > _LATE_SHARE * state.rows
 
 
 ENGINE = FaissEngine
@@ -119,8 +134,9 @@ class FaissSnapshot(Snapshot):
     index: Ann
 
     def _nearest(
-        self, queries: np.ndarray, k: int, allowed: np.ndarray | None, effort: int | None
+        self, queries: np.ndarray, k: int, allowed: np.ndarray | Where | None, effort: int | None
     ) -> tuple[np.ndarray, np.ndarray]:
+        allowed = rows_of(allowed)
         if allowed is not None and len(allowed) <= _FEW:
             return exact_search.exact(self.stored, queries, k, self.metric, allowed)
         k = min(k, self.state.rows - len(self.tombstones) if allowed is None else len(allowed))

@@ -5,7 +5,7 @@ catalog and the vector file are the truth; an index is derived from them and can
 """
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import ClassVar
 
@@ -13,7 +13,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from core.collections.catalog import Catalog
-from core.collections.index.index_record import IndexFile
+from core.collections.index.index_record import IndexRecord
 from core.collections.snapshot import Snapshot
 from core.collections.state import About, State
 from core.collections.vector_file import VectorFile
@@ -25,6 +25,13 @@ Step = Callable[[int], None]
 
 class DamagedIndexError(CollectionError):
     """An index that is not what was written."""
+
+
+class ReplacedIndexError(CollectionError):
+    """An index that a writer has replaced since the state was read; the next search finds the new one."""
+
+    def __init__(self) -> None:
+        super().__init__("The index was replaced during the search; search again.")
 
 
 class Engine(ABC):
@@ -43,8 +50,13 @@ class Engine(ABC):
 
     @classmethod
     @abstractmethod
-    def check(cls, kind: str, dimensions: int, metric: Metric) -> None:
-        """Check that a kind of index can be built and searched.
+    def is_local(cls, about: About) -> bool:
+        """Whether the index is with the files or the catalog of the collection."""
+
+    @classmethod
+    @abstractmethod
+    def check(cls, about: About, kind: str, metric: Metric) -> None:
+        """Check that a kind of index of a collection can be built and searched.
 
         Raises
         ------
@@ -53,9 +65,20 @@ class Engine(ABC):
 
     @abstractmethod
     def build(
-        self, vectors: VectorFile, rows: int, metric: Metric, kind: str, step: Step = lambda n: None
-    ) -> IndexFile:
-        """Build an index of the first rows beside the one in use; ``step`` is called with the number of rows added.
+        self,
+        vectors: VectorFile,
+        rows: int,
+        metric: Metric,
+        kind: str,
+        step: Step = lambda n: None,
+        old_rows: np.ndarray | None = None,
+    ) -> IndexRecord:
+        """Build an index of the first rows beside the one in use.
+
+        Parameters
+        ----------
+        step : called with the number of rows added.
+        old_rows : (rows,) those of the vector file that the catalog knows, where a compaction has written these ones; default: the same.
 
         Raises
         ------
@@ -64,13 +87,13 @@ class Engine(ABC):
         """
 
     @abstractmethod
-    def grow(self, state: State, adding: bool, step: Step = lambda n: None) -> IndexFile | None:
+    def grow(self, state: State, adding: bool, step: Step = lambda n: None) -> IndexRecord | None:
         """An index with the rows that were added since, if it is time for one; ``adding`` if more are about to be added.
 
         Raises as :meth:`build`.
         """
 
-    def copy(self, source: "Engine", state: State) -> IndexFile | None:
+    def copy(self, source: "Engine", state: State) -> IndexRecord | None:
         """Have the index of another collection, whose vectors are in the folder of this one already; raises as :meth:`build`.
 
         Parameters
@@ -82,6 +105,29 @@ class Engine(ABC):
             return None
         vectors = state.vectors(self.folder, self.about)
         return self.build(vectors, state.rows, get_metric(state.metric), state.kind)
+
+    def put(self, connection: sa.Connection, state: State, rows: np.ndarray, vectors: np.ndarray) -> None:
+        """Follow a transaction of the catalog that stores vectors (n, dimensions) at rows (n,), or uses their rows again.
+
+        Engines that search the latest rows without an index need not.
+        """
+
+    def remove(self, connection: sa.Connection, state: State, rows: Sequence[int]) -> None:
+        """Follow a transaction of the catalog after which no image uses some rows. Engines that know tombstones need not."""
+
+    def change(self, connection: sa.Connection, state: State, rows: Sequence[int]) -> None:
+        """Follow a transaction of the catalog that changes labels or metadata of the images of some rows."""
+
+    def commit(self, state: State) -> None:
+        """Follow a commit of the catalog."""
+
+    @abstractmethod
+    def drop(self, state: State) -> None:
+        """Remove all indexes of the collection, which a state named until now."""
+
+    @abstractmethod
+    def size(self, connection: sa.Connection, state: State) -> tuple[int, int]:
+        """The size of the index in bytes, and the number of its rows."""
 
     @abstractmethod
     def open(

@@ -1,4 +1,4 @@
-"""What the catalog says of an index."""
+"""What the catalog says of an index: a file, or what a server has."""
 
 from dataclasses import dataclass
 from functools import cached_property
@@ -25,3 +25,20 @@ class IndexFile:
     def compressed(self) -> bool:
         """Whether its distances are approximate, so that the best neighbors have to be compared again."""
         return any(part.startswith(("PQ", "SQ")) for part in self.factory.split(","))
+
+
+@dataclass(frozen=True)
+class ServerIndex:
+    """The record of an index that a server has.
+
+    name : of its table or collection there; factory : its type; rows : of the vector file when it was built; effort : of a search, 0 if the
+    type has none.
+    """
+
+    name: str
+    factory: str
+    rows: int
+    effort: int
+
+
+IndexRecord = IndexFile | ServerIndex

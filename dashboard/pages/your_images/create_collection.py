@@ -5,7 +5,7 @@ from typing import Any
 import streamlit as st
 
 from core.collections import Collection
-from core.collections.index import faiss_file
+from core.collections.index import engines
 from core.collections.vector_file import DTYPES
 from core.errors import UserError, WeightsError
 from core.metrics import METRICS
@@ -95,10 +95,11 @@ def _configuration(best: Choice) -> tuple[str, dict[str, Any]]:
             width=150,
         )
     with st.container(horizontal=True):
+        kinds = engines.get(engines.DEFAULT).kinds
         index = st.selectbox(
             "Index",
-            list(faiss_file.KINDS),
-            format_func=lambda kind: f"{kind}: {faiss_file.KINDS[kind]}",
+            list(kinds),
+            format_func=lambda kind: f"{kind}: {kinds[kind]}",
             key="images-index",
             help="How the nearest vectors are found. You can change it later, and the distance too.",
             width=470,

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.collections import Collection, export, labelled_dataset
-from core.collections.index import faiss_file
+from core.collections.index import engines
 from core.data import image_sources
 from core.errors import UserError
 from core.jobs import Job
@@ -126,7 +126,7 @@ def _details(context: CollectionContext) -> None:
         "Model": f"{about.model}, {glossary.weights(about.weights)}",
         "Layer": f"{about.layer}, {about.pooling} pooling",
         "Vectors": f"{info.contents:,} of {about.dimensions:,} numbers as {about.dtype}, {glossary.size(info.vector_bytes)}",
-        "Index": f"{context.collection.state.kind} ({info.factory or 'none yet'}), {context.source.metric} distance, "
+        "Index": f"{context.source.engine}, {context.collection.state.kind} ({info.factory or 'none yet'}), {context.source.metric} distance, "
         f"{info.index_rows:,} vectors in it, {glossary.size(info.index_bytes)}",
         "Catalog": about.catalog + (f", {glossary.size(info.catalog_bytes)}" if info.catalog_bytes else ""),
         "Sources": ", ".join(map(_source_name, context.source.info.sources)) or "uploads only",
@@ -159,11 +159,12 @@ def _index(context: CollectionContext, busy: bool) -> None:
         f"Builds the index again, of another kind or with another distance if you like{dropped}. The model is not needed."
     )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        kinds = list(dict.fromkeys([context.collection.state.kind, *faiss_file.KINDS]))
+        described = engines.get(context.source.engine).kinds
+        kinds = list(dict.fromkeys([context.collection.state.kind, *described]))
         kind = st.selectbox(
             "Kind",
             kinds,
-            format_func=lambda one: f"{one}: {faiss_file.KINDS[one]}" if one in faiss_file.KINDS else one,
+            format_func=lambda one: f"{one}: {described[one]}" if one in described else one,
             key=f"images-kind-{context.name}",
             width=420,
         )
