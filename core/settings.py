@@ -84,6 +84,10 @@ class Settings(BaseSettings):
     # URL such as postgresql://user@host/name.
     COLLECTIONS_DIR: Path = _data_folder() / "collections"
     CATALOG_URL: str | None = None
+    # Milvus for the index engine of that name: the address of a cluster, such as http://host:19530, or a file that ends with .db for
+    # Milvus Lite; and the token, such as user:password.
+    MILVUS_URI: str | None = None
+    MILVUS_TOKEN: str | None = None
     # The only folder of this machine that collections take images from; pages offer no folder when it is not set.
     IMAGE_ROOT: Path | None = None
 

@@ -30,12 +30,13 @@ def add(commands: Any) -> None:
     create.add_argument(
         "--engine",
         default="faiss",
-        help="of the index: faiss (default: a file), or pgvector in the catalog's PostgreSQL",
+        help="of the index: faiss (default: a file), pgvector in the catalog's PostgreSQL, or milvus",
     )
     create.add_argument(
         "--index",
         default="auto",
-        help="auto (default: exact below 50,000 images), flat, hnsw; with faiss also ivf, ivfpq, or a factory string of FAISS",
+        help="auto (default: exact below 50,000 images), flat, hnsw; with faiss also ivf, ivfpq, or a factory string of FAISS; "
+        "see the documentation for milvus",
     )
     create.add_argument(
         "--dtype", default="float16", help="of the stored vectors: float16 (default), float32"
@@ -119,7 +120,7 @@ def add(commands: Any) -> None:
     optimize.add_argument("--metric", help="another metric from now on")
 
     migrate = _command(group, "migrate", _migrate, "build the index with another engine, and use that one")
-    migrate.add_argument("--engine", required=True, help="faiss or pgvector")
+    migrate.add_argument("--engine", required=True, help="faiss, pgvector or milvus")
     migrate.add_argument("--index", help="a kind of index of that engine; default: auto")
 
     export = _command(group, "export", _export, "write vectors and metadata into a Parquet file")

@@ -219,6 +219,7 @@ def _write(collection: Collection, file: IO[bytes], progress: Progress) -> Backu
 
 def _without_server(connection: sa.Connection, state: State) -> None:
     """Leave the index out that a server has: it is built again where the backup is restored."""
+    connection.execute(sa.delete(schema.outbox))
     catalog.set_fact(
         connection,
         "state",

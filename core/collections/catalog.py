@@ -400,7 +400,7 @@ def lowest_hashes(connection: sa.Connection, most: int) -> dict[str, int]:
     An image without a hash counts with its path.
     """
     content = sa.func.coalesce(images.c.hash, images.c.path).label("content")
-    query = sa.select(content, sa.func.min(images.c.faiss_id).label("row")).where(_is_stored())
+    query = sa.select(content, sa.func.min(images.c.faiss_id).label("row")).where(is_stored())
     query = query.group_by(content).order_by(content).limit(most)
     return {found.content: found.row for found in connection.execute(query)}
 

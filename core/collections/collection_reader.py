@@ -126,7 +126,9 @@ class Reader:
             except BaseException:
                 opened.close()
                 raise
-        return cls(folder / name, about, opened, load)
+        reader = cls(folder / name, about, opened, load)
+        reader._deliver()
+        return reader
 
     def __enter__(self) -> Self:
         return self
@@ -470,6 +472,19 @@ class Reader:
                 yield Writer(self.folder, self.about, self._catalog)
             finally:
                 self._catalog.checkpoint()
+
+    def _deliver(self) -> None:
+        """Let the index engine follow commits that it has not followed; if that is not possible now, a later change does it."""
+        with self.frozen() as (connection, state):
+            behind = self.engine(state).is_behind(connection)
+        if behind:
+            try:
+                with self._maintaining():
+                    pass
+            except UserError as error:
+                _log.warning(
+                    "The index of the collection %r is behind its catalog. %s", self.about.name, error
+                )
 
     def _repair(self, failure: Exception) -> None:
         """Rebuild an index that is damaged or missing; if that is not possible now, search without it."""

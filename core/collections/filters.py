@@ -170,7 +170,7 @@ def compile_(connection: sa.Connection, where: Sequence[str], fields: Fields) ->
             continue
         name = condition.field
         fields.check(connection, name)
-        value = _Value.of(condition.value)
+        value = Value.of(condition.value)
         if value.truth is not None and _is_flags(fields.count(connection, name, ("flag", "empty"))):
             test = _is_truth(condition.operator, value.truth)
         else:
@@ -184,6 +184,11 @@ def compile_(connection: sa.Connection, where: Sequence[str], fields: Fields) ->
     return Filter(conditions, tuple(expressions), tuple(dict.fromkeys(notes)))
 
 
+def value_of(condition: Condition) -> "Value":
+    """The value of a condition, as the kinds that it can be compared as."""
+    return Value.of(condition.value)
+
+
 def unknown(name: str, fields: Sequence[str]) -> UnknownFieldError:
     """The error for an unknown field, with the closest known one."""
     folded = {field.casefold(): field for field in reversed(fields)}
@@ -192,7 +197,7 @@ def unknown(name: str, fields: Sequence[str]) -> UnknownFieldError:
 
 
 @dataclass(frozen=True)
-class _Value:
+class Value:
     """A value as text and, if possible, as a number, a time span (start, and the first moment after it) and a truth value."""
 
     text: str
@@ -201,7 +206,8 @@ class _Value:
     truth: bool | None
 
     @classmethod
-    def of(cls, text: str) -> "_Value":
+    def of(cls, text: str) -> "Value":
+        """The value of a text."""
         truth = {"true": True, "1": True, "false": False, "0": False}.get(text.lower())
         return cls(text, _number(text), _span(text), truth)
 
@@ -272,7 +278,7 @@ def _is_truth(operator_: str, truth: bool) -> metadata_values.Test:
     return lambda cell: sa.and_(cell.is_flag, compare(sa.case((cell.truth, 1), else_=0), int(truth)))
 
 
-def _comparison(operator_: str, value: _Value) -> metadata_values.Test:
+def _comparison(operator_: str, value: Value) -> metadata_values.Test:
     if operator_ == "=":
         return lambda cell: _compare(cell, "=", value, cell.has(value.text, value.number))
     if operator_ == "!=":
@@ -281,7 +287,7 @@ def _comparison(operator_: str, value: _Value) -> metadata_values.Test:
     return lambda cell: _compare(cell, operator_, value)
 
 
-def _compare(cell: Cell, operator_: str, value: _Value, list_: Any = None) -> sa.ColumnElement[bool]:
+def _compare(cell: Cell, operator_: str, value: Value, list_: Any = None) -> sa.ColumnElement[bool]:
     """Whether a cell meets a condition, never NULL. The order of the cases prevents other text from being read as a number."""
     compare = _OPERATORS[operator_]
     text: sa.ColumnElement[bool] = sa.false()
@@ -307,7 +313,7 @@ def _when(cell: Cell, operator_: str, start: Any, end: Any) -> sa.ColumnElement[
 
 
 def _notes(
-    connection: sa.Connection, condition: Condition, name: str, value: _Value, fields: Fields
+    connection: sa.Connection, condition: Condition, name: str, value: Value, fields: Fields
 ) -> list[str]:
     """A note on the images that a condition can't compare, if there are any."""
     kinds = [kind for kind, given in (("number", value.number), ("date", value.span)) if given is not None]

@@ -13,7 +13,8 @@ from core import access, lock
 from core.collections import catalog, identity
 from core.collections.catalog import Catalog
 from core.collections.identity import Place
-from core.collections.state import DESCRIPTION, About, read_about, write_about
+from core.collections.index import engines
+from core.collections.state import DESCRIPTION, About, State, read_about, write_about
 from core.errors import CatalogUnreachableError, CollectionError, ForeignCatalogError, UnknownNameError
 from core.imaging import servable_files
 from core.settings import settings
@@ -118,11 +119,13 @@ def delete(name: str, folder: Path | None = None) -> None:
         delete(name, staged_folder(folder))
     with lock.writing(folder / name), catalog.storage_errors():
         try:
-            about = read_about(folder / name)
-            if about.catalog == "postgresql":
-                with closing(open_catalog(folder / name, about)) as opened:
+            about = identity.read(folder / name)
+            with closing(open_catalog(folder / name, about)) as opened:
+                if about.catalog == "postgresql":
                     identity.claim(folder / name, about, opened)
-                    opened.drop()
+                state = opened.read(State.read)
+                engines.get(state.engine)(folder / name, about, opened).drop(state)
+                opened.drop()
         except ForeignCatalogError:
             raise
         except CollectionError:

@@ -67,6 +67,8 @@ segments = sa.Table(
     sa.Column("stop", sa.BigInteger, nullable=False),
     sa.Column("crc32", sa.BigInteger, nullable=False),
 )
+# Rows of the vector file that an index engine beside the catalog has to be told of; see :mod:`core.collections.index.milvus_index`.
+outbox = sa.Table("outbox", tables, sa.Column("row", sa.BigInteger, primary_key=True, autoincrement=False))
 facts = sa.Table(
     "facts", tables, sa.Column("name", sa.String(32), primary_key=True), sa.Column("value", sa.JSON)
 )
@@ -134,6 +136,11 @@ def _add_list_rows(connection: sa.Connection) -> None:
     connection.execute(sa.insert(list_rows).from_select(names, kept))
 
 
+def _add_outbox(connection: sa.Connection) -> None:
+    """Older versions had no index engine beside the catalog."""
+    outbox.create(connection)
+
+
 # Each brings a catalog from the version before to its own. A new catalog is created at the newest version from the tables above, so
 # the first never runs. Never change one that was released: add another. Name columns one by one: the tables above may have some
 # that a catalog of the version before lacks.
@@ -142,4 +149,5 @@ MIGRATIONS: list[Callable[[sa.Connection], None]] = [
     _make_uploads_relative,
     _compose_text,
     _add_list_rows,
+    _add_outbox,
 ]

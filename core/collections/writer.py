@@ -59,6 +59,7 @@ class Writer:
         self.state = self.catalog.read(State.read)
         self.engine = engines.get(self.state.engine)(folder, about, catalog_)
         self.sweep()
+        self.engine.commit(self.state)
 
     @property
     def sources(self) -> list[Record]:
@@ -249,8 +250,8 @@ class Writer:
             built = moved.build(self.vectors, self.state.rows, metric, kind, step)
             self._settle()
         old, self.engine = self.state, moved
-        with self._change(engine=engine, kind=kind, index=built):
-            pass
+        with self._change(engine=engine, kind=kind, index=built) as connection:
+            connection.execute(sa.delete(schema.outbox))
         before.drop(old)
         self.sweep()
 
@@ -284,6 +285,8 @@ class Writer:
             self._settle()
             with self._change(generation=new.generation, rows=new.rows, index=index) as connection:
                 tombstones.compact(connection, dropped)
+                # The new index has everything.
+                connection.execute(sa.delete(schema.outbox))
                 connection.execute(sa.delete(schema.segments))
                 if segments:
                     connection.execute(sa.insert(schema.segments), segments)

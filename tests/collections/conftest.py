@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.settings import settings
-from tests.collections import postgres
+from tests.collections import milvus, postgres
 
 
 @pytest.fixture(scope="session")
@@ -25,12 +25,19 @@ def pgvector_url() -> Iterator[str]:
         yield url
 
 
+@pytest.fixture(scope="session")
+def milvus_uri() -> Iterator[str]:
+    with milvus.server() as uri:
+        yield uri
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where collections lie, with catalogs in SQLite."""
     monkeypatch.setattr(settings, "COLLECTIONS_DIR", tmp_path / "collections")
     monkeypatch.setattr(settings, "CATALOG_URL", None)
     monkeypatch.setattr(settings, "IMAGE_ROOT", None)
+    monkeypatch.setattr(settings, "MILVUS_URI", None)
     return settings.COLLECTIONS_DIR
 
 

@@ -31,7 +31,9 @@ class ReplacedIndexError(CollectionError):
     """An index that a writer has replaced since the state was read; the next search finds the new one."""
 
     def __init__(self) -> None:
-        super().__init__("The index was replaced during the search; search again.")
+        super().__init__(
+            "The index is not there any more. If another search does not find it either, `collection optimize` builds a new one."
+        )
 
 
 class Engine(ABC):
@@ -120,6 +122,10 @@ class Engine(ABC):
 
     def commit(self, state: State) -> None:
         """Follow a commit of the catalog."""
+
+    def is_behind(self, connection: sa.Connection) -> bool:
+        """Whether :meth:`commit` has to follow a commit that is past."""
+        return False
 
     @abstractmethod
     def drop(self, state: State) -> None:

@@ -17,13 +17,12 @@ from core.collections import catalog, tombstones
 from core.collections.index import exact_search
 from core.collections.index.index_engine import Engine, ReplacedIndexError, Step
 from core.collections.index.index_record import ServerIndex
-from core.collections.index.server_search import ServerSnapshot
+from core.collections.index.server_search import ServerSnapshot, tuned_effort
 from core.collections.schema import images
 from core.collections.snapshot import Snapshot, Where
 from core.collections.state import About, State
 from core.collections.vector_file import VectorFile
 from core.errors import CollectionError
-from core.exact_index import prepared
 from core.metrics import Metric, get_metric
 
 _TABLE = "index_"
@@ -36,7 +35,6 @@ _NO_TABLE = "42P01"
 # The largest number of float16.
 _LARGEST = 65_504
 _EFFORTS = (40, 80, 160, 320, 640, 1_000)
-_TUNING_QUERIES = 100
 # A filtered search of the graph goes on until it has seen so many vectors.
 _MOST_SCANNED = 100_000
 # Of a binary COPY: signature, flags and length of the extension; and the end.
@@ -104,17 +102,18 @@ class PgvectorEngine(Engine):
             )
             # Vectors do not compress, and those of more than 8 kB would be tried.
             _execute(connection, f"ALTER TABLE {self._table(name)} ALTER embedding SET STORAGE EXTERNAL")
-            unused = tombstones.rows(connection) if old_rows is None else np.empty(0, np.int64)
+            used = np.arange(rows)
+            if old_rows is None:
+                used = np.setdiff1d(used, tombstones.rows(connection))
             for first, block in vectors.chunks(0, rows):
-                every = np.arange(first, first + len(block))
-                used = ~np.isin(every, unused)
-                self._copy(connection, name, every[used], block[used])
+                part = used[(used >= first) & (used < first + len(block))]
+                self._copy(connection, name, part, block[part - first])
                 step(len(block))
             built = ServerIndex(name, "Flat", rows, 0)
             if self._wants_graph(kind, rows):
                 built = self._graph(connection, built, metric)
             _execute(connection, f"ANALYZE {self._table(name)}")
-            return self._tuned(connection, built, vectors, metric)
+            return self._tuned(connection, built, vectors, used, metric)
 
     def grow(self, state: State, adding: bool, step: Step = lambda n: None) -> ServerIndex | None:
         metric = get_metric(state.metric)
@@ -125,7 +124,8 @@ class PgvectorEngine(Engine):
             return None
         with self.catalog.writing() as connection:
             built = self._graph(connection, replace(known, rows=state.rows), metric)
-            return self._tuned(connection, built, state.vectors(self.folder, self.about), metric)
+            used = np.setdiff1d(np.arange(state.rows), tombstones.rows(connection))
+            return self._tuned(connection, built, state.vectors(self.folder, self.about), used, metric)
 
     def put(self, connection: sa.Connection, state: State, rows: np.ndarray, vectors: np.ndarray) -> None:
         if isinstance(state.index, ServerIndex):
@@ -219,21 +219,22 @@ class PgvectorEngine(Engine):
         return replace(known, factory="HNSW", effort=_EFFORTS[0])
 
     def _tuned(
-        self, connection: sa.Connection, known: ServerIndex, vectors: VectorFile, metric: Metric
+        self,
+        connection: sa.Connection,
+        known: ServerIndex,
+        vectors: VectorFile,
+        used: np.ndarray,
+        metric: Metric,
     ) -> ServerIndex:
-        """With the smallest effort that reaches the recall goal."""
-        if known.factory == "Flat" or known.rows < 2:
+        """With the least effort that reaches the recall goal."""
+        if known.factory == "Flat" or len(used) < 2:
             return known
-        stored, queries = vectors.map(known.rows), exact_search.sample_rows(known.rows, _TUNING_QUERIES)
-        asked, k = prepared(stored[queries], metric), min(10, known.rows - 1)
-        truth = exact_search.without_self(exact_search.exact(stored, asked, k + 1, metric)[0], queries, k)
 
-        def recall(effort: int) -> float:
-            found = self.search(connection, known, metric, asked, k + 1, effort)
-            others = (rows[rows != query][:k] for query, rows in zip(queries, found, strict=True))
-            return exact_search.recall(others, truth)
+        def search(queries: np.ndarray, k: int, effort: int) -> list[np.ndarray]:
+            return self.search(connection, known, metric, queries, k, effort)
 
-        return replace(known, effort=exact_search.least_effort(_EFFORTS, recall))
+        stored = vectors.map(known.rows)
+        return replace(known, effort=tuned_effort(_EFFORTS, stored, used, metric, search))
 
     def search(
         self,

@@ -5,6 +5,7 @@ So distances and their order are the same with every engine, whatever a server r
 
 import math
 from abc import abstractmethod
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,6 +13,8 @@ import numpy as np
 from core.collections.index import exact_search
 from core.collections.index.index_record import ServerIndex
 from core.collections.snapshot import Snapshot, Where, rows_of
+from core.exact_index import prepared
+from core.metrics import Metric
 
 # If a filter leaves so few rows, all of them are compared here: no slower than the server, and exact.
 FEW = 20_000
@@ -21,6 +24,33 @@ _SPARE = 10
 _DEEPEST = 5_000
 # So many times the neighbors that would be enough if the allowed rows were spread evenly.
 _MARGIN = 2
+_TUNING_QUERIES = 100
+
+
+def tuned_effort(
+    efforts: Sequence[int],
+    stored: np.ndarray,
+    used: np.ndarray,
+    metric: Metric,
+    search: Callable[[np.ndarray, int, int], list[np.ndarray]],
+) -> int:
+    """The least effort that reaches the recall goal for a sample of the rows in use.
+
+    Parameters
+    ----------
+    search : takes prepared queries, k and an effort, and returns the rows for each query.
+    """
+    queries = used[exact_search.sample_rows(len(used), _TUNING_QUERIES)]
+    asked, k = prepared(stored[queries], metric), min(10, len(used) - 1)
+    exact, _ = exact_search.exact(stored, asked, k + 1, metric, used)
+    truth = exact_search.without_self(exact, queries, k)
+
+    def recall_at(effort: int) -> float:
+        found = search(asked, k + 1, effort)
+        others = (rows[rows != query][:k] for query, rows in zip(queries, found, strict=True))
+        return exact_search.recall(others, truth)
+
+    return exact_search.least_effort(efforts, recall_at)
 
 
 @dataclass(frozen=True, eq=False)

@@ -30,6 +30,7 @@ CASES = [
         ("cosine", "euclidean", "manhattan", "chebyshev"),
     ),
     Case("pgvector", {"flat": 1, "hnsw": 0.95}, ("cosine", "euclidean", "manhattan")),
+    Case("milvus", {"flat": 1, "hnsw": 0.95, "ivf_flat": 0.95}, ("cosine", "euclidean")),
 ]
 
 
@@ -38,6 +39,8 @@ def case(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.Monke
     """An engine, ready to be used."""
     if request.param.engine == "pgvector":
         monkeypatch.setattr(settings, "CATALOG_URL", request.getfixturevalue("pgvector_url"))
+    if request.param.engine == "milvus":
+        monkeypatch.setattr(settings, "MILVUS_URI", request.getfixturevalue("milvus_uri"))
     # What is few there would be everything here.
     monkeypatch.setattr("core.collections.index.faiss_index._FEW", 20)
     monkeypatch.setattr("core.collections.index.server_search.FEW", 20)
