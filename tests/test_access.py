@@ -81,7 +81,6 @@ READS: dict[str, Callable[[Collection, Path], object]] = {
     "notes": lambda pets, photos: pets.notes(["label=cat"]),
     "verify": lambda pets, photos: pets.verify(),
     "embedder": lambda pets, photos: pets.embedder,
-    "engine": lambda pets, photos: pets.engine,
     "close": lambda pets, photos: pets.close(),
 }
 # What else changes something, given a folder that does not exist.

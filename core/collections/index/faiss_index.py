@@ -10,6 +10,7 @@ import sqlalchemy as sa
 
 from core import disk
 from core.collections import catalog
+from core.collections.catalog import Catalog
 from core.collections.index import exact_search, faiss_file, filtered_search
 from core.collections.index.faiss_file import Ann
 from core.collections.index.index_engine import DamagedIndexError, Engine, Step
@@ -51,14 +52,16 @@ class FaissEngine(Engine):
         kind: str,
         step: Step = lambda n: None,
         old_rows: np.ndarray | None = None,
+        described: Catalog | None = None,
     ) -> IndexFile:
         return faiss_file.build(self.folder, vectors, rows, metric, kind, step)
 
     def copy(self, source: Engine, state: State) -> IndexFile | None:
         # An index that the other one has not changed since it was copied from here is here already.
-        if state.index and not (self.folder / state.index.file).exists():
-            disk.link(source.folder / state.index.file, self.folder / state.index.file)
-        return state.index
+        known = state.index_file
+        if known and not (self.folder / known.file).exists():
+            disk.link(source.folder / known.file, self.folder / known.file)
+        return known
 
     def grow(self, state: State, adding: bool, step: Step = lambda n: None) -> IndexFile | None:
         old, metric = state.index_file, get_metric(state.metric)

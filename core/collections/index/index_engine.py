@@ -74,6 +74,7 @@ class Engine(ABC):
         kind: str,
         step: Step = lambda n: None,
         old_rows: np.ndarray | None = None,
+        described: Catalog | None = None,
     ) -> IndexRecord:
         """Build an index of the first rows beside the one in use.
 
@@ -81,6 +82,7 @@ class Engine(ABC):
         ----------
         step : called with the number of rows added.
         old_rows : (rows,) those of the vector file that the catalog knows, where a compaction has written these ones; default: the same.
+        described : the catalog that knows the rows; default: that of the collection.
 
         Raises
         ------
@@ -106,7 +108,8 @@ class Engine(ABC):
         if not state.index:
             return None
         vectors = state.vectors(self.folder, self.about)
-        return self.build(vectors, state.rows, get_metric(state.metric), state.kind)
+        metric = get_metric(state.metric)
+        return self.build(vectors, state.rows, metric, state.kind, described=source.catalog)
 
     def put(self, connection: sa.Connection, state: State, rows: np.ndarray, vectors: np.ndarray) -> None:
         """Follow a transaction of the catalog that stores vectors (n, dimensions) at rows (n,), or uses their rows again.

@@ -19,6 +19,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from core.collections import catalog, tombstones
+from core.collections.catalog import Catalog
 from core.collections.index import exact_search, milvus_filters
 from core.collections.index.index_engine import Engine, ReplacedIndexError, Step
 from core.collections.index.index_record import ServerIndex
@@ -106,13 +107,14 @@ class MilvusEngine(Engine):
         kind: str,
         step: Step = lambda n: None,
         old_rows: np.ndarray | None = None,
+        described: Catalog | None = None,
     ) -> ServerIndex:
         name = f"{self._prefix}{secrets.token_hex(6)}"
         built = ServerIndex(name, _type_of(kind, rows), rows, 0)
         with _reaching() as client:
             self._create(client, built, metric)
             used = np.arange(rows)
-            with self.catalog.reading() as connection:
+            with (described or self.catalog).reading() as connection:
                 if old_rows is None:
                     used = np.setdiff1d(used, tombstones.rows(connection))
                 for first, block in vectors.chunks(0, rows):

@@ -14,6 +14,7 @@ import numpy as np
 import sqlalchemy as sa
 
 from core.collections import catalog, tombstones
+from core.collections.catalog import Catalog
 from core.collections.index import exact_search
 from core.collections.index.index_engine import Engine, ReplacedIndexError, Step
 from core.collections.index.index_record import ServerIndex
@@ -88,6 +89,7 @@ class PgvectorEngine(Engine):
         kind: str,
         step: Step = lambda n: None,
         old_rows: np.ndarray | None = None,
+        described: Catalog | None = None,
     ) -> ServerIndex:
         name = _TABLE + secrets.token_hex(6)
         with self.catalog.writing() as connection:
@@ -104,7 +106,7 @@ class PgvectorEngine(Engine):
             _execute(connection, f"ALTER TABLE {self._table(name)} ALTER embedding SET STORAGE EXTERNAL")
             used = np.arange(rows)
             if old_rows is None:
-                used = np.setdiff1d(used, tombstones.rows(connection))
+                used = np.setdiff1d(used, (described or self.catalog).read(tombstones.rows))
             for first, block in vectors.chunks(0, rows):
                 part = used[(used >= first) & (used < first + len(block))]
                 self._copy(connection, name, part, block[part - first])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from core.collections import catalog
+from core.collections import catalog, lifecycle, staging
 from core.collections.index import engines, exact_search
 from core.errors import CollectionError, UnknownNameError
 from core.metrics import METRICS
@@ -216,6 +216,24 @@ def test_the_index_moves_to_another_engine_and_back(case: Case, vectors):
         assert made.state.engine == "faiss" and list(made.folder.glob("index-*.faiss"))
         assert recall(made, vectors[:220], vectors[:20], range(220)) == 1
         assert made.verify() == []
+
+
+def test_a_staged_copy_has_an_index_of_its_own_and_is_published_with_it(case: Case, vectors, folder):
+    with case.create(index="hnsw") as made:
+        fill(made, vectors[:200])
+        staging.stage("pets")
+        with open_(folder=lifecycle.staged_folder(folder)) as staged:
+            fill(staged, vectors[200:220], 200)
+            staged.remove(["3"])
+            assert staged.verify() == []
+            assert made.search_vectors(vectors[3:4], 1)[0][0].path == "3"
+            assert staged.search_vectors(vectors[3:4], 1)[0][0].path != "3"
+        assert recall(made, vectors[:200], vectors[:20], range(200)) >= 0.95
+        staging.publish("pets")
+        assert made.verify() == []
+        left = [i for i in range(220) if i != 3]
+        assert recall(made, vectors[:220], vectors[:20], left) >= 0.95
+        assert made.state.engine == case.engine
 
 
 def test_an_unknown_engine_is_refused_with_those_there_are(folder):
