@@ -142,7 +142,10 @@ def add(commands: Any) -> None:
         "--min-recall", type=float, default=0.95, help="recall@10 against exact (default: 0.95)"
     )
     tune.add_argument(
-        "--index", action="append", help="a kind to try; repeatable; default: flat, hnsw, ivf, ivfpq"
+        "--index", action="append", help="a kind to try; repeatable; default: those that the engine proposes"
+    )
+    tune.add_argument(
+        "--engine", action="append", help="an engine to try; repeatable; default: the one in use"
     )
     tune.add_argument("--apply", action="store_true", help="use the best from now on")
     tune.add_argument("--json", action="store_true")
@@ -552,11 +555,12 @@ def _tune(options: argparse.Namespace) -> None:
     limits = index_tuning.Limits(options.min_recall, options.max_memory, options.max_latency)
     with _open(options) as opened:
         with output.Bar() as bar:
-            found = index_tuning.measure(opened, options.index or index_tuning.CANDIDATES, bar)
+            found = index_tuning.measure(opened, options.index or (), bar, options.engine or ())
         best = index_tuning.choose(found, limits)
         rows = [
             {
                 "": "best" if candidate is best else "",
+                "engine": candidate.engine,
                 "index": candidate.kind,
                 "factory": candidate.factory,
                 "effort": candidate.effort,
@@ -579,10 +583,13 @@ def _tune(options: argparse.Namespace) -> None:
             raise UserError("No candidate is within the limits; allow more memory or time, or less recall.")
         if options.apply:
             with output.Bar() as bar:
-                opened.optimize(index=best.kind, progress=bar)
-            print(f"The collection now uses {best.kind}.", file=sys.stderr)
+                if best.engine == opened.state.engine:
+                    opened.optimize(index=best.kind, progress=bar)
+                else:
+                    opened.migrate(best.engine, best.kind, bar)
+            print(f"The collection now uses {best.kind} in {best.engine}.", file=sys.stderr)
         elif not options.json:
-            print(f"\n--apply switches the collection to {best.kind}.", file=sys.stderr)
+            print(f"\n--apply switches the collection to {best.kind} in {best.engine}.", file=sys.stderr)
 
 
 def _duplicates(options: argparse.Namespace) -> None:

@@ -7,17 +7,18 @@ from dataclasses import dataclass, replace
 
 import numpy as np
 
+from core.collections import tombstones
 from core.collections.collection import Collection
-from core.collections.index import exact_search
+from core.collections.index import engines, exact_search
 from core.collections.index.index_record import IndexRecord
 from core.collections.search_quality import K, label_precision
 from core.collections.snapshot import Snapshot
+from core.collections.state import State
 from core.errors import CollectionError
 from core.exact_index import prepared
 from core.metrics import get_metric, pairwise
 from core.progress import Progress
 
-CANDIDATES = ("flat", "hnsw", "ivf", "ivfpq")
 _QUERIES = 200
 
 
@@ -28,9 +29,10 @@ class Candidate:
     effort : ``nprobe`` or ``efSearch`` as tuned when built, 0 if there is none; recall : recall@10 against exact search; median_ms,
     p95_ms : of one query at a time; filtered_recall, filtered_ms : recall and median latency under a condition that leaves the half of
     the vectors farthest from one of them; label_precision : precision@10 of labels among labelled neighbors, None without labels;
-    build_seconds : training, adding and tuning; bytes_per_vector, megabytes : of the index file.
+    build_seconds : training, adding and tuning; bytes_per_vector, megabytes : of the index, 0 if the engine does not report it.
     """
 
+    engine: str
     kind: str
     factory: str
     effort: int
@@ -62,53 +64,69 @@ class Limits:
         )
 
 
-def measure(collection: Collection, kinds: Sequence[str], progress: Progress) -> list[Candidate]:
-    """Build each kind of index beside the one in use, measure it, and remove it.
+def measure(
+    collection: Collection, kinds: Sequence[str], progress: Progress, names: Sequence[str] = ()
+) -> list[Candidate]:
+    """Build each kind of index of each engine beside the one in use, measure it, and remove it.
 
     The queries are stored vectors spread over the collection, each searched without its own row. Latencies are measured in turns, so that
     other load on the machine affects all kinds alike.
 
+    Parameters
+    ----------
+    kinds : default: those that the engine proposes.
+    names : of engines; default: the one in use.
+
     Raises
     ------
-    CollectionError : there are too few vectors, a kind is not possible, or another process writes to the collection.
+    UnknownNameError : there is no such engine.
+    CollectionError : there are too few vectors, an engine can't have such a kind or can't be reached, or another process writes to the
+        collection.
     """
-    kinds = list(dict.fromkeys(kinds))
     with collection.writing() as writer:
         state, metric = writer.state, get_metric(writer.state.metric)
+        used_engines = [
+            engines.get(name)(writer.folder, writer.about, writer.catalog)
+            for name in dict.fromkeys(names or [state.engine])
+        ]
+        wanted = [
+            (engine, kind) for engine in used_engines for kind in dict.fromkeys(kinds or engine.candidates)
+        ]
         if state.rows <= K + 1:
             raise CollectionError(
                 f"The collection has {state.rows} vectors; there is nothing to tune below {K + 2}."
             )
-        for kind in kinds:
-            writer.engine.check(collection.about, kind, metric)
-        vectors = writer.vectors
-        rows = exact_search.sample_rows(state.rows, _QUERIES)
+        for engine, kind in wanted:
+            engine.check(collection.about, kind, metric)
+        vectors, unused = writer.vectors, writer.catalog.read(tombstones.rows)
+        used = np.setdiff1d(np.arange(state.rows), unused)
+        rows = used[exact_search.sample_rows(len(used), _QUERIES)]
         stored = vectors.map(state.rows)
         queries = np.asarray(stored[rows], np.float32)
         progress.stage("exact neighbors", 1)
-        exact, _ = exact_search.exact(stored, prepared(queries, metric), K + 1, metric)
+        exact, _ = exact_search.exact(stored, prepared(queries, metric), K + 1, metric, used)
         truth = exact_search.without_self(exact, rows, K)
         # The half of the vectors that is farthest from one of them: most queries have neighbors that are not allowed.
         far = np.concatenate(
             [pairwise(metric.name, queries[:1], block)[0] for _, block in vectors.chunks(0, state.rows)]
         )
-        allowed = np.sort(np.argsort(far, kind="stable")[state.rows // 2 :])
+        allowed = np.sort(used[np.argsort(far[used], kind="stable")[len(used) // 2 :]])
         exact, _ = exact_search.exact(stored, prepared(queries, metric), K + 1, metric, allowed)
         filtered_truth = exact_search.without_self(exact, rows, K)
         # Of several labels of the same content, the oldest.
         labels = {row: next(iter(several)) for row, several in collection.labels_by_row().items()}
         progress.step()
-        built: list[tuple[str, IndexRecord, int, float, Snapshot]] = []
+        built: list[tuple[State, IndexRecord, int, float, Snapshot]] = []
         try:
-            for kind in kinds:
+            for engine, kind in wanted:
                 progress.stage(f"building {kind}", state.rows)
                 started = time.perf_counter()
-                known = writer.engine.build(vectors, state.rows, metric, kind, progress.step)
+                known = engine.build(vectors, state.rows, metric, kind, progress.step)
                 seconds = time.perf_counter() - started
-                beside = replace(state, kind=kind, index=known)
-                snapshot = writer.engine.open(beside, vectors, np.empty(0, np.int64))
-                size, _ = writer.catalog.read(writer.engine.size, beside)
-                built.append((kind, known, size, seconds, snapshot))
+                beside = replace(state, engine=engine.name, kind=kind, index=known)
+                snapshot = engine.open(beside, vectors, unused)
+                size, _ = writer.catalog.read(engine.size, beside)
+                built.append((beside, known, size, seconds, snapshot))
             found = [
                 [
                     exact_search.without_self(snapshot.nearest(queries, K + 1, rows_allowed)[0], rows, K)
@@ -127,10 +145,12 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
                 progress.step()
         finally:
             # The catalog names none of them.
-            writer.sweep()
+            for engine in used_engines:
+                engine.sweep(state)
     return [
         Candidate(
-            kind=kind,
+            engine=beside.engine,
+            kind=beside.kind,
             factory=known.factory,
             effort=known.effort,
             recall=exact_search.recall(rows_found, truth),
@@ -143,7 +163,7 @@ def measure(collection: Collection, kinds: Sequence[str], progress: Progress) ->
             bytes_per_vector=size / state.rows,
             megabytes=size / 1e6,
         )
-        for (kind, known, size, seconds, _), (rows_found, filtered_found), (taken, filtered_taken) in zip(
+        for (beside, known, size, seconds, _), (rows_found, filtered_found), (taken, filtered_taken) in zip(
             built, found, times, strict=True
         )
     ]

@@ -8,14 +8,15 @@ import math
 import os
 import secrets
 import struct
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from core.collections.index import exact_search
+from core.collections.index import exact_search, faiss_pieces
 from core.collections.index.exact_search import exact, least_effort, recall, rerank, sample_rows, without_self
 from core.collections.index.index_engine import DamagedIndexError
 from core.collections.index.index_record import IndexFile
@@ -129,9 +130,16 @@ def build(
             effort = 0
         else:
             index = _trained(description, vectors, rows, metric)
-            _add(index, vectors, 0, rows, metric, step)
+            if faiss_pieces.are_needed(_core(index), rows):
+                with _disk_errors():
+                    faiss_pieces.write(
+                        path, index, _core(index), vectors, 0, rows, metric, step, lambda: _new(folder)
+                    )
+                index = _mapped(path)
+            else:
+                _add(index, vectors, 0, rows, metric, step)
+                _write(index, path)
             effort = _tuned_effort(index, description, vectors, rows, metric)
-            _write(index, path)
         return _described(path, description, rows, rows, effort)
     except BaseException:
         path.unlink(missing_ok=True)
@@ -151,12 +159,29 @@ def extend(
         return build(folder, vectors, rows, metric, "Flat", step)
     import faiss
 
-    path = _new(folder)
+    path, before = _new(folder), folder / old.file
     try:
-        inspect(folder / old.file, old, whole=True)
-        index = faiss.read_index(str(folder / old.file))
-        _add(index, vectors, old.rows, rows, metric, step)
-        _write(index, path)
+        inspect(before, old, whole=True)
+        index = _mapped(before)
+        if faiss_pieces.are_needed(_core(index), rows):
+            faiss_pieces.empty(index, _core(index))
+            with _disk_errors():
+                faiss_pieces.write(
+                    path,
+                    index,
+                    _core(index),
+                    vectors,
+                    old.rows,
+                    rows,
+                    metric,
+                    step,
+                    lambda: _new(folder),
+                    before,
+                )
+        else:
+            index = faiss.read_index(str(before))
+            _add(index, vectors, old.rows, rows, metric, step)
+            _write(index, path)
         return _described(path, old.factory, rows, old.trained_rows, old.effort)
     except BaseException:
         path.unlink(missing_ok=True)
@@ -190,13 +215,11 @@ class Ann:
     """
 
     def __init__(self, folder: Path, known: IndexFile, metric: str):
-        import faiss
-
         path = folder / known.file
         inspect(path, known, whole=False)
         self.known, self.metric = known, get_metric(metric)
         try:
-            self._index = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
+            self._index = _mapped(path)
         except RuntimeError:
             raise DamagedIndexError(f"The index file {path.name} can't be read.") from None
         if self._index.ntotal != known.rows:
@@ -381,7 +404,7 @@ def _write_flat(
             step(len(block))
         file.flush()
         os.fsync(file.fileno())
-    written = faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
+    written = _mapped(path)
     if written.ntotal != rows or not np.array_equal(
         written.reconstruct(rows - 1), prepared(vectors.map(rows)[-1:], metric)[0]
     ):
@@ -390,13 +413,27 @@ def _write_flat(
         )
 
 
+def _mapped(path: Path) -> Any:
+    """An index file, mapped into memory."""
+    import faiss
+
+    return faiss.read_index(str(path), faiss.IO_FLAG_MMAP_IFC | faiss.IO_FLAG_READ_ONLY)
+
+
+@contextmanager
+def _disk_errors() -> Iterator[None]:
+    """Raise errors of FAISS that writes a file as OSError."""
+    try:
+        yield
+    except RuntimeError as error:
+        raise OSError(None, f"the index could not be written ({_message(error)})") from None
+
+
 def _write(index: Any, path: Path) -> None:
     import faiss
 
-    try:
+    with _disk_errors():
         faiss.write_index(index, str(path))
-    except RuntimeError as error:
-        raise OSError(None, f"the index could not be written ({_message(error)})") from None
     with path.open("rb") as file:
         os.fsync(file.fileno())
 

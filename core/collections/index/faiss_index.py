@@ -34,7 +34,9 @@ _OUTGROWN = 4
 class FaissEngine(Engine):
     """Index files of FAISS."""
 
+    name = "faiss"
     kinds = faiss_file.KINDS
+    candidates = ("flat", "hnsw", "ivf", "ivfpq")
 
     @classmethod
     def is_local(cls, about: About) -> bool:

@@ -44,8 +44,12 @@ class Engine(ABC):
     folder : of the collection.
     """
 
+    # As users write it.
+    name: ClassVar[str]
     # What each kind of index is, by name; the first is the default.
     kinds: ClassVar[dict[str, str]]
+    # The kinds that are measured by default.
+    candidates: ClassVar[tuple[str, ...]]
 
     def __init__(self, folder: Path, about: About, catalog: Catalog):
         self.folder, self.about, self.catalog = folder, about, catalog

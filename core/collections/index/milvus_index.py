@@ -63,6 +63,7 @@ _log = logging.getLogger(__name__)
 class MilvusEngine(Engine):
     """A collection of Milvus for each index, named after the identifier of the collection."""
 
+    name = "milvus"
     kinds: ClassVar[dict[str, str]] = {
         "auto": "exact below 50,000 images, above a graph",
         "flat": "exact: every vector is compared",
@@ -74,6 +75,8 @@ class MilvusEngine(Engine):
         "gpu_ivf_pq": "as ivf_pq on a GPU; needs a cluster",
         "gpu_cagra": "a graph on a GPU; needs a cluster",
     }
+
+    candidates = ("flat", "hnsw", "ivf_flat")
 
     @classmethod
     def is_local(cls, about: About) -> bool:

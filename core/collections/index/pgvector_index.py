@@ -46,11 +46,14 @@ _ROWS = 1_000
 class PgvectorEngine(Engine):
     """A table per index: identifiers and vectors of the rows without a tombstone."""
 
+    name = "pgvector"
     kinds: ClassVar[dict[str, str]] = {
         "auto": "exact below 50,000 images, above a graph",
         "flat": "exact: every vector is compared",
         "hnsw": "a graph of near neighbors: fast, needs the most memory",
     }
+
+    candidates = ("flat", "hnsw")
 
     @classmethod
     def is_local(cls, about: About) -> bool:

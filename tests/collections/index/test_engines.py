@@ -4,10 +4,11 @@ import numpy as np
 import pytest
 from scipy.spatial.distance import cdist
 
-from core.collections import catalog, lifecycle, staging
+from core.collections import catalog, index_tuning, lifecycle, staging
 from core.collections.index import engines, exact_search
 from core.errors import CollectionError, UnknownNameError
 from core.metrics import METRICS
+from core.progress import Silent
 from tests.collections.index.conftest import CASES, Case
 from tests.collections.pixels import create, open_
 
@@ -234,6 +235,21 @@ def test_a_staged_copy_has_an_index_of_its_own_and_is_published_with_it(case: Ca
         left = [i for i in range(220) if i != 3]
         assert recall(made, vectors[:220], vectors[:20], left) >= 0.95
         assert made.state.engine == case.engine
+
+
+def test_engines_are_measured_side_by_side_and_leave_nothing(case: Case, vectors):
+    with case.create(index="flat") as made:
+        fill(made, vectors[:400])
+        made.remove(["7"])
+        found = index_tuning.measure(
+            made, ["flat", "hnsw"], Silent(), list(dict.fromkeys(["faiss", case.engine]))
+        )
+        assert {(one.engine, one.kind) for one in found} >= {(case.engine, "flat"), ("faiss", "hnsw")}
+        assert all(one.recall >= (1 if one.kind == "flat" else 0.95) for one in found)
+        assert all(one.filtered_recall >= 0.95 and one.label_precision is not None for one in found)
+        assert made.state.engine == case.engine and made.info().factory.lower() == "flat"
+        assert len(list(made.folder.glob("index-*"))) == (case.engine == "faiss")
+        assert made.verify() == []
 
 
 def test_an_unknown_engine_is_refused_with_those_there_are(folder):
