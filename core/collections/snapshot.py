@@ -35,8 +35,8 @@ class Where:
         return self.filter.expressions
 
     @cached_property
-    def rows(self) -> np.ndarray:
-        """Rows (n,) int64 of the vector file, ascending."""
+    def matching(self) -> np.ndarray:
+        """The rows (n,) int64 of the vector file, ascending."""
         return catalog.matching_rows(self.connection, self.expressions)
 
     def few(self, most: int) -> np.ndarray | None:
@@ -146,4 +146,4 @@ def rows_of(allowed: np.ndarray | Where | None) -> np.ndarray | None:
     """Allowed rows, None for all."""
     if not isinstance(allowed, Where):
         return allowed
-    return allowed.rows if allowed.expressions else None
+    return allowed.matching if allowed.expressions else None

@@ -13,19 +13,20 @@ from pathlib import Path
 import pytest
 
 from core.collections import ingest_images
+from core.collections.index import engines
 from core.errors import CollectionError
 from core.settings import settings
 from tests.collections.pixels import create, draw, open_
 
 pytestmark = pytest.mark.slow
 
-KILLS = {"sqlite": 200, "postgresql": 40, "pgvector": 60}
+KILLS = {"sqlite": 200, "postgresql": 40, "pgvector": 60, "milvus": 40}
 GROUPS, PER_GROUP = 8, 6
 
 
-def work(folder: Path, url: str | None, photos: Path, journal: Path, seed: int) -> None:
+def work(folder: Path, urls: tuple[str | None, str | None], photos: Path, journal: Path, seed: int) -> None:
     """Change the collection at random until somebody ends this; writes down what it begins and what was reported as done."""
-    settings.COLLECTIONS_DIR, settings.CATALOG_URL = folder, url
+    settings.COLLECTIONS_DIR, (settings.CATALOG_URL, settings.MILVUS_URI) = folder, urls
     # A few images are several commits then.
     ingest_images._COMMIT_IMAGES = 2
     choose = random.Random(seed)
@@ -67,13 +68,15 @@ def read_journal(journal: Path) -> list[dict]:
 def test_after_a_kill_at_any_moment_it_is_complete_and_has_all_that_was_reported_as_added(
     backend, folder, tmp_path, request, monkeypatch
 ):
-    url = None if backend == "sqlite" else request.getfixturevalue(f"{backend}_url")
-    monkeypatch.setattr(settings, "CATALOG_URL", url)
+    catalog_url = request.getfixturevalue(f"{backend}_url") if backend in ("postgresql", "pgvector") else None
+    milvus_uri = request.getfixturevalue("milvus_uri") if backend == "milvus" else None
+    monkeypatch.setattr(settings, "CATALOG_URL", catalog_url)
+    monkeypatch.setattr(settings, "MILVUS_URI", milvus_uri)
     photos, journal = tmp_path / "photos", tmp_path / "journal"
     for group in range(GROUPS):
         for name in range(PER_GROUP):
             draw(photos / f"g{group}" / f"{name}.png", group * PER_GROUP + name)
-    create(engine="pgvector" if backend == "pgvector" else "faiss").close()
+    create(engine=backend if backend in engines.names() else engines.DEFAULT).close()
 
     # Forked from a process that has imported everything and has no threads.
     context = multiprocessing.get_context("forkserver")
@@ -85,7 +88,9 @@ def test_after_a_kill_at_any_moment_it_is_complete_and_has_all_that_was_reported
     expected: dict[str, bool] = {}
     for kill in range(KILLS[backend]):
         journal.unlink(missing_ok=True)
-        process = context.Process(target=work, args=(folder, url, photos, journal, kill))
+        process = context.Process(
+            target=work, args=(folder, (catalog_url, milvus_uri), photos, journal, kill)
+        )
         process.start()
         begun = moments.randint(1, 3)
         while len(kinds := [line["begin"] for line in read_journal(journal) if "begin" in line]) < begun:
