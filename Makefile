@@ -65,7 +65,7 @@ clean: ## Remove the environments and caches
 	@sh scripts/venv.sh
 	@touch $@
 
-.venv/dev.stamp: .venv/run.stamp requirements-dev.txt
+.venv/dev.stamp: .venv/run.stamp requirements-dev.txt requirements-milvus.txt
 	@sh scripts/venv.sh --dev
 	@touch $@
 
