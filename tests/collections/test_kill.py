@@ -20,7 +20,7 @@ from tests.collections.pixels import create, draw, open_
 
 pytestmark = pytest.mark.slow
 
-KILLS = {"sqlite": 200, "postgresql": 40, "pgvector": 60, "milvus": 40}
+KILLS = {"sqlite": 200, "postgresql": 40, "pgvector": 60, "milvus": 20}
 GROUPS, PER_GROUP = 8, 6
 
 
