@@ -23,7 +23,7 @@ from core.progress import Progress
 NAMES = ("fashion-mnist",)
 """Those that can be added by name."""
 
-SHIPPED = ("emoji200", "objects200")
+SHIPPED = ("emoji200", "fashion1000", "objects200")
 """Those that come with the project; they are not removed."""
 
 # Datasets are built and deleted in here, out of sight of whoever lists datasets.

@@ -20,7 +20,7 @@ from dashboard.widgets import glossary
 MIN_NEIGHBORS, MAX_NEIGHBORS, DEFAULT_NEIGHBORS = 5, 20, 10
 
 
-def dataset(names: Sequence[str], shown: str, width: int = 140) -> None:
+def dataset(names: Sequence[str], shown: str, width: int = 155) -> None:
     """Choose a dataset, or a collection where its name with :data:`labelled.PREFIX` is among the names.
 
     The configuration is kept as far as another dataset has it.

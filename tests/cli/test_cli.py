@@ -154,6 +154,7 @@ def test_datasets_lists_the_shipped_ones(capsys):
     assert {row["dataset"]: row["images"] for row in rows}.items() >= {
         "objects200": 200,
         "emoji200": 200,
+        "fashion1000": 1000,
     }.items()
 
 

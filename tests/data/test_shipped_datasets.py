@@ -10,18 +10,20 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from core.data import datasets
+from core.data import datasets, fashion_mnist
 from core.data.datasets import Dataset
 from scripts import build_datasets
 
 PRECOMPUTED = Path(__file__).resolve().parents[2] / "precomputed"
-NAMES = ("objects200", "emoji200")
+NAMES = ("objects200", "emoji200", "fashion1000")
+PER_CLASS = {"objects200": 20, "emoji200": 20, "fashion1000": 100}
 LICENSE_TEXTS = {
     "GPL-2.0-or-later": ("LICENSE-GPL-2.txt", "GNU GENERAL PUBLIC LICENSE"),
     "GFDL-1.2-or-later": ("LICENSE-GFDL-1.3.txt", "GNU Free Documentation License"),
     "CC-BY-2.5": ("LICENSE.txt", "https://creativecommons.org/licenses/by/2.5/"),
     "LicenseRef-public-domain": ("LICENSE.txt", "LicenseRef-public-domain"),
     "OFL-1.1": ("LICENSE-OFL-1.1.txt", "SIL OPEN FONT LICENSE Version 1.1"),
+    "MIT": ("LICENSE-package.txt", "Permission is hereby granted, free of charge"),
 }
 
 
@@ -40,21 +42,25 @@ def files(dataset: Dataset) -> list[Path]:
     return [dataset.path(item.id) for item in dataset.items]
 
 
-def test_ten_classes_of_twenty_in_order(dataset: Dataset) -> None:
-    assert [item.id for item in dataset.items] == list(range(200))
-    assert list(Counter(dataset.labels).items()) == [(label, 20) for label in dataset.classes]
+def test_ten_classes_of_as_many_images_in_order(dataset: Dataset) -> None:
+    count = PER_CLASS[dataset.name]
+    assert [item.id for item in dataset.items] == list(range(10 * count))
+    assert list(Counter(dataset.labels).items()) == [(label, count) for label in dataset.classes]
     assert len(dataset.classes) == 10
-    for start in range(0, 200, 20):
-        names = [item.file for item in dataset.items[start : start + 20]]
+    for start in range(0, 10 * count, count):
+        names = [item.file for item in dataset.items[start : start + count]]
         assert names == sorted(names)
 
 
-def test_images_are_rgb_and_at_most_320_pixels(dataset: Dataset) -> None:
+def test_images_are_small(dataset: Dataset) -> None:
     for path in files(dataset):
         with Image.open(path) as image:
             image.load()
-            assert image.mode == "RGB", path.name
-            assert 64 <= max(image.size) <= 320, path.name
+            if dataset.name == "fashion1000":
+                assert (image.format, image.mode, image.size) == ("PNG", "L", (28, 28)), path.name
+            else:
+                assert image.mode == "RGB", path.name
+                assert 64 <= max(image.size) <= 320, path.name
 
 
 def test_folder_holds_exactly_the_listed_files(dataset: Dataset) -> None:
@@ -68,7 +74,7 @@ def test_every_item_has_title_source_and_license(dataset: Dataset) -> None:
         assert item.title and item.source and item.license, item.file
     titles = [item.title for item in dataset.items]
     assert len(set(titles)) == len(titles)
-    assert len({item.source for item in dataset.items}) == 200
+    assert len({item.source for item in dataset.items}) == len(dataset)
 
 
 def test_license_text_stands_beside_the_images(dataset: Dataset) -> None:
@@ -106,11 +112,23 @@ def test_fingerprint_matches_the_files(dataset: Dataset) -> None:
 
 def test_no_image_occurs_twice() -> None:
     paths = [path for name in NAMES for path in files(datasets.load(PRECOMPUTED / name))]
-    assert len({path.read_bytes() for path in paths}) == 400
-    assert len({(array.shape, array.tobytes()) for array in map(pixels, paths)}) == 400
+    assert len({path.read_bytes() for path in paths}) == 1400
+    assert len({(array.shape, array.tobytes()) for array in map(pixels, paths)}) == 1400
 
 
-def test_both_datasets_together_are_under_eight_megabytes() -> None:
+def test_fashion_is_the_first_hundred_of_each_class_of_the_test_set() -> None:
+    if not fashion_mnist.FOLDER.is_dir():
+        pytest.skip(f"Debian's package {fashion_mnist.PACKAGE} is not installed")
+    images, labels = fashion_mnist.read(fashion_mnist.FOLDER, "test")
+    shipped = datasets.load(PRECOMPUTED / "fashion1000")
+    assert shipped.classes == fashion_mnist.CLASSES
+    numbers = [int(item.title.removeprefix("test ")) for item in shipped.items]
+    assert numbers == [number for label in range(10) for number in np.flatnonzero(labels == label)[:100]]
+    for item, number in zip(shipped.items, numbers, strict=True):
+        np.testing.assert_array_equal(pixels(shipped.path(item.id))[..., 0], images[number])
+
+
+def test_all_datasets_together_are_under_eight_megabytes() -> None:
     shipped = [path for name in NAMES for path in files(datasets.load(PRECOMPUTED / name))]
     shipped += [path for name in NAMES for path in (PRECOMPUTED / name).glob("*.*") if path.is_file()]
     assert sum(path.stat().st_size for path in shipped) < 8_000_000
@@ -121,6 +139,7 @@ def test_rebuilding_gives_what_ships(name: str, tmp_path: Path) -> None:
     package, path = {
         "objects200": (build_datasets.STAMPS_PACKAGE, build_datasets.STAMPS),
         "emoji200": (build_datasets.EMOJI_PACKAGE, build_datasets.EMOJI_FONT),
+        "fashion1000": (fashion_mnist.PACKAGE, fashion_mnist.FOLDER),
     }[name]
     if not path.exists():
         pytest.skip(f"Debian's package {package} is not installed")
@@ -204,12 +223,16 @@ def test_building_twice_gives_the_same_bytes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("option", "package"),
-    [("--stamps", "tuxpaint-stamps-default"), ("--emoji-font", "fonts-noto-color-emoji")],
+    [
+        ("--stamps", "tuxpaint-stamps-default"),
+        ("--emoji-font", "fonts-noto-color-emoji"),
+        ("--fashion", "dataset-fashion-mnist"),
+    ],
 )
 def test_missing_package_is_named_with_the_command_that_installs_it(
     option: str, package: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    name = "objects200" if option == "--stamps" else "emoji200"
+    name = {"--stamps": "objects200", "--emoji-font": "emoji200", "--fashion": "fashion1000"}[option]
     absent = str(tmp_path / "absent")
     assert build_datasets.main(["--only", name, "--out", str(tmp_path / "out"), option, absent]) == 2
     assert f"sudo apt-get install {package}" in capsys.readouterr().err
