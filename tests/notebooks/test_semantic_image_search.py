@@ -18,7 +18,7 @@ ANSWER = re.compile(r"<details><summary>Answer</summary>\n\n```python\n(.*?)```\
 # Pairs of a number of the notebook and the same number from core, computed when all other cells have run.
 PAIRS = """
 import json
-from core.collections import ann_index
+from core.collections.index import exact_search
 from core.exact_index import Index
 
 stored = grid.run(chosen).vectors(chosen.layer)[1]
@@ -32,8 +32,8 @@ print(json.dumps({
     "vectors": (np.abs(vectors - stored).max() / np.abs(stored).max(), 0),
     "neighbors": ((faiss_order == places).mean(), 1),
     "distances": (np.abs(1 - faiss_similarity - nearest).max(), 0),
-    "recall of HNSW": (measured["recall@10"][5], ann_index.recall(found_by_hnsw, truth)),
-    "recall of re-ranked IVF-PQ": (recall_after, ann_index.recall(reranked, truth)),
+    "recall of HNSW": (measured["recall@10"][5], exact_search.recall(found_by_hnsw, truth)),
+    "recall of re-ranked IVF-PQ": (recall_after, exact_search.recall(reranked, truth)),
 }, default=float))
 """
 
