@@ -262,8 +262,14 @@ class PgvectorEngine(Engine):
             distance = sa.func.coalesce(sa.func.nullif(distance, sa.cast("NaN", sa.Float)), 1.0)
         statement = sa.select(vectors.c.id).order_by(distance).limit(k)
         if conditions:
-            meets = sa.select(1).where(images.c.faiss_id == vectors.c.id, catalog.is_stored(), *conditions)
-            statement = statement.where(sa.exists(meets))
+            meets = sa.select(sa.true()).where(
+                images.c.faiss_id == vectors.c.id, catalog.is_stored(), *conditions
+            )
+            if known.factory == "Flat":
+                statement = statement.where(sa.exists(meets))
+            else:
+                # Checked for each vector along the graph. PostgreSQL would turn EXISTS into a join and sort all that meet the conditions.
+                statement = statement.where(meets.limit(1).scalar_subquery())
         for name, value in {
             # Compiling takes longer than most searches.
             "jit": "off",

@@ -99,6 +99,27 @@ def test_a_removed_vector_leaves_the_table_and_old_tables_are_dropped(made):
     assert [name for name in known if name.startswith("index_")] == [made.state.index.name]
 
 
+def test_a_condition_is_checked_for_each_vector_along_the_graph(made, monkeypatch):
+    monkeypatch.setattr("core.collections.index.server_search.FEW", 20)
+    more = np.random.default_rng(1).standard_normal((1_000, 192)).astype(np.float32)
+    made.add_vectors([f"m{i}" for i in range(1_000)], more, [str(i % 2) for i in range(1_000)])
+    made.optimize(index="hnsw")
+    plans = []
+
+    def explain(connection, cursor, statement, parameters, context, executemany):
+        if "<=>" in statement and statement.startswith("SELECT"):
+            with connection.connection.driver_connection.cursor() as driver:
+                driver.execute(f"EXPLAIN {statement}", parameters)
+                plans.append("\n".join(line for (line,) in driver.fetchall()))
+
+    sa.event.listen(made._catalog._engine, "before_cursor_execute", explain)
+    made.search_vectors(more[:1], 10)
+    made.search_vectors(more[:1], 10, ["label=1"])
+    # A join would compare and sort all that meet the condition.
+    assert len(plans) == 2
+    assert "SubPlan" in plans[1] and "Nested Loop" not in plans[1] and "Join" not in plans[1]
+
+
 def test_a_backup_is_restored_without_the_server(made, tmp_path, monkeypatch):
     backup.write(made, tmp_path / "pets.tar")
     expected = made.search_vectors(np.ones(192), 5)
