@@ -2,14 +2,14 @@
 
 import json
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Literal
 
 import apache_beam as beam
 import numpy as np
 from apache_beam.metrics import Metrics
-from apache_beam.pvalue import AsDict, AsSingleton, PBegin, PCollection, TaggedOutput
+from apache_beam.pvalue import AsList, AsSingleton, PBegin, PCollection, TaggedOutput
 from apache_beam.utils.shared import Shared
 
 from core.cli import output
@@ -50,9 +50,16 @@ class ExtractSources(beam.PTransform):
         found = (
             start
             | "Sources" >> beam.Create(range(len(begun.sources)))
-            | "List" >> beam.ParDo(_List(self._place, begun)).with_outputs("left_out", main="listed")
+            | "List" >> beam.ParDo(_List(self._place, begun)).with_outputs("counts", main="listed")
         )
-        shards = AsSingleton(self._count(start, found.listed))
+        # Few transforms: each costs the local runner as much as some images. Outputs that are side inputs pass through a transform of
+        # their own, since to one of Beam's runners a side input from one of several outputs is one from all of them.
+        counts = found.counts | "Counts" >> beam.Map(lambda one: one)
+        shards = AsSingleton(
+            start
+            | "Before the shards" >> beam.Impulse()
+            | "Number of shards" >> beam.Map(_number, AsList(counts), self._shards, self._size)
+        )
         extracted = (
             found.listed
             | "Choose shards" >> beam.Map(_with_shard, shards)
@@ -60,26 +67,14 @@ class ExtractSources(beam.PTransform):
             | "Merge" >> beam.Map(_merge, listing.lists(begun.sources))
             | ExtractShards(self._place, begun, shards, write_plans=True)
         )
-        left_out = found.left_out | "Count left out" >> beam.CombineGlobally(sum)
-        # Converted once more: to one of Beam's runners, a side input from one of several outputs is one from all of them.
         plans = extracted.shards | "Plans" >> beam.Map(lambda one: one)
         _ = (
             start
-            | "Once" >> beam.Create([begun])
+            | "After the shards" >> beam.Impulse()
             | "Write manifest"
-            >> beam.Map(_write_manifest, self._place, shards, AsDict(plans), AsSingleton(left_out))
+            >> beam.Map(_write_manifest, self._place, begun, shards, AsList(plans), AsList(counts))
         )
         return extracted
-
-    def _count(self, start: PBegin, listed: PCollection) -> PCollection:
-        """The number of shards."""
-        if self._shards is not None:
-            return start | "Number of shards" >> beam.Create([self._shards])
-        return (
-            listed
-            | "Count" >> beam.combiners.Count.Globally()
-            | "Number of shards" >> beam.Map(lambda images, size: max(1, -(-images // size)), self._size)
-        )
 
 
 class ExtractPlanned(beam.PTransform):
@@ -119,8 +114,7 @@ class ExtractShards(beam.PTransform):
 
     def expand(self, planned: PCollection) -> Any:
         work = beam.ParDo(self._extract, self._shards)
-        # Without it, the shards that one worker has grouped would stay with it.
-        return planned | beam.Reshuffle() | "Extract" >> work.with_outputs("failures", main="shards")
+        return planned | "Extract" >> work.with_outputs("failures", main="shards")
 
 
 def load(configuration: Configuration) -> Embedder:
@@ -169,17 +163,17 @@ class _Timed:
 
 
 class _List(beam.DoFn):
-    """The place of a source in the manifest to the images in it; ``left_out`` is the number of hidden and system files."""
+    """The place of a source in the manifest to the images in it, and to ``counts``: their number, and that of what is left out."""
 
     def __init__(self, place: str, begun: Manifest):
         self._place, self._sources = place, begun.sources
 
-    def process(self, source: int) -> Iterator[Listed | TaggedOutput[Literal["left_out"], int]]:
+    def process(self, source: int) -> Iterator[Listed | TaggedOutput[Literal["counts"], tuple[int, int]]]:
         clock = _Clock()
         with clock("list"):
             _, images, left_out = scanning.listed_in(Store(self._place), self._sources, source)
         clock.count()
-        yield TaggedOutput("left_out", left_out)
+        yield TaggedOutput("counts", (len(images), left_out))
         yield from images
 
 
@@ -232,6 +226,11 @@ class _Extract(beam.DoFn):
             return found
 
 
+def _number(start: bytes, counts: Sequence[tuple[int, int]], shards: int | None, size: int) -> int:
+    """How many shards there are."""
+    return shards or max(1, -(-sum(images for images, _ in counts) // size))
+
+
 def _with_shard(one: Listed, shards: int) -> tuple[int, Listed]:
     return plan.shard_of(one.path, shards), one
 
@@ -246,12 +245,18 @@ def _with_plan(shard: int, place: str, planned: Manifest) -> tuple[int, list[Lis
 
 
 def _write_manifest(
-    begun: Manifest, place: str, shards: int, plans: Mapping[int, tuple[str, int]], left_out: int
+    start: bytes,
+    place: str,
+    begun: Manifest,
+    shards: int,
+    plans: Sequence[tuple[int, tuple[str, int]]],
+    counts: Sequence[tuple[int, int]],
 ) -> None:
+    by_shard = dict(plans)
     update = {
-        "plans": tuple(plans.get(shard, ("", 0))[0] for shard in range(shards)),
-        "images": sum(images for _, images in plans.values()),
-        "left_out": left_out,
+        "plans": tuple(by_shard.get(shard, ("", 0))[0] for shard in range(shards)),
+        "images": sum(images for _, images in by_shard.values()),
+        "left_out": sum(left_out for _, left_out in counts),
     }
     scanning.finish(Store(place), begun.model_copy(update=update))
 
