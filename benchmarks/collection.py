@@ -176,28 +176,26 @@ def _search(collection: Collection, queries: np.ndarray, truth: np.ndarray, kind
         ),
         Row.of(f"{name}, with the catalog", per_query["whole"], "ms", "bare FAISS", per_query["bare"]),
         Row(f"{name}, recall@10", recall, "", better="higher", beside="bare FAISS", peer=theirs),
-        Row(
+        _planned(
             f"{name}, bytes per vector",
-            known.size / known.rows,
+            known.size / count,
             "B",
-            beside="plan",
-            peer=planning.index_bytes(kind, count, DIMENSIONS) / count,
-            ratio=known.size / planning.index_bytes(kind, count, DIMENSIONS),
-            goal=1.05,
-            judged="ratio",
+            planning.index_bytes(kind, count, view.vectors.dimensions) / count,
+            1.05,
         ),
-        Row(
+        _planned(
             f"{name}, a query",
             per_query["ours"].median,
             "ms",
-            beside="plan",
-            peer=planning.query_ms(kind, count, DIMENSIONS),
-            ratio=per_query["ours"].median / planning.query_ms(kind, count, DIMENSIONS),
-            goal=2,
-            judged="ratio",
-            note="what `playground plan` estimates; a busy machine takes longer",
+            planning.query_ms(kind, count, view.vectors.dimensions),
+            2,
         ),
     ]
+
+
+def _planned(name: str, figure: float, unit: str, plan: float, goal: float) -> Row:
+    """A figure beside what ``playground plan`` estimates."""
+    return Row(name, figure, unit, beside="plan", peer=plan, ratio=figure / plan, goal=goal, judged="ratio")
 
 
 def _bare(path: Path, known: IndexFile, view: Any) -> Any:
