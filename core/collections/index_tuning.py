@@ -11,7 +11,7 @@ from core.collections import tombstones
 from core.collections.collection import Collection
 from core.collections.index import engines, exact_search
 from core.collections.index.index_record import IndexRecord
-from core.collections.search_quality import K, label_precision
+from core.collections.search_quality import K, first_labels, label_precision
 from core.collections.snapshot import Snapshot
 from core.collections.state import State
 from core.errors import CollectionError
@@ -113,8 +113,7 @@ def measure(
         allowed = np.sort(used[np.argsort(far[used], kind="stable")[len(used) // 2 :]])
         exact, _ = exact_search.exact(stored, prepared(queries, metric), K + 1, metric, allowed)
         filtered_truth = exact_search.without_self(exact, rows, K)
-        # Of several labels of the same content, the oldest.
-        labels = {row: next(iter(several)) for row, several in collection.labels_by_row().items()}
+        labels = first_labels(collection)
         progress.step()
         built: list[tuple[State, IndexRecord, int, float, Snapshot]] = []
         try:

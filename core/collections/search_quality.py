@@ -63,11 +63,15 @@ def measure(collection: Reader, rows: np.ndarray) -> Quality:
     exact, _ = exact_search.exact(snapshot.stored, prepared(vectors, metric), k + 1, metric, allowed)
     found, _ = snapshot.nearest(vectors, k + 1)
     truth, neighbors = (exact_search.without_self(one, rows, k) for one in (exact, found))
-    # Of several labels of the same content, the oldest.
-    labels = {row: next(iter(several)) for row, several in collection.labels_by_row().items()}
+    labels = first_labels(collection)
     return Quality(
         images, len(rows), exact_search.recall(neighbors, truth), label_precision(rows, neighbors, labels)
     )
+
+
+def first_labels(collection: Reader) -> dict[int, str]:
+    """The labels of rows of the vectors; of several labels of the same content, the oldest."""
+    return {row: next(iter(several)) for row, several in collection.labels_by_row().items()}
 
 
 def label_precision(queries: np.ndarray, found: np.ndarray, labels: Mapping[int, str]) -> float | None:

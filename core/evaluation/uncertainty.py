@@ -170,6 +170,7 @@ def students_quantile(probability: float, freedom: int) -> float:
 
     Abramowitz and Stegun (1964), 26.7.5.
     """
+    # Importing SciPy's takes as long as a page may for everything.
     z = NormalDist().inv_cdf(probability)
     n = max(freedom, 1)
     return (

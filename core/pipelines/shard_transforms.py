@@ -228,7 +228,7 @@ class _Extract(beam.DoFn):
 
 def _number(start: bytes, counts: Sequence[tuple[int, int]], shards: int | None, size: int) -> int:
     """How many shards there are."""
-    return shards or max(1, -(-sum(images for images, _ in counts) // size))
+    return shards or scanning.shards_for(sum(images for images, _ in counts), size)
 
 
 def _with_shard(one: Listed, shards: int) -> tuple[int, Listed]:

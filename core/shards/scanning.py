@@ -63,7 +63,7 @@ def scan(
         found += images
         left_out += hidden
         progress.step()
-    shards = shards or max(1, -(-len(found) // shard_size))
+    shards = shards or shards_for(len(found), shard_size)
     versions, plans, total = manifest.versions(), [], 0
     by_shard: list[list[Listed]] = [[] for _ in range(shards)]
     for one in found:
@@ -90,6 +90,11 @@ def scan(
     )
     finish(store, written)
     return written
+
+
+def shards_for(images: int, size: int) -> int:
+    """How many shards so many images take, with about ``size`` in each."""
+    return max(1, -(-images // size))
 
 
 def check_before(store: Store, configuration: Configuration) -> None:

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
@@ -109,9 +109,6 @@ class FaissEngine(Engine):
             yield f"{error} `collection optimize` builds a new one from the stored vectors."
         if known.rows > state.rows:
             yield f"The index has {known.rows:,} rows, the catalog {state.rows:,}."
-
-    def drop(self, state: State) -> None:
-        self.sweep(replace(state, index=None))
 
     def sweep(self, state: State) -> None:
         for path in self.folder.glob("index-*.faiss"):

@@ -6,6 +6,7 @@ catalog and the vector file are the truth; an index is derived from them and can
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
@@ -134,9 +135,9 @@ class Engine(ABC):
         """Whether :meth:`commit` has to follow a commit that is past."""
         return False
 
-    @abstractmethod
     def drop(self, state: State) -> None:
         """Remove all indexes of the collection, which a state named until now."""
+        self.sweep(replace(state, index=None))
 
     @abstractmethod
     def size(self, connection: sa.Connection, state: State) -> tuple[int, int]:

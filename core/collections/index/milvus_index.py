@@ -23,7 +23,7 @@ from core.collections.catalog import Catalog
 from core.collections.index import exact_search, milvus_filters
 from core.collections.index.index_engine import Engine, ReplacedIndexError, Step
 from core.collections.index.index_record import ServerIndex
-from core.collections.index.server_search import ServerSnapshot, tuned_effort
+from core.collections.index.server_search import REBUILD, ServerSnapshot, differences, tuned_effort
 from core.collections.schema import images, outbox
 from core.collections.snapshot import Snapshot, Where
 from core.collections.state import About, State
@@ -56,7 +56,6 @@ _DEPTHS = (2, 8, 32)
 # The code of Milvus for a collection that does not exist.
 _NO_COLLECTION = 100
 _INSTALL = "pip install -r requirements-milvus.txt"
-_REBUILD = "`collection optimize` builds a new one from the stored vectors."
 _log = logging.getLogger(__name__)
 
 
@@ -213,11 +212,13 @@ class MilvusEngine(Engine):
             yield f"Milvus has not received {len(waiting):,} changes yet; the next change of the collection sends them."
         used = np.setdiff1d(np.arange(state.rows), tombstones.rows(connection))
         used = np.setdiff1d(used, waiting)
+        is_used = np.zeros(state.rows, bool)
+        is_used[used] = True
         stored = state.vectors(self.folder, self.about).map(state.rows)
         seen, wrong = [np.empty(0, np.int64)], 0
         with _reaching() as client:
             if not client.has_collection(known.name):
-                yield f"The index {known.name} is missing in Milvus. {_REBUILD}"
+                yield f"The index {known.name} is missing in Milvus. {REBUILD}"
                 return
             pages = client.query_iterator(
                 known.name,
@@ -228,7 +229,7 @@ class MilvusEngine(Engine):
             while page := pages.next():
                 rows = np.array([entity["id"] for entity in page], np.int64)
                 seen.append(rows)
-                inside = [entity for entity in page if entity["id"] < state.rows]
+                inside = [entity for entity in page if entity["id"] < state.rows and is_used[entity["id"]]]
                 facts = milvus_filters.of_rows(connection, [entity["id"] for entity in inside])
                 for entity in inside:
                     expected = _entities(
@@ -238,20 +239,12 @@ class MilvusEngine(Engine):
                         np.asarray(entity["vector"], np.float32), np.asarray(expected["vector"], np.float32)
                     )
                     same = same and set(entity["terms"]) == set(expected["terms"])
-                    wrong += (
-                        not (same and dict(entity["numbers"]) == expected["numbers"]) and entity["id"] in used
-                    )
+                    wrong += not (same and dict(entity["numbers"]) == expected["numbers"])
             pages.close()
         found = np.setdiff1d(np.concatenate(seen), waiting)
-        if missing := len(np.setdiff1d(used, found)):
-            yield f"The index lacks {missing:,} vectors. {_REBUILD}"
-        if extra := len(np.setdiff1d(found, used)):
-            yield f"The index has {extra:,} vectors that no image uses. {_REBUILD}"
+        yield from differences(found, used)
         if wrong:
-            yield f"The index has {wrong:,} vectors or metadata other than the stored ones. {_REBUILD}"
-
-    def drop(self, state: State) -> None:
-        self.sweep(replace(state, index=None))
+            yield f"The index has {wrong:,} vectors or metadata other than the stored ones. {REBUILD}"
 
     def sweep(self, state: State) -> None:
         keep = state.index.name if isinstance(state.index, ServerIndex) else ""
@@ -310,7 +303,7 @@ class MilvusSnapshot(ServerSnapshot):
     engine: MilvusEngine
 
     def candidates(self, queries: np.ndarray, k: int, where: Where | None, effort: int) -> list[np.ndarray]:
-        with self._connection(where) as connection:
+        with self.connection(where) as connection:
             waiting = np.array(connection.scalars(sa.select(outbox.c.row)).all(), np.int64)
             expression = milvus_filters.expression(where.filter.conditions) if where else ""
             hidden = np.union1d(waiting, self.tombstones)
@@ -338,14 +331,6 @@ class MilvusSnapshot(ServerSnapshot):
             query = sa.select(images.c.faiss_id).where(catalog.stored_at(part), *where.expressions)
             kept |= set(connection.scalars(query))
         return rows[np.isin(rows, sorted(kept))]
-
-    @contextmanager
-    def _connection(self, where: Where | None) -> Iterator[sa.Connection]:
-        if where is not None:
-            yield where.connection
-            return
-        with self.engine.catalog.reading() as connection:
-            yield connection
 
 
 def _type_of(kind: str, rows: int) -> str:

@@ -18,7 +18,7 @@ from core.collections.catalog import Catalog
 from core.collections.index import exact_search
 from core.collections.index.index_engine import Engine, ReplacedIndexError, Step
 from core.collections.index.index_record import ServerIndex
-from core.collections.index.server_search import ServerSnapshot, tuned_effort
+from core.collections.index.server_search import REBUILD, ServerSnapshot, differences, tuned_effort
 from core.collections.schema import images
 from core.collections.snapshot import Snapshot, Where
 from core.collections.state import About, State
@@ -167,7 +167,7 @@ class PgvectorEngine(Engine):
         if not isinstance(state.index, ServerIndex):
             return
         if not self.exists(connection, state.index.name):
-            yield f"The table {state.index.name} of the index is missing. {_REBUILD}"
+            yield f"The table {state.index.name} of the index is missing. {REBUILD}"
             return
         used = np.setdiff1d(np.arange(state.rows), tombstones.rows(connection))
         stored = state.vectors(self.folder, self.about).map(state.rows)
@@ -177,15 +177,9 @@ class PgvectorEngine(Engine):
             inside = rows < state.rows
             wrong += int((vectors[inside] != stored[rows[inside]]).any(axis=1).sum())
         found = np.concatenate([np.empty(0, np.int64), *seen])
-        if missing := len(np.setdiff1d(used, found)):
-            yield f"The index lacks {missing:,} vectors. {_REBUILD}"
-        if extra := len(np.setdiff1d(found, used)):
-            yield f"The index has {extra:,} vectors that no image uses. {_REBUILD}"
+        yield from differences(found, used)
         if wrong:
-            yield f"The index has {wrong:,} vectors other than the stored ones. {_REBUILD}"
-
-    def drop(self, state: State) -> None:
-        self.sweep(replace(state, index=None))
+            yield f"The index has {wrong:,} vectors other than the stored ones. {REBUILD}"
 
     def sweep(self, state: State) -> None:
         keep = state.index.name if isinstance(state.index, ServerIndex) else ""
@@ -345,7 +339,6 @@ class PgvectorEngine(Engine):
 
 
 ENGINE = PgvectorEngine
-_REBUILD = "`collection optimize` builds a new one from the stored vectors."
 
 
 @dataclass(frozen=True, eq=False)
@@ -356,7 +349,7 @@ class PgvectorSnapshot(ServerSnapshot):
 
     def candidates(self, queries: np.ndarray, k: int, where: Where | None, effort: int) -> list[np.ndarray]:
         metric = self.metric
-        with self._connection(where) as connection:
+        with self.connection(where) as connection:
             found = self.engine.search(
                 connection, self.index, metric, queries, k, effort, where.expressions if where else ()
             )
@@ -367,14 +360,6 @@ class PgvectorSnapshot(ServerSnapshot):
             # Graphs have no vectors of zeros, and nothing is nearest to one.
             found = [rows if query.any() else rows[:0] for query, rows in zip(queries, found, strict=True)]
         return found
-
-    @contextmanager
-    def _connection(self, where: Where | None) -> Iterator[sa.Connection]:
-        if where is not None:
-            yield where.connection
-            return
-        with self.engine.catalog.reading() as connection:
-            yield connection
 
 
 class _Type(sa.types.UserDefinedType[Any]):

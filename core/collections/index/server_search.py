@@ -5,12 +5,15 @@ So distances and their order are the same with every engine, whatever a server r
 
 import math
 from abc import abstractmethod
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 import numpy as np
+import sqlalchemy as sa
 
 from core.collections.index import exact_search
+from core.collections.index.index_engine import Engine
 from core.collections.index.index_record import ServerIndex
 from core.collections.snapshot import Snapshot, Where, rows_of
 from core.exact_index import prepared
@@ -25,6 +28,15 @@ _DEEPEST = 5_000
 # So many times the neighbors that would be enough if the allowed rows were spread evenly.
 _MARGIN = 2
 _TUNING_QUERIES = 100
+REBUILD = "`collection optimize` builds a new one from the stored vectors."
+
+
+def differences(found: np.ndarray, used: np.ndarray) -> Iterator[str]:
+    """A message for the rows that an index lacks, and for those that it has besides the rows in use."""
+    if missing := len(np.setdiff1d(used, found)):
+        yield f"The index lacks {missing:,} vectors. {REBUILD}"
+    if extra := len(np.setdiff1d(found, used)):
+        yield f"The index has {extra:,} vectors that no image uses. {REBUILD}"
 
 
 def tuned_effort(
@@ -58,6 +70,16 @@ class ServerSnapshot(Snapshot):
     """An index of a server."""
 
     index: ServerIndex
+    engine: Engine
+
+    @contextmanager
+    def connection(self, where: Where | None) -> Iterator[sa.Connection]:
+        """The transaction of the conditions, or one to read the catalog."""
+        if where is not None:
+            yield where.connection
+            return
+        with self.engine.catalog.reading() as connection:
+            yield connection
 
     @abstractmethod
     def candidates(self, queries: np.ndarray, k: int, where: Where | None, effort: int) -> list[np.ndarray]:
