@@ -60,6 +60,15 @@ def _running(job: Job, unit: str, cancel: bool) -> None:
             job.cancel()
 
 
+@st.fragment(run_every=1)
+def watch_line(job: Job) -> None:
+    """Show a running job in one line, which is drawn anew every second, and the page once when it has ended."""
+    if not job.running:
+        st.rerun()
+    done = "waiting" if job.waiting else f"{job.fraction:.0%}"
+    st.caption(f":material/progress_activity: {markdown.plain(job.title)}: {done}")
+
+
 def _sentence(job: Job, unit: str) -> str:
     """The stage, how much of it is done, how fast, and the time left."""
     if job.cancelling:

@@ -77,6 +77,13 @@ def test_a_zip_becomes_a_collection_while_the_page_is_left_and_its_galleries_sho
     page.get_by_role("link", name="Your images").click()
     expect(page.get_by_text(re.compile("Adding your upload|60 added")).first).to_be_visible()
     assert page.errors == []
+    # The list of collections shows how far it is and that it has ended, without a reload.
+    other = page.context.new_page()
+    other.goto("/images?view=all")
+    expect(other.get_by_role("main")).to_contain_text(re.compile(rf"{name}\s*60 images"), timeout=FIRST)
+    other.close()
+    # The address names the collection once the page is complete.
+    expect(page).to_have_url(re.compile(f"collection={name}"))
     page.reload()
     expect(page.get_by_text("60 added, 0 changed, 0 already there, 1 left out")).to_be_visible(timeout=FIRST)
     wait_until_idle(page)

@@ -22,7 +22,7 @@ from dashboard.pages.your_images import (
 )
 from dashboard.pages.your_images.collection_context import OWN, CollectionContext, plural
 from dashboard.url import Address
-from dashboard.widgets import glossary, markdown, pickers, sources
+from dashboard.widgets import glossary, job_progress, markdown, pickers, sources
 from dashboard.widgets.error_box import show_error
 
 # In the URL: all collections are listed, whichever the session showed last.
@@ -97,10 +97,7 @@ def _list(names: list[str]) -> None:
                 st.markdown(f"**{name}**")
                 st.caption(_facts(source))
                 if job := collection_jobs.changing(name):
-                    st.caption(
-                        f":material/progress_activity: {markdown.plain(job.title)}: "
-                        f"{'waiting' if job.waiting else f'{job.fraction:.0%}'}"
-                    )
+                    job_progress.watch_line(job)
             st.button("Open", key=f"images-open-{name}", on_click=_open, args=(name,))
     manage.confirm()
 
