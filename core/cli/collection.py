@@ -515,9 +515,9 @@ def _migrate(options: argparse.Namespace) -> None:
     with _open(options) as opened, output.Bar() as bar:
         opened.migrate(options.engine, options.index, bar)
         info = opened.info()
-    print(
-        f"{info.contents:,} vectors, index {info.factory} of {info.index_bytes / 1e6:.1f} MB in {options.engine}"
-    )
+    # Not every server says how much its index takes.
+    size = f" of {info.index_bytes / 1e6:.1f} MB" if info.index_bytes else ""
+    print(f"{info.contents:,} vectors, index {info.factory}{size} in {options.engine}")
 
 
 def _export(options: argparse.Namespace) -> None:

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from core.collections.index import engines
 from core.experiments.store import LayerRun
 from core.metrics import METRICS
 from core.models import registry
@@ -26,6 +27,9 @@ POOLING = (
 )
 METRIC = "How far apart two vectors are:\n\n" + "\n".join(
     f"- **{metric.name}**: {metric.explanation}" for metric in METRICS.values()
+)
+ENGINE = "What finds the nearest vectors:\n\n" + "\n".join(
+    f"- **{name}**: {engines.get(name).description}" for name in engines.names()
 )
 NEIGHBORS = "How many of the nearest images to show, 5 to 20. The score uses the same number."
 SCORE = (

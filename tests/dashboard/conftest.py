@@ -129,6 +129,7 @@ def collections_dir(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where collections lie."""
     monkeypatch.setattr(settings, "COLLECTIONS_DIR", tmp_path / "collections")
     monkeypatch.setattr(settings, "CATALOG_URL", None)
+    monkeypatch.setattr(settings, "MILVUS_URI", None)
     monkeypatch.setattr(settings, "IMAGE_ROOT", None)
     return settings.COLLECTIONS_DIR
 

@@ -11,6 +11,7 @@ import pytest
 
 from core import cli
 from core.collections import Collection
+from core.collections.index import engines
 from core.data import datasets
 from core.evaluation import comparison as compare
 from core.evaluation.rankings import Neighbors
@@ -20,6 +21,8 @@ from core.experiments.runner import Request
 from core.experiments.store import Configuration, Grid, StoredRun, Summary
 from core.metrics import METRICS, pairwise
 from core.models import registry
+from core.settings import load as load_settings
+from core.settings import settings
 from dashboard.pages.compare import code_snippets, comparison_context, experiment_table
 from dashboard.pages.compare.sections import configuration_pair, cost_tradeoff
 from tests.conftest import ROOT
@@ -379,28 +382,44 @@ def configuration(metric: str, weights: str = "untrained") -> Configuration:
 
 
 @pytest.mark.slow
-def test_the_python_shown_makes_a_collection_and_searches_it_under_every_metric(tmp_path, monkeypatch):
+def test_the_python_shown_makes_a_collection_and_searches_it_under_every_metric_and_with_every_engine(
+    tmp_path, monkeypatch, pgvector_url, milvus_uri
+):
+    monkeypatch.setattr(settings, "CATALOG_URL", None)
+    monkeypatch.setattr(settings, "MILVUS_URI", milvus_uri)
     pictures = draw_dataset(tmp_path / "pictures", 2, 3)
     (tmp_path / "pictures" / "broken.png").write_bytes(b"no picture")
+    cases = [(name, name, "faiss") for name in METRICS] + [
+        (name, "cosine", name) for name in ("pgvector", "milvus")
+    ]
+    urls = {"pgvector": pgvector_url}
     programs = {
-        name: code_snippets.python(
-            configuration(name), str(tmp_path / "pictures"), str(pictures.path(0)), name
+        name: (
+            code_snippets.python(
+                configuration(metric), str(tmp_path / "pictures"), str(pictures.path(0)), name, engine
+            ),
+            urls.get(engine),
         )
-        for name in METRICS
+        for name, metric, engine in cases
     }
     (tmp_path / "programs.json").write_text(json.dumps(programs))
     # The programs stand as they are shown; what they have made is looked at afterwards.
     code = """
 import contextlib, io, json, pathlib
+from core.settings import settings
 answers = {}
-for name, program in json.loads(pathlib.Path("programs.json").read_text()).items():
+for name, (program, settings.CATALOG_URL) in json.loads(pathlib.Path("programs.json").read_text()).items():
     said = io.StringIO()
     with contextlib.redirect_stdout(said):
         exec(compile(program, name, "exec"), {})
     answers[name] = said.getvalue()
 pathlib.Path("answers.json").write_text(json.dumps(answers))
 """
-    places = {"PYTHONPATH": str(ROOT), "PLAYGROUND_COLLECTIONS_DIR": str(tmp_path / "collections")}
+    places = {
+        "PYTHONPATH": str(ROOT),
+        "PLAYGROUND_COLLECTIONS_DIR": str(tmp_path / "collections"),
+        "PLAYGROUND_MILVUS_URI": milvus_uri,
+    }
     subprocess.run(
         [sys.executable, "-c", code],
         cwd=tmp_path,
@@ -409,18 +428,38 @@ pathlib.Path("answers.json").write_text(json.dumps(answers))
         timeout=120,
         capture_output=True,
     )
-    for name, answer in json.loads((tmp_path / "answers.json").read_text()).items():
-        counted, *lines = answer.splitlines()
+    answers = json.loads((tmp_path / "answers.json").read_text())
+    for name, metric, engine in cases:
+        counted, *lines = answers[name].splitlines()
         assert counted == "6 added, 1 left out"
+        settings.CATALOG_URL = urls.get(engine)
         with Collection.open(name, tmp_path / "collections") as made:
             rows = {image.path: image.faiss_id for image in made.images()}
             vectors = made.snapshot().stored.astype(np.float32)
+            assert made.state.engine == engine
         own = str(pictures.path(0))
-        expected = pairwise(name, vectors)[rows[own]]
+        expected = pairwise(metric, vectors)[rows[own]]
         assert [float(line.split()[0]) for line in lines] == pytest.approx(
             sorted(expected), abs=2e-3, rel=2e-3
         )
         assert lines[0].split(maxsplit=1)[1] == own
+
+
+@pytest.mark.parametrize("engine", engines.names())
+def test_the_code_of_an_engine_names_its_setting_and_its_command_creates_it(
+    engine, collections_dir, monkeypatch, pgvector_url, milvus_uri
+):
+    example = code_snippets.server(engine)
+    if example is not None:
+        name, value = example.removeprefix("export PLAYGROUND_").split("=")
+        assert getattr(load_settings(), name) is None and value
+        monkeypatch.setattr(settings, name, {"CATALOG_URL": pgvector_url, "MILVUS_URI": milvus_uri}[name])
+    create, *_ = (
+        code_snippets.commands(configuration("cosine"), engine=engine).replace("\\\n", "").split("\n")
+    )
+    assert cli.main(shlex.split(create)[1:]) == 0
+    with Collection.open(code_snippets.NAME) as made:
+        assert made.state.engine == engine
 
 
 @pytest.mark.parametrize("weights", ["imagenet", "untrained"])
@@ -470,6 +509,17 @@ def test_the_page_shows_the_code_of_the_chosen_configuration(own_grid_dir, open_
         code_snippets.python(chosen).strip(),
         code_snippets.measuring(chosen),
     ]
+    page = page.selectbox(key="engine").select("milvus").run()
+    assert [part.value for part in page.code][:2] == [
+        code_snippets.server("milvus"),
+        code_snippets.commands(chosen, engine="milvus"),
+    ]
+
+
+def test_engines_without_the_distance_have_no_code(open_page):
+    page = open_page("compare", section="use", dataset="objects200", metric="manhattan", engine="milvus")
+    assert page.selectbox(key="engine").options == ["faiss", "pgvector"] and "milvus" in words(page)
+    assert not any("milvus" in part.value for part in page.code)
 
 
 def test_a_model_that_this_version_does_not_know_has_no_code(grid_dir, open_page):

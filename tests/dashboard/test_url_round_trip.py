@@ -243,6 +243,13 @@ CASES = {
         {url.CLASSES_VIEW: widget("segmented_control", "view")},
         beside={url.SECTION: "classes"},
     ),
+    "compare, code": Case(
+        "compare",
+        {url.ENGINE: "pgvector"},
+        {url.ENGINE: widget("selectbox", "engine")},
+        beside={url.SECTION: "use", url.DATASET: "objects200"},
+        fixtures=(),
+    ),
     "models, channels": Case(
         "models",
         {

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import jobs
 from core.collections import Collection, embedder, names
+from core.collections.index import milvus_index
 from core.collections.uploads import Upload
 from core.search import default_configuration, shared_engine
 from core.settings import settings
@@ -125,6 +126,36 @@ def test_another_configuration_is_created_as_chosen_and_mistakes_are_shown():
             "float32",
             "euclidean",
         )
+
+
+def test_engines_without_a_server_are_not_offered_and_others_are_created(milvus_uri, monkeypatch):
+    page = navigation()
+    assert page.selectbox(key="images-engine").options == ["faiss"]
+    why = [one.value.replace("\\", "") for one in page.caption if "The engine" in one.value]
+    assert ["PLAYGROUND_MILVUS_URI" in why[0], "PLAYGROUND_CATALOG_URL" in why[1]] == [True, True]
+    monkeypatch.setattr(settings, "MILVUS_URI", milvus_uri)
+    page.selectbox(key="images-engine").set_value("faiss").run()
+    page.selectbox(key="images-engine").select("milvus").run()
+    page.selectbox(key="images-index-milvus").select("hnsw")
+    page.text_input(key="images-name").input("mine").run()
+    button(page, "Create").click().run()
+    assert not page.exception and not page.error
+    with Collection.open("mine") as made:
+        assert (made.state.engine, made.state.kind) == ("milvus", "hnsw")
+    page = opened(view="all")
+    page.selectbox(key="images-metric").select("chebyshev").run()
+    assert page.selectbox(key="images-engine").options == ["faiss"]
+    assert any("chebyshev" in one.value for one in page.caption if "milvus" in one.value)
+
+
+def test_an_engine_that_is_away_is_a_message_and_creates_nothing(monkeypatch):
+    monkeypatch.setattr(settings, "MILVUS_URI", "http://127.0.0.1:1")
+    monkeypatch.setattr(milvus_index, "_SECONDS", 1)
+    page = navigation()
+    page.selectbox(key="images-engine").select("milvus").run()
+    page.text_input(key="images-name").input("mine").run()
+    button(page, "Create").click().run()
+    assert "127.0.0.1" in page.error[0].value and names() == []
 
 
 @pytest.mark.slow

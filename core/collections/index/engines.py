@@ -18,6 +18,11 @@ def names() -> list[str]:
     return sorted(engines, key=lambda name: (name != DEFAULT, name))
 
 
+def with_metric(metric: str) -> list[str]:
+    """The names of the engines that have a metric, the default first."""
+    return [name for name in names() if metric in get(name).metrics]
+
+
 def get(name: str) -> type[Engine]:
     """The engine of a name.
 

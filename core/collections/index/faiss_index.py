@@ -35,6 +35,7 @@ class FaissEngine(Engine):
     """Index files of FAISS."""
 
     name = "faiss"
+    description = "a file in the collection's folder; answers fastest on one machine"
     kinds = faiss_file.KINDS
     candidates = ("flat", "hnsw", "ivf", "ivfpq")
 

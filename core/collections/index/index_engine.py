@@ -19,7 +19,8 @@ from core.collections.snapshot import Snapshot
 from core.collections.state import About, State
 from core.collections.vector_file import VectorFile
 from core.errors import CollectionError
-from core.metrics import Metric, get_metric
+from core.metrics import METRICS, Metric, get_metric
+from core.settings import settings
 
 Step = Callable[[int], None]
 
@@ -45,15 +46,28 @@ class Engine(ABC):
     folder : of the collection.
     """
 
-    # As users write it.
+    # As users write it, and where the index is.
     name: ClassVar[str]
+    description: ClassVar[str]
     # What each kind of index is, by name; the first is the default.
     kinds: ClassVar[dict[str, str]]
+    # The metrics that it has.
+    metrics: ClassVar[tuple[str, ...]] = tuple(METRICS)
     # The kinds that are measured by default.
     candidates: ClassVar[tuple[str, ...]]
+    # The setting that names its server, with an example of its value; None if it needs no server.
+    setting: ClassVar[tuple[str, str] | None] = None
 
     def __init__(self, folder: Path, about: About, catalog: Catalog):
         self.folder, self.about, self.catalog = folder, about, catalog
+
+    @classmethod
+    def lacks(cls) -> str | None:
+        """What this machine lacks for new collections with this engine, None if nothing. No server is asked."""
+        if cls.setting is None or getattr(settings, cls.setting[0]):
+            return None
+        name, example = cls.setting
+        return f"PLAYGROUND_{name}, such as {example}"
 
     @classmethod
     @abstractmethod

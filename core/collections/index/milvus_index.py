@@ -12,6 +12,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import lru_cache
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -55,7 +56,7 @@ _SECONDS = 30
 _DEPTHS = (2, 8, 32)
 # The code of Milvus for a collection that does not exist.
 _NO_COLLECTION = 100
-_INSTALL = "pip install -r requirements-milvus.txt"
+_PACKAGE = "pymilvus; install it with `pip install -r requirements-milvus.txt`"
 _log = logging.getLogger(__name__)
 
 
@@ -63,6 +64,7 @@ class MilvusEngine(Engine):
     """A collection of Milvus for each index, named after the identifier of the collection."""
 
     name = "milvus"
+    description = "a collection in Milvus, for an index that needs several machines"
     kinds: ClassVar[dict[str, str]] = {
         "auto": "exact below 50,000 images, above a graph",
         "flat": "exact: every vector is compared",
@@ -75,7 +77,15 @@ class MilvusEngine(Engine):
         "gpu_cagra": "a graph on a GPU; needs a cluster",
     }
 
+    metrics = tuple(_METRICS)
     candidates = ("flat", "hnsw", "ivf_flat")
+    setting = ("MILVUS_URI", "http://host:19530")
+
+    @classmethod
+    def lacks(cls) -> str | None:
+        if lacking := super().lacks():
+            return f"{lacking}, or milvus.db for Milvus Lite"
+        return None if find_spec("pymilvus") else _PACKAGE
 
     @classmethod
     def is_local(cls, about: About) -> bool:
@@ -85,9 +95,9 @@ class MilvusEngine(Engine):
     def check(cls, about: About, kind: str, metric: Metric) -> None:
         if kind not in cls.kinds:
             raise CollectionError(f"Milvus has no index {kind!r}; choose {', '.join(cls.kinds)}.")
-        if metric.name not in _METRICS:
+        if metric.name not in cls.metrics:
             raise CollectionError(
-                f"Milvus has no metric {metric.name}; choose {', '.join(_METRICS)}, or the engine faiss."
+                f"Milvus has no metric {metric.name}; choose {', '.join(cls.metrics)}, or the engine faiss."
             )
         if about.dimensions > _MOST_DIMENSIONS:
             raise CollectionError(
@@ -395,18 +405,15 @@ def _reaching() -> Iterator[Any]:
     ReplacedIndexError : the index is not there.
     CollectionError : Milvus is not installed, not configured or not reached.
     """
-    if not settings.MILVUS_URI:
-        raise CollectionError(
-            "The engine milvus needs PLAYGROUND_MILVUS_URI: the address of a cluster such as http://host:19530, or a file such as "
-            "milvus.db for Milvus Lite."
-        )
+    if lacking := MilvusEngine.lacks():
+        raise CollectionError(f"The engine milvus needs {lacking}.")
     try:
         import grpc
         from pymilvus import MilvusException
     except ImportError:
-        raise CollectionError(f"The engine milvus needs pymilvus; install it with `{_INSTALL}`.") from None
+        raise CollectionError(f"The engine milvus needs {_PACKAGE}.") from None
     try:
-        yield _client(settings.MILVUS_URI, settings.MILVUS_TOKEN or "")
+        yield _client(str(settings.MILVUS_URI), settings.MILVUS_TOKEN or "")
     except (MilvusException, grpc.RpcError, OSError, ImportError) as error:
         text = str(getattr(error, "message", "") or error).strip().splitlines()
         message = text[0][:200] if text else type(error).__name__

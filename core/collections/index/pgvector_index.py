@@ -47,13 +47,16 @@ class PgvectorEngine(Engine):
     """A table per index: identifiers and vectors of the rows without a tombstone."""
 
     name = "pgvector"
+    description = "a table in the PostgreSQL database of the catalog, for several machines and for SQL"
     kinds: ClassVar[dict[str, str]] = {
         "auto": "exact below 50,000 images, above a graph",
         "flat": "exact: every vector is compared",
         "hnsw": "a graph of near neighbors: fast, needs the most memory",
     }
 
+    metrics = tuple(_OPERATORS)
     candidates = ("flat", "hnsw")
+    setting = ("CATALOG_URL", "postgresql://user:password@host:5432/database")
 
     @classmethod
     def is_local(cls, about: About) -> bool:
@@ -68,9 +71,9 @@ class PgvectorEngine(Engine):
             )
         if kind not in cls.kinds:
             raise CollectionError(f"pgvector has no index {kind!r}; choose {', '.join(cls.kinds)}.")
-        if metric.name not in _OPERATORS:
+        if metric.name not in cls.metrics:
             raise CollectionError(
-                f"pgvector has no metric {metric.name}; choose {', '.join(_OPERATORS)}, or the engine faiss."
+                f"pgvector has no metric {metric.name}; choose {', '.join(cls.metrics)}, or the engine faiss."
             )
         most = _MOST_INDEXED[_TYPES[about.dtype]]
         if about.dimensions > _MOST_DIMENSIONS:

@@ -3,6 +3,7 @@
 import json
 import shlex
 
+from core.collections.index import engines
 from core.experiments.store import Configuration
 
 NAME = "images"
@@ -31,20 +32,36 @@ with Collection.open({name}) as images:
 """
 
 
-def python(configuration: Configuration, folder: str = FOLDER, image: str = IMAGE, name: str = NAME) -> str:
-    """A program that creates a collection of a folder and searches it with an image."""
-    lines = (f"    {part}={_quoted(value)},\n" for part, value in _parts(configuration))
+def python(
+    configuration: Configuration,
+    folder: str = FOLDER,
+    image: str = IMAGE,
+    name: str = NAME,
+    engine: str = engines.DEFAULT,
+) -> str:
+    """A program that creates a collection of a folder and searches it with an image.
+
+    An engine with a server needs the setting of :func:`server`.
+    """
+    parts = [*_parts(configuration), *_engine(engine)]
+    lines = (f"    {part}={_quoted(value)},\n" for part, value in parts)
     return _PYTHON.format(
         name=_quoted(name), configuration="".join(lines), folder=_quoted(folder), image=_quoted(image)
     )
 
 
-def commands(configuration: Configuration, folder: str = FOLDER, image: str = IMAGE, name: str = NAME) -> str:
+def commands(
+    configuration: Configuration,
+    folder: str = FOLDER,
+    image: str = IMAGE,
+    name: str = NAME,
+    engine: str = engines.DEFAULT,
+) -> str:
     """The same on the command line."""
     collection = "playground collection"
     return "\n".join(
         [
-            _command(f"{collection} create {shlex.quote(name)}", _parts(configuration)),
+            _command(f"{collection} create {shlex.quote(name)}", [*_parts(configuration), *_engine(engine)]),
             f"{collection} add {shlex.quote(name)} {shlex.quote(folder)}",
             f"{collection} search {shlex.quote(name)} {shlex.quote(image)}",
         ]
@@ -54,6 +71,16 @@ def commands(configuration: Configuration, folder: str = FOLDER, image: str = IM
 def measuring(configuration: Configuration, folder: str = FOLDER) -> str:
     """The command that computes this experiment on a folder of class-named folders."""
     return _command("playground grid run", [("dataset", folder), *_parts(configuration)])
+
+
+def server(engine: str) -> str | None:
+    """The line that says where the server of an engine is, None if it needs none."""
+    setting = engines.get(engine).setting
+    return f"export PLAYGROUND_{setting[0]}={setting[1]}" if setting else None
+
+
+def _engine(engine: str) -> list[tuple[str, str]]:
+    return [] if engine == engines.DEFAULT else [("engine", engine)]
 
 
 def _parts(configuration: Configuration) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.collections.index import engines
 from core.experiments.store import DatasetGrid, Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
@@ -36,7 +37,8 @@ class ComparisonContext:
 
     compared : the experiments; None when none can be read. chosen : the configuration that the
     pages share; it may be an untrained control that the table leaves out. most : the largest k. cost : kind of cost to compare with;
-    halves : choose on one half of the images, report on the other; classes_view : columns of the table of classes.
+    halves : choose on one half of the images, report on the other; classes_view : columns of the table of classes; engine : of the index that the
+    code makes.
     shown : what the address is to say; sections add to it.
     """
 
@@ -51,6 +53,7 @@ class ComparisonContext:
     halves: bool
     cost: str
     classes_view: str
+    engine: str
     shown: dict[url.Key, Any] = field(default_factory=dict)
 
     @property
@@ -93,11 +96,15 @@ def make_context(address: Address, grid: DatasetGrid, section: Section) -> Compa
     table = experiment_table.load(grid, k, untrained, halves and section.halves)
     kinds = table.known_costs if table else [*experiment_table.COSTS]
     cost, view = address.choice(url.COST, kinds, kinds[0]), address.choice(url.CLASSES_VIEW)
-    context = ComparisonContext(address, grid, table, chosen, k, most, query, untrained, halves, cost, view)
+    engine = address.choice(url.ENGINE, engines.with_metric(chosen.metric))
+    context = ComparisonContext(
+        address, grid, table, chosen, k, most, query, untrained, halves, cost, view, engine
+    )
     # What belongs to one section is kept in the address while others are shown.
     context.shown |= address.as_asked((*url.SECOND, *url.FILTERS)) | url.configuration(chosen)
     context.shown |= {url.K: k, url.QUERY: query, url.SHOW_UNTRAINED: untrained, url.HALVES: halves}
     context.shown |= {url.COST: cost if cost != kinds[0] else None, url.CLASSES_VIEW: view}
+    context.shown |= {url.ENGINE: engine}
     return context
 
 

@@ -94,13 +94,21 @@ def _configuration(best: Choice) -> tuple[str, dict[str, Any]]:
             help=glossary.METRIC,
             width=150,
         )
+    offered = [name for name in engines.with_metric(metric) if engines.get(name).lacks() is None]
     with st.container(horizontal=True):
-        kinds = engines.get(engines.DEFAULT).kinds
+        engine = st.selectbox(
+            "Index engine",
+            offered,
+            key="images-engine",
+            help=f"{glossary.ENGINE}\n\n`playground collection migrate` changes it later.",
+            width=150,
+        )
+        kinds = engines.get(engine).kinds
         index = st.selectbox(
             "Index",
             list(kinds),
             format_func=lambda kind: f"{kind}: {kinds[kind]}",
-            key="images-index",
+            key=f"images-index-{engine}",
             help="How the nearest vectors are found. You can change it later, and the distance too.",
             width=470,
         )
@@ -111,6 +119,11 @@ def _configuration(best: Choice) -> tuple[str, dict[str, Any]]:
             help="float16 needs half of the disk and changes few results.",
             width=180,
         )
+    for name in engines.names():
+        if name not in offered:
+            lacks = engines.get(name).lacks()
+            why = f"needs {lacks}" if lacks else f"does not have the distance {metric}"
+            st.caption(markdown.plain(f"The engine {name} {why}."))
     numbers = extractor.dimensions(registry.MODELS[model].layer(layer).shape, pooling)
     st.caption(
         f"An image becomes {numbers:,} numbers: {glossary.size(numbers * (2 if dtype == 'float16' else 4))} on disk. "
@@ -120,6 +133,7 @@ def _configuration(best: Choice) -> tuple[str, dict[str, Any]]:
         "layer": layer,
         "pooling": pooling,
         "metric": metric,
+        "engine": engine,
         "index": index,
         "dtype": dtype,
     }

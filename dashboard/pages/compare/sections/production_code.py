@@ -2,6 +2,7 @@
 
 import streamlit as st
 
+from core.collections.index import engines
 from core.evaluation.comparison import BYTES_PER_NUMBER
 from core.models import registry
 from dashboard import url
@@ -71,9 +72,19 @@ def show(context: ComparisonContext) -> None:
         "Run this in the project's folder. It creates a collection with this configuration, adds all images below your folder, and "
         "searches it with an image. The pages *Your picture* and *Embeddings* then show the collection too."
     )
-    st.code(code_snippets.commands(chosen.configuration), language="bash")
+    st.selectbox(
+        "Index engine",
+        engines.with_metric(chosen.metric),
+        **pickers.bind("engine", context.engine, url.ENGINE),
+        help=glossary.ENGINE,
+        width=230,
+    )
+    if server := code_snippets.server(context.engine):
+        st.markdown("Say first where the server is; the documentation on scale describes what it needs.")
+        st.code(server, language="bash")
+    st.code(code_snippets.commands(chosen.configuration, engine=context.engine), language="bash")
     st.markdown("The same in Python:")
-    st.code(code_snippets.python(chosen.configuration), language="python")
+    st.code(code_snippets.python(chosen.configuration, engine=context.engine), language="python")
     st.subheader("Measure it on your own labeled images")
     st.markdown(
         "Put the images into folders named after their classes. The experiment then appears here, as a dataset of its own."
