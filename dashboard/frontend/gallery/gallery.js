@@ -1,6 +1,8 @@
 // Draws the tiles into the component's one element. Tiles stay in place from run to run and only what
 // changed is touched: images do not flicker and the keyboard's focus is kept.
 
+import { withSource } from "../image_source.js";
+
 const part = (name, className, parent) => {
   const element = document.createElement(name);
   element.className = className;
@@ -17,10 +19,6 @@ const make = (pick) => {
   image.decoding = "async";
   image.draggable = false;
   const frame = part("span", "frame", box);
-  image.onload = () => placeFrame(tile);
-  image.onerror = () => {
-    if (image.getAttribute("src") !== tile.missing) image.setAttribute("src", tile.missing);
-  };
   const rank = part("span", "rank", box);
   const about = part("span", "about", tile);
   const title = part("span", "title", about);
@@ -29,6 +27,9 @@ const make = (pick) => {
   const name = part("span", "name", title);
   const words = part("span", "unseen", about);
   const lines = part("span", "lines", about);
+  // On the box, since an image with another source is another element; what happens to an image does not bubble.
+  box.addEventListener("load", () => placeFrame(tile), true);
+  box.addEventListener("error", () => showImage(tile, tile.missing), true);
   tile.parts = { image, frame, rank, about, title, sign, name, words, lines };
   return tile;
 };
@@ -56,8 +57,12 @@ const placeFrame = (tile) => {
     Object.assign(frame.style, frameInsets(tile.region, image.naturalWidth, image.naturalHeight));
 };
 
+const showImage = (tile, source) => {
+  tile.parts.image = withSource(tile.parts.image, source);
+};
+
 const fill = (tile, data, small) => {
-  const { image, rank, about, sign, name, words, lines } = tile.parts;
+  const { rank, about, sign, name, words, lines } = tile.parts;
   const mark = data.mark || {};
   set(
     tile,
@@ -69,10 +74,10 @@ const fill = (tile, data, small) => {
   if (data.selected) tile.setAttribute("aria-current", "true");
   else tile.removeAttribute("aria-current");
   tile.region = data.frame;
-  if (image.getAttribute("src") !== data.src) image.setAttribute("src", data.src);
+  showImage(tile, data.src);
   placeFrame(tile);
-  set(image, "alt", data.alt);
-  set(image, "title", data.alt);
+  set(tile.parts.image, "alt", data.alt);
+  set(tile.parts.image, "title", data.alt);
   set(rank, "hidden", data.rank === null);
   set(rank, "textContent", data.rank === null ? "" : String(data.rank));
   set(about, "hidden", !data.title && data.lines.length === 0);

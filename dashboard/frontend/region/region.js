@@ -1,6 +1,8 @@
 // An image with a frame around the region that is searched: draw a new frame, move it, or drag its corner;
 // the arrow keys move it, with Shift they change its size. A box is left, top, right and bottom as shares of the image.
 
+import { withSource } from "../image_source.js";
+
 const LEAST = 0.03;
 const STEP = 0.02;
 const [WIDEST, HIGHEST] = [320, 380];
@@ -45,13 +47,13 @@ const build = (root) => {
 export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".region");
   const stage = root.firstChild ?? build(root);
-  const [image, frame] = [stage.querySelector("img"), stage.querySelector(".frame")];
+  const image = withSource(stage.querySelector("img"), data.src);
+  const frame = stage.querySelector(".frame");
   // As wide as there is room for, unless that makes it too high.
   image.onload = () => {
     const width = Math.min(WIDEST, (HIGHEST * image.naturalWidth) / image.naturalHeight);
     image.style.width = `${width}px`;
   };
-  if (image.getAttribute("src") !== data.src) image.src = data.src;
   image.alt = data.alt;
   frame.setAttribute(
     "aria-label",

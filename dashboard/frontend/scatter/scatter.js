@@ -1,6 +1,7 @@
 // Draws the points with Plotly and moves them from layer to layer. All between two layers happens here:
 // the server gets the layer at which the points have come to rest.
 
+import { withSource } from "../image_source.js";
 import { cardPosition, describeItem } from "./card.js";
 import {
   CAMERA,
@@ -478,7 +479,7 @@ class Scatter {
     const { card } = this.parts;
     const { title, label, source } = describeItem(id, this.about, this.data.classes, this.data.pictures);
     const [image, name, of] = card.children;
-    if (image.getAttribute("src") !== source) image.src = source;
+    withSource(image, source);
     name.textContent = title;
     of.textContent = title === label ? "" : label;
     of.hidden = title === label;
