@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from core.evaluation.rankings import Neighbors
+    from core.evaluation.ties import Ties
     from core.experiments.store import DatasetGrid, StoredRun
 
 _DEFAULT_K = 10
@@ -152,7 +153,7 @@ def _list(options: argparse.Namespace) -> None:
 def _show(options: argparse.Namespace) -> None:
     import numpy as np
 
-    from core.evaluation import scoring
+    from core.evaluation import scoring, ties
     from core.experiments.store import Grid
 
     grid = Grid(output.grid_folder(options)).load(options.dataset)
@@ -163,13 +164,18 @@ def _show(options: argparse.Namespace) -> None:
     if not 1 <= k <= longest:
         raise UserError(f"-k is {k}; this experiment holds 1 to {longest} neighbors per image.")
     same = scoring.same_label(neighbors.queries, neighbors.ids, dataset.labels)
-    relevant = scoring.count_relevant(neighbors.queries, dataset.labels)
+    relevant, codes = (
+        scoring.count_relevant(neighbors.queries, dataset.labels),
+        scoring.class_codes(dataset.labels),
+    )
+    tied = ties.find(neighbors.distances, same, neighbors.beyond, codes[neighbors.queries])
+    chance = same if tied is None else tied.chance
     values = {
-        f"score@{k}": scoring.score(same, k),
-        "precision@1": scoring.precision_at_k(same, 1),
-        f"precision@{k}": scoring.precision_at_k(same, k),
-        f"AP@{k}": scoring.average_precision_at_k(same, k, relevant),
-        f"recall@{k}": scoring.recall_at_k(same, k, relevant),
+        f"score@{k}": scoring.score(chance, k),
+        "precision@1": scoring.precision_at_k(chance, 1),
+        f"precision@{k}": scoring.precision_at_k(chance, k),
+        f"AP@{k}": scoring.average_precision_at_k(chance, k, relevant, tied),
+        f"recall@{k}": scoring.recall_at_k(chance, k, relevant),
     }
     labels = np.asarray(dataset.labels)[neighbors.queries]
     classes = {name: scoring.per_class(column, labels) for name, column in values.items()}
@@ -181,15 +187,25 @@ def _show(options: argparse.Namespace) -> None:
     ]
     total: dict[str, Any] = {"class": "all", "queries": len(labels)}
     total |= {name: round(float(column.mean()), 4) for name, column in values.items()}
-    intervals = _intervals(neighbors, same, scoring.class_codes(dataset.labels), values, k, relevant)
+    intervals = _intervals(neighbors, same, tied, codes, values, k, relevant)
     attainable = round(float(scoring.attainable_score(relevant, k).mean()), 4)
     if options.json:
         capped = {"attainable": {f"score@{k}": attainable}} if attainable < 100 else {}
-        output.print_json({"classes": rows, "all": total, "interval_95": intervals, **capped})
+        undecided = {} if tied is None else {"undecided": round(tied.undecided(k), 4)}
+        output.print_json({"classes": rows, "all": total, "interval_95": intervals, **capped, **undecided})
         return
     output.table([*rows, total], False, "")
     low, high = intervals[f"score@{k}"]
     print(f"\n95% interval of score@{k} over all queries: {low:.1f} to {high:.1f} (delete-d jackknife)")
+    if tied is not None and tied.saturated(k):
+        print(
+            f"These distances do not separate the images: for {tied.undecided(k):.0%} of them the {k}th neighbor and others are equally "
+            "far, and the scores are means over all orders of these."
+        )
+    if tied is not None and (unknown := tied.n_unknown(k)):
+        print(
+            f"Ties unknown: {unknown} lists end among equally distant neighbors; images beyond count as farther."
+        )
     if attainable < 100:
         print(f"At most {attainable:.1f} can be reached: some classes have fewer than {k + 1} images.")
 
@@ -197,6 +213,7 @@ def _show(options: argparse.Namespace) -> None:
 def _intervals(
     neighbors: "Neighbors",
     same: "np.ndarray",
+    tied: "Ties | None",
     codes: "np.ndarray",
     values: dict[str, "np.ndarray"],
     k: int,
@@ -217,7 +234,13 @@ def _intervals(
     found = {}
     for name, (gain, scale, highest) in gains.items():
         contributed = uncertainty.contributions(
-            neighbors.queries, neighbors.ids[None], same[None], codes, gain, scale
+            neighbors.queries,
+            neighbors.ids[None],
+            same[None],
+            codes,
+            gain,
+            scale,
+            ties={0: tied} if tied else {},
         )[0]
         ends = uncertainty.interval(values[name].mean(), contributed, codes, highest)
         found[name] = [round(float(end), 4) for end in ends]

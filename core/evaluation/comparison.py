@@ -8,11 +8,13 @@ from collections import Counter
 from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
+from types import MappingProxyType
 
 import numpy as np
 
 from core.evaluation import scoring
 from core.evaluation.rankings import Neighbors
+from core.evaluation.ties import Ties
 
 BYTES_PER_NUMBER = 4  # float32
 
@@ -50,26 +52,38 @@ def stack(experiments: Sequence[Neighbors]) -> Lists:
     kind = np.int16 if highest <= np.iinfo(np.int16).max else np.int32
     ids = np.full((len(experiments), len(queries), lengths.max()), -1, kind)
     for place, one in enumerate(experiments):
-        order = np.argsort(one.queries, kind="stable")
-        rows = order[np.searchsorted(one.queries, queries, sorter=order)]
-        ids[place, :, : lengths[place]] = one.ids[rows]
+        ids[place, :, : lengths[place]] = one.ids[rows_of(one.queries, queries)]
     return Lists(queries, ids, lengths)
 
 
-def scores(same: np.ndarray, k: int) -> np.ndarray:
-    """:func:`core.evaluation.scoring.score` of every list: (n_experiments, n_queries), 0..100."""
-    return scoring.score(same.reshape(-1, same.shape[-1]), k).reshape(same.shape[:2])
+def rows_of(there: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    """The rows of some queries, all of which are there, in any order."""
+    order = np.argsort(there, kind="stable")
+    return np.asarray(order[np.searchsorted(there, wanted, sorter=order)])
 
 
-def average_precision(same: np.ndarray, k: int, n_relevant: np.ndarray) -> np.ndarray:
+def scores(same: np.ndarray, k: int, ties: Mapping[int, Ties] = MappingProxyType({})) -> np.ndarray:
+    """:func:`core.evaluation.scoring.score` of every list: (n_experiments, n_queries), 0..100; ties as for the average precision."""
+    found = scoring.score(same.reshape(-1, same.shape[-1]), k).reshape(same.shape[:2])
+    for place, tied in ties.items():
+        found[place] = scoring.score(tied.chance, k)
+    return found
+
+
+def average_precision(
+    same: np.ndarray, k: int, n_relevant: np.ndarray, ties: Mapping[int, Ties] = MappingProxyType({})
+) -> np.ndarray:
     """:func:`core.evaluation.scoring.average_precision_at_k` of every list: (n_experiments, n_queries), 0..1.
 
     Parameters
     ----------
-    n_relevant : (n_queries,) how many other images share each query's label.
+    n_relevant : (n_queries,) how many other images share each query's label; ties : of the experiments that have some, by place.
     """
     flat = same.reshape(-1, same.shape[-1])
-    return scoring.average_precision_at_k(flat, k, np.tile(n_relevant, len(same))).reshape(same.shape[:2])
+    found = scoring.average_precision_at_k(flat, k, np.tile(n_relevant, len(same))).reshape(same.shape[:2])
+    for place, tied in ties.items():
+        found[place] = scoring.average_precision_at_k(tied.chance, k, n_relevant, tied)
+    return found
 
 
 def best_first(quality: np.ndarray, size: np.ndarray) -> np.ndarray:

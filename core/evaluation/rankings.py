@@ -15,12 +15,15 @@ class Neighbors:
     """Result lists of one experiment, each query left out of its own.
 
     queries : (n,) ids; ids : (n, top) ids, nearest first; distances : (n, top) float32, None where
-    they are not known.
+    they are not known; beyond : (n, n_classes) how many images of each class, numbered as by
+    :func:`core.evaluation.scoring.class_codes`, are as far as the last neighbor but not in the list, -1 where that is not known, None
+    where it is not known for any query.
     """
 
     queries: np.ndarray
     ids: np.ndarray
     distances: np.ndarray | None
+    beyond: np.ndarray | None = None
 
 
 def shared(a: np.ndarray, b: np.ndarray) -> np.ndarray:

@@ -1,12 +1,15 @@
 """How good neighbors are, when being good means sharing the query's label.
 
 Everything starts from ``same``, a boolean matrix (n_queries, n_neighbors): whether the i-th nearest
-neighbor of a query, the query itself left out, has the query's label.
+neighbor of a query, the query itself left out, has the query's label. Where neighbors are equally far,
+``same`` is the chance of that in a random order of these (:mod:`core.evaluation.ties`), and every measure is an expectation.
 """
 
 from collections.abc import Sequence
 
 import numpy as np
+
+from core.evaluation.ties import Ties
 
 
 def class_codes(labels: Sequence[str]) -> np.ndarray:
@@ -34,6 +37,11 @@ def same_label(queries: np.ndarray, neighbors: np.ndarray, labels: Sequence[str]
 def gains(k: int) -> np.ndarray:
     """What a good neighbor at each rank adds to the :func:`score` of its query: (k,), all together 100."""
     return 100.0 * (k - np.arange(k)) / (k * (k + 1) / 2)
+
+
+def unit(k: int, tied: bool) -> float:
+    """What all scores are multiples of; expectations over ties are, to its hundredth."""
+    return float(gains(k)[-1]) / (100.0 if tied else 1.0)
 
 
 def score(same: np.ndarray, k: int) -> np.ndarray:
@@ -88,16 +96,29 @@ def recall_at_k(same: np.ndarray, k: int, n_relevant: np.ndarray) -> np.ndarray:
     return np.asarray(_first(same, k).sum(axis=1) / np.maximum(n_relevant, 1))
 
 
-def average_precision_at_k(same: np.ndarray, k: int, n_relevant: np.ndarray) -> np.ndarray:
+def average_precision_at_k(
+    same: np.ndarray, k: int, n_relevant: np.ndarray, ties: Ties | None = None
+) -> np.ndarray:
     """Mean of the precision at each good neighbor among the first k: (n_queries,), 0..1.
 
     ``sum(precision@i * same_i) / min(k, n_relevant)``, so that 1 is within reach whatever k; a query
     with nothing to find has 0. The truncated average precision of Manning, Raghavan and Schütze,
     Introduction to Information Retrieval (2008), chapter 8.
+
+    Parameters
+    ----------
+    ties : the groups of equally distant neighbors. What one place holds depends on the others of its group, so their chances
+        alone do not give the expectation.
     """
-    same = _first(same, k)
-    precision = np.cumsum(same, axis=1) / np.arange(1, k + 1)
-    return np.asarray((precision * same).sum(axis=1) / np.maximum(np.minimum(n_relevant, k), 1))
+    same, rank = _first(same, k), np.arange(1, k + 1)
+    before = np.cumsum(same, axis=1) - same
+    if ties is not None:
+        first, size, good = (part[:, :k] for part in (ties.first, ties.size, ties.good))
+        # All good ones of the groups before, and so many of its own group as one of its good ones has before it on average.
+        others = np.maximum(good - 1, 0) / np.maximum(size - 1, 1)
+        before = np.take_along_axis(before, first, axis=1) + (rank - 1 - first) * others
+    gained = same * (before + 1.0) / rank
+    return np.asarray(gained.sum(axis=1) / np.maximum(np.minimum(n_relevant, k), 1))
 
 
 def count_relevant(queries: np.ndarray, labels: Sequence[str]) -> np.ndarray:

@@ -8,12 +8,16 @@ contributes, has a closed form for lists of neighbors, so that nothing is drawn 
 jackknife of subsampling; Wager, Hastie and Efron, 2014, JMLR 15).
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from math import comb
 from statistics import NormalDist
+from types import MappingProxyType
 
 import numpy as np
+
+from core.evaluation.ties import Ties
 
 # The share of pictures that is left out. A list of 20 then still holds ten neighbors in all but 0.4% of draws, 15 in 62%.
 # Where it does not, the places behind its end are taken to be as good as its last ones are on average.
@@ -35,6 +39,7 @@ def contributions(
     gains: np.ndarray,
     scale: np.ndarray | None = None,
     asked: np.ndarray | None = None,
+    ties: Mapping[int, Ties] = MappingProxyType({}),
 ) -> np.ndarray:
     """What each picture, as a query and as a neighbor of others, adds to the error of each experiment's mean.
 
@@ -49,6 +54,8 @@ def contributions(
     gains : (k,) what a good neighbor at each rank adds to the value of a query (:func:`core.evaluation.scoring.gains`).
     scale : (n_queries,) a factor of each query's value; 1 when not given.
     asked : (n_queries,) bool, the queries that the mean is over; all when not given.
+    ties : of those experiments, by place, that have equally distant neighbors. Of images behind the end of a list that are as far as
+        its last, only the number is known, so what they contribute is taken to be the same within a class.
 
     Returns
     -------
@@ -60,11 +67,10 @@ def contributions(
     value, change = _thinned(tuple(gains.tolist()), top)
     inside, behind = value[:top].astype(np.float32), np.float32(value[top:].sum())
     own_and_behind = change[:, :top].T.astype(np.float32)
+    own = np.diagonal(own_and_behind)
     beyond = change[:, top:].sum(axis=1).astype(np.float32)
     # Lists that hold the whole gallery have nothing behind their end.
     whole = top >= n_items - 1
-    last = np.zeros(n_experiments) if whole else same[:, :, -_LAST_PLACES:].mean(axis=(1, 2))
-    last = last.astype(np.float32)
     factor = _attained(gains, value, np.bincount(codes)[codes[queries]] - 1)
     factor = (factor if scale is None else factor * scale).astype(np.float32)
     chosen = np.ones(n_queries, bool) if asked is None else asked
@@ -73,9 +79,16 @@ def contributions(
     as_neighbor = np.zeros((n_experiments, n_items), np.float32)
     # One at a time, so that the arrays stay in the processor's cache.
     for one in range(n_experiments):
-        good = same[one, chosen].astype(np.float32)
-        as_query[one, queries[chosen]] = (good @ inside + behind * last[one]) * factor[chosen]
-        moved = good @ own_and_behind + last[one] * beyond
+        tied = ties.get(one)
+        chances = same[one] if tied is None else tied.chance
+        last = np.float32(0.0 if whole else chances[:, -_LAST_PLACES:].mean())
+        good = chances[chosen].astype(np.float32)
+        as_query[one, queries[chosen]] = (good @ inside + behind * last) * factor[chosen]
+        moved = good @ own_and_behind + last * beyond
+        if tied is not None:
+            # Each of a group is at each of its places as often. A good one counts itself, all move those behind them.
+            tied = tied.rows(chosen)
+            moved = tied.shared(moved - good * own) + same[one, chosen] * tied.shared(own)
         moved *= kept * factor[chosen, None]
         # Slot 0 takes the places behind the end of a list.
         slots = np.add(ids[one, chosen], 1, dtype=np.intp)

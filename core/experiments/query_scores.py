@@ -6,6 +6,8 @@ import numpy as np
 
 from core.cache import Shared, frozen
 from core.evaluation import scoring, uncertainty
+from core.evaluation import ties as ties_
+from core.evaluation.ties import Ties
 from core.experiments.store import Configuration, DatasetGrid, Summary
 
 _evaluations = Shared(256)
@@ -16,8 +18,8 @@ class Evaluation:
     """How good one configuration is, query by query.
 
     queries : (n,) ids; ids, distances, same : (n, top) the result lists and whether labels agree, distances None
-    where they are not known;
-    scores : (n,) 0..100; mean, low, high : their mean with its 95% interval; attainable : (n,) the highest that each can be;
+    where they are not known; ties : the groups of equally distant neighbors, None where there are none;
+    scores : (n,) 0..100, expectations where there are ties; mean, low, high : their mean with its 95% interval; attainable : (n,) the highest that each can be;
     codes : (n_items,) class number by id.
     """
 
@@ -26,6 +28,7 @@ class Evaluation:
     ids: np.ndarray
     distances: np.ndarray | None
     same: np.ndarray
+    ties: Ties | None
     scores: np.ndarray
     mean: float
     low: float
@@ -35,6 +38,16 @@ class Evaluation:
     # All result lists together, nearest first: distances, and whether labels agree; None without distances.
     sorted_distances: np.ndarray | None = field(repr=False)
     sorted_same: np.ndarray | None = field(repr=False)
+
+    @property
+    def saturated(self) -> bool:
+        """Whether the distances do not separate the images."""
+        return self.ties is not None and self.ties.saturated(self.k)
+
+    @property
+    def n_unknown_ties(self) -> int:
+        """For how many queries it is not known how many images are as far as the last neighbor."""
+        return 0 if self.ties is None else self.ties.n_unknown(self.k)
 
     def row(self, query: int) -> int | None:
         """The row of a query in the arrays; None when it was left out of the experiment."""
@@ -81,10 +94,11 @@ def _evaluate(grid: DatasetGrid, configuration: Configuration | Summary, k: int)
     lists, labels = grid.neighbors(configuration), grid.dataset.labels
     k = min(k, lists.ids.shape[1])
     same = scoring.same_label(lists.queries, lists.ids, labels)
-    scores = scoring.score(same, k)
     codes = scoring.class_codes(labels)
+    ties = ties_.find(lists.distances, same, lists.beyond, codes[lists.queries])
+    scores = scoring.score(same if ties is None else ties.chance, k)
     contributed = uncertainty.contributions(
-        lists.queries, lists.ids[None], same[None], codes, scoring.gains(k)
+        lists.queries, lists.ids[None], same[None], codes, scoring.gains(k), ties={0: ties} if ties else {}
     )[0]
     low, high = uncertainty.interval(scores.mean(), contributed, codes, highest=100.0)
     attainable = scoring.attainable_score(scoring.count_relevant(lists.queries, labels), k)
@@ -99,6 +113,7 @@ def _evaluate(grid: DatasetGrid, configuration: Configuration | Summary, k: int)
         ids=lists.ids,
         distances=lists.distances,
         same=frozen(same),
+        ties=ties,
         scores=frozen(scores),
         mean=float(scores.mean()),
         low=float(low),
@@ -124,9 +139,10 @@ def difference(a: Evaluation, b: Evaluation) -> uncertainty.Difference:
 
     def of(one: Evaluation) -> tuple[np.ndarray, np.ndarray]:
         asked = np.isin(one.queries, common)
-        ids, same = one.ids[None], one.same[None]
-        found = uncertainty.contributions(one.queries, ids, same, one.codes, gains, asked=asked)
+        ids, same, ties = one.ids[None], one.same[None], {0: one.ties} if one.ties else {}
+        found = uncertainty.contributions(one.queries, ids, same, one.codes, gains, asked=asked, ties=ties)
         return one.scores[asked], found[0]
 
     (scores_a, of_a), (scores_b, of_b) = of(a), of(b)
-    return uncertainty.difference(scores_a, scores_b, of_a - of_b, a.codes, unit=float(gains[-1]))
+    unit = scoring.unit(a.k, tied=bool(a.ties or b.ties))
+    return uncertainty.difference(scores_a, scores_b, of_a - of_b, a.codes, unit)

@@ -17,7 +17,7 @@ import numpy as np
 from core import access, lock, projection
 from core.data.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError
-from core.evaluation import scoring
+from core.evaluation import scoring, ties
 from core.evaluation.rankings import Neighbors
 from core.experiments import layer_cost, store
 from core.experiments.column_file import ColumnBlocks
@@ -290,7 +290,8 @@ def compare(
     blocks = features.vectors[layer, pooling]
     wanted = list(dict.fromkeys([*metrics, "cosine"]))
     sample = _sample_rows(n)
-    found: dict[str, list[tuple[np.ndarray, np.ndarray]]] = {metric: [] for metric in metrics}
+    found: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {metric: [] for metric in metrics}
+    codes = scoring.class_codes(labels)[features.ids]
     pairs: dict[str, list[np.ndarray]] = {metric: [] for metric in metrics}
     cosine = None
     for start, stop in _tiles(n):
@@ -308,18 +309,14 @@ def compare(
             # Each pair once: of a sampled row, the columns after it.
             later = np.arange(n)[None, :] > chosen[:, None]
             pairs[metric].append(distances[chosen - start][later].astype(np.float32))
-            found[metric].append(_nearest(distances, rows, top))
+            found[metric].append(_nearest(distances, rows, top, codes))
         if stop - start == n:
             cosine = tile.result("cosine")
             np.fill_diagonal(cosine, 0.0)
     experiments = []
     for metric in metrics:
-        places = np.concatenate([p for p, _ in found[metric]])
-        neighbors = Neighbors(
-            queries=features.ids,
-            ids=features.ids[places],
-            distances=np.concatenate([d for _, d in found[metric]]).astype(np.float32),
-        )
+        places, near, beyond = (np.concatenate(part) for part in zip(*found[metric], strict=True))
+        neighbors = Neighbors(features.ids, features.ids[places], near, beyond)
         quantiles = np.quantile(np.concatenate(pairs[metric]), np.linspace(0, 1, store.N_QUANTILES))
         facts = {"dimensions": blocks.n_columns, **summarize(neighbors, labels)}
         experiments.append(
@@ -380,21 +377,31 @@ def _known(number: float) -> float | None:
 
 def summarize(neighbors: Neighbors, labels: Sequence[str]) -> dict[str, float]:
     """Mean scores of an experiment; k is cut to what the result lists hold."""
-    same = scoring.same_label(neighbors.queries, neighbors.ids, labels)
-    longest = same.shape[1]
+    same, own = (
+        scoring.same_label(neighbors.queries, neighbors.ids, labels),
+        scoring.class_codes(labels)[neighbors.queries],
+    )
+    tied, longest = ties.find(neighbors.distances, same, neighbors.beyond, own), same.shape[1]
+    chance = same if tied is None else tied.chance
     return {
-        "score_10": float(scoring.score(same, min(10, longest)).mean()),
-        "score_15": float(scoring.score(same, min(15, longest)).mean()),
-        "precision_1": float(scoring.precision_at_k(same, 1).mean()),
+        "score_10": float(scoring.score(chance, min(10, longest)).mean()),
+        "score_15": float(scoring.score(chance, min(15, longest)).mean()),
+        "precision_1": float(scoring.precision_at_k(chance, 1).mean()),
     }
 
 
-def _nearest(distances: np.ndarray, rows: np.ndarray, top: int) -> tuple[np.ndarray, np.ndarray]:
-    """Places and distances (n_rows, top) of the nearest, the row itself left out; ties by place."""
+def _nearest(
+    distances: np.ndarray, rows: np.ndarray, top: int, codes: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Places and distances (n_rows, top) of the nearest, the row itself left out, ties by place; and how many of each class tie with the last."""
     distances = distances.copy()
     distances[np.arange(len(rows)), rows] = np.inf
     places = np.argsort(distances, axis=1, kind="stable")[:, :top]
-    return places, np.take_along_axis(distances, places, axis=1)
+    # Compared as they are stored.
+    stored = distances.astype(np.float32)
+    near = np.take_along_axis(stored, places, axis=1)
+    np.put_along_axis(stored, places, np.inf, axis=1)
+    return places, near, ties.behind_the_end(stored, near[:, -1], codes)
 
 
 def _tiles(n: int) -> Iterator[tuple[int, int]]:

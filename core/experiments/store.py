@@ -26,10 +26,9 @@ from core.evaluation.rankings import Neighbors
 from core.experiments import parquet_tables
 from core.settings import settings
 
-# Format 2 differs from 1 in that result lists may come without distances, and so without those of all pairs. Runs that have
-# them are written as format 1, which older versions read.
-FORMAT = 2
-_WITH_DISTANCES = 1
+# Format 2 has no distances. Formats 1 and 3 have them; 3 says, too, what is as far as the last neighbor of a list.
+FORMAT = 3
+_WITHOUT_DISTANCES, _READABLE = 2, (1, 2, FORMAT)
 _MANIFEST = "model.json"
 # Distances of all pairs are kept as this many quantiles, evenly spaced from 0 to 1.
 N_QUANTILES = 201
@@ -188,7 +187,8 @@ class DatasetGrid:
             found = run.neighbors(*key)
             order = np.argsort(found.queries, kind="stable")
             distances = None if found.distances is None else frozen(found.distances[order])
-            return Neighbors(frozen(found.queries[order]), frozen(found.ids[order]), distances)
+            beyond = None if found.beyond is None else frozen(found.beyond[order])
+            return Neighbors(frozen(found.queries[order]), frozen(found.ids[order]), distances, beyond)
 
         return _neighbors.get((run.file("neighbors"), key), read)
 
@@ -286,12 +286,12 @@ class StoredRun:
 
     def __init__(self, folder: Path, dataset: Dataset):
         self.folder = folder
-        self.about = _read_manifest(folder)
+        self.about, self._format = _read_manifest(folder)
         if self.about.dataset_fingerprint != dataset.fingerprint:
             raise GridError(
                 f"{self._label} was computed on other images than {dataset.name} has now; run the grid again."
             )
-        self._n_images = len(dataset)
+        self._n_images, self._n_classes = len(dataset), len(set(dataset.labels))
 
     def file(self, kind: str) -> str:
         """A name for one of the files that changes with its content."""
@@ -335,11 +335,31 @@ class StoredRun:
                 raise ValueError("wrong shapes")
             if min(ids.min(), queries.min()) < 0 or max(ids.max(), queries.max()) >= self._n_images:
                 raise ValueError("unknown images")
+            beyond = self._beyond(self._key(layer, pooling, metric), queries)
         except ValueError as error:
             raise GridError(
                 f"{self._label}: the neighbors of {layer}/{pooling}/{metric} are damaged ({error})."
             ) from None
-        return Neighbors(queries, ids, distances)
+        return Neighbors(queries, ids, distances, beyond)
+
+    def _beyond(self, key: dict[str, Any], queries: np.ndarray) -> np.ndarray | None:
+        """How many images are as far as the last neighbor but not in the list, by class; raises ValueError."""
+        if self._format < FORMAT:
+            return None
+        beyond = np.zeros((len(queries), self._n_classes), np.int32)
+        if key in [tied for tied, _ in self._entries("ties")]:
+            table = self._tables("ties").read(key, ["query", "beyond"])
+            asked = table["query"].to_numpy()
+            counts = parquet_tables.matrix(table["beyond"], len(asked))
+            order = np.argsort(queries)
+            places = order[np.searchsorted(queries, asked, sorter=order).clip(max=len(queries) - 1)]
+            totals = counts.sum(axis=1)
+            if counts.shape[1] != self._n_classes or totals.max() >= self._n_images or counts.min() < -1:
+                raise ValueError("impossible ties")
+            if not np.array_equal(queries[places], asked):
+                raise ValueError("ties of unknown queries")
+            beyond[places] = counts
+        return frozen(beyond)
 
     def pair_quantiles(self, layer: str, pooling: str, metric: str) -> np.ndarray:
         """:data:`N_QUANTILES` quantiles of the distances of all pairs, float32; raises :class:`GridError`."""
@@ -473,6 +493,11 @@ def write_run(dataset_folder: Path, dataset: Dataset, about: ModelRun, contents:
             for e in contents.experiments
             if known
         ],
+        "ties": [
+            parquet_tables.Entry({"layer": e.layer, "pooling": e.pooling, "metric": e.metric}, table)
+            for e in contents.experiments
+            if (table := _ties_table(e.neighbors, len(set(dataset.labels)))) is not None
+        ],
         "vectors": [
             parquet_tables.Entry(
                 {"layer": layer, "pooling": pooling},
@@ -507,7 +532,7 @@ def write_run(dataset_folder: Path, dataset: Dataset, about: ModelRun, contents:
     }
     files = {kind: _write_named(folder, kind, entries) for kind, entries in tables_by_kind.items() if entries}
     about = replace(about, files=files)
-    manifest = {"format": _WITH_DISTANCES if known else FORMAT, **asdict(about)}
+    manifest = {"format": FORMAT if known else _WITHOUT_DISTANCES, **asdict(about)}
     disk.replace_file(folder / _MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
     for path in folder.iterdir():
         if path.name != _MANIFEST and path.name not in files.values():
@@ -523,6 +548,27 @@ def _neighbors_table(lists: Neighbors) -> pa.Table:
     if lists.distances is not None:
         columns["distances"] = parquet_tables.list_array(lists.distances, pa.float32())
     return pa.table(columns)
+
+
+def _ties_table(lists: Neighbors, n_classes: int) -> pa.Table | None:
+    """The queries with images as far as the last neighbor and not in the list, or where that is not known; None without any."""
+    if lists.distances is None:
+        return None
+    if lists.beyond is not None:
+        beyond = lists.beyond
+    else:
+        # Where the last two are equally far, more may be.
+        open_ended = (np.diff(lists.distances[:, -2:], axis=1) == 0.0).any(axis=1)
+        beyond = np.repeat(np.where(open_ended, -1, 0)[:, None], n_classes, axis=1)
+    rows = np.flatnonzero(beyond.any(axis=1))
+    if not len(rows):
+        return None
+    return pa.table(
+        {
+            "query": pa.array(lists.queries[rows], pa.int32()),
+            "beyond": parquet_tables.list_array(beyond[rows], pa.int32()),
+        }
+    )
 
 
 def write_dataset(grid_dir: Path, dataset: Dataset) -> Path:
@@ -555,11 +601,12 @@ def run_folder(dataset_folder: Path, model: str, weights: str) -> Path:
     return dataset_folder / f"{model}.{weights}"
 
 
-def _read_manifest(folder: Path) -> ModelRun:
+def _read_manifest(folder: Path) -> tuple[ModelRun, int]:
     label = f"{folder.parent.name}/{folder.name}/{_MANIFEST}"
     try:
         data = (folder / _MANIFEST).read_bytes()
-        if _Version.model_validate_json(data).format not in (_WITH_DISTANCES, FORMAT):
+        version = _Version.model_validate_json(data).format
+        if version not in _READABLE:
             raise GridError(f"{label} is of another format than {FORMAT}; run the grid again for this model.")
         about = _MODEL_RUN.validate_json(data)
     except FileNotFoundError:
@@ -571,7 +618,7 @@ def _read_manifest(folder: Path) -> ModelRun:
         raise GridError(
             f"{label} belongs to {about.model}.{about.weights} on {about.dataset}; it was moved here."
         )
-    return about
+    return about, version
 
 
 def _write_named(folder: Path, kind: str, entries: Sequence[parquet_tables.Entry]) -> str:

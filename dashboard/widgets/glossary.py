@@ -75,6 +75,10 @@ CAVEATS = {
     PUBLISHED: "These are the results that were published with the ConvNet Playground "
     "(cloudera/CML_AMP_Image_Analysis, Apache-2.0), not computed here: the nearest images of each, without their distances.",
 }
+TIES = (
+    "Of images that are equally far, none is nearer. A score is then the mean over all orders of these. **Tied** is how often such a tie "
+    "decides which images are among the first k. From 20% of the searches on, the distances do not separate the images."
+)
 NO_DISTANCES = "The nearest images were published, their distances were not."
 UNJUDGED = (
     "This projection was published without its vectors, so its trustworthiness is not known. "
@@ -106,6 +110,22 @@ def attainable(mean: float, k: int) -> str:
     """Why no configuration can have a mean score of 100."""
     return (
         f"At most {mean:.1f} of 100 can be reached on average: some classes have fewer than {k + 1} images."
+    )
+
+
+def unseparated(share: float, k: int) -> str:
+    """Why a configuration can't order the images."""
+    return (
+        f"**These distances do not separate the images.** In {percent(share)} of the searches the neighbor at place {k} is as far as others "
+        "that are not among the first. Which of them are shown is arbitrary; scores are means over all orders."
+    )
+
+
+def ties_unknown(n: int, of: int) -> str:
+    """Which ties a grid does not hold."""
+    return (
+        f"**Ties unknown.** {n:,} of {of:,} result lists end among equally far images, and how many more are as far was not stored. Scores "
+        "count those in the lists only."
     )
 
 

@@ -5,7 +5,7 @@ import itertools
 import numpy as np
 import pytest
 
-from core.evaluation import scoring
+from core.evaluation import scoring, ties
 from core.experiments import runner, store
 from core.metrics import METRICS
 from core.models import extractor, registry, weights
@@ -69,7 +69,10 @@ def test_every_file_reads_and_agrees_with_its_summary(name):
             assert (np.diff(neighbors.distances, axis=1) >= 0).all()
             assert not (neighbors.ids == neighbors.queries[:, None]).any()
             same = scoring.same_label(neighbors.queries, neighbors.ids, grid.dataset.labels)
-            assert experiment.facts["score_10"] == pytest.approx(scoring.score(same, 10).mean())
+            own = scoring.class_codes(grid.dataset.labels)[neighbors.queries]
+            tied = ties.find(neighbors.distances, same, neighbors.beyond, own)
+            chance = same if tied is None else tied.chance
+            assert experiment.facts["score_10"] == pytest.approx(scoring.score(chance, 10).mean())
             assert (np.diff(experiment.pair_quantiles) >= 0).all()
         poolings = {e.pooling for e in contents.experiments}
         assert {(one.method, one.dimensions, one.pooling) for one in contents.projections} == set(
@@ -77,6 +80,26 @@ def test_every_file_reads_and_agrees_with_its_summary(name):
         )
         trained = run.about.weights != "untrained"
         assert len(contents.vectors) == (8 if trained else 0)
+
+
+@pytest.mark.parametrize("name", ("objects200", "emoji200"))
+def test_saturated_distances_score_as_chance_does(name):
+    grid = SHIPPED.load(name)
+    # The largest difference of two outputs of a rectifier that is cut off at 6, over all places of the first layer.
+    lists = SHIPPED.run(grid.dataset, "efficientnet-lite0", "imagenet").neighbors(
+        "stem_activation", "flatten", "chebyshev"
+    )
+    assert (lists.distances == 6.0).all()
+    # All others are at that distance.
+    assert lists.beyond is not None
+    assert (lists.beyond.sum(axis=1) == len(grid.dataset) - 1 - 20).all()
+    [found] = [
+        one
+        for one in grid.summaries
+        if one.configuration
+        == store.Configuration("efficientnet-lite0", "imagenet", "stem_activation", "flatten", "chebyshev")
+    ]
+    assert found.score_10 == pytest.approx(100 * 19 / 199)
 
 
 @pytest.mark.parametrize("name", DATASETS)

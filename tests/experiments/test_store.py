@@ -13,6 +13,8 @@ import pytest
 from core.data import datasets
 from core.errors import DatasetError, GridError
 from core.experiments import store
+from core.experiments.column_file import ColumnBlocks
+from core.experiments.runner import Features, compare
 from tests.experiments.synthetic import draw_dataset, random_run
 
 KINDS = ("neighbors", "pairs", "vectors", "projections")
@@ -45,6 +47,75 @@ def test_what_was_written_is_read_back(run, dataset):
         np.testing.assert_array_equal(one.pair_quantiles, two.pair_quantiles)
     assert len(after.projections) == 4
     assert after.vectors["early", "avg"][1].shape == (len(dataset), 6)
+
+
+def with_beyond(run, dataset, beyond):
+    """The same run, with other ties of its first experiment."""
+    contents = run.read_all()
+    first, *others = contents.experiments
+    tied = replace(first.neighbors, beyond=beyond)
+    changed = replace(contents, experiments=[replace(first, neighbors=tied), *others])
+    return store.write_run(run.folder.parent, dataset, run.about, changed)
+
+
+def test_ties_behind_the_end_of_a_list_are_read_back(run, dataset):
+    beyond = np.zeros((len(dataset), 3), int)
+    beyond[2], beyond[5] = (1, 0, 4), (-1, -1, -1)
+    again = with_beyond(run, dataset, beyond)
+    np.testing.assert_array_equal(again.neighbors("early", "avg", "cosine").beyond, beyond)
+    assert not again.neighbors("late", "avg", "cosine").beyond.any()
+    contents = reopened(run, dataset).read_all()
+    np.testing.assert_array_equal(contents.experiments[0].neighbors.beyond, beyond)
+
+
+def test_runs_of_the_format_before_ties_are_read_and_written_with_ties_unknown(run, dataset):
+    manifest = run.folder / "model.json"
+    older = json.loads(manifest.read_text()) | {"format": 1}
+    manifest.write_text(json.dumps(older))
+    old = reopened(run, dataset)
+    contents = old.read_all()
+    assert all(one.neighbors.beyond is None for one in contents.experiments)
+    lists = contents.experiments[0].neighbors
+    distances = lists.distances.copy()
+    distances[3, -2] = distances[3, -1]
+    tied = replace(lists, distances=distances)
+    changed = replace(
+        contents, experiments=[replace(contents.experiments[0], neighbors=tied), *contents.experiments[1:]]
+    )
+    new = store.write_run(run.folder.parent, dataset, old.about, changed)
+    beyond = new.neighbors("early", "avg", "cosine").beyond
+    assert np.flatnonzero(beyond.any(axis=1)).tolist() == [3]
+    assert (beyond[3] == -1).all()
+    assert json.loads(manifest.read_text())["format"] == store.FORMAT
+
+
+@pytest.mark.parametrize("counts", [(99, 0, 0), (-2, 0, 0)])
+def test_impossible_ties_are_refused(run, dataset, counts):
+    beyond = np.zeros((len(dataset), 3), int)
+    beyond[2] = counts
+    with pytest.raises(GridError, match="impossible ties"):
+        with_beyond(run, dataset, beyond).neighbors("early", "avg", "cosine")
+
+
+def test_a_tie_at_the_end_of_a_list_is_counted_when_it_is_computed(dataset):
+    # All vectors are one of two points: five of the others are at distance 0, the rest at 1.
+    ids = np.arange(len(dataset))
+    rows = np.zeros((len(ids), 1), np.float32)
+    rows[::2] = 1.0
+    blocks = ColumnBlocks(len(ids), 1)
+    blocks.append(rows)
+    features = Features(ids, {("layer", "avg"): blocks}, ())
+    [found], _ = compare(features, "layer", "avg", ["euclidean"], 7, dataset.labels)
+    codes = np.unique(dataset.labels, return_inverse=True)[1]
+    for query in ids:
+        far = np.flatnonzero(rows[:, 0] != rows[query, 0])
+        expected = np.bincount(codes[far], minlength=3) - np.bincount(
+            codes[found.neighbors.ids[query, 5:]], minlength=3
+        )
+        assert found.neighbors.beyond[query].tolist() == expected.tolist()
+    # Of the five at distance 0 one is of the query's class, of the six others two are.
+    weights = np.arange(7, 0, -1) / 28
+    assert found.facts["score_10"] == pytest.approx(100 * weights @ np.repeat([1 / 5, 2 / 6], [5, 2]))
 
 
 def test_a_result_list_never_holds_its_query_and_is_in_order(run, dataset):
@@ -116,14 +187,10 @@ def test_a_broken_model_costs_a_notice_and_the_others_are_listed(tmp_path, datas
     assert len(grid.notices) == 1
 
 
-def test_runs_with_distances_stay_readable_for_older_versions(run):
-    assert json.loads((run.folder / "model.json").read_text())["format"] == 1
-
-
 def test_a_newer_format_is_refused_with_what_to_do(run, dataset):
     manifest = json.loads((run.folder / "model.json").read_text())
-    (run.folder / "model.json").write_text(json.dumps({**manifest, "format": 3}))
-    with pytest.raises(GridError, match="another format than 2; run the grid again"):
+    (run.folder / "model.json").write_text(json.dumps({**manifest, "format": 4}))
+    with pytest.raises(GridError, match="another format than 3; run the grid again"):
         reopened(run, dataset)
 
 

@@ -63,9 +63,12 @@ class ComparisonContext:
         return self.compared
 
     def name(self, one: Summary, model: bool = True) -> str:
-        """A configuration in a line, as plain text."""
+        """A configuration in a line, as plain text; says so where its distances do not separate the images."""
         parts = [self.model_title(one)] if model else []
-        return " · ".join([*parts, f"{glossary.depth(one.depth)} {one.layer}", one.pooling, one.metric])
+        parts += [f"{glossary.depth(one.depth)} {one.layer}", one.pooling, one.metric]
+        if self.compared and self.compared.place(one.configuration) in self.compared.saturated:
+            parts.append("does not separate the images")
+        return " · ".join(parts)
 
     def open(self, one: Summary, query: int | None = None) -> None:
         """Go to the search page with a configuration and an image; ends this run of the page."""

@@ -9,7 +9,9 @@ import streamlit as st
 
 from core.errors import GridError
 from core.evaluation import comparison, rankings, scoring, uncertainty
+from core.evaluation import ties as ties_
 from core.evaluation.rankings import Neighbors
+from core.evaluation.ties import Ties
 from core.experiments.store import Configuration, DatasetGrid, Summary
 from dashboard import url
 
@@ -37,6 +39,7 @@ class ExperimentTable:
     chosen_on: np.ndarray | None
     ids: np.ndarray
     same: np.ndarray
+    ties: Mapping[int, Ties]
     scores: np.ndarray
     costs: Mapping[str, np.ndarray]
     labels: tuple[str, ...]
@@ -70,7 +73,7 @@ class ExperimentTable:
     @cached_property
     def _contributed(self) -> np.ndarray:
         return uncertainty.contributions(
-            self.queries, self.ids, self.same, self._codes, scoring.gains(self.k)
+            self.queries, self.ids, self.same, self._codes, scoring.gains(self.k), ties=self.ties
         )
 
     @cached_property
@@ -81,18 +84,36 @@ class ExperimentTable:
     @cached_property
     def certainty(self) -> uncertainty.BestOfMany:
         """How certain it is that the best is the best."""
-        unit = float(scoring.gains(self.k)[-1])
+        unit = scoring.unit(self.k, tied=bool(self.ties))
         return uncertainty.compare_with_best(self.scores, self._contributed, self.best, unit)
 
     @cached_property
     def precision_1(self) -> np.ndarray:
         """(experiments,) share of queries whose nearest neighbor is good."""
-        return self.same[:, :, 0].mean(axis=1)
+        return comparison.scores(self.same, 1, self.ties).mean(axis=1) / 100.0
 
     @cached_property
     def average_precision(self) -> np.ndarray:
         """(experiments,) mean average precision at k, 0..1."""
-        return comparison.average_precision(self.same, self.k, self._relevant).mean(axis=1)
+        return comparison.average_precision(self.same, self.k, self._relevant, self.ties).mean(axis=1)
+
+    @cached_property
+    def saturated(self) -> frozenset[int]:
+        """Places of the experiments whose distances do not separate the images."""
+        return frozenset(place for place, tied in self.ties.items() if tied.saturated(self.k))
+
+    @cached_property
+    def tied(self) -> np.ndarray:
+        """(experiments,) share of the queries for which a tie decides which images are among the first k."""
+        shares = np.zeros(len(self.experiments))
+        for place, tied in self.ties.items():
+            shares[place] = tied.undecided(self.k)
+        return shares
+
+    @cached_property
+    def n_unknown_ties(self) -> int:
+        """How many experiments have scores that depend on ties that are not stored."""
+        return sum(tied.n_unknown(self.k) > 0 for tied in self.ties.values())
 
     @cached_property
     def attainable(self) -> float:
@@ -136,7 +157,7 @@ def _compare(key: str, k: int, untrained: bool, halves: bool, _grid: DatasetGrid
     stacked = _stacked(key, untrained, _grid)
     if stacked is None:
         return None
-    summaries, lists, notices = stacked
+    summaries, lists, all_ties, notices = stacked
     enough = np.flatnonzero(lists.lengths >= k)
     if not len(enough) or not len(lists.queries):
         return None
@@ -150,12 +171,14 @@ def _compare(key: str, k: int, untrained: bool, halves: bool, _grid: DatasetGrid
     ids = lists.ids[enough]
     labels = _grid.dataset.labels
     same = scoring.same_label(lists.queries, ids, labels)
-    scores = comparison.scores(same, k)
+    ties = {place: all_ties[old] for place, old in enumerate(enough.tolist()) if old in all_ties}
+    scores = comparison.scores(same, k, ties)
     queries, chosen_on = lists.queries, None
     if halves and len(queries) > 1:
         first = uncertainty.halves(scoring.class_codes(labels)[queries])
         chosen_on = scores[:, first].mean(axis=1)
         queries, ids, same, scores = queries[~first], ids[:, ~first], same[:, ~first], scores[:, ~first]
+        ties = {place: tied.rows(~first) for place, tied in ties.items()}
     layers = [_grid.run(one).about.layer(one.layer) for one in summaries]
     table = ExperimentTable(
         k=k,
@@ -165,6 +188,7 @@ def _compare(key: str, k: int, untrained: bool, halves: bool, _grid: DatasetGrid
         chosen_on=chosen_on,
         ids=ids,
         same=same,
+        ties=ties,
         scores=scores,
         costs={
             "time": np.array([np.nan if one.ms_per_image is None else one.ms_per_image for one in layers]),
@@ -182,8 +206,8 @@ def _compare(key: str, k: int, untrained: bool, halves: bool, _grid: DatasetGrid
 @st.cache_resource(show_spinner=False, max_entries=4)
 def _stacked(
     key: str, untrained: bool, _grid: DatasetGrid
-) -> tuple[tuple[Summary, ...], comparison.Lists, tuple[str, ...]] | None:
-    """The result lists of all experiments, whatever k, and a sentence for each thing that is missing."""
+) -> tuple[tuple[Summary, ...], comparison.Lists, dict[int, Ties], tuple[str, ...]] | None:
+    """The result lists of all experiments, whatever k, the ties in them, and a sentence for each thing that is missing."""
     read, notices = [], []
     for run in _grid.runs:
         if untrained or run[1] != url.UNTRAINED:
@@ -192,34 +216,42 @@ def _stacked(
             notices += failed
     if not read:
         return None
-    most = max(len(found.queries) for _, found in read)
+    most = max(len(found.queries) for _, found, _ in read)
     notices += dict.fromkeys(
         f"{one.model}.{one.weights}/{one.layer} has only {len(found.queries)} of {most} images and is not compared."
-        for one, found in read
+        for one, found, _ in read
         if len(found.queries) < _ENOUGH * most
     )
-    read = [(one, found) for one, found in read if len(found.queries) >= _ENOUGH * most]
-    lists = comparison.stack([found for _, found in read])
-    missing = max(len(found.queries) for _, found in read) - len(lists.queries)
+    read = [one for one in read if len(one[1].queries) >= _ENOUGH * most]
+    lists = comparison.stack([found for _, found, _ in read])
+    ties = {
+        place: tied.rows(comparison.rows_of(found.queries, lists.queries))
+        for place, (_, found, tied) in enumerate(read)
+        if tied is not None
+    }
+    missing = max(len(found.queries) for _, found, _ in read) - len(lists.queries)
     if missing:
         notices.append(
             f"{missing} images are missing from some experiments; only the other {len(lists.queries)} are compared."
         )
-    return tuple(summary for summary, _ in read), lists, tuple(notices)
+    return tuple(summary for summary, *_ in read), lists, ties, tuple(notices)
 
 
 @st.cache_resource(show_spinner=False, max_entries=64)
 def _read(
     key: str, run: tuple[str, str], _grid: DatasetGrid
-) -> tuple[list[tuple[Summary, Neighbors]], list[str]]:
-    """The result lists of a model, and a sentence for each experiment that can't be read."""
-    stored, found, failed = _grid.runs[run], [], []
+) -> tuple[list[tuple[Summary, Neighbors, Ties | None]], list[str]]:
+    """The result lists of a model with their ties, and a sentence for each experiment that can't be read."""
+    stored, found, failed, labels = _grid.runs[run], [], [], _grid.dataset.labels
+    codes = scoring.class_codes(labels)
     for one in stored.summaries:
         try:
             lists = stored.neighbors(one.layer, one.pooling, one.metric)
         except GridError as error:
             failed.append(str(error))
         else:
-            # Distances take as much memory as all the rest, and nothing here needs them.
-            found.append((one, Neighbors(lists.queries, lists.ids, np.empty((0, 0), np.float32))))
+            same = codes[lists.ids] == codes[lists.queries][:, None]
+            tied = ties_.find(lists.distances, same, lists.beyond, codes[lists.queries])
+            # Distances take as much memory as all the rest, and nothing else here needs them.
+            found.append((one, Neighbors(lists.queries, lists.ids, None), tied))
     return found, failed

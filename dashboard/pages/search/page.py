@@ -14,7 +14,7 @@ from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.search import channel_preview
 from dashboard.url import Address
-from dashboard.widgets import glossary, markdown, page_frame, pager, palette, pickers, svg_charts
+from dashboard.widgets import glossary, markdown, page_frame, pager, palette, pickers, svg_charts, tie_notice
 
 _PER_PAGE = 48
 _MAX_SHUFFLE = 9999
@@ -49,6 +49,7 @@ def _search(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
         pickers.untrained(grid, untrained)
     if chosen.weights in glossary.CAVEATS:
         st.info(glossary.CAVEATS[chosen.weights], icon=":material/science:")
+    tie_notice.show(grid, chosen, k)
     notices = st.container()
     _results(grid, chosen, query, k)
     browsing = _browse(address, dataset, query)
@@ -111,6 +112,11 @@ def _standing(found: Evaluation, row: int) -> None:
         f"Scores of all {len(found.scores)} images from 0 to 100; this one has {score:.0f}, the mean is {found.mean:.0f}. {sentence}",
     )
     st.markdown(sentence)
+    if found.ties is not None and found.ties.rows(np.array([row])).undecided(found.k):
+        st.caption(
+            "Some images are as far as the last of these, so the score is the mean over all their orders.",
+            help=glossary.TIES,
+        )
     st.caption(
         f"Over all {len(found.scores):,} images this configuration scores {found.mean:.1f} on average "
         f"(95% interval {found.low:.1f} to {found.high:.1f}).",

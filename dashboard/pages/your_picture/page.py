@@ -17,7 +17,16 @@ from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_picture import conditions, place_in_projection, query_panel, why_similar
 from dashboard.pages.your_picture.query_panel import Query
 from dashboard.url import Address
-from dashboard.widgets import glossary, image_input, markdown, page_frame, pickers, sources, warmup
+from dashboard.widgets import (
+    glossary,
+    image_input,
+    markdown,
+    page_frame,
+    pickers,
+    sources,
+    tie_notice,
+    warmup,
+)
 from dashboard.widgets.sources import GridSource
 
 _ABOUT = {"why": "Why these?", "place": "Where is it?", "api": "Use the API"}
@@ -71,6 +80,8 @@ def _page(address: Address, names: Sequence[str], source: Source) -> None:
             shown |= entries
         pickers.neighbors(k, most)
     st.caption(_score(several) if several else sources.describe(source), width="stretch")
+    if several:
+        tie_notice.show(several.grid, several.chosen, k)
     loading = warmup.start(source)
     notices = st.container()
     place = f"{source.url_key}/{source.name}"

@@ -10,7 +10,7 @@ from core.experiments.query_scores import Evaluation, evaluate
 from core.experiments.store import Summary
 from dashboard import url
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section
-from dashboard.widgets import glossary, markdown, palette, pickers, plotly_charts
+from dashboard.widgets import glossary, markdown, palette, pickers, plotly_charts, tie_notice
 
 _VIEWS = {"models": "Best of each model", "layers": "Layers of one model"}
 _MOST_CLASSES = 40
@@ -26,6 +26,7 @@ def show(context: ComparisonContext) -> None:
     st.header("One configuration")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         pickers.configuration(context.grid, context.chosen, context.untrained)
+    tie_notice.show(context.grid, context.chosen, context.k)
     try:
         found = evaluate(context.grid, context.chosen.configuration, context.k)
     except GridError as error:

@@ -11,7 +11,7 @@ from core.experiments.store import Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section, open_search
-from dashboard.widgets import glossary, markdown, palette, pickers
+from dashboard.widgets import glossary, markdown, palette, pickers, tie_notice
 
 _MOST_DIFFERENT = 6
 _RBO = (
@@ -33,6 +33,7 @@ def show(context: ComparisonContext) -> None:
         with st.container(horizontal=True, vertical_alignment="bottom"):
             st.markdown(f"### {letter}", width=28)
             pickers.configuration(context.grid, one, context.untrained, keys)
+        tie_notice.show(context.grid, one, context.k)
     st.button(
         "Swap A and B",
         icon=":material/swap_vert:",

@@ -53,7 +53,9 @@ def show(context: ComparisonContext) -> None:
     # The depth is part of the layer's name here, so that the column sorts by it.
     shown = numbers.assign(
         layer=[f"{glossary.depth(d)} {name}" for d, name in zip(numbers.depth, numbers.layer, strict=True)],
-        **{name: 100 * numbers[name] for name in ("probability_best", "precision@1", f"AP@{table.k}")},
+        **{
+            name: 100 * numbers[name] for name in ("probability_best", "tied", "precision@1", f"AP@{table.k}")
+        },
     )
     event = st.dataframe(
         shown.drop(columns=["dataset", "depth", *(["weights"] if one_kind else [])]),
@@ -71,11 +73,17 @@ def show(context: ComparisonContext) -> None:
         st.caption(
             "Click a column's name to sort by it, or the box at the start of a row to use that configuration."
         )
+    if table.n_unknown_ties:
+        st.caption(
+            f"Ties unknown: {table.n_unknown_ties} configurations have searches that end among equally far images, and how many more are as far was "
+            "not stored. Their scores count those in the lists only."
+        )
     with st.expander("What the columns mean"):
         st.markdown(
             f"- **score@{table.k}**: {glossary.SCORE}\n"
             f"- **95% from, to**: {glossary.INTERVAL}\n"
             f"- **best**, **like best**: {glossary.BEST}\n"
+            f"- **tied**: {glossary.TIES}\n"
             "- **P@1**: precision at 1, how often the nearest image is of the same class.\n"
             f"- **AP@{table.k}**: average precision, the mean of the precision at each neighbor of the same class: high when "
             "those come first.\n"
@@ -106,6 +114,7 @@ def frame(context: ComparisonContext, places: np.ndarray) -> pd.DataFrame:
             "high_95": high[places].round(4),
             "probability_best": table.certainty.probability[places].round(4),
             "like_best": table.certainty.alike[places],
+            "tied": table.tied[places].round(4),
             "precision@1": table.precision_1[places].round(4),
             f"AP@{table.k}": table.average_precision[places].round(4),
             "bytes_per_vector": table.costs["size"][places].astype(np.int64),
@@ -133,6 +142,7 @@ def _columns(k: int) -> dict[str, Any]:
         "high_95": number("to", format="%.1f", width=60),
         "probability_best": number("best", format="%.0f%%", width=60),
         "like_best": st.column_config.CheckboxColumn("like best", width=75),
+        "tied": number("tied", format="%.0f%%", width=60),
         "precision@1": number("P@1", format="%.1f%%", width=70),
         f"AP@{k}": number(f"AP@{k}", format="%.1f%%", width=75),
         "bytes_per_vector": number("bytes", format="localized", width=90),

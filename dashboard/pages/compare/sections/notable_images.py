@@ -9,7 +9,7 @@ from core.evaluation import rankings
 from core.experiments.query_scores import evaluate
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section, open_search
-from dashboard.widgets import markdown, pickers, plotly_charts
+from dashboard.widgets import markdown, pickers, plotly_charts, tie_notice
 
 _SHOWN = 10
 _HUBNESS = (
@@ -72,6 +72,7 @@ def _hubs(context: ComparisonContext) -> None:
     st.header("Hubs: images in very many result lists")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         pickers.configuration(context.grid, chosen, context.untrained)
+    tie_notice.show(context.grid, context.chosen, context.k)
     try:
         found = evaluate(context.grid, chosen.configuration, context.k)
     except GridError as error:

@@ -8,7 +8,7 @@ from core.models import registry
 from dashboard import url
 from dashboard.pages.compare import code_snippets
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section, results_button
-from dashboard.widgets import glossary, markdown, pickers
+from dashboard.widgets import glossary, markdown, pickers, tie_notice
 
 _LARGE = 10_000
 
@@ -19,6 +19,7 @@ def show(context: ComparisonContext) -> None:
     st.header("Use this configuration")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         pickers.configuration(context.grid, chosen, context.untrained)
+    tie_notice.show(context.grid, context.chosen, context.k)
     about = context.grid.run(chosen).about
     layer = about.layer(chosen.layer)
     size = BYTES_PER_NUMBER * chosen.dimensions
