@@ -47,7 +47,9 @@ class LabelErrors:
     too_small: list[str]
 
 
-def near_duplicates(collection: Collection, threshold: float, progress: Progress) -> list[list[Finding]]:
+def near_duplicates(
+    collection: Collection, threshold: float, progress: Progress | None = None
+) -> list[list[Finding]]:
     """Groups of images connected by distances of at most a threshold, the closest groups first.
 
     Images with the same content have distance 0. The value of each image is its distance to the nearest other one of the group.
@@ -89,11 +91,11 @@ def usual_distance(collection: Collection) -> float:
     """The median distance of an image to its nearest neighbor, estimated from a sample; 1.0 if it is zero or unknown."""
     snapshot, rows = _vectors(collection)
     sample = rows[:: max(1, len(rows) // _SAMPLE)]
-    found = [distances[:, 0] for _, _, distances in _neighbors(snapshot, sample, 1, Silent(), rows)]
+    found = [distances[:, 0] for _, _, distances in _neighbors(snapshot, sample, 1, allowed=rows)]
     return float(np.median(np.concatenate(found))) or 1.0 if found else 1.0
 
 
-def outliers(collection: Collection, most: int, progress: Progress) -> list[Finding]:
+def outliers(collection: Collection, most: int, progress: Progress | None = None) -> list[Finding]:
     """The images with the largest mean distance to their 10 nearest neighbors, the largest first."""
     snapshot, rows = _vectors(collection)
     means = [
@@ -106,10 +108,10 @@ def outliers(collection: Collection, most: int, progress: Progress) -> list[Find
     return [_finding(images[row], mean) for row, mean in means[:most] if row in images]
 
 
-def label_errors(collection: Collection, most: int, progress: Progress) -> LabelErrors:
+def label_errors(collection: Collection, most: int, progress: Progress | None = None) -> LabelErrors:
     """Likely label errors, the clearest first.
 
-    These are images with the same content and several labels, one of each label, and images most of whose nearest labelled neighbors have
+    These are images with the same content and several labels, one of each label, and images most of whose nearest labeled neighbors have
     another label. An image of a class of n has at most n - 1 neighbors of its class, so at most that many of the 10 nearest vote.
 
     Raises
@@ -161,12 +163,17 @@ def _vectors(collection: Collection) -> tuple[Snapshot, np.ndarray]:
 
 
 def _neighbors(
-    snapshot: Snapshot, rows: np.ndarray, k: int, progress: Progress, allowed: np.ndarray | None = None
+    snapshot: Snapshot,
+    rows: np.ndarray,
+    k: int,
+    progress: Progress | None = None,
+    allowed: np.ndarray | None = None,
 ) -> Iterator[tuple[np.ndarray, np.ndarray, np.ndarray]]:
     """Blocks of rows (n,), their nearest other rows (n, k) and distances (n, k), with k at most the number of other rows.
 
     A vector of zeros has no angle to any other (see :mod:`core.metrics`), but two of them are equal: their distance is 0 here.
     """
+    progress = progress or Silent()
     progress.stage("neighbors", len(rows))
     k = min(k, len(rows) - 1)
     if k < 1:

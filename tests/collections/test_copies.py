@@ -10,7 +10,6 @@ import sqlalchemy as sa
 
 from core.collections import curation
 from core.imaging import decode
-from core.progress import Silent
 from tests.collections.pixels import create, draw, open_, picture
 
 
@@ -92,7 +91,7 @@ def test_a_search_reads_the_copies_paths_and_no_more(fetched, tmp_path):
     [hit, other] = pets.search([picture(0)], k=2)[0]
     assert len({hit.path, *hit.also}) == 300 and other.also == ()
     counted[0] = 0
-    found = curation.outliers(pets, 2, Silent())
+    found = curation.outliers(pets, 2)
     assert len(found) == 2
     assert counted[0] < 50
 

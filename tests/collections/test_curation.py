@@ -6,7 +6,6 @@ from scipy.spatial.distance import cdist
 
 from core.collections import Collection, curation
 from core.errors import CollectionError
-from core.progress import Silent
 from tests.collections.pixels import create, draw
 
 rng = np.random.default_rng(0)
@@ -37,7 +36,7 @@ def others(vectors: np.ndarray, metric: str = "euclidean") -> np.ndarray:
 def test_outliers_are_those_with_the_largest_mean_distance_to_ten_neighbors(folder, metric):
     made, vectors, labels = filled(metric=metric)
     means = np.sort(others(vectors, metric), axis=1)[:, :10].mean(axis=1)
-    found = curation.outliers(made, 20, Silent())
+    found = curation.outliers(made, 20)
     assert [int(one.path) for one in found] == np.argsort(-means)[:20].tolist()
     np.testing.assert_allclose([one.value for one in found], np.sort(means)[::-1][:20], rtol=1e-4)
     first = found[0]
@@ -49,7 +48,7 @@ def test_label_errors_are_those_that_most_neighbors_contradict(folder):
     made, vectors, labels = filled()
     near = np.argsort(others(vectors), axis=1)[:, :10]
     shares = {i: np.mean([labels[j] != labels[i] for j in near[i]]) for i in range(len(labels))}
-    found = curation.label_errors(made, 500, Silent()).found
+    found = curation.label_errors(made, 500).found
     assert {int(one.path) for one in found} == {i for i, share in shares.items() if share > 0.5}
     assert {int(one.path) for one in found} >= set(range(0, 120, 15))
     for one in found:
@@ -57,7 +56,7 @@ def test_label_errors_are_those_that_most_neighbors_contradict(folder):
         assert one.value == pytest.approx(shares[int(one.path)])
         assert votes.count(one.suggestion) == max(map(votes.count, votes)) and one.suggestion != one.label
     assert [one.value for one in found] == sorted((one.value for one in found), reverse=True)
-    assert len(curation.label_errors(made, 3, Silent()).found) == 3
+    assert len(curation.label_errors(made, 3).found) == 3
 
 
 def test_small_classes_are_judged_by_as_many_neighbors_as_they_can_have(folder):
@@ -72,7 +71,7 @@ def test_small_classes_are_judged_by_as_many_neighbors_as_they_can_have(folder):
     made.add_vectors(
         [str(i) for i in range(len(labels))], vectors, [wrong.get(i, label) for i, label in enumerate(labels)]
     )
-    found = curation.label_errors(made, 500, Silent())
+    found = curation.label_errors(made, 500)
     assert {int(one.path): one.suggestion for one in found.found} == {20: "large", 60: "largest"}
     assert found.too_small == ["one", "only here"]
 
@@ -87,7 +86,7 @@ def test_the_same_content_under_two_labels_is_found_whichever_is_older(folder, t
         rows = "".join(f"{label}/{name}.png,{label}\n" for name in (0, 1, 2, 3, "same"))
         (tmp_path / f"{label}.csv").write_text(f"path,label\n{rows}")
         made.add([str(tmp_path / f"{label}.csv")])
-    found = [one for one in curation.label_errors(made, 500, Silent()).found if one.same_content]
+    found = [one for one in curation.label_errors(made, 500).found if one.same_content]
     assert {(one.path.removeprefix(f"{tmp_path}/"), one.label, one.suggestion) for one in found} == {
         ("cat/same.png", "cat", "dog"),
         ("dog/same.png", "dog", "cat"),
@@ -101,9 +100,9 @@ def test_blank_images_are_duplicates_of_each_other_and_no_outliers(folder, metri
     blank = [3, 17, *range(30, 50)]
     vectors[blank] = 0
     made.add_vectors([str(i) for i in range(60)], vectors)
-    [group] = curation.near_duplicates(made, 1e-6, Silent())
+    [group] = curation.near_duplicates(made, 1e-6)
     assert sorted(int(one.path) for one in group) == blank and {one.value for one in group} == {0.0}
-    last = curation.outliers(made, 60, Silent())[-len(blank) :]
+    last = curation.outliers(made, 60)[-len(blank) :]
     assert sorted(int(one.path) for one in last) == blank and {one.value for one in last} == {0.0}
 
 
@@ -111,9 +110,7 @@ def test_removed_images_are_not_neighbors(folder):
     made, vectors, _ = filled()
     made.remove([str(i) for i in range(60)])
     means = np.sort(others(vectors[60:]), axis=1)[:, :10].mean(axis=1)
-    assert [int(one.path) - 60 for one in curation.outliers(made, 5, Silent())] == np.argsort(-means)[
-        :5
-    ].tolist()
+    assert [int(one.path) - 60 for one in curation.outliers(made, 5)] == np.argsort(-means)[:5].tolist()
 
 
 @pytest.mark.parametrize("share", [0.02, 0.2])
@@ -125,7 +122,7 @@ def test_near_duplicates_are_what_is_connected_by_small_distances(folder, share)
     threshold = float(np.quantile(distances[np.isfinite(distances)], share / 10)) + 1e-4
     count, component = scipy.sparse.csgraph.connected_components(distances <= threshold)
     expected = {frozenset(np.flatnonzero(component == i)) for i in range(count) if (component == i).sum() > 1}
-    groups = curation.near_duplicates(made, threshold, Silent())
+    groups = curation.near_duplicates(made, threshold)
     assert {frozenset(int(one.path) for one in group) for group in groups} == expected
     firsts = [group[0].value for group in groups]
     assert firsts == sorted(firsts) and max(firsts) <= threshold
@@ -138,13 +135,13 @@ def test_the_usual_distance_is_that_to_the_nearest_other_one(folder):
 
 def test_with_nothing_to_compare_nothing_is_found(folder):
     made = create()
-    assert curation.outliers(made, 5, Silent()) == [] and curation.near_duplicates(made, 1, Silent()) == []
+    assert curation.outliers(made, 5) == [] and curation.near_duplicates(made, 1) == []
     assert curation.usual_distance(made) == 1
     made.add_vectors(["a"], rng.normal(size=(1, made.about.dimensions)), ["x"])
-    assert curation.outliers(made, 5, Silent()) == [] and curation.near_duplicates(made, 1, Silent()) == []
+    assert curation.outliers(made, 5) == [] and curation.near_duplicates(made, 1) == []
     assert curation.usual_distance(made) == 1
     with pytest.raises(CollectionError, match="two labels"):
-        curation.label_errors(made, 5, Silent())
+        curation.label_errors(made, 5)
     for threshold in (-1, float("nan")):
         with pytest.raises(CollectionError, match="0 or more"):
-            curation.near_duplicates(made, threshold, Silent())
+            curation.near_duplicates(made, threshold)

@@ -10,7 +10,6 @@ import sqlalchemy as sa
 from core.collections import Collection, curation, schema
 from core.collections.quota import QuotaError
 from core.errors import CollectionError
-from core.progress import Silent
 from core.settings import settings
 from tests.collections import version1
 from tests.collections.pixels import create, draw, open_, picture
@@ -171,7 +170,7 @@ def test_removed_images_are_not_shown_anywhere(pets, root):
     assert pets.shared_rows() == []
     _, total, images, _ = pets.sample(10)
     assert (total, len(images)) == (3, 3)
-    groups = curation.near_duplicates(pets, 10.0, Silent())
+    groups = curation.near_duplicates(pets, 10.0)
     assert not gone & {finding.path for group in groups for finding in group}
     with pytest.raises(CollectionError, match="removed"):
         pets.nearest_to(ids[min(gone)], 1)
