@@ -94,7 +94,7 @@ def _batches(name: str) -> list[Row]:
 def extractor(name: str, batch: int) -> Extractor:
     """Ours: the last layer under avg pooling."""
     model = registry.get_model(name)
-    return Extractor(model, networks.load(name), [model.layers[-1].name], ("avg",), batch)
+    return Extractor(model, networks.of(name), [model.layers[-1].name], ("avg",), batch)
 
 
 def cosine_distance(a: np.ndarray, b: np.ndarray) -> float:

@@ -22,21 +22,21 @@ def rows() -> list[Row]:
 
 
 def _passes() -> list[Row]:
-    model, graph, size = registry.get_model(MODEL), networks.load(MODEL), settings.BATCH_SIZE
+    model, network, size = registry.get_model(MODEL), networks.of(MODEL), settings.BATCH_SIZE
     pixels = networks.pixels(MODEL, size)
     layers = [layer.name for layer in model.layers]
-    last = Extractor(model, graph, layers[-1:], ("avg",), size)
-    together = Extractor(model, graph, layers, ("avg",), size)
-    flattened = Extractor(model, graph, layers, _POOLINGS, size)
-    apart_ = [Extractor(model, graph, [layer], ("avg",), size) for layer in layers]
-    apart_flattened = [Extractor(model, graph, [layer], _POOLINGS, size) for layer in layers]
+    last = Extractor(model, network, layers[-1:], ("avg",), size)
+    together = Extractor(model, network, layers, ("avg",), size)
+    flattened = Extractor(model, network, layers, _POOLINGS, size)
+    apart_ = [Extractor(model, network, [layer], ("avg",), size) for layer in layers]
+    apart_flattened = [Extractor(model, network, [layer], _POOLINGS, size) for layer in layers]
     times = take_turns(
         {
             "last": lambda: last(pixels),
             "together": lambda: together(pixels),
             "flattened": lambda: flattened(pixels),
-            "apart": lambda: [network(pixels) for network in apart_],
-            "apart flattened": lambda: [network(pixels) for network in apart_flattened],
+            "apart": lambda: [one(pixels) for one in apart_],
+            "apart flattened": lambda: [one(pixels) for one in apart_flattened],
         },
         _ROUNDS,
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from core.models import networks as ours
 from core.models import registry, runtime, weights
 from core.models.package_weights import PackageWeights
 
@@ -20,8 +21,16 @@ Network = Callable[[np.ndarray], np.ndarray]
 @cache
 def load(name: str) -> "keras.Model":
     """The graph of a model: with ImageNet weights where a package has them, else with random ones, as fast."""
-    model = registry.get_model(name)
-    return weights.load(model, "imagenet" if isinstance(model.weights, PackageWeights) else "untrained")[0]
+    return weights.load(registry.get_model(name), _weights(name))[0]
+
+
+def of(name: str) -> runtime.Network:
+    """The same network as ours has it."""
+    return ours.load(registry.get_model(name), _weights(name))
+
+
+def _weights(name: str) -> str:
+    return "imagenet" if isinstance(registry.get_model(name).weights, PackageWeights) else "untrained"
 
 
 def pixels(name: str, batch: int) -> np.ndarray:

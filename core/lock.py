@@ -1,6 +1,7 @@
 """One writer at a time."""
 
 import fcntl
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,4 +33,30 @@ def writing(folder: Path) -> Iterator[None]:
             raise UserError(
                 f"Another run is writing to {folder.name!r}; wait for it to end, then try again."
             ) from None
+        yield
+
+
+@contextmanager
+def waiting(folder: Path, seconds: float) -> Iterator[None]:
+    """Wait while another process or thread is in such a block for the same folder, but no longer than some seconds.
+
+    For work that may be done twice and should not be: without the folder, or after that time, the block runs anyway.
+    """
+    try:
+        folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+        file = (folder / ".lock").open("w")
+    except OSError:
+        yield
+        return
+    with file:
+        until = time.monotonic() + seconds
+        while time.monotonic() < until:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                time.sleep(0.05)
+            except OSError:
+                # The file system has no locks.
+                break
         yield

@@ -137,6 +137,10 @@ class Settings(BaseSettings):
 
     # Run networks with OpenVINO where it is installed; 0 leaves that to TensorFlow.
     OPENVINO: Switch = True
+    # Where networks are kept that were converted for OpenVINO, in the user's own cache folder when it is not set, and how many bytes
+    # of them.
+    NETWORKS_DIR: Path | None = None
+    MAX_NETWORK_BYTES: PositiveInt = 2_000_000_000
 
     # Images from outside are decoded in separate processes: how many, what each may take, and how long
     # an image waits for a free one.

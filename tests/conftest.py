@@ -1,3 +1,4 @@
+import importlib.util
 import os
 import signal
 import socket
@@ -16,6 +17,9 @@ from tests.collections import milvus, postgres
 
 ROOT = Path(__file__).resolve().parent.parent
 START_SECONDS = 90
+needs_openvino = pytest.mark.skipif(
+    importlib.util.find_spec("openvino") is None, reason="OpenVINO is optional and not installed"
+)
 # Set before FAISS is imported: several processes share the cores, so threads that wait should not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 

@@ -233,7 +233,7 @@ def _open(options: argparse.Namespace) -> Any:
 def _load(about: Any) -> Any:
     from core.collections import embedder
 
-    output.start_tensorflow()
+    output.prepare_network(about.model, about.weights)
     return embedder.load(about)
 
 

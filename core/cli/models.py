@@ -1,4 +1,4 @@
-"""``models``: list the models, download their weights, and describe their architectures."""
+"""``models``: list the models, download their weights, export their networks, and describe their architectures."""
 
 import argparse
 import sys
@@ -23,6 +23,16 @@ def add(commands: Any) -> None:
         nargs="*",
         help="a model of the list or any of keras.applications; default: all that Keras offers",
     )
+    export = output.command(
+        more,
+        "export",
+        _export,
+        "convert networks for OpenVINO, so that their first use is as fast as the next",
+    )
+    export.add_argument(
+        "names", nargs="*", metavar="NAME", help="default: all whose weights come in packages"
+    )
+    export.add_argument("--weights", default="imagenet", help="imagenet (default), untrained, or a file")
     describe = output.command(more, "describe", _describe, "describe the layers of models for the dashboard")
     describe.add_argument("names", nargs="*", metavar="NAME", help="default: all models")
     describe.add_argument("--out", type=Path, help="folder of all models; default: where the dashboard looks")
@@ -105,6 +115,27 @@ def _fetch(options: argparse.Namespace) -> None:
 _WITHOUT_NETWORK = (
     "Without a connection, models whose weights come in packages work, and all others untrained."
 )
+
+
+def _export(options: argparse.Namespace) -> None:
+    from core.models import networks, registry, runtime, weights
+    from core.models.package_weights import PackageWeights
+
+    models = [registry.get_model(name) for name in options.names] or [
+        model
+        for model in registry.MODELS.values()
+        if isinstance(model.weights, PackageWeights) and weights.availability(model)[0]
+    ]
+    if runtime.name() != "openvino":
+        print("TensorFlow runs the networks here, so there is nothing to export.", file=sys.stderr)
+        return
+    for model in models:
+        there = networks.is_exported(model, options.weights)
+        output.prepare_network(model.name, options.weights)
+        with output.Bar() as bar:
+            networks.load(model, options.weights, bar)
+        if networks.is_exported(model, options.weights):
+            print(f"{model.name}: {'already there' if there else 'exported'}", file=sys.stderr)
 
 
 def _describe(options: argparse.Namespace) -> None:

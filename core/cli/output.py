@@ -114,6 +114,19 @@ def table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
         print(pd.DataFrame(shown).to_string(index=False))
 
 
+def prepare_network(model: str, weights: str) -> None:
+    """Import TensorFlow as :func:`start_tensorflow` does, unless a network is loaded without it.
+
+    Raises
+    ------
+    UnknownNameError, WeightsError : there is no such model, or its weights are not available.
+    """
+    from core.models import networks, registry
+
+    if not networks.is_exported(registry.get_model(model), weights):
+        start_tensorflow()
+
+
 def start_tensorflow() -> None:
     """Import TensorFlow without its log lines: its C++ part writes them to the terminal before any setting applies."""
     sys.stderr.flush()

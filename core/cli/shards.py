@@ -140,7 +140,7 @@ def _extract(options: argparse.Namespace) -> None:
 def _load(configuration: Any) -> Any:
     from core.models import image_embedder
 
-    output.start_tensorflow()
+    output.prepare_network(configuration.model, configuration.weights)
     return image_embedder.load(
         configuration.model, configuration.weights, configuration.layer, configuration.pooling
     )

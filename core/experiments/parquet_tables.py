@@ -122,7 +122,16 @@ def list_array(rows: np.ndarray, kind: pa.DataType) -> pa.Array:
 
 def matrix(column: pa.ChunkedArray, n_rows: int) -> np.ndarray:
     """A column of lists of one length as a read-only matrix (n_rows, length); raises ValueError for other lists."""
-    return frozen(column.combine_chunks().flatten().to_numpy(zero_copy_only=False).reshape(n_rows, -1))
+    return frozen(numbers(column.combine_chunks().flatten()).reshape(n_rows, -1))
+
+
+def numbers(column: pa.ChunkedArray | pa.Array) -> np.ndarray:
+    """A column of numbers as a read-only array; raises ValueError where one is missing."""
+    whole = column.combine_chunks() if isinstance(column, pa.ChunkedArray) else column
+    if whole.null_count:
+        raise ValueError("numbers are missing")
+    # Not to_numpy(), which imports pandas.
+    return frozen(np.from_dlpack(whole))
 
 
 def content_hash(path: Path) -> str:

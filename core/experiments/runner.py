@@ -22,7 +22,7 @@ from core.evaluation.rankings import Neighbors
 from core.experiments import layer_cost, store
 from core.experiments.column_file import ColumnBlocks
 from core.metrics import METRICS, PairwiseDistances, get_metric
-from core.models import extractor, registry, weights
+from core.models import extractor, registry, runtime, weights
 from core.progress import Progress
 from core.settings import settings
 
@@ -117,6 +117,7 @@ class _Network:
         progress.stage("loading the model", 1)
         self.model = model
         self.graph, self.provenance = weights.load(model, weights_name, progress)
+        self.network = runtime.of_graph(model, self.graph)
         self._measured: dict[tuple[str, ...], layer_cost.Cost] = {}
         progress.step()
 
@@ -192,7 +193,7 @@ def _run_model(folder: Path, dataset: Dataset, network: _Network, work: _Work, p
     measured = network.cost(work.layers, progress)
     progress.stage("features", len(dataset))
     features = extract(
-        extractor.Extractor(model, network.graph, work.layers, work.poolings), dataset, progress
+        extractor.Extractor(model, network.network, work.layers, work.poolings), dataset, progress
     )
     top = min(work.top, len(features.ids) - 1)
 

@@ -328,7 +328,7 @@ class StoredRun:
         columns = ["query", "ids", *(["distances"] if known else [])]
         table = tables_.read(self._key(layer, pooling, metric), columns)
         try:
-            queries = frozen(table["query"].to_numpy())
+            queries = parquet_tables.numbers(table["query"])
             ids = parquet_tables.matrix(table["ids"], len(queries))
             distances = parquet_tables.matrix(table["distances"], len(queries)) if known else None
             if (distances is not None and ids.shape != distances.shape) or ids.size == 0:
@@ -366,7 +366,7 @@ class StoredRun:
         if not self.about.has_distances:
             raise GridError(f"{self._label} holds no distances: they were not published.")
         table = self._tables("pairs").read(self._key(layer, pooling, metric), ["distance"])
-        distances = frozen(table["distance"].to_numpy())
+        distances = parquet_tables.numbers(table["distance"])
         if distances.shape != (N_QUANTILES,) or not np.isfinite(distances).all():
             raise GridError(
                 f"{self._label}: the distances of all pairs of {layer}/{pooling}/{metric} are damaged."
@@ -376,7 +376,7 @@ class StoredRun:
     def vectors(self, layer: str, pooling: str = "avg") -> tuple[np.ndarray, np.ndarray]:
         """Ids (n,) and pooled vectors (n, dimensions) float16 of a layer; raises :class:`GridError`."""
         table = self._tables("vectors").read({"layer": layer, "pooling": pooling}, ["id", "vector"])
-        ids = frozen(table["id"].to_numpy())
+        ids = parquet_tables.numbers(table["id"])
         return ids, parquet_tables.matrix(table["vector"], len(ids))
 
     def projections(self, pooling: str, method: str, dimensions: int) -> list[StoredProjection]:
@@ -408,7 +408,7 @@ class StoredRun:
 
     def _projection(self, key: dict[str, Any], facts: dict[str, Any]) -> StoredProjection:
         table = self._tables("projections").read(key, ["id", "coordinates"])
-        ids = frozen(table["id"].to_numpy())
+        ids = parquet_tables.numbers(table["id"])
         return StoredProjection(
             ids=ids, coordinates=parquet_tables.matrix(table["coordinates"], len(ids)), **key, **facts
         )

@@ -132,14 +132,14 @@ def top_images_of_layer(dataset: Dataset, model: str, weights: str, layer: str) 
     items, shares, boxes = (
         parquet_tables.matrix(rows[name], n).reshape(n, MOST, -1) for name in ("items", "shares", "boxes")
     )
-    peak = rows["peak"].to_numpy()
+    peak = parquet_tables.numbers(rows["peak"])
     if items.max(initial=0) >= len(dataset):
         return None
     return TopImages(
         items=items[..., 0].astype(np.int64),
         values=shares[..., 0].astype(np.float32) * peak[:, None],
         boxes=boxes.astype(np.float32) / 255,
-        spread=rows["spread"].to_numpy(),
+        spread=parquet_tables.numbers(rows["spread"]),
     )
 
 

@@ -12,7 +12,7 @@ from core.data.datasets import Dataset
 from core.errors import ModelDataError, UnknownNameError
 from core.features import channel_files, top_activating, visualize
 from core.features.channel_files import Visualization
-from core.models import registry, weights
+from core.models import registry, runtime, weights
 from core.progress import Progress
 from core.settings import settings
 
@@ -71,8 +71,9 @@ def compute(
         graph, origin = weights.load(model, slug, progress)
         facts = {"weights_fingerprint": origin.fingerprint}
         progress.step()
+        network = runtime.of_graph(model, graph)
         for dataset in missing:
-            found = top_activating.find(dataset, model, graph, layers, progress)
+            found = top_activating.find(dataset, model, network, layers, progress)
             channel_files.write_top_images(model.name, slug, dataset, found, facts)
             progress.say(
                 f"{model.name} · {slug} · {dataset.name}: top-activating images of {len(layers)} layers"

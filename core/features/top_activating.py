@@ -1,7 +1,6 @@
 """The images of a dataset with the highest activation of a channel, and the region that activates it."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -12,12 +11,10 @@ from core.features import channel_files
 from core.features.channel_files import MOST, TopImage
 from core.models import extractor, registry
 from core.models.intermediate_model import IntermediateModel
+from core.models.runtime import Network
 from core.progress import Progress, Silent
 from core.search import shared_engine
 from core.settings import settings
-
-if TYPE_CHECKING:
-    import keras
 
 # Maps are upsampled to at least this many positions a side before a region is cut out of them.
 _FINE = 56
@@ -55,8 +52,8 @@ def top_images(
         return stored
 
     def compute() -> channel_files.TopImages:
-        graph = shared_engine.engine().graph(model, weights)
-        return find(dataset, registry.get_model(model), graph, [layer], progress or Silent())[layer]
+        network = shared_engine.engine().loaded(model, weights)
+        return find(dataset, registry.get_model(model), network, [layer], progress or Silent())[layer]
 
     found = _kept.get((dataset.fingerprint, model, weights, layer), compute)
     if not 0 <= channel < len(found.items):
@@ -65,7 +62,7 @@ def top_images(
 
 
 def find(
-    dataset: Dataset, model: registry.Model, graph: "keras.Model", layers: Sequence[str], progress: Progress
+    dataset: Dataset, model: registry.Model, network: Network, layers: Sequence[str], progress: Progress
 ) -> dict[str, channel_files.TopImages]:
     """The top-activating images of all channels of some layers, in one pass over a dataset.
 
@@ -80,13 +77,13 @@ def find(
     ------
     UserError : none of the images can be read.
     """
-    network = IntermediateModel(model, graph, layers, settings.BATCH_SIZE)
+    run = IntermediateModel(model, network, layers, settings.BATCH_SIZE)
     best = {layer: _Best() for layer in layers}
     progress.stage(f"{model.name} on {dataset.name}, activations", len(dataset))
     files = [dataset.path(item.id) for item in dataset.items]
     for batch in extractor.read_batches(files, model.input_size, model.resample, settings.BATCH_SIZE):
         if len(batch.places):
-            for layer, activations in zip(layers, network(batch.pixels), strict=True):
+            for layer, activations in zip(layers, run(batch.pixels), strict=True):
                 for place, activation in zip(batch.places, activations, strict=True):
                     best[layer].add(int(place), activation)
         progress.step(len(batch.places) + len(batch.failures))

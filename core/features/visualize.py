@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.errors import UserError
-from core.models import intermediate_model, registry
+from core.models import architecture, registry
 from core.progress import Progress
 
 if TYPE_CHECKING:
@@ -148,7 +148,7 @@ def peaks(
 def _output(
     graph: "keras.Model", model: registry.Model, layer: str, channels: Sequence[int]
 ) -> "keras.KerasTensor":
-    output = intermediate_model.output(graph, model, layer)
+    output = architecture.output(graph, model, layer)
     n = output.shape[-1]
     for channel in channels:
         if not 0 <= channel < n:

@@ -6,7 +6,7 @@ TensorFlow.
 
 import json
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import astuple, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from core.cache import Shared, file_state
-from core.errors import ModelDataError, UnknownNameError
+from core.errors import ModelDataError, UnknownNameError, UserError
 from core.models import registry
 from core.settings import settings
 
@@ -289,6 +289,32 @@ def layers_by_name(graph: "keras.Model") -> dict[str, "keras.Layer"]:
         return f"{_snake(type(layer).__name__)}_{places[type(layer).__name__][number]}"
 
     return {name(layer): layer for layer in graph.layers}
+
+
+def output(graph: "keras.Model", model: registry.Model, layer: str) -> "keras.KerasTensor":
+    """The output of a layer (batch, height, width, channels); raises as :func:`check_positions`."""
+    outputs = {name: found.output for name, found in layers_by_name(graph).items()}
+    check_positions(model, layer, {name: len(found.shape) for name, found in outputs.items()})
+    return outputs[layer]
+
+
+def check_positions(model: registry.Model, layer: str, ranks: Mapping[str, int]) -> None:
+    """Check that a network has a layer with positions.
+
+    Parameters
+    ----------
+    ranks : the number of dimensions of each layer's output, that of the batch included.
+
+    Raises
+    ------
+    UnknownNameError : there is no such layer.
+    UserError : it has no height and width.
+    """
+    if layer not in ranks:
+        known = [one.name for one in model.layers]
+        raise UnknownNameError(f"layer of {model.name}", layer, [*known, "or another layer of the network"])
+    if ranks[layer] != 4:
+        raise UserError(f"{layer} of {model.title} has no height and width; choose a layer that has.")
 
 
 @dataclass(frozen=True)

@@ -1,24 +1,20 @@
 """Images to pooled vectors: one forward pass per batch gives every requested layer."""
 
 import itertools
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
 from core.errors import ImageError, UnknownNameError
 from core.imaging import decode, transform
 from core.imaging.transform import Reduction
-from core.models import registry, runtime
+from core.models import registry
+from core.models.runtime import Network, Operations
 from core.settings import settings
 from core.threads import in_threads
-
-if TYPE_CHECKING:
-    import keras
-    import tensorflow as tf
-    from tensorflow.types.experimental import ConcreteFunction
 
 POOLINGS = {
     "avg": "The mean over all positions of each channel: what is in the image, wherever it is. The usual choice.",
@@ -53,11 +49,10 @@ class Extractor:
     Parameters
     ----------
     model : the model's definition.
-    graph : its Keras graph with weights, as ``core.models.weights.load`` gives it.
+    network : its network with weights, as ``core.models.networks.load`` gives it.
     layers : names of layers, computed in one pass.
     poolings : of :data:`POOLINGS`.
-    batch_size : images in one forward pass. The graph is compiled for this size; a smaller batch is padded.
-    compile : a function of ``core.models.runtime``, which chooses what runs the network.
+    batch_size : images in one forward pass. The network is compiled for this size; a smaller batch is padded.
 
     Raises
     ------
@@ -67,23 +62,21 @@ class Extractor:
     def __init__(
         self,
         model: registry.Model,
-        graph: "keras.Model",
+        network: Network,
         layers: Sequence[str],
         poolings: Sequence[str] = ("avg",),
         batch_size: int = settings.BATCH_SIZE,
-        compile: "Callable[[ConcreteFunction], runtime.Network]" = runtime.compile,
     ):
-        import keras
-
+        for layer in layers:
+            model.layer(layer)
         for pooling in poolings:
             check_pooling(pooling)
         self.model = model
         self.layers = tuple(layers)
         self.poolings = tuple(poolings)
         self.batch_size = batch_size
-        cut = keras.Model(graph.input, model.outputs(graph, self.layers))
-        self._run = runtime.compile_batches(
-            model, cut, lambda x: [_pool(x, pooling) for pooling in self.poolings], batch_size, compile
+        self._run = network.compile(
+            self.layers, lambda ops, x: [_pool(ops, x, pooling) for pooling in self.poolings], batch_size
         )
 
     def __call__(self, pixels: np.ndarray) -> dict[tuple[str, str], np.ndarray]:
@@ -156,18 +149,16 @@ def _read(path: Path, size: int, resample: str) -> np.ndarray | ImageError:
         return error
 
 
-def _pool(activation: "tf.Tensor", pooling: str) -> "tf.Tensor":
+def _pool(ops: Operations, activation: Any, pooling: str) -> Any:
     """(batch, height, width, channels) to (batch, dimensions).
 
     ``gem`` is ``mean(max(x, 1e-6)**3) ** (1/3)``: Radenović, Tolias and Chum, 2018, with their usual p.
     """
-    import tensorflow as tf
-
     if pooling == "avg":
-        return tf.reduce_mean(activation, axis=(1, 2))
+        return ops.mean(activation)
     if pooling == "max":
-        return tf.reduce_max(activation, axis=(1, 2))
+        return ops.largest(activation)
     if pooling == "gem":
-        powers = tf.pow(tf.maximum(activation, _GEM_FLOOR), _GEM_P)
-        return tf.pow(tf.reduce_mean(powers, axis=(1, 2)), 1.0 / _GEM_P)
-    return tf.reshape(activation, (tf.shape(activation)[0], -1))
+        powers = ops.power(ops.at_least(activation, _GEM_FLOOR), _GEM_P)
+        return ops.power(ops.mean(powers), 1.0 / _GEM_P)
+    return ops.flatten(activation)

@@ -7,7 +7,7 @@ import numpy as np
 from PIL import Image
 
 from core.imaging import transform
-from core.models import registry, weights
+from core.models import networks, registry
 from core.models.extractor import Extractor
 
 
@@ -45,8 +45,8 @@ def load(model: str, weights_: str, layer: str, pooling: str) -> ModelEmbedder:
     UnknownNameError, WeightsError : there is no such model, layer or pooling here, or its weights are not available.
     """
     definition = registry.get_model(model)
-    graph, _ = weights.load(definition, weights_)
-    return ModelEmbedder(Extractor(definition, graph, [layer], [pooling]), layer, pooling)
+    network = networks.load(definition, weights_)
+    return ModelEmbedder(Extractor(definition, network, [layer], [pooling]), layer, pooling)
 
 
 def embed(embedder: Embedder, images: Sequence[Image.Image]) -> np.ndarray:

@@ -1,85 +1,226 @@
-"""What runs a compiled network: OpenVINO where it is installed and turned on, TensorFlow everywhere else.
+"""What runs a network: OpenVINO where it is installed and turned on, TensorFlow everywhere else.
 
 Both give the same vectors up to the rounding of float32. ``python -m benchmarks --only forward`` compares their speed.
 """
 
+import importlib
 import importlib.util
 import logging
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from types import ModuleType
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from core.models import architecture
 from core.models.definition import Model
 from core.settings import settings
 
 if TYPE_CHECKING:
     import keras
+    import openvino as ov
     import tensorflow as tf
     from tensorflow.types.experimental import ConcreteFunction
 
-Network = Callable[[np.ndarray], list[np.ndarray]]
-"""A batch of the shape that it was compiled for -> the outputs in order. Can be called from several threads."""
+Run = Callable[[np.ndarray], list[np.ndarray]]
+"""Pixels (n, size, size, 3) uint8 -> the outputs in order, each with n rows. Can be called from several threads."""
 
 _log = logging.getLogger(__name__)
 
 
+class Operations(Protocol):
+    """What can be computed from an activation (batch, height, width, channels) float32 inside a network."""
+
+    def mean(self, x: Any) -> Any:
+        """Over all positions: (batch, channels)."""
+
+    def largest(self, x: Any) -> Any:
+        """Over all positions: (batch, channels)."""
+
+    def at_least(self, x: Any, floor: float) -> Any:
+        """The larger of each number and ``floor``."""
+
+    def power(self, x: Any, exponent: float) -> Any:
+        """Each number to a power."""
+
+    def flatten(self, x: Any) -> Any:
+        """(batch, height * width * channels)."""
+
+    def same(self, x: Any) -> Any:
+        """The activation itself."""
+
+
+Finish = Callable[[Operations, Any], list[Any]]
+"""Operations and an activation -> the outputs that are wanted of it."""
+
+
+class Network(Protocol):
+    """A network with weights that can be cut at its layers."""
+
+    def compile(self, layers: Sequence[str], finish: Finish, batch_size: int) -> Run:
+        """A function from pixels to what ``finish`` makes of each layer.
+
+        It runs for exactly ``batch_size`` images: a smaller batch is padded.
+
+        Parameters
+        ----------
+        layers : as ``core.models.architecture`` names them.
+
+        Raises
+        ------
+        UnknownNameError : there is no such layer.
+        UserError : it has no height and width.
+        """
+        ...
+
+
 def name() -> str:
-    """What runs networks that are compiled now: ``"openvino"`` or ``"tensorflow"``."""
+    """What runs networks that are loaded now: ``"openvino"`` or ``"tensorflow"``."""
     return "openvino" if settings.OPENVINO and importlib.util.find_spec("openvino") else "tensorflow"
 
 
-def compile(forward: "ConcreteFunction") -> Network:
-    """A function from one tensor to a list of tensors, ready to run.
-
-    TensorFlow runs a network that OpenVINO can't read, such as one with a custom operation.
-    """
+def of_graph(model: Model, graph: "keras.Model") -> Network:
+    """The network of a Keras graph, run by OpenVINO where that can read it."""
     if name() == "openvino":
         import tensorflow as tf
 
         try:
-            return with_openvino(forward)
+            return OpenVINONetwork(model, convert(model, graph))
         except (ImportError, RuntimeError, OSError, tf.errors.OpError):
             _log.warning("OpenVINO can't run this network; TensorFlow does.", exc_info=True)
-    return with_tensorflow(forward)
+    return TensorFlowNetwork(model, graph)
 
 
-def compile_batches(
-    model: Model,
-    cut: "keras.Model",
-    finish: "Callable[[tf.Tensor], list[tf.Tensor]]",
-    batch_size: int,
-    compile: "Callable[[ConcreteFunction], Network]" = compile,
-) -> Network:
-    """A function from pixels (n, size, size, 3) uint8 to what ``finish`` makes of each output of a network.
-
-    It runs for exactly ``batch_size`` images: a smaller batch is padded.
+class TensorFlowNetwork:
+    """A Keras graph, run by TensorFlow.
 
     Parameters
     ----------
-    cut : from preprocessed images to some layers of the model.
+    graph : from preprocessed images to the last feature map, as ``core.models.weights.load`` gives it.
     """
-    import tensorflow as tf
 
-    shape = (batch_size, model.input_size, model.input_size, 3)
+    def __init__(self, model: Model, graph: "keras.Model"):
+        self._model, self._graph = model, graph
 
-    def forward(pixels: tf.Tensor) -> list[tf.Tensor]:
-        activations = cut(model.preprocessing(tf.cast(pixels, tf.float32)), training=False)
-        activations = activations if isinstance(activations, list | tuple) else [activations]
-        return [output for activation in activations for output in finish(activation)]
+    def compile(self, layers: Sequence[str], finish: Finish, batch_size: int) -> Run:
+        """As :meth:`Network.compile`."""
+        import tensorflow as tf
 
-    function = tf.function(forward, input_signature=[tf.TensorSpec(shape, tf.uint8)], autograph=False)
-    run = compile(function.get_concrete_function())
+        layers_ = [architecture.output(self._graph, self._model, layer) for layer in layers]
+        forward = _traced(
+            self._model, self._graph, layers_, lambda x: finish(_TensorFlowOperations(), x), batch_size
+        )
+        return _padded(
+            lambda pixels: [output.numpy() for output in forward(tf.constant(pixels))],
+            batch_size,
+            self._model.input_size,
+        )
 
-    def run_padded(pixels: np.ndarray) -> list[np.ndarray]:
-        padding = np.zeros((batch_size - len(pixels), *shape[1:]), np.uint8)
-        return [output[: len(pixels)] for output in run(np.concatenate([pixels, padding]))]
 
-    return run_padded
+class OpenVINONetwork:
+    """A network that OpenVINO runs in float32, also where the processor has a faster, less precise type.
+
+    Parameters
+    ----------
+    network : from pixels (batch, size, size, 3) uint8 to the outputs of its layers, each a result whose friendly name is
+        that of the layer. It takes any size of batch. Layers with four dimensions are (batch, height, width, channels)
+        float32 and can be compiled.
+    """
+
+    def __init__(self, model: Model, network: "ov.Model"):
+        self.network, self._model = network, model
+
+    def compile(self, layers: Sequence[str], finish: Finish, batch_size: int) -> Run:
+        """As :meth:`Network.compile`."""
+        ov = import_openvino()
+        # A copy, which shares the weights: its batch gets a fixed size.
+        whole = self.network.clone()
+        results = {result.get_friendly_name(): result for result in whole.results}
+        ranks = {name: len(result.output(0).partial_shape) for name, result in results.items()}
+        outputs = []
+        for layer in layers:
+            architecture.check_positions(self._model, layer, ranks)
+            outputs += finish(_OpenVINOOperations(), results[layer].input_value(0))
+        cut = ov.Model(outputs, whole.get_parameters())
+        cut.reshape([batch_size, *[side.get_length() for side in list(whole.input(0).partial_shape)[1:]]])
+        compiled = ov.Core().compile_model(
+            cut,
+            "CPU",
+            # One batch after the other on all cores.
+            {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"},
+        )
+
+        def run(pixels: np.ndarray) -> list[np.ndarray]:
+            # A shared request refuses a second thread.
+            found = compiled.infer_new_request([pixels])
+            return [found[place] for place in range(len(outputs))]
+
+        return _padded(run, batch_size, self._model.input_size)
+
+
+class _TensorFlowOperations:
+    """:class:`Operations` on tensors."""
+
+    def mean(self, x: "tf.Tensor") -> "tf.Tensor":
+        import tensorflow as tf
+
+        return tf.reduce_mean(x, axis=(1, 2))
+
+    def largest(self, x: "tf.Tensor") -> "tf.Tensor":
+        import tensorflow as tf
+
+        return tf.reduce_max(x, axis=(1, 2))
+
+    def at_least(self, x: "tf.Tensor", floor: float) -> "tf.Tensor":
+        import tensorflow as tf
+
+        return tf.maximum(x, floor)
+
+    def power(self, x: "tf.Tensor", exponent: float) -> "tf.Tensor":
+        import tensorflow as tf
+
+        return tf.pow(x, exponent)
+
+    def flatten(self, x: "tf.Tensor") -> "tf.Tensor":
+        import tensorflow as tf
+
+        return tf.reshape(x, (tf.shape(x)[0], -1))
+
+    def same(self, x: "tf.Tensor") -> "tf.Tensor":
+        import tensorflow as tf
+
+        # A layer that passes its input on would share the tensor of another without the identity.
+        return tf.identity(x)
+
+
+class _OpenVINOOperations:
+    """:class:`Operations` on outputs of nodes."""
+
+    def __init__(self) -> None:
+        import_openvino()
+        self._ops = importlib.import_module("openvino.opset13")
+
+    def mean(self, x: "ov.Output") -> "ov.Output":
+        return self._ops.reduce_mean(x, np.array([1, 2]), False).output(0)
+
+    def largest(self, x: "ov.Output") -> "ov.Output":
+        return self._ops.reduce_max(x, np.array([1, 2]), False).output(0)
+
+    def at_least(self, x: "ov.Output", floor: float) -> "ov.Output":
+        return self._ops.maximum(x, np.float32(floor)).output(0)
+
+    def power(self, x: "ov.Output", exponent: float) -> "ov.Output":
+        return self._ops.power(x, np.float32(exponent)).output(0)
+
+    def flatten(self, x: "ov.Output") -> "ov.Output":
+        # A zero keeps the size of the batch.
+        return self._ops.reshape(x, np.array([0, -1]), True).output(0)
+
+    def same(self, x: "ov.Output") -> "ov.Output":
+        return x
 
 
 def import_openvino() -> ModuleType:
@@ -89,39 +230,60 @@ def import_openvino() -> ModuleType:
     return importlib.import_module("openvino")
 
 
-def with_tensorflow(forward: "ConcreteFunction") -> Network:
-    """Run by TensorFlow."""
-    import tensorflow as tf
-
-    return lambda pixels: [output.numpy() for output in forward(tf.constant(pixels))]
-
-
-def with_openvino(forward: "ConcreteFunction") -> Network:
-    """Run by OpenVINO in float32, also where the processor has a faster, less precise type.
+def convert(model: Model, graph: "keras.Model") -> "ov.Model":
+    """A Keras graph as :class:`OpenVINONetwork` takes it, with all of its layers.
 
     Raises
     ------
-    RuntimeError : OpenVINO can't read or compile the network.
+    RuntimeError : OpenVINO can't read or compile it, or the graph is of another model.
     """
-    ov = import_openvino()
+    layers = architecture.layers_by_name(graph)
+    model.outputs(graph, [layer.name for layer in model.layers])
+    tensors = [layer.output for layer in layers.values()]
+    forward = _traced(model, graph, tensors, lambda x: [_TensorFlowOperations().same(x)], None)
+    core = import_openvino().Core()
     with tempfile.TemporaryDirectory(dir=settings.SCRATCH_DIR, ignore_cleanup_errors=True) as folder:
         file = Path(folder) / "network.pb"
         file.write_bytes(_with_constants(forward).SerializeToString())
-        core = ov.Core()
-        network = core.compile_model(
-            core.read_model(file),
-            "CPU",
-            # One batch after the other on all cores.
-            {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"},
-        )
-    names = [output.name for output in forward.outputs]
+        network = core.read_model(file)
+    # A layer that passes its input on shares that one's output, but has a result of its own.
+    results = {result.get_friendly_name(): result for result in network.results}
+    for layer, output in zip(layers, forward.outputs, strict=True):
+        results[output.name].set_friendly_name(layer)
+    return network
 
-    def run(pixels: np.ndarray) -> list[np.ndarray]:
-        # A shared request refuses a second thread.
-        outputs = network.infer_new_request([pixels])
-        return [outputs[name] for name in names]
 
-    return run
+def _traced(
+    model: Model,
+    graph: "keras.Model",
+    outputs: "Sequence[keras.KerasTensor]",
+    finish: "Callable[[tf.Tensor], list[tf.Tensor]]",
+    batch_size: int | None,
+) -> "ConcreteFunction":
+    """A function from pixels to what ``finish`` makes of each output of a graph."""
+    import keras
+    import tensorflow as tf
+
+    cut = keras.Model(graph.input, outputs)
+
+    def forward(pixels: tf.Tensor) -> list[tf.Tensor]:
+        found = cut(model.preprocessing(tf.cast(pixels, tf.float32)), training=False)
+        found = found if isinstance(found, list | tuple) else [found]
+        return [output for one in found for output in finish(one)]
+
+    shape = (batch_size, model.input_size, model.input_size, 3)
+    function = tf.function(forward, input_signature=[tf.TensorSpec(shape, tf.uint8)], autograph=False)
+    return function.get_concrete_function()
+
+
+def _padded(run: Run, batch_size: int, size: int) -> Run:
+    """A function for at most ``batch_size`` images from one for exactly as many."""
+
+    def run_padded(pixels: np.ndarray) -> list[np.ndarray]:
+        padding = np.zeros((batch_size - len(pixels), size, size, 3), np.uint8)
+        return [output[: len(pixels)] for output in run(np.concatenate([pixels, padding]))]
+
+    return run_padded
 
 
 def _with_constants(forward: "ConcreteFunction") -> "tf.compat.v1.GraphDef":

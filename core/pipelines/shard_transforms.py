@@ -119,7 +119,7 @@ class ExtractShards(beam.PTransform):
 
 def load(configuration: Configuration) -> Embedder:
     """The embedder of a configuration, which loads the model."""
-    output.start_tensorflow()
+    output.prepare_network(configuration.model, configuration.weights)
     return image_embedder.load(
         configuration.model, configuration.weights, configuration.layer, configuration.pooling
     )

@@ -12,7 +12,7 @@ from core.evaluation import rankings
 from core.experiments import runner
 from core.experiments.store import Grid, StoredRun
 from core.metrics import METRICS
-from core.models import extractor, registry, weights
+from core.models import extractor, networks, registry, weights
 from core.progress import Progress
 from core.published import names
 
@@ -120,9 +120,9 @@ def _check_model(
     if not chosen:
         raise UserError("none of its layers that were asked for was published.")
     progress.stage(f"{model.name}, loading", 1)
-    graph, _ = weights.load(model, weights_name, progress)
+    loaded = networks.load(model, weights_name, progress)
     progress.step()
-    network = extractor.Extractor(model, graph, chosen, [names.POOLING])
+    network = extractor.Extractor(model, loaded, chosen, [names.POOLING])
     found: list[Agreement] = []
     for dataset, run in runs:
         progress.stage(f"{model.name} on {dataset.name}, features", len(dataset))

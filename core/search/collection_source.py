@@ -107,7 +107,7 @@ class CollectionSource:
         )
 
     def prepare(self, progress: Progress) -> None:
-        progress.stage("Starting TensorFlow and loading the model", 0)
+        progress.stage("Loading the model", 0)
         _ = self.collection.embedder
         progress.stage("Opening the index", 0)
         self.collection.snapshot()

@@ -58,7 +58,7 @@ class DatasetSource:
 
     def prepare(self, progress: Progress) -> None:
         self._engine.check(self.dataset, self._configuration)
-        progress.stage("Starting TensorFlow and loading the model", 0)
+        progress.stage("Loading the model", 0)
         self._engine.network(self._configuration)
         progress.stage(f"Preparing the {len(self):,} images to search", 0)
         self._engine.index(self.dataset, self._configuration)

@@ -15,8 +15,9 @@ from core.errors import GridError, UnknownNameError, UserError, WeightsError
 from core.exact_index import Index
 from core.experiments.store import Configuration, DatasetGrid, Grid, Summary
 from core.imaging import transform
-from core.models import extractor, registry, weights
+from core.models import extractor, networks, registry, weights
 from core.models.intermediate_model import IntermediateModel
+from core.models.runtime import Network
 from core.published.names import WEIGHTS as PUBLISHED
 from core.settings import settings
 
@@ -39,6 +40,7 @@ class Engine:
     def __init__(self, grid: Grid):
         self.grid = grid
         self._graphs = Shared(settings.LIVE_MODELS)
+        self._loaded = Shared(settings.LIVE_MODELS)
         self._networks = Shared(settings.LIVE_MODELS * 4)
         self._indexes = Shared(settings.LIVE_INDEXES)
         self._searchable = Shared(settings.LIVE_INDEXES)
@@ -123,10 +125,10 @@ class Engine:
         Any layer of the network that has height and width, as ``core.models.architecture`` names them; UserError of others.
         """
         model, slug, layer = configuration.model, configuration.weights, configuration.layer
-        defined, graph = registry.get_model(model), self.graph(model, slug)
+        defined = registry.get_model(model)
 
         def compile_layer() -> IntermediateModel:
-            compiled = IntermediateModel(defined, graph, [layer], 1)
+            compiled = IntermediateModel(defined, self.loaded(model, slug), [layer], 1)
             compiled.warm_up()
             return compiled
 
@@ -136,9 +138,14 @@ class Engine:
             return np.asarray(network(pixels)[0][0])
 
     def graph(self, model: str, slug: str) -> "keras.Model":
-        """The network of a model, loaded at the first call; raises UnknownNameError, WeightsError."""
+        """The graph of a model, loaded at the first call; raises UnknownNameError, WeightsError."""
         defined = registry.get_model(model)
         return self._graphs.get((model, slug), lambda: weights.load(defined, _loadable(defined, slug))[0])
+
+    def loaded(self, model: str, slug: str) -> Network:
+        """The network of a model, loaded at the first call; raises UnknownNameError, WeightsError."""
+        defined = registry.get_model(model)
+        return self._loaded.get((model, slug), lambda: networks.load(defined, _loadable(defined, slug)))
 
     def network(self, configuration: Configuration | Summary) -> extractor.Extractor:
         """The compiled model of a configuration for one image at a time; loaded at the first call."""
@@ -148,8 +155,8 @@ class Engine:
         part = (*key, configuration.layer, configuration.pooling)
 
         def compile_layer() -> extractor.Extractor:
-            graph = self.graph(*key)
-            network = extractor.Extractor(model, graph, [configuration.layer], [configuration.pooling], 1)
+            loaded = self.loaded(*key)
+            network = extractor.Extractor(model, loaded, [configuration.layer], [configuration.pooling], 1)
             network.warm_up()
             return network
 

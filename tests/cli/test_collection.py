@@ -13,9 +13,10 @@ import pytest
 from core.cli import main
 from core.collections import Collection
 from core.collections.uploads import Upload
+from core.models import networks, registry
 from core.settings import settings
 from tests.collections import pixels
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs_openvino
 
 CREATE = ["--model", "efficientnet-lite0", "--layer", "block1_output"]
 IMAGES = ROOT / "precomputed" / "emoji200" / "images"
@@ -265,6 +266,29 @@ def test_the_command_that_reads_does_not_start_tensorflow(folder):
     )
     environment = {**os.environ, "PLAYGROUND_COLLECTIONS_DIR": str(folder)}
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, env=environment, check=True, capture_output=True)
+
+
+@pytest.mark.slow
+@needs_openvino
+def test_an_exported_network_adds_and_searches_without_tensorflow(folder):
+    networks.load(registry.get_model("efficientnet-lite0"), "imagenet")
+    Collection.create("pets", model="efficientnet-lite0", layer="block1_output").close()
+    image = str(next((ROOT / "precomputed" / "objects200" / "images").iterdir()))
+    script = (
+        "import sys; from core.cli import main; image = sys.argv[1]; "
+        "codes = [main(['collection', *words]) for words in (['add', 'pets', image], ['search', 'pets', image])]; "
+        "sys.exit(bool({'tensorflow', 'keras'} & set(sys.modules)) or max(codes))"
+    )
+    environment = {**os.environ, "PLAYGROUND_COLLECTIONS_DIR": str(folder)}
+    done = subprocess.run(
+        [sys.executable, "-c", script, image],
+        cwd=ROOT,
+        env=environment,
+        check=True,
+        capture_output=True,
+        text=True,
+    )
+    assert image in done.stdout
 
 
 @pytest.mark.slow

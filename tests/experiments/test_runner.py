@@ -16,7 +16,7 @@ from core import lock
 from core.data import datasets
 from core.errors import UserError
 from core.experiments import runner, store
-from core.models import extractor, registry, weights
+from core.models import extractor, networks, registry, weights
 from core.settings import settings
 from tests.experiments.synthetic import draw_dataset
 
@@ -79,7 +79,7 @@ def open_run(out, dataset):
 
 def test_neighbors_are_those_of_an_independent_computation(computed, dataset):
     model = registry.get_model("mobilenet")
-    network = extractor.Extractor(model, weights.load(model, "untrained")[0], LAYERS, ("avg", "flatten"))
+    network = extractor.Extractor(model, networks.load(model, "untrained"), LAYERS, ("avg", "flatten"))
     files = [dataset.path(i) for i in range(len(dataset))]
     batches = [network(batch.pixels) for batch in network.batches(files)]
     run = open_run(computed, dataset)

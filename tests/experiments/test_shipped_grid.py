@@ -8,7 +8,7 @@ import pytest
 from core.evaluation import scoring, ties
 from core.experiments import runner, store
 from core.metrics import METRICS
-from core.models import extractor, registry, weights
+from core.models import extractor, networks, registry
 from core.models.package_weights import PackageWeights
 from core.settings import settings
 
@@ -123,7 +123,7 @@ def test_recomputed_from_the_images_the_neighbors_are_the_same(name):
     dataset = SHIPPED.dataset(name)
     model = registry.get_model("efficientnet-lite0")
     layer = "block6_output"
-    network = extractor.Extractor(model, weights.load(model, "imagenet")[0], [layer], ("avg",))
+    network = extractor.Extractor(model, networks.load(model, "imagenet"), [layer], ("avg",))
     features = runner.extract(network, dataset, Silent())
     [fresh], _ = runner.compare(features, layer, "avg", ["cosine"], 20, dataset.labels)
     shipped = SHIPPED.run(dataset, model.name, "imagenet").neighbors(layer, "avg", "cosine")

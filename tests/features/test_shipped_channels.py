@@ -11,7 +11,7 @@ from PIL import Image
 from core.data import datasets
 from core.features import channel_files, compute
 from core.imaging import decode, transform
-from core.models import registry, weights
+from core.models import networks, registry, weights
 from core.models.intermediate_model import IntermediateModel
 from core.models.package_weights import PackageWeights
 from core.settings import settings
@@ -83,7 +83,7 @@ def test_top_images_of_every_channel_are_stored(model, layer, dataset):
 
 def test_recomputed_the_activations_are_the_same():
     model, layer, dataset = registry.get_model("efficientnet-lite0"), "block6_output", DATASETS[0]
-    network = IntermediateModel(model, weights.load(model, "imagenet")[0], [layer], 4)
+    network = IntermediateModel(model, networks.load(model, "imagenet"), [layer], 4)
     for channel in (0, 100):
         stored = channel_files.top_images(dataset, model.name, "imagenet", layer, channel, 4)
         pixels = [

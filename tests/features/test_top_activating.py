@@ -46,7 +46,7 @@ IDS = np.array([0, 1, 2, 3, 4, 6, 7, 8, 9, 10, 11])
 @pytest.fixture(scope="module")
 def found(dataset):
     return top_activating.find(
-        dataset, LITE, shared_engine.engine().graph(NAME, "imagenet"), LAYERS, Silent()
+        dataset, LITE, shared_engine.engine().loaded(NAME, "imagenet"), LAYERS, Silent()
     )
 
 

@@ -11,7 +11,7 @@ from core import cli
 from core.data import datasets
 from core.experiments import store
 from core.features import channel_files
-from core.models import architecture, extractor, families, registry, weights
+from core.models import architecture, extractor, families, networks, registry, weights
 from core.settings import settings
 from tests.conftest import ROOT
 from tests.experiments.synthetic import draw_dataset
@@ -66,8 +66,8 @@ def test_a_family_in_one_file_has_vectors_a_grid_and_channels(tinynet, tmp_path,
     stored = store.Grid(settings.GRID_DIR).run(dataset, "tinynet", "untrained")
     assert {summary.layer for summary in stored.summaries} == set(printed_names(printed))
 
-    graph, origin = weights.load(tinynet, "untrained")
-    network = extractor.Extractor(tinynet, graph, ["conv8"])
+    origin = weights.provenance(tinynet, "untrained")
+    network = extractor.Extractor(tinynet, networks.load(tinynet, "untrained"), ["conv8"])
     vectors = network(np.zeros((2, 64, 64, 3), np.uint8))["conv8", "avg"]
     assert vectors.shape == (2, 64)
     assert stored.about.weights_fingerprint == origin.fingerprint

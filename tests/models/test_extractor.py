@@ -4,7 +4,7 @@ from PIL import Image
 from scipy.stats import pmean
 
 from core.errors import UnknownNameError
-from core.models import extractor, registry, weights
+from core.models import extractor, networks, registry, weights
 
 MODEL = registry.get_model("mobilenet")
 LAYERS = ("conv1", "conv_dw_6", "conv_pw_13")
@@ -16,13 +16,18 @@ def graph():
 
 
 @pytest.fixture(scope="module")
+def network():
+    return networks.load(MODEL, "untrained")
+
+
+@pytest.fixture(scope="module")
 def pixels():
     return np.random.default_rng(0).integers(0, 256, (3, 224, 224, 3), np.uint8)
 
 
 @pytest.fixture(scope="module")
-def vectors(graph, pixels):
-    return extractor.Extractor(MODEL, graph, LAYERS, tuple(extractor.POOLINGS), batch_size=4)(pixels)
+def vectors(network, pixels):
+    return extractor.Extractor(MODEL, network, LAYERS, tuple(extractor.POOLINGS), batch_size=4)(pixels)
 
 
 def test_one_pass_gives_every_layer_under_every_pooling(vectors):
@@ -54,24 +59,24 @@ def test_poolings_are_what_they_say(vectors):
         )
 
 
-def test_a_batch_gives_what_single_images_give(graph, pixels, vectors):
-    single = extractor.Extractor(MODEL, graph, LAYERS, tuple(extractor.POOLINGS), batch_size=1)
+def test_a_batch_gives_what_single_images_give(network, pixels, vectors):
+    single = extractor.Extractor(MODEL, network, LAYERS, tuple(extractor.POOLINGS), batch_size=1)
     for i in range(len(pixels)):
         for key, rows in single(pixels[i : i + 1]).items():
             np.testing.assert_allclose(rows[0], vectors[key][i], rtol=1e-4, atol=1e-5, err_msg=str(key))
 
 
-def test_the_place_in_a_batch_does_not_matter(graph, pixels, vectors):
-    network = extractor.Extractor(MODEL, graph, LAYERS, ("avg",), batch_size=4)
-    for key, rows in network(pixels[::-1]).items():
+def test_the_place_in_a_batch_does_not_matter(network, pixels, vectors):
+    average = extractor.Extractor(MODEL, network, LAYERS, ("avg",), batch_size=4)
+    for key, rows in average(pixels[::-1]).items():
         np.testing.assert_allclose(rows[::-1], vectors[key], rtol=1e-4, atol=1e-5)
 
 
-def test_unknown_names_are_refused_with_the_valid_ones(graph):
+def test_unknown_names_are_refused_with_the_valid_ones(network):
     with pytest.raises(UnknownNameError, match="avg, max, gem, flatten"):
-        extractor.Extractor(MODEL, graph, LAYERS, ("sum",))
+        extractor.Extractor(MODEL, network, LAYERS, ("sum",))
     with pytest.raises(UnknownNameError, match="conv_pw_13"):
-        extractor.Extractor(MODEL, graph, ("conv_pw_99",))
+        extractor.Extractor(MODEL, network, ("conv_pw_99",))
 
 
 @pytest.fixture

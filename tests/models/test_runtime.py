@@ -7,15 +7,14 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from core.models import extractor, registry, runtime, weights
+from core.errors import UnknownNameError, UserError
+from core.models import architecture, extractor, networks, registry, runtime, weights
+from core.models.definition import Layer, Model
+from core.models.preprocessing import TF
 from core.settings import settings
-from tests.conftest import ROOT
+from tests.conftest import ROOT, needs_openvino
 
 pytestmark = pytest.mark.slow
-
-needs_openvino = pytest.mark.skipif(
-    importlib.util.find_spec("openvino") is None, reason="OpenVINO is optional and not installed"
-)
 
 
 def pixels(size: int, n: int = 2) -> np.ndarray:
@@ -30,9 +29,10 @@ def cosine_distance(a: np.ndarray, b: np.ndarray) -> np.ndarray:
 def extracted(monkeypatch, name: str, kind: str, openvino: bool) -> dict[tuple[str, str], np.ndarray]:
     monkeypatch.setattr(settings, "OPENVINO", openvino)
     model = registry.get_model(name)
-    graph, _ = weights.load(model, kind)
     layers = [layer.name for layer in model.layers]
-    network = extractor.Extractor(model, graph, layers, tuple(extractor.POOLINGS), batch_size=2)
+    network = extractor.Extractor(
+        model, networks.load(model, kind), layers, tuple(extractor.POOLINGS), batch_size=2
+    )
     return network(pixels(model.input_size))
 
 
@@ -53,9 +53,12 @@ def test_both_runtimes_give_the_same_vectors(monkeypatch, name, kind):
 @pytest.fixture(scope="module")
 def network():
     model = registry.get_model("squeezenet")
-    graph, _ = weights.load(model, "untrained")
     return extractor.Extractor(
-        model, graph, [model.layers[-1].name, model.layers[0].name], ("max",), batch_size=1
+        model,
+        networks.load(model, "untrained"),
+        [model.layers[-1].name, model.layers[0].name],
+        ("max",),
+        batch_size=1,
     )
 
 
@@ -87,26 +90,57 @@ def test_openvino_is_left_alone_when_not_wanted_or_not_there(monkeypatch):
 
 @needs_openvino
 def test_what_openvino_can_not_run_is_run_by_tensorflow(monkeypatch, caplog):
+    import keras
     import tensorflow as tf
 
+    class Doubled(keras.layers.Layer):
+        def call(self, x):
+            return tf.ensure_shape(tf.numpy_function(lambda values: values * 2, [x], tf.float32), x.shape)
+
+        def compute_output_shape(self, shape):
+            return shape
+
+    def build(size):
+        inputs = keras.Input((size, size, 3))
+        return keras.Model(inputs, Doubled(name="twice")(inputs))
+
     monkeypatch.setattr(settings, "OPENVINO", True)
-
-    @tf.function(input_signature=[tf.TensorSpec((1, 4), tf.uint8)])
-    def forward(values):
-        return [tf.numpy_function(lambda x: x * 2, [values], tf.uint8)]
-
-    run = runtime.compile(forward.get_concrete_function())
-    np.testing.assert_array_equal(run(np.array([[1, 2, 3, 4]], np.uint8))[0], [[2, 4, 6, 8]])
+    layer = Layer("twice", (4, 4, 3), 0)
+    model = Model("doubling", "Doubling", 4, "bilinear", TF, 0, (layer,), build, None, "none")
+    network = runtime.of_graph(model, model.build_graph())
+    image = pixels(4, 1)
+    [doubled] = network.compile(["twice"], lambda ops, x: [ops.same(x)], 2)(image)
+    np.testing.assert_allclose(doubled, 2 * TF(image.astype(np.float32)), rtol=1e-6)
     assert "TensorFlow does" in caplog.text
+
+
+@pytest.mark.parametrize("openvino", [pytest.param(True, marks=needs_openvino), False])
+def test_every_layer_with_positions_is_as_in_the_graph_and_others_are_refused(monkeypatch, openvino):
+    monkeypatch.setattr(settings, "OPENVINO", openvino)
+    model = registry.get_model("efficientnetb0")
+    graph, _ = weights.load(model, "untrained")
+    network = runtime.of_graph(model, graph)
+    shapes = {name: layer.output.shape for name, layer in architecture.layers_by_name(graph).items()}
+    spatial = [name for name, shape in shapes.items() if len(shape) == 4]
+    image = pixels(model.input_size, 1)
+    run = network.compile(spatial, lambda ops, x: [ops.same(x)], 1)
+    for name, found in zip(spatial, run(image), strict=True):
+        assert found.shape == (1, *shapes[name][1:]), name
+    flat = next(name for name, shape in shapes.items() if len(shape) == 2)
+    with pytest.raises(UserError, match="no height and width"):
+        network.compile([flat], lambda ops, x: [ops.same(x)], 1)
+    with pytest.raises(UnknownNameError, match="top_conv"):
+        network.compile(["block99"], lambda ops, x: [ops.same(x)], 1)
 
 
 @needs_openvino
 def test_nothing_is_reported_to_the_maker_of_openvino(tmp_path):
     (tmp_path / "openvino_telemetry.py").write_text("print('reports')\n")
     code = """
-from core.models import extractor, registry, weights
+from core.models import extractor, registry, runtime, weights
 model = registry.get_model("squeezenet")
-extractor.Extractor(model, weights.load(model, "untrained")[0], [model.layers[0].name], batch_size=1).warm_up()
+network = runtime.of_graph(model, weights.load(model, "untrained")[0])
+extractor.Extractor(model, network, [model.layers[0].name], batch_size=1).warm_up()
 import sys
 print(sys.modules["openvino"].__name__)
 """
@@ -136,8 +170,6 @@ def test_what_no_output_needs_is_not_computed():
 
     concrete = forward.get_concrete_function()
     kept = runtime._with_constants(concrete)
+    assert [node.name for node in kept.node if node.op == "Placeholder"] == ["values"]
     assert {"Sigmoid", "IdentityN"} & {node.op for node in concrete.graph.as_graph_def().node}
     assert not {"Sigmoid", "IdentityN", "ReadVariableOp"} & {node.op for node in kept.node}
-    np.testing.assert_array_equal(
-        runtime.with_openvino(concrete)(np.array([[3, 4]], np.uint8))[0], [[4.0, 9.0]]
-    )

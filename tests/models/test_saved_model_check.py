@@ -7,7 +7,7 @@ import pytest
 
 from core.errors import WeightsError
 from core.imaging import decode, transform
-from core.models import extractor, keras_weights, registry, weights
+from core.models import extractor, keras_weights, networks, registry, weights
 from tests.conftest import ROOT
 
 pytestmark = pytest.mark.slow
@@ -89,8 +89,7 @@ def test_an_accepted_model_gives_its_own_vectors(make, base, images, tmp_path):
     theirs = saved(make, base, tmp_path / "mine.keras")
     given = images.astype(np.float32)
     own = np.asarray(theirs(MODEL.preprocessing(given) if make is plain else given, training=False))
-    graph, _ = weights.load(MODEL, tmp_path / "mine.keras")
-    network = extractor.Extractor(MODEL, graph, [LAST], ["avg"], 2)
+    network = extractor.Extractor(MODEL, networks.load(MODEL, tmp_path / "mine.keras"), [LAST], ["avg"], 2)
     assert cosine(network(images)[LAST, "avg"], own) > 0.9999
 
 

@@ -9,7 +9,7 @@ import pytest
 from core import cli
 from core.errors import UnknownNameError, UserError
 from core.experiments import runner
-from core.models import extractor, keras_weights, registry, weights
+from core.models import extractor, keras_weights, registry, runtime, weights
 from core.progress import Silent
 from core.published import check, convert
 from core.published.reader import find
@@ -37,7 +37,8 @@ def published(tmp_path_factory, stand_in) -> Path:
     root = copies.make(folder)
     convert.import_copy(folder, folder / "first", Silent())
     dataset = runner.store.Grid(folder / "first").dataset("shapes18")
-    features = runner.extract(extractor.Extractor(MODEL, stand_in, LAYERS, ("flatten",)), dataset, Silent())
+    network = runtime.of_graph(MODEL, stand_in)
+    features = runner.extract(extractor.Extractor(MODEL, network, LAYERS, ("flatten",)), dataset, Silent())
     for layer in LAYERS:
         [computed], _ = runner.compare(features, layer, "flatten", ["cosine"], 15, dataset.labels)
         lists = {

@@ -10,7 +10,7 @@ from core.exact_index import Index
 from core.experiments.store import Configuration, Grid
 from core.imaging import decode
 from core.metrics import METRICS, pairwise
-from core.models import weights
+from core.models import networks
 from core.search.engine import Engine
 from core.settings import settings
 
@@ -116,8 +116,8 @@ def test_the_first_image_does_not_wait_for_the_graph_to_be_optimized(dataset):
 
 def test_threads_that_ask_at_once_load_the_model_once(monkeypatch, dataset):
     loads = []
-    load = weights.load
-    monkeypatch.setattr(weights, "load", lambda *a, **k: loads.append(a) or load(*a, **k))
+    load = networks.load
+    monkeypatch.setattr(networks, "load", lambda *a, **k: loads.append(a) or load(*a, **k))
     engine = Engine(Grid(settings.GRID_DIR))
     picture = decode.read(dataset.path(3))
     vectors = []

@@ -26,7 +26,7 @@ from starlette.testclient import TestClient
 
 from core.experiments.store import Configuration
 from core.imaging import decode
-from core.models import extractor, registry, weights
+from core.models import extractor, networks, registry, weights
 from core.search import engine as engines
 from core.search import shared_engine
 from core.server import api, media
@@ -125,7 +125,7 @@ def test_a_file_gives_the_same_vector_whichever_way_it_comes_in(client, picture,
     uploaded = post(client, picture, vector="true", **CONFIGURATION).json()["vector"]
     fetched = client.post(SEARCH, json={"url": web, "vector": True, **CONFIGURATION}).json()["vector"]
     model = registry.get_model(CONFIGURATION["model"])
-    network = extractor.Extractor(model, weights.load(model, "imagenet")[0], [CONFIGURATION["layer"]])
+    network = extractor.Extractor(model, networks.load(model, "imagenet"), [CONFIGURATION["layer"]])
     [batch] = network.batches([path])
     in_grid = network(batch.pixels)[CONFIGURATION["layer"], "avg"][0]
     for vector in (uploaded, fetched):
@@ -179,7 +179,7 @@ def test_an_impossible_search_is_a_problem(client, picture, fields, status, word
 
 def test_missing_weights_are_never_downloaded_by_a_request(client, picture, monkeypatch):
     monkeypatch.setattr(weights, "availability", lambda model: (False, "Keras downloads them."))
-    monkeypatch.setattr(engines.weights, "load", lambda *a, **k: pytest.fail("it was loaded"))
+    monkeypatch.setattr(engines.networks, "load", lambda *a, **k: pytest.fail("it was loaded"))
     fresh = engines.Engine(shared_engine.engine().grid)
     client = TestClient(api.create(engine=lambda: fresh))
     assert_problem(post(client, picture, **CONFIGURATION), 503, "not on this machine")

@@ -239,7 +239,7 @@ def _stored_or_computed(context: ModelContext, dataset: Dataset, channel: int) -
         from core.features import top_activating
 
         with _turn(job):
-            job.stage("Starting TensorFlow and loading the model", 0)
+            job.stage("Loading the model", 0)
             top_activating.top_images(dataset, *context.key, channel, _MOST, job)
 
     st.markdown(

@@ -135,7 +135,7 @@ def _loading(context: ModelContext) -> jobs.Job:
     """The job that loads the network up to the layer."""
 
     def work(job: Progress) -> None:
-        job.stage("Starting TensorFlow and loading the model", 0)
+        job.stage("Loading the model", 0)
         size = context.model.input_size
         activations.activation(Image.new("RGB", (size, size)), *context.key)
 
