@@ -4,6 +4,9 @@ import numpy as np
 
 from core.metrics import Metric, get_metric
 
+# What float32 leaves between a vector and itself; distances that differ by less are the same.
+TIED = 1e-6
+
 
 class Index:
     """Vectors that can be searched.
@@ -76,8 +79,7 @@ def as_distances(found: np.ndarray, metric: Metric) -> np.ndarray:
     """What FAISS found between prepared vectors, as the distances that ``core.metrics`` defines."""
     if metric.normalized:
         distances = np.clip(1.0 - found, 0.0, 2.0)
-        # What float32 leaves between a vector and itself.
-        distances[distances < 1e-6] = 0.0
+        distances[distances < TIED] = 0.0
         return distances
     # FAISS leaves the square root out.
     return np.sqrt(np.maximum(found, 0.0)) if metric.name == "euclidean" else found

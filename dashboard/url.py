@@ -19,6 +19,7 @@ import streamlit as st
 from core.collections import labelled_dataset
 from core.collections.index import engines
 from core.experiments.store import Summary
+from core.imaging.changes import STRENGTHS
 from core.imaging.transform import Box
 from core.server import projections
 from dashboard.frontend.address import address as address_bar
@@ -191,6 +192,11 @@ HALVES = Switch("halves", "switch *Choose on one half*")
 # Of the code that is handed out.
 ENGINE = Choice("engine", "index engine", default=engines.DEFAULT)
 CLASSES_VIEW = Choice("view", "columns of the table of classes", ("models", "layers"), "models")
+# Of robustness: what is shown, at which strength, of which configurations.
+MEASURE = Choice("measure", "measure", ("recall", "precision"), "recall")
+STRENGTH = Choice("strength", "strength", ("all", *STRENGTHS), "all")
+ROBUST_ROWS = Choice("rows", "rows", ("models", "layers"), "models")
+ROBUSTNESS = (MEASURE, STRENGTH, ROBUST_ROWS)
 # Of the leaderboard: values that are let through, and the largest cost.
 ONLY_WEIGHTS = Several("only-weights", "filter of weights")
 ONLY_MODEL = Several("only-model", "filter of models")
@@ -274,6 +280,7 @@ COMPARE = Page(
         COST,
         CLASSES_VIEW,
         ENGINE,
+        *ROBUSTNESS,
         *FILTERS,
     ),
     (COLLECTION,),

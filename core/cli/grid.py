@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from core.evaluation.rankings import Neighbors
+    from core.evaluation.robustness import Recognition
     from core.evaluation.ties import Ties
     from core.experiments.store import DatasetGrid, StoredRun
 
@@ -23,34 +24,30 @@ def add(commands: Any) -> None:
     """Add the commands to a parser."""
     grid = output.group(commands, "grid", "compute and read experiments")
     run = output.command(grid, "run", _run, "compute experiments; those that exist are kept")
-    run.add_argument(
-        "--dataset",
-        action="append",
-        required=True,
-        help="a dataset by name, a folder of class-named folders, or collection:NAME for the labeled images of a collection",
-    )
-    run.add_argument(
-        "--model",
-        action="append",
-        help="repeatable; default: every model whose ImageNet weights are on this machine",
-    )
-    run.add_argument(
-        "--weights",
-        default="imagenet",
-        help="imagenet (default), untrained, or a .weights.h5, .keras or Keras 2 .h5 file",
-    )
+    _what_to_compute(run)
     run.add_argument("--layer", action="append", help="repeatable; default: all eight")
     run.add_argument(
         "--pooling", action="append", help="repeatable: avg, max, gem, flatten; default: avg and flatten"
     )
     run.add_argument("--metric", action="append", help="repeatable; default: all")
     run.add_argument("--top", type=int, default=20, help="neighbors kept per image (default: 20)")
-    run.add_argument(
-        "--rescan",
-        action="store_true",
-        help="read a folder again; without it a folder that was run before keeps the images that it was run with",
+
+    robustness = output.command(
+        grid,
+        "robustness",
+        _robustness,
+        "measure how well changed images are recognized; what is measured is kept",
     )
-    run.add_argument("--out", type=Path, help="folder of the grid; default: where the dashboard looks")
+    _what_to_compute(robustness)
+    robustness.add_argument("--pooling", action="append", help="repeatable: avg, max, gem; default: avg")
+    robustness.add_argument("--metric", action="append", help="repeatable; default: cosine")
+    robustness.add_argument(
+        "--images",
+        type=int,
+        default=1000,
+        help="of a larger dataset so many images are used, always the same (default: 1000)",
+    )
+    robustness.add_argument("--json", action="store_true", help="every result as JSON")
 
     listing = output.command(grid, "list", _list, "list the experiments that exist")
     output.grid_option(listing)
@@ -70,17 +67,47 @@ def add(commands: Any) -> None:
     show.add_argument("--json", action="store_true")
 
 
+def _what_to_compute(parser: argparse.ArgumentParser) -> None:
+    """The options of the commands that compute something of datasets."""
+    parser.add_argument(
+        "--dataset",
+        action="append",
+        required=True,
+        help="a dataset by name, a folder of class-named folders, or collection:NAME for the labeled images of a collection",
+    )
+    parser.add_argument(
+        "--model",
+        action="append",
+        help="repeatable; default: every model whose ImageNet weights are on this machine",
+    )
+    parser.add_argument(
+        "--weights",
+        default="imagenet",
+        help="imagenet (default), untrained, or a .weights.h5, .keras or Keras 2 .h5 file",
+    )
+    parser.add_argument(
+        "--rescan",
+        action="store_true",
+        help="read a folder again; without it a folder that was run before keeps the images that it was run with",
+    )
+    parser.add_argument("--out", type=Path, help="folder of the grid; default: where the dashboard looks")
+
+
+def _models(options: argparse.Namespace) -> tuple[str, ...]:
+    """The models that the options name, or those whose ImageNet weights are here."""
+    from core.models import registry, weights
+
+    here = [name for name, model in registry.MODELS.items() if weights.availability(model)[0]]
+    return tuple(dict.fromkeys(options.model or here))
+
+
 def _run(options: argparse.Namespace) -> None:
     from core.experiments import runner as grid
-    from core.models import registry, weights
     from core.settings import settings
 
     out = options.out or settings.GRID_DIR
-    models = options.model or [
-        name for name, model in registry.MODELS.items() if weights.availability(model)[0]
-    ]
     request = grid.Request(
-        models=tuple(dict.fromkeys(models)),
+        models=_models(options),
         weights=options.weights,
         layers=tuple(options.layer) if options.layer else None,
         **({"poolings": tuple(options.pooling)} if options.pooling else {}),
@@ -94,6 +121,57 @@ def _run(options: argparse.Namespace) -> None:
         output.start_tensorflow()
         grid.run(chosen, request, out, bar)
     print(f"The grid is in {out}", file=sys.stderr)
+
+
+def _robustness(options: argparse.Namespace) -> None:
+    from core.experiments import robustness_file, robustness_run
+    from core.settings import settings
+
+    out = options.out or settings.GRID_DIR
+    request = robustness_run.Request(
+        models=_models(options),
+        weights=options.weights,
+        poolings=tuple(options.pooling or ["avg"]),
+        metrics=tuple(options.metric or ["cosine"]),
+        images=options.images,
+    )
+    request.check()
+    chosen = _datasets(options.dataset, out, options.rescan)
+    with output.Bar() as bar:
+        bar.stage("starting TensorFlow", 1)
+        output.start_tensorflow()
+        robustness_run.run(chosen, request, out, bar)
+    rows = []
+    for dataset in chosen:
+        tables = robustness_file.read(out, dataset)
+        for configuration, found in robustness_file.by_configuration(tables).items():
+            named = {
+                "dataset": dataset.name,
+                **output.fields(configuration, "model weights layer pooling metric"),
+            }
+            if options.json:
+                rows += [named | _recognition(*key, one) for key, one in found.items()]
+            else:
+                means = robustness_file.over_strengths(found, "recall")
+                rows.append(named | {change: round(mean, 2) for change, mean in means.items()})
+    output.table(rows, options.json, "")
+    if not options.json:
+        print(
+            "\nSame-picture recall@1 of each change, mean over its three strengths; --json has all results."
+        )
+
+
+def _recognition(change: str, strength: int, one: "Recognition") -> dict[str, Any]:
+    low, high = one.recall_interval
+    return {
+        "change": change,
+        "strength": strength,
+        "images": one.n,
+        "recall@1": round(one.recall, 4),
+        "recall@1_interval_95": [round(low, 4), round(high, 4)],
+        "precision@10": round(one.precision, 4),
+        "precision@10_interval_95": [round(one.precision_low, 4), round(one.precision_high, 4)],
+    }
 
 
 def _datasets(asked: list[str], out: Path, rescan: bool) -> list[Any]:

@@ -310,7 +310,7 @@ def compare(
             # Each pair once: of a sampled row, the columns after it.
             later = np.arange(n)[None, :] > chosen[:, None]
             pairs[metric].append(distances[chosen - start][later].astype(np.float32))
-            found[metric].append(_nearest(distances, rows, top, codes))
+            found[metric].append(nearest_others(distances, rows, top, codes))
         if stop - start == n:
             cosine = tile.result("cosine")
             np.fill_diagonal(cosine, 0.0)
@@ -391,7 +391,7 @@ def summarize(neighbors: Neighbors, labels: Sequence[str]) -> dict[str, float]:
     }
 
 
-def _nearest(
+def nearest_others(
     distances: np.ndarray, rows: np.ndarray, top: int, codes: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Places and distances (n_rows, top) of the nearest, the row itself left out, ties by place; and how many of each class tie with the last."""

@@ -243,6 +243,16 @@ CASES = {
         {url.CLASSES_VIEW: widget("segmented_control", "view")},
         beside={url.SECTION: "classes"},
     ),
+    "compare, robustness": Case(
+        "compare",
+        {url.MEASURE: "precision", url.STRENGTH: "strong", url.ROBUST_ROWS: "layers"},
+        {
+            url.MEASURE: widget("segmented_control", "measure"),
+            url.STRENGTH: widget("segmented_control", "strength"),
+            url.ROBUST_ROWS: widget("segmented_control", "robust-rows"),
+        },
+        beside={url.SECTION: "robustness"},
+    ),
     "compare, code": Case(
         "compare",
         {url.ENGINE: "pgvector"},

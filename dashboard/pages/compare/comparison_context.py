@@ -104,7 +104,9 @@ def make_context(address: Address, grid: DatasetGrid, section: Section) -> Compa
         address, grid, table, chosen, k, most, query, untrained, halves, cost, view, engine
     )
     # What belongs to one section is kept in the address while others are shown.
-    context.shown |= address.as_asked((*url.SECOND, *url.FILTERS)) | url.configuration(chosen)
+    context.shown |= address.as_asked((*url.SECOND, *url.ROBUSTNESS, *url.FILTERS)) | url.configuration(
+        chosen
+    )
     context.shown |= {url.K: k, url.QUERY: query, url.SHOW_UNTRAINED: untrained, url.HALVES: halves}
     context.shown |= {url.COST: cost if cost != kinds[0] else None, url.CLASSES_VIEW: view}
     context.shown |= {url.ENGINE: engine}

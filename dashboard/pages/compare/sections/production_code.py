@@ -93,4 +93,4 @@ def show(context: ComparisonContext) -> None:
     st.code(code_snippets.measuring(chosen.configuration), language="bash")
 
 
-SECTION = Section("use", "Use it", 8, show)
+SECTION = Section("use", "Use it", 9, show)
