@@ -19,7 +19,7 @@ from typing import Any
 from core.settings import settings
 
 ROOT = Path(__file__).resolve().parent.parent
-_PACKAGES = ("tensorflow", "keras", "openvino", "faiss-cpu", "numpy", "pillow", "streamlit")
+_PACKAGES = ("tensorflow", "keras", "openvino", "faiss-cpu", "faiss-gpu", "numpy", "pillow", "streamlit")
 _SETTINGS = (
     "BATCH_SIZE",
     "DECODE_THREADS",

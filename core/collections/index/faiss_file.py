@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from core.collections.index import exact_search, faiss_pieces
+from core.collections.index import exact_search, faiss_gpu, faiss_pieces
 from core.collections.index.exact_search import exact, least_effort, recall, rerank, sample_rows, without_self
 from core.collections.index.index_engine import DamagedIndexError
 from core.collections.index.index_record import IndexFile
@@ -137,7 +137,7 @@ def build(
                     )
                 index = _mapped(path)
             else:
-                _add(index, vectors, 0, rows, metric, step)
+                index = _filled(index, vectors, 0, rows, metric, step)
                 _write(index, path)
             effort = _tuned_effort(index, description, vectors, rows, metric)
         return _described(path, description, rows, rows, effort)
@@ -180,8 +180,7 @@ def extend(
                 )
         else:
             index = faiss.read_index(str(before))
-            _add(index, vectors, old.rows, rows, metric, step)
-            _write(index, path)
+            _write(_filled(index, vectors, old.rows, rows, metric, step), path)
         return _described(path, old.factory, rows, old.trained_rows, old.effort)
     except BaseException:
         path.unlink(missing_ok=True)
@@ -237,10 +236,21 @@ class Ann:
         mask : (rows,) bool, the allowed rows; None for all.
         effort : ``nprobe`` or ``efSearch``; default: that of the tuned index.
         """
-        # Without parameters: making them takes as long as a fast search.
-        given = 0 if mask is None and effort is None else effort or self.known.effort
-        found, rows = search(self._index, queries, k, mask, given)
+        wanted = effort or self.known.effort
+        answer = None
+        if mask is None and faiss_gpu.is_worth_it(len(queries), k, wanted) and self._on_gpu:
+            answer = self._on_gpu.search(queries, k, wanted)
+        if answer is None:
+            # Without parameters: making them takes as long as a fast search.
+            given = 0 if mask is None and effort is None else wanted
+            answer = search(self._index, queries, k, mask, given)
+        found, rows = answer
         return rows, as_distances(found, self.metric)
+
+    @cached_property
+    def _on_gpu(self) -> faiss_gpu.Copy | None:
+        """Its copy on a GPU, None if there is none."""
+        return faiss_gpu.upload(self._index, self.known.rows)
 
     @cached_property
     def efforts(self) -> list[int]:
@@ -345,7 +355,11 @@ def _trained(description: str, vectors: VectorFile, rows: int, metric: Metric) -
                 # It prints warnings about small samples to the terminal.
                 quantizer.min_points_per_centroid = 1
         try:
-            index.train(sample)
+            on_gpu = faiss_gpu.trained(index, sample)
+            if on_gpu is None:
+                index.train(sample)
+            else:
+                index = on_gpu
         except RuntimeError as error:
             raise CollectionError(
                 f"An index of {description!r} can't be trained on {len(sample)} vectors; "
@@ -354,12 +368,22 @@ def _trained(description: str, vectors: VectorFile, rows: int, metric: Metric) -
     return index
 
 
-def _add(
+def _filled(
     index: Any, vectors: VectorFile, start: int, stop: int, metric: Metric, step: Callable[[int], None]
-) -> None:
-    for _, block in vectors.chunks(start, stop):
-        index.add(prepared(block, metric))
-        step(len(block))
+) -> Any:
+    """The index with the rows ``start`` to ``stop`` added."""
+
+    def blocks() -> Iterator[np.ndarray]:
+        for _, block in vectors.chunks(start, stop):
+            yield prepared(block, metric)
+            step(len(block))
+
+    filled = faiss_gpu.filled(index, stop, blocks())
+    if filled is not None:
+        return filled
+    for block in blocks():
+        index.add(block)
+    return index
 
 
 def _tuned_effort(index: Any, description: str, vectors: VectorFile, rows: int, metric: Metric) -> int:
