@@ -24,9 +24,11 @@ PARTS = (
     "grid",
     "query",
     "collection",
+    "catalogs",
     "pipeline",
     "million",
     "real",
+    "gpu",
     "memory",
 )
 _RESULTS = measure.ROOT / "benchmarks" / "results"
@@ -36,7 +38,7 @@ def main(words: Sequence[str] | None = None) -> int:
     """Run the parts asked for, all by default; 1 when one of them failed."""
     parser = argparse.ArgumentParser(
         prog="python -m benchmarks",
-        description="Speed and memory next to goals, limits and peers. Takes three quarters of an hour, half of it for the part million; "
+        description="Speed and memory next to goals, limits and peers. Takes an hour, half of it for the part million; "
         "nothing is written unless --save is given.",
     )
     parser.add_argument(

@@ -84,6 +84,8 @@ class Settings(BaseSettings):
     # URL such as postgresql://user@host/name.
     COLLECTIONS_DIR: Path = _data_folder() / "collections"
     CATALOG_URL: str | None = None
+    # Connections to that database that this process may have at a time; whoever needs another one waits.
+    CATALOG_CONNECTIONS: PositiveInt = 20
     # Milvus for the index engine of that name: the address of a cluster, such as http://host:19530, or a file that ends with .db for
     # Milvus Lite; and the token, such as user:password.
     MILVUS_URI: str | None = None

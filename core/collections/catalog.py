@@ -5,15 +5,18 @@ catalog does not count do not exist.
 """
 
 import fnmatch
+import os
 import tempfile
 import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
 import numpy as np
 import sqlalchemy as sa
+from sqlalchemy.ext.compiler import compiles
 
 from core.collections import sqlite_file
 from core.collections.schema import (
@@ -31,14 +34,17 @@ from core.collections.schema import (
     tables,
 )
 from core.errors import CatalogUnreachableError, CollectionError
+from core.settings import settings
 
 Conditions = Sequence[sa.ColumnElement[bool]]
+# So many connections to PostgreSQL stay open while nobody uses them.
+_KEPT_CONNECTIONS = 5
 _Value = TypeVar("_Value")
 _Options = ParamSpec("_Options")
 
 
 class Catalog:
-    """A connection pool to the tables of one collection.
+    """Connections to the tables of one collection. Those to PostgreSQL come from a pool that all collections of the process share.
 
     Parameters
     ----------
@@ -73,7 +79,7 @@ class Catalog:
             try:
                 self._migrate(create, first_facts or {})
             except BaseException:
-                self._engine.dispose()
+                self._disconnect()
                 raise
 
     def _connect(self, create: bool = False) -> None:
@@ -82,11 +88,13 @@ class Catalog:
             in_place = self._read_only and self._copy is None
             self._engine = sqlite_file.engine(place, create=create, read_only=in_place)
         else:
-            self._engine = _postgresql(self._place).execution_options(
+            self._engine = _pool(self._place).execution_options(
                 schema_translate_map={None: self._schema}, isolation_level="REPEATABLE READ"
             )
         # A process that ends without closing it leaves no log behind either.
-        self._finalizer = weakref.finalize(self, _close, self._engine, self._writes_log())
+        self._finalizer = weakref.finalize(
+            self, _close, self._engine, self._schema is None, self._writes_log()
+        )
 
     def _writes_log(self) -> bool:
         return isinstance(self._place, Path) and not self._read_only
@@ -116,7 +124,7 @@ class Catalog:
                     set_fact(connection, name, value)
             return
         if version < len(MIGRATIONS) and self._read_only and self._copy is None:
-            self._engine.dispose()
+            self._disconnect()
             self._copy = sqlite_file.copy(Path(self._place))
             self._connect()
         for wanted in range(version + 1, len(MIGRATIONS) + 1):
@@ -195,15 +203,23 @@ class Catalog:
             counter = sa.func.pg_get_serial_sequence(f"{self._schema}.images", "id")
             connection.execute(sa.select(sa.func.setval(counter, last + 1, False)))
 
-    def checkpoint(self) -> None:
-        """Bring SQLite's log into the file, so that the file is complete without it."""
+    def settle(self) -> None:
+        """End a series of changes: SQLite's file is complete without its log, and PostgreSQL plans with what is stored now."""
         if self._writes_log():
             sqlite_file.checkpoint(self._engine)
+        elif self._schema:
+            # A database that is away has nothing to plan.
+            with suppress(CollectionError):
+                self.write(_analyze, f"{self._schema}.{images.name}")
 
     def close(self) -> None:
-        """Close the connections."""
+        """Close the connections to SQLite; those to PostgreSQL stay in the pool."""
         self._finalizer.detach()
-        _close(self._engine, self._writes_log())
+        _close(self._engine, self._schema is None, self._writes_log())
+
+    def _disconnect(self) -> None:
+        self._finalizer.detach()
+        _close(self._engine, self._schema is None, False)
 
     def drop(self) -> None:
         """Drop the PostgreSQL schema; a SQLite file is removed with the collection's folder."""
@@ -212,10 +228,11 @@ class Catalog:
                 connection.execute(sa.schema.DropSchema(self._schema, cascade=True, if_exists=True))
 
 
-def _close(engine: sa.Engine, writes_log: bool) -> None:
+def _close(engine: sa.Engine, own: bool, writes_log: bool) -> None:
     if writes_log:
         sqlite_file.checkpoint(engine)
-    engine.dispose()
+    if own:
+        engine.dispose()
 
 
 @contextmanager
@@ -290,11 +307,16 @@ def by_id(connection: sa.Connection, image_id: int) -> Row | None:
 
 def rows_of_hashes(connection: sa.Connection, hashes: Sequence[str]) -> dict[str, int]:
     """The row of the vector file for each hash that has one, however many images share it."""
-    known = sa.and_(images.c.hash == sa.bindparam("hash"), images.c.faiss_id.is_not(None))
-    # One at a time: the index leads to the first image of each, without reading its thousands of copies.
-    query = sa.select(images.c.faiss_id).where(known).limit(1)
-    rows = {value: connection.scalar(query, {"hash": value}) for value in hashes}
-    return {value: row for value, row in rows.items() if row is not None}
+    rows: dict[str, int] = {}
+    for part in chunks(hashes):
+        wanted = sa.values(sa.column("hash", sa.Text), name="wanted").data([(value,) for value in part])
+        asked = wanted.cte("wanted")
+        # A query for each: the index leads to its first image, without reading its thousands of copies.
+        known = sa.and_(images.c.hash == asked.c.hash, images.c.faiss_id.is_not(None))
+        row = sa.select(images.c.faiss_id).where(known).limit(1).scalar_subquery()
+        found = connection.execute(sa.select(asked.c.hash, row.label("row")))
+        rows |= {one.hash: one.row for one in found if one.row is not None}
+    return rows
 
 
 def put(connection: sa.Connection, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -348,8 +370,24 @@ def stored_at(rows: Sequence[int]) -> sa.ColumnElement[bool]:
 
 def is_stored() -> sa.ColumnElement[bool]:
     """Whether an image is stored."""
-    # An expression and not the column: SQLite would use the index of states, which leads to nearly all images.
-    return images.c.state.concat("") == INDEXED
+    return _Scanned(images.c.state) == INDEXED
+
+
+class _Scanned(sa.sql.functions.FunctionElement[str]):
+    """A column whose index SQLite does not use: that of the states leads to nearly all images. PostgreSQL knows how many it leads to."""
+
+    type = sa.Text()
+    inherit_cache = True
+
+
+@compiles(_Scanned)
+def _with_index(element: _Scanned, compiler: Any, **options: Any) -> str:
+    return str(compiler.process(element.clauses, **options))
+
+
+@compiles(_Scanned, "sqlite")
+def _without_index(element: _Scanned, compiler: Any, **options: Any) -> str:
+    return f"+{compiler.process(element.clauses, **options)}"
 
 
 def of_rows(
@@ -428,7 +466,7 @@ def in_state(
     """The images of a state by row, from the ``start``-th on, with few in memory at a time."""
     wanted = is_stored() if state == INDEXED else images.c.state == state
     query = sa.select(images).where(wanted).order_by(images.c.faiss_id, images.c.id)
-    yield from connection.execution_options(yield_per=CHUNK).execute(query.limit(most).offset(start))
+    yield from _in_parts(connection, most).execute(query.limit(most).offset(start))
 
 
 def counts(connection: sa.Connection) -> dict[str, int]:
@@ -487,7 +525,14 @@ def removed(
     """The removed images by path, from the ``start``-th on: those that can be restored, or those known by path only."""
     query = sa.select(images).where(images.c.state == REMOVED, _is_restorable(restorable))
     query = query.order_by(images.c.path).limit(most).offset(start)
-    yield from connection.execution_options(yield_per=CHUNK).execute(query)
+    yield from _in_parts(connection, most).execute(query)
+
+
+def _in_parts(connection: sa.Connection, most: int | None) -> sa.Connection:
+    """A connection that reads at most so many rows, with few of them in memory at a time."""
+    few = most is not None and most <= CHUNK
+    # PostgreSQL's cursors take more round trips.
+    return connection if few else connection.execution_options(yield_per=CHUNK)
 
 
 def count_path_only(connection: sa.Connection) -> int:
@@ -503,8 +548,10 @@ def _is_restorable(restorable: bool) -> sa.ColumnElement[bool]:
 
 def matching_rows(connection: sa.Connection, conditions: Conditions, most: int | None = None) -> np.ndarray:
     """Rows (n,) int64 of the vector file whose images meet all conditions, ascending; some of them if there are more than ``most``."""
-    query = sa.select(images.c.faiss_id).where(is_stored(), *conditions).distinct().limit(most)
-    return np.sort(np.array(connection.scalars(query).all(), np.int64))
+    query = sa.select(images.c.faiss_id).where(is_stored(), *conditions)
+    if most is not None:
+        query = query.distinct().limit(most)
+    return np.unique(np.array(connection.scalars(query).all(), np.int64))
 
 
 def matching_paths(connection: sa.Connection, conditions: Conditions, state: str = INDEXED) -> list[str]:
@@ -513,7 +560,17 @@ def matching_paths(connection: sa.Connection, conditions: Conditions, state: str
     return list(connection.scalars(query.order_by(images.c.path)))
 
 
-def _postgresql(url: str) -> sa.Engine:
+def _analyze(connection: sa.Connection, table: str) -> None:
+    """Let PostgreSQL look at a table that has grown by a tenth; by itself it does so up to minutes later, with slow plans until then."""
+    grown = "pg_relation_size(oid) > 1.1 * relpages * current_setting('block_size')::int"
+    query = sa.text(f"SELECT {grown} FROM pg_class WHERE oid = CAST(:name AS regclass)")
+    if connection.scalar(query, {"name": table}):
+        connection.execute(sa.text(f"ANALYZE {table}"))
+
+
+@lru_cache(8)
+def _pool(url: str) -> sa.Engine:
+    """The connections to a database: some stay open, more are opened as needed, and whoever needs yet another one waits."""
     # None of these errors shows any of the URL: a part of the password may be where the host should be.
     address = url.partition("://")[2].partition("?")[0]
     if "@" in address.partition("@")[2] or "/" in address.rpartition("@")[0]:
@@ -532,6 +589,15 @@ def _postgresql(url: str) -> sa.Engine:
         raise CollectionError(
             "The URL of the catalog must begin with postgresql://; without a URL, SQLite is used."
         )
+    kept = min(_KEPT_CONNECTIONS, settings.CATALOG_CONNECTIONS)
     return sa.create_engine(
-        parsed.set(drivername="postgresql+psycopg"), connect_args={"connect_timeout": 10}, pool_pre_ping=True
+        parsed.set(drivername="postgresql+psycopg"),
+        connect_args={"connect_timeout": 10},
+        pool_pre_ping=True,
+        pool_size=kept,
+        max_overflow=settings.CATALOG_CONNECTIONS - kept,
     )
+
+
+# A child must not talk over the connections of its parent.
+os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -471,7 +471,7 @@ class Reader:
             try:
                 yield Writer(self.folder, self.about, self._catalog)
             finally:
-                self._catalog.checkpoint()
+                self._catalog.settle()
 
     def _deliver(self) -> None:
         """Let the index engine follow commits that it has not followed; if that is not possible now, a later change does it."""

@@ -161,7 +161,8 @@ def compile_(connection: sa.Connection, where: Sequence[str], fields: Fields) ->
             )
         if condition.field in _TEXT_FIELDS:
             column: sa.ColumnElement[str] = _TEXT_FIELDS[condition.field]
-            if connection.dialect.name == "postgresql":
+            # Equal text is the same everywhere, and the indexes of PostgreSQL are for its own order.
+            if connection.dialect.name == "postgresql" and condition.operator not in ("=", "!="):
                 column = sa.collate(column, "C")
             expressions.append(_text(column, condition))
             continue

@@ -931,7 +931,7 @@ def test_a_url_without_a_host_shows_no_password(folder, monkeypatch, url):
 
 def test_an_encoded_password_is_used_as_it_is_meant(postgresql_url):
     url = postgresql_url.replace("tester@", "tester:a%40b%2Fc@")
-    assert catalog._postgresql(url).url.password == "a@b/c"
+    assert catalog._pool(url).url.password == "a@b/c"
 
 
 def test_the_password_of_the_database_is_not_stored(folder, postgresql_url, monkeypatch):

@@ -1,0 +1,111 @@
+"""A catalog of a million images in PostgreSQL against one in SQLite; takes 15 minutes, most of it to fill both, and 2 GB of disk."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+from benchmarks.measure import LeftOut, take_turns
+from benchmarks.table import Row
+from core.collections import Collection
+from core.collections.writer import New
+from core.settings import settings
+
+_COUNT = 1_000_000
+# A layer with few numbers: vectors are the same in both.
+_MODEL, _LAYER = "efficientnet-lite0", "block1_output"
+_ROUNDS = 3
+# What `collection add` commits at a time.
+_COMMIT = 256
+_PAGE = 60
+_LABELS = 1_000
+
+
+def rows() -> list[Row]:
+    """Milliseconds of adding, paging, filtering and verifying in both."""
+    from tests.collections import postgres
+
+    binaries = postgres.programs() or postgres.programs_with_pgvector()
+    if binaries is None:
+        raise LeftOut(postgres.HOW)
+    with postgres.server(binaries) as url, tempfile.TemporaryDirectory() as name:
+        return compared(Path(name), url, _COUNT)
+
+
+def compared(folder: Path, url: str, count: int) -> list[Row]:
+    """One row for each of what is done."""
+    with _made(folder / "sqlite", None) as sqlite, _made(folder / "postgresql", url) as postgresql:
+        both = {"sqlite": sqlite, "postgresql": postgresql}
+        for collection in both.values():
+            with collection.writing() as writer:
+                for start in range(0, count, 10_000):
+                    writer.put(list(_images(start, min(10_000, count - start))))
+        numbers = {name: iter(range(count, 2 * count, _COMMIT)) for name in both}
+        query = np.ones((1, sqlite.about.dimensions), np.float32)
+
+        def add(name: str) -> None:
+            with both[name].writing() as writer:
+                new = list(_images(next(numbers[name]), _COMMIT))
+                writer.at([image.path for image in new])
+                writer.known([str(image.hash) for image in new])
+                writer.put(new)
+
+        done: dict[str, Callable[[str], object]] = {
+            f"adding {_COMMIT} images": add,
+            "the first page": lambda name: list(both[name].images(most=_PAGE)),
+            "a page in the middle": lambda name: list(both[name].images(most=_PAGE, start=count // 2)),
+            "a search in one label of a thousand": lambda name: both[name].search_vectors(
+                query, 10, ["label=class 7"]
+            ),
+            "a search in a range of numbers, half of all": lambda name: both[name].search_vectors(
+                query, 10, ["price<50"]
+            ),
+            "counts of states and labels": lambda name: both[name].info(),
+            "verify": lambda name: both[name].verify(lambda image: image.path),
+        }
+        found = []
+        for what, act in done.items():
+            times = take_turns({name: partial(act, name) for name in both}, _ROUNDS)
+            ours, theirs = (times[name].times(1_000) for name in ("postgresql", "sqlite"))
+            found.append(
+                Row.of(
+                    f"{what}, {count:,} images",
+                    ours,
+                    "ms",
+                    "SQLite",
+                    theirs,
+                    goal=2,
+                    judged="ratio",
+                    note="PostgreSQL of this machine with its default settings, over a socket",
+                )
+            )
+        return found
+
+
+def _images(start: int, count: int) -> Iterator[New]:
+    for number in range(start, start + count):
+        yield New(
+            f"https://example.org/pictures/{number // 1_000:05}/{number:08}.jpg",
+            hash=f"{number:064x}",
+            size=100_000 + number % 5_000,
+            label=f"class {number % _LABELS}",
+            metadata={
+                "price": number % 100,
+                "taken": f"2024-{number % 12 + 1:02}-03",
+                "camera": f"c{number % 7}",
+            },
+            vector=np.full(16, number % 1_009, np.float32),
+        )
+
+
+@contextmanager
+def _made(folder: Path, url: str | None) -> Iterator[Collection]:
+    with (
+        mock.patch.object(settings, "CATALOG_URL", url),
+        Collection.create("bench", model=_MODEL, layer=_LAYER, folder=folder) as collection,
+    ):
+        yield collection
