@@ -12,7 +12,7 @@ from functools import partial
 from core.collections.index import faiss_file
 from core.collections.index.exact_search import RECALL_GOAL
 from core.errors import UserError
-from core.metrics import get_metric
+from core.metrics import Metric, get_metric
 
 
 @dataclass(frozen=True)
@@ -86,6 +86,16 @@ class Wish:
 
 
 @dataclass(frozen=True)
+class Index:
+    """The index of a collection on one machine: its kind, bytes, the median milliseconds of a query, and the recall@10 that it is tuned to."""
+
+    kind: str
+    bytes: int
+    query_ms: float
+    recall: float
+
+
+@dataclass(frozen=True)
 class Extraction:
     """Images to vectors within the hours: cores if all runs on them; or GPUs, and the cores that decode for them."""
 
@@ -145,6 +155,15 @@ def plan(wish: Wish) -> Plan:
         catalog_bytes=math.ceil(_measured("catalog") * wish.images),
         shards=math.ceil(wish.images / wish.shard_images),
         serving=tuple(_serving(kind, wish) for kind in _RECALL),
+    )
+
+
+def default_index(images: int, dimensions: int, metric: Metric) -> Index:
+    """The index that a collection of so many images gets unless another is asked for."""
+    factory = faiss_file.factory("auto", images, dimensions, metric)
+    kind = "flat" if factory == "Flat" else "ivfpq" if "PQ" in factory else "ivf"
+    return Index(
+        kind, index_bytes(kind, images, dimensions), query_ms(kind, images, dimensions), _RECALL[kind]
     )
 
 

@@ -18,7 +18,7 @@ from core.server import redirect, routes
 from core.server.bodies import FORM_BYTES, Bodies, Limit
 from core.server.hosts import Guard
 from core.settings import settings
-from dashboard import keras_session
+from dashboard import keras_session, url
 
 keras_session.keep()
 
@@ -56,8 +56,17 @@ app: ASGIApp = st.App(
     # Not beside the folder pages: Streamlit would take every file there for a page.
     Path(__file__).resolve().parent / "pages/navigation.py",
     # Streamlit knows the default page as / alone.
-    routes=[*routes.page_routes(_base), redirect.to_parent(f"{routes.prefix(_base)}/search")],
-    middleware=[Middleware(Bodies, limits=[_uploads])],
+    routes=[*routes.page_routes(_base), redirect.to_parent(f"{routes.prefix(_base)}/{url.HOME.path}")],
+    middleware=[
+        Middleware(Bodies, limits=[_uploads]),
+        # Search was at / once: addresses with keys that Home does not have are of that page.
+        Middleware(
+            redirect.Moved,
+            path=f"{routes.prefix(_base)}/",
+            keys=set(url.SEARCH.keys) - set(url.HOME.keys),
+            to=url.SEARCH.path,
+        ),
+    ],
     lifespan=shared_engine.lifespan,
 )
 # Around all of it, the answers to errors included.

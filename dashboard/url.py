@@ -114,7 +114,7 @@ class Several(Key):
 
 
 class Limit(Key):
-    """A number above 0 that others may be at most."""
+    """A number above 0 that others may be at most, or must be at least."""
 
     def _encode(self, value: object) -> str:
         return repr(value).removesuffix(".0") if value else ""
@@ -207,6 +207,16 @@ MOST_TIME = Limit("most-time", "longest time")
 MOST_PARAMETERS = Limit("most-parameters", "largest number of parameters")
 FILTERS = (ONLY_WEIGHTS, ONLY_MODEL, ONLY_POOLING, ONLY_METRIC, MOST_BYTES, MOST_TIME, MOST_PARAMETERS)
 
+# The decision, on Home and Compare: how many images are to be searched, and what a configuration may cost.
+PICTURES_DEFAULT = 10_000
+PICTURES = Number("pictures", "number of images", PICTURES_DEFAULT)
+MOST_MS = Limit("most-ms", "longest query")
+MOST_VECTOR = Limit("most-vector", "largest vector")
+MOST_GB = Limit("most-gb", "largest index")
+LEAST_SCORE = Limit("least-score", "lowest score")
+LIMITS = (MOST_MS, MOST_VECTOR, MOST_GB, LEAST_SCORE)
+BUDGETS = (PICTURES, *LIMITS)
+
 # Your picture: what is searched with, which region of it, conditions, and what is shown of the results.
 # An image of a dataset or a collection ("dataset/NAME/NUMBER"), or the SHA-256 of one that was brought along.
 INPUT = Text("input", "image to search with")
@@ -254,6 +264,7 @@ class Page:
         return str(_PAGES / self.folder / "page.py")
 
 
+HOME = Page("home", "home", (DATASET, *BUDGETS), (COLLECTION,))
 SEARCH = Page(
     "search",
     "search",
@@ -282,6 +293,7 @@ COMPARE = Page(
         ENGINE,
         *ROBUSTNESS,
         *FILTERS,
+        *BUDGETS,
     ),
     (COLLECTION,),
 )
@@ -313,7 +325,7 @@ MODELS = Page(
     ),
     (COLLECTION,),
 )
-PAGES = {page.folder: page for page in (SEARCH, EMBEDDINGS, COMPARE, YOUR_PICTURE, YOUR_IMAGES, MODELS)}
+PAGES = {page.folder: page for page in (HOME, SEARCH, EMBEDDINGS, COMPARE, YOUR_PICTURE, YOUR_IMAGES, MODELS)}
 # The path of each page by its folder.
 PATHS = {page.folder: page.path for page in PAGES.values()}
 
@@ -403,7 +415,7 @@ class Address:
         return [one for one in valid if one in wanted]
 
     def limit(self, key: Limit) -> float:
-        """A number that others may be at most; 0 where the address has none."""
+        """A number above 0 that limits others; 0 where the address has none."""
         wanted = self.asked.get(key)
         if wanted is None:
             return 0.0

@@ -10,6 +10,7 @@ from dashboard.widgets import read_only_notice, style
 _HERE = Path(__file__).resolve().parent
 
 _PAGES = (
+    ("home", "Home", ":material/home:"),
     ("search", "Search", ":material/image_search:"),
     ("embeddings", "Embeddings", ":material/scatter_plot:"),
     ("compare", "Compare", ":material/compare:"),
@@ -32,7 +33,7 @@ page = st.navigation(
             title=title,
             icon=icon,
             url_path=url.PATHS[folder],
-            default=folder == "search",
+            default=folder == url.HOME.folder,
         )
         for folder, title, icon in _PAGES
     ],

@@ -66,6 +66,16 @@ COST = (
     "Time for one image was measured when the experiments ran, on that machine. A vector takes 4 bytes for "
     "each of its numbers."
 )
+QUERY_TIME = (
+    "Milliseconds from an image in memory to its neighbors: the network up to the layer, which was measured when the experiments ran, and the "
+    "median search in the index, which is planned from measured speeds (`playground plan` prints them)."
+)
+INDEX = (
+    "The index that a collection of so many images gets: below 50,000 images an exact one, above a compressed one. Its size follows "
+    "from its format."
+)
+RECALL = "How many of the ten nearest images the index finds, as a share. An exact index finds all; an approximate one is tuned to this."
+IMAGES_TO_SEARCH = "How many images there will be to search in. Size and speed of the index depend on it."
 UNTRAINED = (
     "This is an untrained control: the same network with random weights. It shows what the architecture alone "
     "achieves, so expect poor results."

@@ -27,7 +27,7 @@ def wait_for_key(page: Page, key: str) -> None:
 
 @pytest.mark.parametrize("folder", url.PAGES)
 def test_one_step_back_leaves_a_fresh_page(page: Page, folder: str):
-    open_first(page, "/" if folder == "search" else f"/{url.PAGES[folder].path}")
+    open_first(page, "/" if folder == "home" else f"/{url.PAGES[folder].path}")
     if folder != "your_images":
         wait_for_key(page, url.DATASET)
     go_back(page)
@@ -43,14 +43,14 @@ def test_one_step_back_leaves_a_page_with_a_part_of_an_address(page: Page):
 
 
 def test_one_step_back_leaves_a_page_that_goes_on_with_what_the_session_showed(page: Page):
-    open_first(page, "/?k=7")
+    open_first(page, "/search?k=7")
     wait_for_key(page, url.MODEL)
     page.get_by_role("link", name="Compare").first.click()
     wait_for_key(page, url.DATASET)
     wait_until_idle(page)
     assert parse_qs(urlsplit(page.url).query)["k"] == ["7"]
     go_back(page)
-    assert urlsplit(page.url).path == "/"
+    assert urlsplit(page.url).path == "/search"
     expect(page.get_by_role("heading", name="Search", exact=True)).to_be_visible()
     go_back(page)
     assert page.url == "about:blank"
@@ -89,11 +89,12 @@ def test_a_notice_about_the_address_is_shown_once(page: Page):
     expect(notice).to_have_count(0)
 
 
-def test_the_search_page_answers_by_its_name(page: Page):
-    open_first(page, "/search?k=7")
+def test_an_address_of_search_from_when_it_was_at_the_root_opens_it(page: Page):
+    open_first(page, "/?k=7&query=4")
     wait_for_key(page, url.MODEL)
     expect(page.get_by_role("heading", name="Search", exact=True)).to_be_visible()
     expect(page.get_by_role("dialog")).to_have_count(0)
-    assert parse_qs(urlsplit(page.url).query)["k"] == ["7"]
+    assert parse_qs(urlsplit(page.url).query).items() >= {"k": ["7"], "query": ["4"]}.items()
+    assert urlsplit(page.url).path == "/search"
     go_back(page)
     assert page.url == "about:blank"

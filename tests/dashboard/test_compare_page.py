@@ -23,10 +23,11 @@ from core.metrics import METRICS, pairwise
 from core.models import registry
 from core.settings import load as load_settings
 from core.settings import settings
-from dashboard.pages.compare import code_snippets, comparison_context, experiment_table
+from dashboard.pages.compare import code_snippets, comparison_context
 from dashboard.pages.compare.sections import configuration_pair, cost_tradeoff
+from dashboard.widgets import experiment_table
 from tests.conftest import ROOT
-from tests.dashboard.conftest import DATASET, gallery_of, write_run
+from tests.dashboard.conftest import DATASET, app, gallery_of, write_run
 from tests.experiments.synthetic import draw_dataset
 
 SECTIONS = ("overview", "leaderboard", "cost", "factors", "pair", "pictures", "classes", "robustness", "use")
@@ -296,9 +297,10 @@ def test_keys_of_other_sections_are_checked_and_kept(grid_dir, open_page):
     assert (address(page)["cost"], address(page)["view"]) == ("size", "layers")
 
 
-def test_use_of_the_best_goes_to_its_code(grid_dir, open_page):
-    page = open_page("compare", model="plain", layer="first")
-    page.button(key="best-use").click().run()
+def test_use_of_the_configuration_to_take_goes_to_its_code(grid_dir):
+    page = app("compare")
+    page.query_params.update(model="plain", layer="first")
+    page.run().button(key="decision-taken-1").click().run()
     assert address(page)["section"] == "use"
     assert address(page)["model"] == "good"
 

@@ -184,7 +184,9 @@ def test_folders_of_the_server_are_text(open_page, hostile_pets, tmp_path, monke
     assert active(page) == []
 
 
-@pytest.mark.parametrize("page", ["search", "embeddings", "compare", "your_picture", "your_images", "models"])
+@pytest.mark.parametrize(
+    "page", ["home", "search", "embeddings", "compare", "your_picture", "your_images", "models"]
+)
 def test_what_an_address_says_is_text(open_page, collections_dir, page):
     parts = (
         "dataset",

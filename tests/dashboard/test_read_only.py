@@ -27,7 +27,7 @@ HARMLESS = {
     "Preview this folder",
     "Back to the top",
 }
-PAGES = ("search", "embeddings", "compare", "your_picture", "your_images", "models")
+PAGES = ("home", "search", "embeddings", "compare", "your_picture", "your_images", "models")
 PARTS = ("pictures", "add", "duplicates", "outliers", "labels", "failures", "removed", "grid", "manage")
 
 

@@ -4,7 +4,7 @@ import pytest
 
 from core.experiments.query_scores import evaluate
 from core.experiments.store import Grid
-from dashboard.pages.compare import experiment_table
+from dashboard.widgets import experiment_table
 
 SATURATED = {
     "model": "efficientnet-lite0",

@@ -122,7 +122,20 @@ CONTROL = dict(zip(url.SECOND, ("good", "untrained", "late", "avg", "cosine"), s
 DATASET_PICKER = widget("selectbox", "pick-dataset")
 NEIGHBORS = widget("number_input", "pick-k")
 
+
+def chosen_limit(key: Key) -> Shown:
+    return lambda page: f"{page.selectbox(key=f'decide-{key}').value:.15g}"
+
+
+BUDGETS = dict(zip(url.BUDGETS, ("123000", "12.5", "1024", "0.5", "42"), strict=True))
+
 CASES = {
+    "home": Case(
+        "home",
+        {url.DATASET: DATASET, **BUDGETS},
+        {url.DATASET: DATASET_PICKER, **{key: chosen_limit(key) for key in BUDGETS}},
+    ),
+    "compare, the decision": Case("compare", BUDGETS, {key: chosen_limit(key) for key in BUDGETS}),
     "search": Case(
         "search",
         {

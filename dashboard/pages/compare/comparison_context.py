@@ -10,10 +10,9 @@ from core.collections.index import engines
 from core.experiments.store import DatasetGrid, Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
-from dashboard.pages.compare import experiment_table
-from dashboard.pages.compare.experiment_table import ExperimentTable
 from dashboard.url import Address
-from dashboard.widgets import glossary, page_frame, pickers
+from dashboard.widgets import configuration_name, experiment_table, glossary, page_frame, pickers
+from dashboard.widgets.experiment_table import ExperimentTable
 
 
 @dataclass(frozen=True)
@@ -63,12 +62,8 @@ class ComparisonContext:
         return self.compared
 
     def name(self, one: Summary, model: bool = True) -> str:
-        """A configuration in a line, as plain text; says so where its distances do not separate the images."""
-        parts = [self.model_title(one)] if model else []
-        parts += [f"{glossary.depth(one.depth)} {one.layer}", one.pooling, one.metric]
-        if self.compared and self.compared.place(one.configuration) in self.compared.saturated:
-            parts.append("does not separate the images")
-        return " · ".join(parts)
+        """A configuration in a line, as plain text."""
+        return configuration_name.name(self.grid, self.compared, one, model)
 
     def open(self, one: Summary, query: int | None = None) -> None:
         """Go to the search page with a configuration and an image; ends this run of the page."""
@@ -81,11 +76,7 @@ class ComparisonContext:
 
     def model_title(self, one: Summary) -> str:
         """The title of a configuration's model; says so when it is untrained or has other weights."""
-        about = self.grid.run(one).about
-        if one.weights == "imagenet":
-            return about.title
-        named = one.weights if one.weights == url.UNTRAINED else glossary.weights(one.weights)
-        return f"{about.title} ({named})"
+        return configuration_name.model_title(self.grid, one)
 
 
 def make_context(address: Address, grid: DatasetGrid, section: Section) -> ComparisonContext:
@@ -104,9 +95,8 @@ def make_context(address: Address, grid: DatasetGrid, section: Section) -> Compa
         address, grid, table, chosen, k, most, query, untrained, halves, cost, view, engine
     )
     # What belongs to one section is kept in the address while others are shown.
-    context.shown |= address.as_asked((*url.SECOND, *url.ROBUSTNESS, *url.FILTERS)) | url.configuration(
-        chosen
-    )
+    kept = (*url.SECOND, *url.ROBUSTNESS, *url.FILTERS, *url.BUDGETS)
+    context.shown |= address.as_asked(kept) | url.configuration(chosen)
     context.shown |= {url.K: k, url.QUERY: query, url.SHOW_UNTRAINED: untrained, url.HALVES: halves}
     context.shown |= {url.COST: cost if cost != kinds[0] else None, url.CLASSES_VIEW: view}
     context.shown |= {url.ENGINE: engine}

@@ -104,7 +104,7 @@ def show(context: ComparisonContext) -> None:
     pickers.segments("Cost", {one: _KINDS[one].title for one in table.known_costs}, kind, url.COST, "cost")
     best = table.best
     st.markdown(
-        f"{'Best overall' if table.chosen_on is None else 'Chosen on one half'}: **{markdown.plain(context.name(table.experiments[best]))}** with {table.means[best]:.1f} of 100. "
+        f"{'Highest mean score' if table.chosen_on is None else 'Chosen on one half'}: **{markdown.plain(context.name(table.experiments[best]))}** with {table.means[best]:.1f} of 100. "
         + verdict(context, kind)
     )
     cost = table.costs[kind]

@@ -15,8 +15,8 @@ from dashboard.pages.compare.comparison_context import (
     results_button,
     section_button,
 )
-from dashboard.pages.compare.experiment_table import ExperimentTable
 from dashboard.widgets import download_button, glossary, markdown, pickers
+from dashboard.widgets.experiment_table import ExperimentTable
 
 _PARTS = (
     ("weights", "Weights", url.ONLY_WEIGHTS),

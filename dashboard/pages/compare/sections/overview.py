@@ -9,16 +9,18 @@ from dashboard import url
 from dashboard.pages.compare.comparison_context import (
     ComparisonContext,
     Section,
-    results_button,
-    section_button,
 )
-from dashboard.pages.compare.experiment_table import ExperimentTable
 from dashboard.pages.compare.sections import cost_tradeoff
-from dashboard.widgets import glossary, markdown, pickers, plotly_charts
+from dashboard.widgets import decision_card, glossary, markdown, pickers, plotly_charts
+from dashboard.widgets.experiment_table import ExperimentTable
 
 
 def show(context: ComparisonContext) -> None:
-    """Verdict and heat map."""
+    """Decision, verdict and heat map."""
+    asked = decision_card.read(context.address)
+    context.shown |= asked
+    shared: dict[url.Key, object] = {url.K: context.k, url.QUERY: context.query}
+    decision_card.show(context.grid, context.table, asked, shared)
     _verdict(context)
     st.header("Models and layers")
     with st.container(horizontal=True, vertical_alignment="bottom"):
@@ -32,23 +34,20 @@ def _verdict(context: ComparisonContext) -> None:
     best = table.experiments[table.best]
     low, high = table.intervals
     n = len(table.experiments)
-    with st.container(border=True):
-        st.markdown(
-            f"**{'Best overall' if table.chosen_on is None else 'Chosen on one half'}: {markdown.plain(context.name(best))}** with a mean score of "
-            f"**{table.means[table.best]:.1f}** of 100 at k = {table.k} "
-            f"(95% interval {low[table.best]:.1f} to {high[table.best]:.1f}).",
-            help=f"{glossary.SCORE}\n\n{glossary.INTERVAL}",
-        )
-        if n == 1:
-            st.markdown("It is the only experiment here; compute more to compare it with.")
-        else:
-            _rivals(int(table.certainty.alike.sum()) - 1, n - 1)
-            st.markdown(_luck(table))
-            kind = "time" if np.isfinite(table.costs["time"][table.best]) else "parameters"
-            st.markdown(cost_tradeoff.verdict(context, kind))
-        with st.container(horizontal=True):
-            results_button(context, best, "best-open")
-            section_button("Use it on my own images", ":material/code:", "best-use", best, "use")
+    st.header("The highest score")
+    st.markdown(
+        f"**{'Highest mean score' if table.chosen_on is None else 'Chosen on one half'}: {markdown.plain(context.name(best))}** with a mean score of "
+        f"**{table.means[table.best]:.1f}** of 100 at k = {table.k} "
+        f"(95% interval {low[table.best]:.1f} to {high[table.best]:.1f}).",
+        help=f"{glossary.SCORE}\n\n{glossary.INTERVAL}",
+    )
+    if n == 1:
+        st.markdown("It is the only experiment here; compute more to compare it with.")
+        return
+    _rivals(int(table.certainty.alike.sum()) - 1, n - 1)
+    st.markdown(_luck(table))
+    kind = "time" if np.isfinite(table.costs["time"][table.best]) else "parameters"
+    st.markdown(cost_tradeoff.verdict(context, kind))
 
 
 def _rivals(alike: int, others: int) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import streamlit as st
 
 from core.errors import GridError
-from core.evaluation import comparison, rankings, scoring, uncertainty
+from core.evaluation import comparison, decision, rankings, scoring, uncertainty
 from core.evaluation import ties as ties_
+from core.evaluation.decision import Decision
 from core.evaluation.rankings import Neighbors
 from core.evaluation.ties import Ties
 from core.experiments.store import Configuration, DatasetGrid, Summary
@@ -86,6 +87,12 @@ class ExperimentTable:
         """How certain it is that the best is the best."""
         unit = scoring.unit(self.k, tied=bool(self.ties))
         return uncertainty.compare_with_best(self.scores, self._contributed, self.best, unit)
+
+    def decide(self, within: np.ndarray, cost: np.ndarray) -> Decision | None:
+        """The decision among those within some limits, as :func:`core.evaluation.decision.decide`."""
+        quality = self.means if self.chosen_on is None else self.chosen_on
+        unit = scoring.unit(self.k, tied=bool(self.ties))
+        return decision.decide(quality, self.scores, self._contributed, cost, within, unit)
 
     @cached_property
     def precision_1(self) -> np.ndarray:

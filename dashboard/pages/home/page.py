@@ -1,0 +1,80 @@
+"""The page Home: what this is, the decision for a dataset, and where to go from here."""
+
+from collections.abc import Sequence
+
+import streamlit as st
+
+from core.experiments.store import DatasetGrid
+from dashboard import url
+from dashboard.url import Address
+from dashboard.widgets import decision_card, experiment_table, markdown, page_frame, pickers
+
+_DOORS: tuple[tuple[str, str, url.Page, str], ...] = (
+    (
+        "Compare everything",
+        ":material/compare:",
+        url.COMPARE,
+        "All configurations: quality, cost, and how certain the differences are.",
+    ),
+    (
+        "Try your picture",
+        ":material/add_photo_alternate:",
+        url.YOUR_PICTURE,
+        "Search with an image of yours, and see which regions made the results similar.",
+    ),
+    (
+        "Bring your images",
+        ":material/photo_library:",
+        url.YOUR_IMAGES,
+        "Make a collection of your own images, search it and find mistakes in its labels.",
+    ),
+)
+
+
+def show() -> None:
+    """The page from top to bottom."""
+    st.title("How should your images become vectors?")
+    st.markdown(
+        "Searching images by similarity takes a network, a layer of it, a pooling and a distance. This compares all of them on labeled images "
+        "and says which to take."
+    )
+    page_frame.page(url.HOME, _home, lambda grid: _doors({url.DATASET: grid.dataset.name}))
+
+
+def _home(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
+    asked = decision_card.read(address)
+    k = min(pickers.DEFAULT_NEIGHBORS, *(run.about.top for run in grid.runs.values()))
+    table = experiment_table.load(grid, k, untrained=False)
+    pickers.dataset(names, grid.dataset.name, width=200)
+    notices = st.container()
+    if table is None:
+        st.error(
+            f"No experiment of {markdown.quoted(grid.dataset.title)} can be read, so there is nothing to compare.",
+            icon=":material/error:",
+        )
+    else:
+        decision_card.show(grid, table, asked, {url.K: k})
+    _doors({url.DATASET: grid.dataset.name})
+    page_frame.show_notices(notices, address.notices, [*grid.notices, *(table.notices if table else ())])
+    url.write(url.HOME, {url.DATASET: grid.dataset.name, **asked})
+
+
+def _doors(entries: dict[url.Key, object]) -> None:
+    for place, (column, (label, icon, page, words)) in enumerate(
+        zip(st.columns(len(_DOORS)), _DOORS, strict=True)
+    ):
+        with column.container(border=True):
+            st.button(
+                label,
+                icon=icon,
+                key=f"door-{place}",
+                type="primary",
+                width="stretch",
+                on_click=lambda page=page: url.open_page_next(
+                    page, {key: value for key, value in entries.items() if key in page.keys}
+                ),
+            )
+            st.caption(words)
+
+
+show()
