@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from core.cli import output
+from core.cli import index_table, output
 from core.errors import UserError
 
 
@@ -136,19 +136,11 @@ def add(commands: Any) -> None:
     restore.add_argument("--as", dest="name", metavar="NAME", help="its name; default: that of the old one")
 
     tune = _command(group, "tune", _tune, "measure kinds of index on the collection's own vectors")
-    tune.add_argument("--max-memory", type=float, metavar="MB", help="of the index")
-    tune.add_argument("--max-latency", type=float, metavar="MS", help="of a query, in the median")
-    tune.add_argument(
-        "--min-recall", type=float, default=0.95, help="recall@10 against exact (default: 0.95)"
-    )
-    tune.add_argument(
-        "--index", action="append", help="a kind to try; repeatable; default: those that the engine proposes"
-    )
+    index_table.add_options(tune)
     tune.add_argument(
         "--engine", action="append", help="an engine to try; repeatable; default: the one in use"
     )
     tune.add_argument("--apply", action="store_true", help="use the best from now on")
-    tune.add_argument("--json", action="store_true")
 
     duplicates = _command(group, "duplicates", _duplicates, "find groups of images that are nearly the same")
     duplicates.add_argument("--threshold", type=float, default=0.05, help="largest distance (default: 0.05)")
@@ -552,35 +544,10 @@ def _restore(options: argparse.Namespace) -> None:
 def _tune(options: argparse.Namespace) -> None:
     from core.collections import index_tuning
 
-    limits = index_tuning.Limits(options.min_recall, options.max_memory, options.max_latency)
     with _open(options) as opened:
         with output.Bar() as bar:
             found = index_tuning.measure(opened, options.index or (), bar, options.engine or ())
-        best = index_tuning.choose(found, limits)
-        rows = [
-            {
-                "": "best" if candidate is best else "",
-                "engine": candidate.engine,
-                "index": candidate.kind,
-                "factory": candidate.factory,
-                "effort": candidate.effort,
-                "recall@10": round(candidate.recall, 4),
-                "median ms": round(candidate.median_ms, 3),
-                "p95 ms": round(candidate.p95_ms, 3),
-                "filtered recall@10": round(candidate.filtered_recall, 4),
-                "filtered median ms": round(candidate.filtered_ms, 3),
-                "label precision@10": None
-                if candidate.label_precision is None
-                else round(candidate.label_precision, 4),
-                "build s": round(candidate.build_seconds, 2),
-                "bytes/vector": round(candidate.bytes_per_vector),
-                "MB": round(candidate.megabytes, 1),
-            }
-            for candidate in found
-        ]
-        output.table(rows, options.json, "")
-        if best is None:
-            raise UserError("No candidate is within the limits; allow more memory or time, or less recall.")
+        best = index_table.show(found, index_table.limits(options), options.json)
         if options.apply:
             with output.Bar() as bar:
                 if best.engine == opened.state.engine:

@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from core.cli import output
+from core.cli import index_table, output
 from core.errors import UnknownNameError, UserError
 
 if TYPE_CHECKING:
@@ -55,16 +55,30 @@ def add(commands: Any) -> None:
     listing.add_argument("--json", action="store_true", help="a JSON array, one object per experiment")
 
     show = output.command(grid, "show", _show, "the scores of one experiment, by class")
-    for name in ("dataset", "model", "layer"):
-        show.add_argument(f"--{name}", required=True)
-    show.add_argument("--weights", default="imagenet", help="as grid list prints it (default: imagenet)")
-    show.add_argument("--pooling", default="avg")
-    show.add_argument("--metric", default="cosine")
+    _which_experiment(show)
     show.add_argument(
         "-k", type=int, help="neighbors to score (default: 10, or all if the experiment has fewer)"
     )
-    output.grid_option(show)
     show.add_argument("--json", action="store_true")
+
+    tune = output.command(
+        grid,
+        "tune",
+        _tune,
+        "measure kinds of index on the vectors of an experiment, and what they cost its labels",
+    )
+    _which_experiment(tune)
+    index_table.add_options(tune)
+
+
+def _which_experiment(parser: argparse.ArgumentParser) -> None:
+    """The options that name one experiment."""
+    for name in ("dataset", "model", "layer"):
+        parser.add_argument(f"--{name}", required=True)
+    parser.add_argument("--weights", default="imagenet", help="as grid list prints it (default: imagenet)")
+    parser.add_argument("--pooling", default="avg")
+    parser.add_argument("--metric", default="cosine")
+    output.grid_option(parser)
 
 
 def _what_to_compute(parser: argparse.ArgumentParser) -> None:
@@ -226,6 +240,20 @@ def _list(options: argparse.Namespace) -> None:
     output.table(
         rows, options.json, "No experiments here yet; `playground grid run --dataset NAME` computes some."
     )
+
+
+def _tune(options: argparse.Namespace) -> None:
+    from core.collections import experiment_index
+    from core.experiments.store import Configuration, Grid
+
+    grid = Grid(output.grid_folder(options)).load(options.dataset)
+    _known_run(grid, options)
+    configuration = Configuration(
+        options.model, options.weights, options.layer, options.pooling, options.metric
+    )
+    with output.Bar() as bar:
+        found = experiment_index.measure(grid, configuration, options.index or (), bar)
+    index_table.show(found, index_table.limits(options), options.json)
 
 
 def _show(options: argparse.Namespace) -> None:

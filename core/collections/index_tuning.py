@@ -11,10 +11,11 @@ from core.collections import tombstones
 from core.collections.collection import Collection
 from core.collections.index import engines, exact_search
 from core.collections.index.index_record import IndexRecord
-from core.collections.search_quality import K, first_labels, label_precision
+from core.collections.search_quality import K, first_labels, label_loss, label_precision
 from core.collections.snapshot import Snapshot
 from core.collections.state import State
 from core.errors import CollectionError
+from core.evaluation.uncertainty import Difference
 from core.exact_index import prepared
 from core.metrics import get_metric, pairwise
 from core.progress import Progress
@@ -29,6 +30,7 @@ class Candidate:
     effort : ``nprobe`` or ``efSearch`` as tuned when built, 0 if there is none; recall : recall@10 against exact search; median_ms,
     p95_ms : of one query at a time; filtered_recall, filtered_ms : recall and median latency under a condition that leaves the half of
     the vectors farthest from one of them; label_precision : precision@10 of labels among labelled neighbors, None without labels;
+    label_loss : how much less that is than with exact search, with its 95% interval, None without labels;
     build_seconds : training, adding and tuning; bytes_per_vector, megabytes : of the index, 0 if the engine does not report it.
     """
 
@@ -42,6 +44,7 @@ class Candidate:
     filtered_recall: float
     filtered_ms: float
     label_precision: float | None
+    label_loss: Difference | None
     build_seconds: float
     bytes_per_vector: float
     megabytes: float
@@ -158,6 +161,7 @@ def measure(
             filtered_recall=exact_search.recall(filtered_found, filtered_truth),
             filtered_ms=statistics.median(filtered_taken),
             label_precision=label_precision(rows, rows_found, labels),
+            label_loss=label_loss(rows, truth, rows_found, labels),
             build_seconds=seconds,
             bytes_per_vector=size / state.rows,
             megabytes=size / 1e6,

@@ -1,6 +1,6 @@
 """How well a collection is searched: recall of its index and precision of the labels, for a sample of its images."""
 
-import statistics
+import math
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -9,10 +9,14 @@ import numpy as np
 from core.collections import catalog, schema
 from core.collections.collection_reader import Reader
 from core.collections.index import exact_search
+from core.evaluation import uncertainty
+from core.evaluation.uncertainty import Difference
 from core.exact_index import prepared
 from core.metrics import get_metric
 
 K = 10
+# All shares of at most K neighbors are multiples of it.
+_UNIT = 1.0 / math.lcm(*range(1, K + 1))
 
 
 @dataclass(frozen=True)
@@ -76,9 +80,38 @@ def first_labels(collection: Reader) -> dict[int, str]:
 
 def label_precision(queries: np.ndarray, found: np.ndarray, labels: Mapping[int, str]) -> float | None:
     """The mean share of neighbors (n_queries, k) with the label of the query (n_queries,), among labeled ones; None if there are none."""
-    shares = []
-    for query, neighbors in zip(queries.tolist(), found.tolist(), strict=True):
+    shares = _label_shares(queries, found, labels)
+    known = shares[np.isfinite(shares)]
+    return float(known.mean()) if len(known) else None
+
+
+def label_loss(
+    queries: np.ndarray, exact: np.ndarray, found: np.ndarray, labels: Mapping[int, str]
+) -> Difference | None:
+    """How much label precision is lost where a search finds other neighbors than an exact one; None without labels.
+
+    The queries are a sample of the images of the collection and its gallery is what it is, so that the interval is that of a paired mean, for
+    searches with other images of the same collection.
+
+    Parameters
+    ----------
+    queries : (n_queries,) rows, at least one; exact, found : (n_queries, at most 10) neighbors of both searches.
+    """
+    a, b = (_label_shares(queries, neighbors, labels) for neighbors in (exact, found))
+    both = np.isfinite(a) & np.isfinite(b)
+    n = int(both.sum())
+    if not n:
+        return None
+    a, b = a[both], b[both]
+    contributed = (a - b - (a - b).mean()) / np.sqrt(n * max(n - 1, 1))
+    return uncertainty.difference(a, b, contributed, np.zeros(n, np.int64), unit=_UNIT)
+
+
+def _label_shares(queries: np.ndarray, found: np.ndarray, labels: Mapping[int, str]) -> np.ndarray:
+    """(n_queries,) shares of the labeled neighbors with the query's label; not a number where query or neighbors have none."""
+    shares = np.full(len(queries), np.nan)
+    for place, (query, neighbors) in enumerate(zip(queries.tolist(), found.tolist(), strict=True)):
         labelled = [labels[row] for row in neighbors if row in labels]
         if query in labels and labelled:
-            shares.append(labelled.count(labels[query]) / len(labelled))
-    return statistics.mean(shares) if shares else None
+            shares[place] = labelled.count(labels[query]) / len(labelled)
+    return shares

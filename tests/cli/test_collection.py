@@ -70,7 +70,7 @@ def test_from_creating_to_deleting(tmp_path, capsys):
     tuned = json.loads(capsys.readouterr().out)
     assert {row["index"] for row in tuned} == {"flat", "hnsw"} and tuned[0]["recall@10"] == 1.0
     assert tuned[0]["filtered recall@10"] == 1.0 and tuned[0]["filtered median ms"] > 0
-    assert 0 < tuned[0]["label precision@10"] <= 1
+    assert 0 < tuned[0]["label precision@10"] <= 1 and tuned[0]["label loss"] == 0.0
     assert run("remove", "pets", example) == 0
     assert run("update", "pets") == 0
     assert run("optimize", "pets", "--metric", "euclidean") == 0

@@ -6,8 +6,10 @@ import subprocess
 import sys
 import threading
 import zipfile
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from streamlit.testing.v1 import AppTest
@@ -15,10 +17,12 @@ from streamlit.testing.v1 import AppTest
 from core import jobs
 from core.collections import Collection, embedder, names
 from core.collections.index import milvus_index
+from core.collections.index_tuning import Candidate
 from core.collections.uploads import Upload
+from core.evaluation.uncertainty import Difference
 from core.search import default_configuration, shared_engine
 from core.settings import settings
-from dashboard.pages.your_images import collection_jobs
+from dashboard.pages.your_images import collection_jobs, index_comparison
 from tests.collections import pixels
 from tests.collections.pixels import draw, picture
 from tests.conftest import ROOT
@@ -432,6 +436,37 @@ def test_managing_updates_checks_exports_and_makes_another_index(pets, photos):
     assert set(table["path"]) == {
         f"photos/{name}.png" for name in ("cat/a", "cat/b", "cat/new", "dog/c", "dog/d", "e")
     }
+
+
+def test_kinds_of_index_are_compared_by_what_they_cost_the_labels(collections_dir):
+    made = pixels.create()
+    vectors = np.random.default_rng(0).normal(size=(60, made.about.dimensions))
+    made.add_vectors([str(i) for i in range(60)], vectors, [str(i % 3) for i in range(60)])
+    page = navigation(collection="pets", part="manage")
+    button(page, "Measure them").click().run()
+    page = looked(page)
+    assert not page.exception
+    [table] = [one.value for one in page.dataframe if "label_loss" in one.value]
+    assert list(table["index"]) == ["flat", "hnsw", "ivf", "ivfpq"]
+    flat = table.iloc[0]
+    assert (flat["recall@10"], flat["label_loss"], flat["loss_low_95"], flat["loss_high_95"]) == (1, 0, 0, 0)
+    assert "is the fastest" in told(page) and "loses no label precision beyond chance" in told(page)
+    assert len(list(made.folder.glob("index-*"))) == 1 and made.verify() == []
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        (None, "Without labels"),
+        (Difference(0.021, 0.01, 0.032, 60, None), "It loses 2.1 points"),
+        (Difference(0.021, -0.01, 0.052, 60, None), "no label precision beyond chance"),
+        (Difference(-0.021, -0.03, -0.01, 60, None), "no label precision beyond chance: -2.1 points"),
+    ],
+)
+def test_the_sentence_on_kinds_of_index_says_what_is_lost(loss, said):
+    one = Candidate("faiss", "hnsw", "HNSW32", 16, 0.97, 0.1, 0.2, 0.97, 0.1, 0.6, loss, 1.0, 1000.0, 1.0)
+    assert said in index_comparison.verdict([one])
+    assert "No kind of index finds 95%" in index_comparison.verdict([replace(one, recall=0.9)])
 
 
 @pytest.mark.slow

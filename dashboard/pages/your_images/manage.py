@@ -14,7 +14,7 @@ from core.jobs import Job
 from core.metrics import METRICS
 from core.settings import settings
 from dashboard import url
-from dashboard.pages.your_images import collection_jobs
+from dashboard.pages.your_images import collection_jobs, index_comparison
 from dashboard.pages.your_images.collection_context import (
     OWN,
     CollectionContext,
@@ -68,6 +68,7 @@ def show(context: CollectionContext) -> None:
     busy = collection_jobs.changing(context.name) is not None
     _update(context, busy)
     _index(context, busy)
+    index_comparison.show(context, busy)
     _verify(context)
     _export(context)
     st.subheader("Delete")
