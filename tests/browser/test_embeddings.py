@@ -16,7 +16,7 @@ from tests import conftest
 from tests.browser.conftest import wait_until_idle
 
 START = "/embeddings?dataset=objects200&model=efficientnet-lite0&weights=imagenet&layer={layer}&pooling=avg&metric=cosine&k=10"
-MANY = 10_000
+MANY = 100_000
 
 DRAWN = """() => document.querySelector(".playground-scatter .plot").data.slice(0, 10)
   .map((trace) => [...trace.x].map((x, i) => [x, trace.y[i]]))"""
@@ -103,12 +103,145 @@ def test_play_moves_the_points_and_pause_stops_them(page: Page):
     assert page.errors == []
 
 
-def test_play_ends_at_the_last_layer(page: Page):
+def test_play_goes_from_the_first_layer_to_the_last(page: Page):
     open_embeddings(page, layer=6)
+    page.evaluate("""() => {
+      window.seen = [];
+      const root = document.querySelector(".playground-scatter");
+      new MutationObserver(() => window.seen.push(Number(root.dataset.position)))
+        .observe(root, { attributeFilter: ["data-position"] });
+    }""")
     page.get_by_role("button", name="Play").click()
-    expect(page.get_by_role("button", name="Play")).to_be_visible(timeout=15_000)
+    expect(page.get_by_role("button", name="Pause")).to_be_visible()
+    expect(page.get_by_role("button", name="Play")).to_be_visible(timeout=30_000)
     assert position(page) == 7
     expect(page.get_by_role("button", name="Next layer")).to_be_disabled()
+    seen = page.evaluate("() => window.seen")
+    begun = seen.index(0)
+    assert seen[begun:] == sorted(seen[begun:])
+    assert {round(place) for place in seen[begun:]} == set(range(8))
+
+
+def test_play_goes_on_from_where_it_was_paused(page: Page):
+    open_embeddings(page, layer=0)
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_function("() => document.querySelector('.playground-scatter').dataset.position > 1.6")
+    page.get_by_role("button", name="Pause").click()
+    page.wait_for_timeout(600)
+    rest = position(page)
+    page.get_by_role("button", name="Play").click()
+    page.wait_for_timeout(200)
+    assert position(page) >= rest
+
+
+def test_the_slider_shows_the_layer_before_there_are_points(page: Page):
+    page.route("**/layouts/**", lambda route: None)
+    page.goto(START.format(layer=layer_name(5)))
+    wait_until_idle(page)
+    expect(slider(page)).to_have_value("5")
+    expect(slider(page)).to_have_attribute("aria-valuetext", re.compile("^Layer 6 of 8"))
+    page.unroute_all(behavior="ignoreErrors")
+
+
+RANGES = """() => {
+  const { xaxis, yaxis, width, height } = document.querySelector(".playground-scatter .plot")._fullLayout;
+  return { x: xaxis.range, y: yaxis.range, scale: [xaxis, yaxis].map(({ range, _length }) => _length / (range[1] - range[0])),
+    size: [width, height] };
+}"""
+
+
+def same(shown: dict[str, list[float]], before: dict[str, list[float]]) -> bool:
+    return all(np.allclose(shown[name], before[name], rtol=1e-3) for name in before)
+
+
+def test_the_points_fill_the_frame_however_often_it_changes_its_size(page: Page):
+    open_embeddings(page)
+    first = page.evaluate(RANGES)
+    for width in (1000, 1250, 900, 1400):
+        page.set_viewport_size({"width": width, "height": 900})
+        page.wait_for_function(
+            "() => { const p = document.querySelector('.playground-scatter .plot');"
+            " return Math.abs(p._fullLayout.width - p.clientWidth) < 2 }"
+        )
+        settle(page)
+        shown = page.evaluate(RANGES)
+        assert shown["scale"][0] == pytest.approx(shown["scale"][1], rel=1e-3)
+        places = np.array([point for trace in page.evaluate(DRAWN) for point in trace])
+        filled = (places.max(0) - places.min(0)) / [np.ptp(shown["x"]), np.ptp(shown["y"])]
+        assert filled.max() > 0.8 and filled.max() < 1
+    assert same(page.evaluate(RANGES), first)
+
+
+def test_wheel_and_keys_zoom_and_move_the_view(page: Page):
+    open_embeddings(page)
+    whole = page.evaluate(RANGES)
+    box = page.locator(".playground-scatter .plot").bounding_box()
+    page.mouse.move(box["x"] + 0.25 * box["width"], box["y"] + 0.5 * box["height"])
+    page.mouse.wheel(0, -300)
+    settle(page)
+    nearer = page.evaluate(RANGES)
+    assert nearer["scale"][0] > 1.3 * whole["scale"][0]
+    # What is below the mouse stays there.
+    at = [ranges["x"][0] + 0.25 * np.ptp(ranges["x"]) for ranges in (whole, nearer)]
+    assert at[0] == pytest.approx(at[1], abs=0.02)
+    assert page.evaluate("() => document.querySelector('[data-testid=stMain]').scrollTop") == 0
+    stage = page.get_by_role("group", name=re.compile("^Chart"))
+    stage.focus()
+    for key in ("+", "ArrowRight", "ArrowUp"):
+        page.keyboard.press(key)
+    settle(page)
+    moved = page.evaluate(RANGES)
+    assert moved["scale"][0] > nearer["scale"][0]
+    assert np.mean(moved["x"]) > np.mean(nearer["x"]) and np.mean(moved["y"]) < np.mean(nearer["y"]) + 1
+    page.get_by_role("button", name="Reset view").click()
+    settle(page)
+    assert same(page.evaluate(RANGES), whole)
+    assert page.errors == []
+
+
+def test_two_fingers_zoom(page: Page):
+    open_embeddings(page)
+    whole = page.evaluate(RANGES)
+    box = page.locator(".playground-scatter .plot").bounding_box()
+    x, y = box["x"] + box["width"] / 2, box["y"] + box["height"] / 2
+    touch = page.context.new_cdp_session(page)
+    for kind, apart in (("touchStart", 40), ("touchMove", 60), ("touchMove", 90), ("touchMove", 120)):
+        fingers = [{"x": x - apart, "y": y, "id": 0}, {"x": x + apart, "y": y, "id": 1}]
+        touch.send("Input.dispatchTouchEvent", {"type": kind, "touchPoints": fingers})
+    touch.send("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+    settle(page)
+    assert page.evaluate(RANGES)["scale"][0] == pytest.approx(3 * whole["scale"][0], rel=0.2)
+    expect(enclosed(page)).to_have_count(0)
+
+
+def test_few_points_are_shown_as_their_images(page: Page):
+    open_embeddings(page)
+    pictures = page.locator(".playground-scatter .picture")
+    names = page.locator(".playground-scatter .class-name")
+    expect(pictures).to_have_count(0)
+    assert "birds" in names.all_inner_texts()
+    legend = page.get_by_role("group", name="Classes to show")
+    legend.get_by_role("button", name=re.compile("^birds")).dblclick()
+    expect(pictures).to_have_count(20)
+    expect(names).to_have_text(["birds"])
+    expect(pictures.first).not_to_have_js_property("naturalWidth", 0)
+    page.get_by_role("button", name="Class names").click()
+    expect(names).to_have_count(0)
+    assert page.errors == []
+
+
+def test_an_image_is_found_by_its_name(page: Page):
+    open_embeddings(page)
+    find = page.get_by_role("searchbox", name=re.compile("^Find"))
+    find.fill("CROW")
+    expect(page.get_by_text(re.compile("^[0-9]+ found"))).to_be_visible()
+    find.press("Enter")
+    settle(page)
+    expect(neighbors(page)).to_have_count(10)
+    expect(page.get_by_role("group", name="The image that was chosen")).to_contain_text(
+        re.compile("crow", re.I)
+    )
+    assert page.errors == []
 
 
 def test_slider_and_steps_go_to_a_layer(page: Page):
@@ -254,7 +387,7 @@ def test_narrow_windows_show_all_of_it_without_scrolling_sideways(page: Page, wi
 
 @pytest.fixture(scope="module")
 def many_points(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """A dashboard over ten thousand pictures with layouts made of random numbers."""
+    """A dashboard over a hundred thousand images with projections made of random numbers."""
     folder = tmp_path_factory.mktemp("many")
     shipped = datasets.load(settings.GRID_DIR / "objects200")
     labels = [f"class {place % 10}" for place in range(MANY)]
@@ -319,25 +452,26 @@ def many_points(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         yield url
 
 
-def test_ten_thousand_points_move_in_frames_that_take_the_browser_little_time(page: Page, many_points: str):
+@pytest.mark.slow
+def test_a_hundred_thousand_points_move_in_ten_frames_a_second(page: Page, many_points: str):
     page.goto(f"{many_points}/embeddings?layer=stage1")
     settle(page)
     page.errors.clear()
     found = page.evaluate("""async () => {
-      const scatter = document.querySelector(".playground-scatter").scatter;
-      const push = scatter.push.bind(scatter);
+      const { scatter } = document.querySelector(".playground-scatter");
       const took = [];
-      scatter.push = () => { const before = performance.now(); push(); took.push(performance.now() - before); };
+      const paint = scatter.paint.bind(scatter);
+      scatter.paint = () => { const before = performance.now(); paint(); took.push(performance.now() - before); };
       scatter.play();
-      await new Promise((done) => setTimeout(done, 5000));
+      await new Promise((done) => setTimeout(done, 4000));
       scatter.pause();
       took.sort((a, b) => a - b);
-      return { frames: took.length, median: took[Math.floor(took.length / 2)], fast: scatter.fast };
+      return { frames: took.length, median: took[Math.floor(took.length / 2)] };
     }""")
-    assert found["fast"], "Plotly has changed below its documented interface: see pushToGpu in scatter.js."
-    # Without a graphics card the drawing itself is slow; what is ours is to keep the script's part short.
-    assert found["median"] < 16
-    assert found["frames"] > 10
-    settle(page)
+    # Without a graphics card, and on a machine that other tests keep busy: alone it is twice as many.
+    assert found["frames"] > 20
+    assert found["median"] < 50
+    page.wait_for_function("() => document.querySelector('.playground-scatter').dataset.moving === 'false'")
+    assert sum(map(len, page.evaluate(DRAWN))) == MANY
     assert position(page) >= 1
     assert page.errors == []

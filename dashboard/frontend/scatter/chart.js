@@ -1,29 +1,42 @@
-// What Plotly draws, from plain data: a trace per class, two of lines to neighbors, one of rings.
+// What Plotly draws, from plain data: a trace per style of points, two of lines to neighbors, one of rings.
 
 export const MANY = 2500; // points from which on they are small and drawn as simply as can be
-export const CAMERA = { eye: { x: 1.1, y: 1.1, z: 0.7 }, center: { x: 0, y: 0, z: -0.1 } };
-const MARGIN = 0.06; // around the points, as a share of their extent
+export const CAMERA = { eye: { x: 0.95, y: 0.95, z: 0.5 }, center: { x: 0, y: 0, z: -0.05 } };
+const MARGIN = 0.06; // around the points in 3-D, as a share of their extent
 // Plotly draws some 3-D symbols larger than others of the same size.
 const SCALE_3D = { x: 0.55, cross: 0.8 };
 
 export const isLight = (color) => Number.parseInt(color.slice(1, 3), 16) > 127;
 
 export const pointSize = (count, dimensions) => {
-  const size = count <= 400 ? 9 : count <= MANY ? 7 : 5;
+  const size = count <= 400 ? 9 : count <= MANY ? 7 : count <= 20_000 ? 5 : 4;
   return dimensions === 3 ? size * 0.6 : size;
 };
 
-// Coordinates of some rows by axis; a row of -1 leaves a gap.
-export const columns = (coordinates, dimensions, rows, Kind = Float32Array) => {
-  const column = (axis) =>
-    Kind.from(rows, (row) => (row < 0 ? Number.NaN : coordinates[row * dimensions + axis]));
+export const opacityOf = (count) => (count > MANY ? 0.75 : 0.9);
+
+export const ringSize = (scale, count, dimensions) =>
+  scale * (pointSize(count, dimensions) + (dimensions === 2 ? 7 : 5));
+
+// Moving the view in 2-D is not left to Plotly, which would draw all points in every frame.
+export const plotlyTool = (dimensions, tool) => (dimensions === 2 && tool === "pan" ? false : tool);
+
+// Coordinates of some rows by axis; a row of -1 leaves a gap. In 3-D they fill the cube from -1 to 1 with the box around them.
+export const columns = (coordinates, dimensions, rows, box) => {
+  const half = dimensions === 3 ? Math.max(1e-6, ...box.map(([low, high]) => (high - low) / 2)) : 1;
+  const column = (axis) => {
+    const middle = dimensions === 3 ? (box[axis][0] + box[axis][1]) / 2 : 0;
+    return Float32Array.from(rows, (row) =>
+      row < 0 ? Number.NaN : (coordinates[row * dimensions + axis] - middle) / half,
+    );
+  };
   return Object.fromEntries(["x", "y", "z"].slice(0, dimensions).map((name, axis) => [name, column(axis)]));
 };
 
-// Rows of each class; an item whose label no class has is not shown.
-export const rowsByClass = (ids, labels, count) => {
+// Rows of each style; a row whose style is below zero is not shown.
+export const rowsByStyle = (styleOf, count) => {
   const rows = Array.from({ length: count }, () => []);
-  for (const [row, id] of ids.entries()) rows[labels[id]]?.push(row);
+  for (const [row, style] of styleOf.entries()) if (style >= 0) rows[style].push(row);
   return rows;
 };
 
@@ -47,32 +60,33 @@ export const highlight = (picked, links, marks, rowOf, color) => {
 // Which rows each trace shows, in the order of the traces.
 export const rowsOfTraces = (members, around) => [...members, around.same, around.other, around.rings];
 
-export const tracesOf = ({ classes, marks, points, now, members, around, hidden, selected }) => {
+export const tracesOf = ({ styles, marks, points, now, box, members, around, bright }) => {
   const { ids, dimensions } = points;
   const flat = dimensions === 2;
   const size = pointSize(ids.length, dimensions);
   const trace = (mode, rows, rest) => ({
     type: flat ? "scattergl" : "scatter3d",
     mode,
-    ...columns(now, dimensions, rows),
+    ...columns(now, dimensions, rows, box),
     ...rest,
   });
-  const chosen = (rows) => rows.flatMap((row, i) => (selected.has(ids[row]) ? [i] : []));
+  const chosen = (rows) => rows.flatMap((row, i) => (bright[row] ? [i] : []));
   return [
-    ...classes.map((style, i) =>
+    ...styles.map((style, i) =>
       trace("markers", members[i], {
         name: style.name,
-        visible: !hidden.has(style.name),
+        visible: members[i].length > 0,
         hoverinfo: "none",
         marker: {
           size: flat ? size : size * (SCALE_3D[style.symbol_3d] ?? 1),
           color: style.color,
           symbol: flat ? style.symbol : style.symbol_3d,
-          opacity: ids.length > MANY ? 0.75 : 0.9,
+          // Plotly draws 3-D markers that let others through in pieces.
+          opacity: flat ? opacityOf(ids.length) : 1,
           line: { width: 0 },
         },
         ...(flat && {
-          selectedpoints: selected.size ? chosen(members[i]) : null,
+          selectedpoints: bright ? chosen(members[i]) : null,
           selected: { marker: { opacity: 1 } },
           unselected: { marker: { opacity: 0.15 } },
         }),
@@ -87,7 +101,7 @@ export const tracesOf = ({ classes, marks, points, now, members, around, hidden,
     trace("markers", around.rings, {
       hoverinfo: "skip",
       marker: {
-        size: around.scales.map((scale) => scale * (size + (flat ? 7 : 5))),
+        size: around.scales.map((scale) => ringSize(scale, ids.length, dimensions)),
         color: around.colors,
         symbol: "circle-open",
         line: { width: 2.5, color: around.colors },
@@ -97,18 +111,11 @@ export const tracesOf = ({ classes, marks, points, now, members, around, hidden,
   ];
 };
 
-// Ranges that hold the points of every layer, with a margin around them.
-export const viewRanges = (bounds) => {
-  const margin = MARGIN * Math.max(0.1, ...bounds.map(([low, high]) => high - low));
-  return bounds.map(([low, high]) => [low - margin, high + margin]);
-};
-
-const flatAxes = (bounds, primary) => {
+const flatAxes = ([x, y], primary) => {
   const axis = { visible: false, fixedrange: false };
-  const [x, y] = viewRanges(bounds);
   return {
     xaxis: { ...axis, range: x },
-    yaxis: { ...axis, range: y, scaleanchor: "x" },
+    yaxis: { ...axis, range: y },
     newselection: { line: { color: primary, width: 2, dash: "dot" } },
     selections: [],
   };
@@ -130,17 +137,19 @@ const deepAxes = (background, dragmode) => {
   return { scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "cube", camera: CAMERA, dragmode } };
 };
 
-// Plotly keeps the reader's view while `view` stays the same, and the outline of a selection while `turn` does.
-export const layoutOf = ({ points, colors, tool, view, turn }) => ({
+// Plotly keeps the reader's view in 3-D while `turning` stays the same, and the outline of a selection while `turn` does.
+// In 2-D `ranges` are what is shown.
+export const layoutOf = ({ dimensions, size, ranges, colors, tool, turning, turn }) => ({
+  ...size,
   margin: { l: 0, r: 0, t: 0, b: 0 },
   paper_bgcolor: "rgba(0,0,0,0)",
   plot_bgcolor: "rgba(0,0,0,0)",
   showlegend: false,
   hovermode: "closest",
   hoverdistance: 12,
-  uirevision: view,
+  uirevision: turning,
   selectionrevision: turn,
-  dragmode: tool,
+  dragmode: plotlyTool(dimensions, tool),
   font: { color: colors.text, family: colors.font },
-  ...(points.dimensions === 2 ? flatAxes(points.bounds, colors.primary) : deepAxes(colors.background, tool)),
+  ...(dimensions === 2 ? flatAxes(ranges, colors.primary) : deepAxes(colors.background, tool)),
 });

@@ -1,7 +1,8 @@
 // Draws the points with Plotly and moves them from layer to layer. All between two layers happens here:
-// the server gets the layer at which the points have come to rest.
+// the server gets the layer at which the points have come to rest. While points or view move in 2-D, a plain canvas draws them.
 
 import { withSource } from "../image_source.js";
+import { annotate } from "./annotations.js";
 import { cardPosition, describeItem } from "./card.js";
 import {
   CAMERA,
@@ -9,20 +10,27 @@ import {
   highlight,
   isLight,
   layoutOf,
-  MANY,
-  rowsByClass,
+  opacityOf,
+  plotlyTool,
+  pointSize,
+  ringSize,
+  rowsByStyle,
   rowsOfTraces,
   tracesOf,
-  viewRanges,
 } from "./chart.js";
 import { DepthChart } from "./depth_chart.js";
 import { button } from "./elements.js";
+import { listen } from "./gestures.js";
 import { allBut, drawLegend, markHidden, toggled } from "./legend.js";
 import { fetchOnce, loadPlotly } from "./load.js";
 import { clockAt, ease, interpolate, JUMP_MS, positionAt } from "./motion.js";
+import { Moving, shuffled } from "./moving.js";
 import { decodeAbout, decodePoints, pack, unpack } from "./points.js";
+import { matching, styleOfRows, stylesOfClasses } from "./styling.js";
+import { boxBetween, fitted, panned, rangesOf, zoomed } from "./view.js";
 
 const REPORT_MS = 250; // rest at a layer before the server gets it
+const REST_MS = 180; // without a change of the view before Plotly draws it
 const NEAR = 0.001; // positions closer than this are the same
 const TOOLS = {
   2: { lasso: "Lasso", select: "Box", pan: "Pan", zoom: "Zoom" },
@@ -39,33 +47,51 @@ class Scatter {
     this.parts = {};
     for (const part of root.querySelectorAll("[class]")) this.parts[part.getAttribute("class")] = part;
     this.chart = new DepthChart(this.parts["depth-chart"], (layer) => this.choose(layer));
+    this.canvas = new Moving(this.parts.moving);
     this.hidden = new Set();
     this.selected = new Set();
     this.turn = 0;
     this.drawing = 0;
+    this.motion = 0;
     this.position = 0;
     this.playing = false;
+    this.named = true;
     this.tool = { 2: "lasso", 3: "turntable" };
     this.listen();
   }
 
   listen() {
-    const { back, play, forward, slider, reset, stage } = this.parts;
+    const { back, play, forward, slider, reset, stage, find, names } = this.parts;
     back.onclick = () => this.choose(Math.ceil(this.position - NEAR) - 1);
     forward.onclick = () => this.choose(Math.floor(this.position + NEAR) + 1);
     play.onclick = () => (this.playing ? this.pause() : this.play());
     slider.oninput = () => this.choose(Number(slider.value));
     reset.onclick = () => this.resetView();
+    find.oninput = () => this.find();
+    find.onkeydown = (event) => event.key === "Enter" && this.openFound();
+    names.onclick = () => this.showNames(!this.named);
     stage.addEventListener("mousemove", (event) => this.trackMouse(event));
     stage.addEventListener("mouseleave", () => this.hideCard());
+    this.gestures = listen(stage, {
+      flat: () => this.points?.dimensions === 2,
+      drags: () => this.tool[2] === "pan",
+      zoom: (point, factor) => this.zoom(point, factor),
+      pan: (dx, dy) => this.pan(dx, dy),
+      reset: () => this.resetView(),
+    });
+    this.parts["zoom-in"].onclick = () => this.gestures.zoom(1);
+    this.parts["zoom-out"].onclick = () => this.gestures.zoom(-1);
     this.sizes = new ResizeObserver(() => this.resized());
     this.sizes.observe(stage);
   }
 
   close() {
     cancelAnimationFrame(this.frame);
+    cancelAnimationFrame(this.painting);
     clearTimeout(this.reporting);
+    clearTimeout(this.resting);
     this.sizes.disconnect();
+    this.gestures.close();
     this.turn += 1;
     if (this.drawn) window.Plotly?.purge(this.parts.plot);
   }
@@ -82,7 +108,10 @@ class Scatter {
     plot.setAttribute("aria-label", data.description);
     slider.max = data.layers.length - 1;
     this.root.classList.toggle("single", data.layers.length < 2);
-    if (!this.points) this.position = data.layer;
+    if (!this.points) {
+      this.position = data.layer;
+      this.drawDepth();
+    }
     let points, about;
     try {
       [this.Plotly, points, about] = await Promise.all([
@@ -109,13 +138,13 @@ class Scatter {
       this.drawTools();
       this.drawLegend();
       this.drawDepth();
+      this.style();
       await this.draw();
     }
     const moved = data.layer !== this.servedLayer;
     this.servedLayer = data.layer;
-    if (changed && this.from) this.glide(this.from, data.layer);
-    else if (moved && !this.playing && data.layer !== this.nextLayer())
-      this.glide(this.now.slice(), data.layer);
+    if (changed && this.from) this.glide(this.from, this.fromBox, data.layer);
+    else if (moved && !this.playing && data.layer !== this.nextLayer()) this.glideOn(data.layer);
     this.from = undefined;
   }
 
@@ -127,15 +156,18 @@ class Scatter {
       this.now.length === points.layers[0].length;
     this.stop();
     this.from = comparable ? this.now : undefined;
+    this.fromBox = this.box;
     if (this.about !== about) this.hidden.clear();
+    if (!comparable) this.view = undefined;
     this.points = points;
     this.about = about;
     this.rowOf = new Map(Array.from(points.ids, (id, row) => [id, row]));
-    this.members = rowsByClass(points.ids, about.labels, this.data.classes.length);
+    this.order = shuffled(points.ids.length);
     this.position = this.data.layer;
     this.now = (this.from ?? points.layers[this.position]).slice();
-    this.view = `${before?.about === this.data.about ? "" : this.data.about}${points.dimensions}`;
-    this.fast = true;
+    this.box = comparable ? this.fromBox : points.boxes[this.position];
+    this.turning = `${before?.about === this.data.about ? "" : this.data.about}${points.dimensions}`;
+    this.root.dataset.dimensions = points.dimensions;
   }
 
   adoptSelection(text) {
@@ -164,7 +196,7 @@ class Scatter {
     }
   }
 
-  // -- Moving --------------------------------------------------------------------------------------
+  // -- Moving the points ---------------------------------------------------------------------------
 
   last() {
     return this.points.layers.length - 1;
@@ -175,14 +207,22 @@ class Scatter {
     return this.target ?? Math.round(this.position);
   }
 
+  // From the first layer to the last, or on from where it was paused.
   play() {
     if (!this.points || this.last() < 1) return;
+    const resumed = this.paused === this.nextLayer() && this.paused < this.last() ? this.paused : 0;
     this.stop();
     clearTimeout(this.reporting);
     this.playing = true;
     this.hideCard();
     this.showPlaying();
-    let clock = clockAt(this.position > this.last() - NEAR ? 0 : this.position);
+    if (Math.abs(this.position - resumed) > NEAR)
+      this.glide(this.now.slice(), this.box, resumed, () => this.run());
+    else this.run();
+  }
+
+  run() {
+    let clock = clockAt(this.position);
     const still = prefersStill();
     let before = performance.now();
     const step = (time) => {
@@ -206,25 +246,31 @@ class Scatter {
       this.settle();
       this.report(near);
     }
+    this.paused = near;
   }
 
   choose(layer) {
     if (!this.points) return;
     const target = Math.min(this.last(), Math.max(0, layer));
-    this.glide(this.now.slice(), target);
+    this.glideOn(target);
     this.report(target);
   }
 
   stop() {
     cancelAnimationFrame(this.frame);
     this.playing = false;
+    this.paused = undefined;
     this.target = undefined;
     this.showPlaying();
   }
 
-  // From wherever the points are to a layer.
-  glide(from, target) {
+  glideOn(target) {
     this.stop();
+    this.glide(this.now.slice(), this.box, target);
+  }
+
+  // From wherever the points are to a layer.
+  glide(from, fromBox, target, then = () => this.settle()) {
     this.target = target;
     this.hideCard();
     const start = this.position;
@@ -234,13 +280,14 @@ class Scatter {
     const step = (time) => {
       const share = duration ? Math.min(1, Math.max(0, time - begun) / duration) : 1;
       interpolate(from, to, ease(share), this.now);
+      this.box = boxBetween(fromBox, this.points.boxes[target], ease(share));
       this.showPosition(start + (target - start) * ease(share));
       this.push();
       if (share < 1) this.frame = requestAnimationFrame(step);
       else {
         this.target = undefined;
         this.position = target;
-        this.settle();
+        then();
       }
     };
     this.showPosition(start);
@@ -254,7 +301,9 @@ class Scatter {
     this.shown = position;
     const low = Math.floor(position);
     const high = Math.min(this.last(), low + 1);
-    interpolate(this.points.layers[low], this.points.layers[high], position - low, this.now);
+    const { layers, boxes } = this.points;
+    interpolate(layers[low], layers[high], position - low, this.now);
+    this.box = boxBetween(boxes[low], boxes[high], position - low);
     this.push();
   }
 
@@ -297,114 +346,197 @@ class Scatter {
     }, REPORT_MS);
   }
 
+  // -- Moving the view in 2-D ----------------------------------------------------------------------
+
+  size() {
+    const { clientWidth: width, clientHeight: height } = this.parts.stage;
+    return { width, height };
+  }
+
+  // What the reader has chosen to see, or all points.
+  shownView(size = this.size()) {
+    return this.view ?? fitted(this.box, size);
+  }
+
+  // `point` is in pixels of the stage; its middle by default.
+  zoom(point, factor) {
+    if (!this.drawn) return;
+    if (this.points.dimensions === 3) {
+      const { eye, ...camera } = this.parts.plot._fullLayout.scene.camera;
+      const nearer = Object.fromEntries(Object.entries(eye).map(([axis, value]) => [axis, value / factor]));
+      this.Plotly.relayout(this.parts.plot, { "scene.camera": { ...camera, eye: nearer } });
+      return;
+    }
+    const size = this.size();
+    const middle = [size.width / 2, size.height / 2];
+    this.view = zoomed(this.shownView(size), size, point ?? middle, factor, fitted(this.box, size));
+    this.moveView();
+  }
+
+  pan(dx, dy) {
+    if (!this.drawn || this.points.dimensions === 3) return;
+    this.view = panned(this.shownView(), dx, dy);
+    this.moveView();
+  }
+
+  resetView() {
+    if (!this.drawn) return;
+    this.view = undefined;
+    if (this.points.dimensions === 2) this.moveView();
+    else this.Plotly.relayout(this.parts.plot, { "scene.camera": CAMERA });
+  }
+
+  moveView() {
+    this.hideCard();
+    this.push();
+    clearTimeout(this.resting);
+    this.resting = setTimeout(() => this.rest(), REST_MS);
+  }
+
+  rest() {
+    if (this.gestures.held()) this.moveView();
+    else if (!this.playing && this.target === undefined) this.settle();
+  }
+
   // -- Drawing -------------------------------------------------------------------------------------
 
+  // Which style every row has: `styleOf`, `styles` and the rows of each, `members`. Rows that are hidden have none.
+  style() {
+    const { points, about, data } = this;
+    const { styles, of } = stylesOfClasses(data.classes);
+    this.styles = styles;
+    const { ids } = points;
+    this.styleOf = styleOfRows({ ids, labels: about.labels, classes: data.classes, hidden: this.hidden, of });
+    this.members = rowsByStyle(this.styleOf, styles.length);
+    this.brighten();
+  }
+
+  // Rows that are not faint: those found by name, otherwise those selected; undefined where none is.
+  brighten() {
+    const { ids } = this.points;
+    const found = matching(this.parts.find.value, { ids, ...this.about, classes: this.data.classes });
+    const rows =
+      found ?? [...this.selected].map((id) => this.rowOf.get(id)).filter((row) => row !== undefined);
+    this.found = found;
+    this.bright = undefined;
+    if (!found && !this.selected.size) return;
+    this.bright = new Uint8Array(ids.length);
+    for (const row of rows) this.bright[row] = 1;
+  }
+
   draw() {
-    const { data, points, members } = this;
+    const { data, points, members, styles, now, box, bright } = this;
     const colors = this.colors();
     // The server does not know the neighbors of a point just clicked.
     const links = this.clicked === undefined ? data.links : [];
     this.around = highlight(this.clicked ?? data.picked, links, data.marks, this.rowOf, colors.text);
     this.rows = rowsOfTraces(members, this.around);
+    const { dimensions } = points;
+    const size = this.size();
     const layout = layoutOf({
-      points,
+      dimensions,
+      size,
+      ranges: dimensions === 2 && rangesOf(this.shownView(size), size),
       colors,
-      tool: this.tool[points.dimensions],
-      view: this.view,
+      tool: this.tool[dimensions],
+      turning: dimensions === 3 ? this.turning : undefined,
       turn: this.turn,
     });
-    const { classes, marks } = data;
-    const { now, around, hidden, selected } = this;
-    const traces = tracesOf({ classes, marks, points, now, members, around, hidden, selected });
+    const { marks } = data;
+    const traces = tracesOf({ styles, marks, points, now, box, members, around: this.around, bright });
     const config = {
       displayModeBar: false,
       responsive: false,
       doubleClick: false,
       plotGlPixelRatio: Math.min(2, window.devicePixelRatio || 1),
-      scrollZoom: false,
+      scrollZoom: dimensions === 3,
     };
+    this.canvas.prepare({
+      styles,
+      pointSize: pointSize(points.ids.length, 2),
+      opacity: opacityOf(points.ids.length),
+    });
     const first = !this.drawn;
     this.drawn = true;
     this.drawing += 1;
     return this.Plotly.react(this.parts.plot, traces, layout, config).then(() => {
       this.drawing -= 1;
       if (first) this.listenToPlot();
+      this.annotate();
     });
   }
 
-  // Shows the points where they are now, as fast as the chart can.
+  // Shows the points where they are now, as fast as can be.
   push() {
     if (!this.drawn) return;
-    if (this.points.dimensions === 2 && this.fast && this.pushToGpu()) return;
+    this.motion += 1;
+    if (this.points.dimensions === 2) {
+      this.root.dataset.moving = true;
+      cancelAnimationFrame(this.painting);
+      this.painting = requestAnimationFrame(() => this.paint());
+      return;
+    }
     // A chart that is still being drawn takes the next frame.
     if (this.pushing) return;
     this.pushing = true;
-    this.restyle().finally(() => {
+    this.Plotly.restyle(this.parts.plot, this.coordinates()).finally(() => {
       this.pushing = false;
     });
   }
 
-  columns(rows, Kind) {
-    return columns(this.now, this.points.dimensions, rows, Kind);
+  paint() {
+    const { order, now, styleOf, bright, around, points, data } = this;
+    const size = this.size();
+    const lines = ["same", "other"].flatMap((kind) =>
+      around[kind]
+        .filter((row) => row >= 0)
+        .flatMap((row, i, all) => (i % 2 ? [{ from: all[i - 1], to: row, ...data.marks[kind] }] : [])),
+    );
+    const rings = around.rings.map((row, i) => ({
+      row,
+      color: around.colors[i],
+      diameter: ringSize(around.scales[i], points.ids.length, 2),
+    }));
+    this.canvas.draw({ order, now, styleOf, view: this.shownView(size), size, bright, lines, rings });
   }
 
-  restyle() {
-    const traces = this.rows.map((rows) => this.columns(rows));
-    const update = Object.fromEntries(
+  // Coordinates of every trace, as Plotly takes them.
+  coordinates() {
+    const traces = this.rows.map((rows) => columns(this.now, this.points.dimensions, rows, this.box));
+    return Object.fromEntries(
       Object.keys(traces[0]).map((axis) => [axis, traces.map((trace) => trace[axis])]),
     );
-    return this.Plotly.restyle(this.parts.plot, update, [...traces.keys()]);
   }
 
-  // Plotly's own way takes 30 ms for ten thousand points, most of it for what only matters once they
-  // rest. This hands the new coordinates to the drawing alone. It reaches below Plotly's documented
-  // interface; where that looks different, restyle() does the same more slowly.
-  pushToGpu() {
-    const { plot } = this.parts;
-    try {
-      const scene = plot._fullLayout._plots.xy._scene;
-      const points = new Array(scene.count);
-      const lines = new Array(scene.count);
-      for (const [{ trace, t }] of plot.calcdata) {
-        // What shows nothing has no place in the scene.
-        const rows = this.rows[trace?.index] ?? [];
-        if (!trace?.visible || !rows.length) continue;
-        const { x, y } = this.columns(rows, Float64Array);
-        const positions = new Float64Array(2 * x.length);
-        for (let i = 0; i < x.length; i += 1) {
-          positions[2 * i] = x[i];
-          positions[2 * i + 1] = y[i];
-        }
-        if (trace.mode === "lines") lines[t.index] = { positions };
-        // Circles take half the time to draw. Symbols that small look alike while they move; they are back at rest.
-        else if (trace.index < this.members.length && this.points.ids.length > MANY)
-          points[t.index] = { positions, marker: null };
-        else points[t.index] = { positions };
-      }
-      scene.scatter2d.update(points);
-      if (scene.select2d && this.selected.size) scene.select2d.update(points);
-      if (scene.line2d) scene.line2d.update(lines);
-      plot._fullLayout._glcanvas.each((canvas) => canvas.regl?.clear({ color: [0, 0, 0, 0], depth: 1 }));
-      scene.draw();
-      return true;
-    } catch {
-      this.fast = false;
-      return false;
-    }
-  }
-
-  // Hovering and selecting need the coordinates at which the points have come to rest.
+  // All points at the coordinates at which they have come to rest: what hovering and selecting need.
   settle() {
     this.shown = undefined;
-    if (this.drawn) this.restyle();
+    clearTimeout(this.resting);
+    if (!this.drawn) return;
+    const { motion } = this;
+    const size = this.size();
+    const [x, y] = this.points.dimensions === 2 ? rangesOf(this.shownView(size), size) : [];
+    const view = x ? { ...size, "xaxis.range": x, "yaxis.range": y } : {};
+    this.drawing += 1;
+    this.Plotly.update(this.parts.plot, this.coordinates(), view).finally(() => {
+      this.drawing -= 1;
+      if (motion !== this.motion) return;
+      this.root.dataset.moving = false;
+      this.annotate();
+    });
   }
 
   resized() {
     cancelAnimationFrame(this.resizing);
     this.resizing = requestAnimationFrame(() => {
-      if (!this.drawn || !this.root.isConnected) return;
-      this.Plotly.Plots.resize(this.parts.plot);
+      if (!this.data || !this.root.isConnected) return;
+      const size = this.size();
       this.drawDepth();
+      const known = this.parts.plot._fullLayout;
+      if (!this.drawn || !size.width || (known?.width === size.width && known?.height === size.height))
+        return;
+      if (this.points.dimensions === 2) this.moveView();
+      else this.Plotly.relayout(this.parts.plot, size);
     });
   }
 
@@ -424,7 +556,8 @@ class Scatter {
     const buttons = Object.entries(TOOLS[dimensions]).map(([value, name]) => {
       const one = button(name, () => {
         press(value);
-        this.Plotly.relayout(plot, { [dimensions === 2 ? "dragmode" : "scene.dragmode"]: value });
+        const mode = plotlyTool(dimensions, value);
+        this.Plotly.relayout(plot, { [dimensions === 2 ? "dragmode" : "scene.dragmode"]: mode });
       });
       return Object.assign(one, { value });
     });
@@ -433,26 +566,52 @@ class Scatter {
   }
 
   drawLegend() {
-    const counts = this.members.map((rows) => rows.length);
-    drawLegend(this.parts.legend, this.data.classes, counts, this.points.dimensions, this.hidden, {
+    const { classes } = this.data;
+    const counts = classes.map(() => 0);
+    for (const id of this.points.ids) counts[this.about.labels[id]] += 1;
+    drawLegend(this.parts.legend, classes, counts, this.points.dimensions, this.hidden, {
       toggle: (name) => this.hide(toggled(this.hidden, name)),
-      only: (name) => this.hide(allBut(this.data.classes, name)),
+      only: (name) => this.hide(allBut(classes, name)),
     });
   }
 
   hide(hidden) {
     this.hidden = hidden;
     markHidden(this.parts.legend, hidden);
-    const visible = this.data.classes.map(({ name }) => !hidden.has(name));
-    this.Plotly.restyle(this.parts.plot, { visible }, [...visible.keys()]);
+    this.style();
+    this.draw();
   }
 
-  resetView() {
-    if (!this.drawn) return;
-    const [x, y] = viewRanges(this.points.bounds);
-    const view =
-      this.points.dimensions === 2 ? { "xaxis.range": x, "yaxis.range": y } : { "scene.camera": CAMERA };
-    this.Plotly.relayout(this.parts.plot, view);
+  // Names of classes and images over the points that rest.
+  annotate() {
+    const { annotations } = this.parts;
+    const { points, about, data, now, styleOf } = this;
+    const moving = this.playing || this.target !== undefined || this.root.dataset.moving === "true";
+    if (points.dimensions !== 2 || moving) {
+      annotations.replaceChildren();
+      return;
+    }
+    const { ids } = points;
+    const size = this.size();
+    annotate(annotations, {
+      now,
+      styleOf,
+      view: this.shownView(size),
+      size,
+      classes: data.classes,
+      classOf: (row) => about.labels[ids[row]],
+      imageOf: (row) => ({
+        source: describeItem(ids[row], about, data.classes, data.pictures).source,
+        color: this.styles[styleOf[row]].color,
+      }),
+      labels: this.named && data.classes.length > 1,
+    });
+  }
+
+  showNames(shown) {
+    this.named = shown;
+    this.parts.names.setAttribute("aria-pressed", shown);
+    if (this.drawn) this.annotate();
   }
 
   // -- The reader's actions ------------------------------------------------------------------------
@@ -464,6 +623,17 @@ class Scatter {
     plot.on("plotly_click", ({ points }) => this.click(points[0]));
     plot.on("plotly_selected", (event) => this.select(event?.points ?? []));
     plot.on("plotly_deselect", () => this.select([]));
+    plot.on("plotly_relayout", (change) => this.boxZoomed(change));
+  }
+
+  // Plotly's own tool stretches the view; distances stay the same along both axes here.
+  boxZoomed(change) {
+    if (change["xaxis.range[0]"] === undefined || this.points.dimensions !== 2) return;
+    const box = ["xaxis", "yaxis"].map((axis) =>
+      [0, 1].map((end) => change[`${axis}.range[${end}]`] ?? this.parts.plot._fullLayout[axis].range[end]),
+    );
+    this.view = fitted(box, this.size());
+    this.settle();
   }
 
   idOf(point) {
@@ -505,22 +675,44 @@ class Scatter {
   }
 
   click(point) {
-    const id = this.idOf(point);
+    this.pick(this.idOf(point));
+  }
+
+  pick(id) {
     if (id === undefined || id === this.data.picked) return;
     this.clicked = id;
     this.draw();
     this.send("picked", id);
   }
 
+  find() {
+    if (!this.points) return;
+    this.brighten();
+    this.parts["found-count"].textContent = this.found
+      ? `${this.found.length.toLocaleString("en")} found`
+      : "";
+    clearTimeout(this.finding);
+    this.finding = setTimeout(() => this.draw(), 120);
+  }
+
+  // Enter goes through the images that were found.
+  openFound() {
+    if (!this.found?.length) return;
+    const row = this.rowOf.get(this.clicked ?? this.data.picked);
+    const next = this.found[(this.found.indexOf(row) + 1) % this.found.length];
+    this.pick(this.points.ids[next]);
+  }
+
   select(points) {
     // Plotly also reports an empty selection when drawing takes the outline away.
-    if (this.drawing) return;
+    if (this.drawing || this.gestures.pinching()) return;
     const ids = points.map((point) => this.idOf(point)).filter((id) => id !== undefined);
     if (!ids.length && !this.selected.size) return;
     this.selected = new Set(ids);
     const text = pack([...this.selected].sort((a, b) => a - b));
     if (text !== this.servedSelection) this.send("selected", text);
     this.servedSelection = text;
+    this.brighten();
     // The outline would stay behind when the points move.
     this.draw();
   }

@@ -5,15 +5,15 @@ import {
   highlight,
   isLight,
   layoutOf,
+  plotlyTool,
   pointSize,
-  rowsByClass,
+  rowsByStyle,
   rowsOfTraces,
   tracesOf,
-  viewRanges,
 } from "../../../dashboard/frontend/scatter/chart.js";
 
 const MARKS = { same: { color: "#070", dashed: false }, other: { color: "#b40", dashed: true } };
-const CLASSES = [
+const STYLES = [
   { name: "cat", color: "#123456", symbol: "circle", symbol_3d: "x" },
   { name: "dog", color: "#654321", symbol: "square", symbol_3d: "square-open" },
 ];
@@ -26,20 +26,19 @@ const ROW_OF = new Map([
 const COLORS = { text: "#111", background: "#ffffff", primary: "#f00", font: "serif" };
 
 const chart = (dimensions, changes = {}) => {
-  const members = rowsByClass(IDS, { 5: 0, 6: 1, 7: 0 }, 2);
+  const members = rowsByStyle(Int16Array.of(0, 1, 0), 2);
   const links = [
     { id: 6, same: false },
     { id: 7, same: true },
   ];
   return tracesOf({
-    classes: CLASSES,
+    styles: STYLES,
     marks: MARKS,
     points: { ids: IDS, dimensions },
     now: Float32Array.from({ length: 3 * dimensions }, (_, i) => i),
+    box: Array.from({ length: dimensions }, (_, axis) => [axis, axis + 2 * dimensions]),
     members,
     around: highlight(5, links, MARKS, ROW_OF, "#000"),
-    hidden: new Set(),
-    selected: new Set(),
     ...changes,
   });
 };
@@ -49,11 +48,27 @@ test("columns are coordinates by axis with gaps", () => {
   assert.deepEqual([...x], [2, Number.NaN, 0]);
   assert.deepEqual([...y], [3, Number.NaN, 1]);
   assert.equal(z, undefined);
-  assert.deepEqual([...columns([0, 1, 2, 3, 4, 5], 3, [1], Float64Array).z], [5]);
 });
 
-test("points are grouped by class, those of no known class are left out", () => {
-  assert.deepEqual(rowsByClass(IDS, { 5: 1, 6: 9, 7: 1 }, 2), [[], [0, 2]]);
+test("in 3-D the box around the points fills the cube", () => {
+  const box = [
+    [0, 4],
+    [0, 2],
+    [1, 2],
+  ];
+  const { x, y, z } = columns([0, 0, 1, 4, 2, 2], 3, [0, 1], box);
+  assert.deepEqual(
+    [x, y, z].map((column) => [...column]),
+    [
+      [-1, 1],
+      [-0.5, 0.5],
+      [-0.25, 0.25],
+    ],
+  );
+});
+
+test("points are grouped by style, those of none are left out", () => {
+  assert.deepEqual(rowsByStyle(Int16Array.of(1, -1, 1), 2), [[], [0, 2]]);
 });
 
 test("the picked point has lines and rings to the neighbors that are shown", () => {
@@ -76,7 +91,7 @@ test("nothing is highlighted when the picked item is not shown", () => {
     assert.deepEqual(highlight(picked, [{ id: 6, same: true }], MARKS, ROW_OF, "#000").rings, []);
 });
 
-test("there is a trace for each class, two for lines and one for rings", () => {
+test("there is a trace for each style, two for lines and one for rings", () => {
   const traces = chart(2);
   assert.deepEqual(
     traces.map(({ mode }) => mode),
@@ -92,8 +107,8 @@ test("there is a trace for each class, two for lines and one for rings", () => {
   );
 });
 
-test("hidden classes are not visible and others than selected points are faint", () => {
-  const [cat, dog] = chart(2, { hidden: new Set(["dog"]), selected: new Set([7]) });
+test("styles without rows are not visible and others than bright points are faint", () => {
+  const [cat, dog] = chart(2, { members: [[0, 2], []], bright: Uint8Array.of(0, 0, 1) });
   assert.deepEqual([cat.visible, dog.visible], [true, false]);
   assert.deepEqual([cat.selectedpoints, dog.selectedpoints], [[1], []]);
   assert.equal(chart(2)[0].selectedpoints, null);
@@ -102,7 +117,7 @@ test("hidden classes are not visible and others than selected points are faint",
 test("3-D traces have their own symbols and no selection", () => {
   const [cat, dog] = chart(3);
   assert.equal(cat.type, "scatter3d");
-  assert.deepEqual([...cat.z], [2, 8]);
+  assert.deepEqual([...cat.z], [-1, 1]);
   assert.deepEqual([cat.marker.symbol, dog.marker.symbol], ["x", "square-open"]);
   assert.ok(cat.marker.size < dog.marker.size);
   assert.ok(!("selectedpoints" in cat));
@@ -110,44 +125,31 @@ test("3-D traces have their own symbols and no selection", () => {
 
 test("more points are smaller", () => {
   assert.deepEqual(
-    [100, 1000, 10_000].map((count) => pointSize(count, 2)),
-    [9, 7, 5],
+    [100, 1000, 10_000, 100_000].map((count) => pointSize(count, 2)),
+    [9, 7, 5, 4],
   );
   assert.ok(pointSize(100, 3) < 9);
 });
 
-test("the view holds all points with a margin, also when all are at one place", () => {
-  assert.deepEqual(
-    viewRanges([
-      [-1, 1],
-      [0, 1],
-    ]),
-    [
-      [-1.12, 1.12],
-      [-0.12, 1.12],
-    ],
-  );
-  const [[low, high]] = viewRanges([[0, 0]]);
-  assert.ok(low < 0 && high > 0);
+test("the layout has flat axes with the ranges that are shown, or a scene", () => {
+  const about = { size: { width: 4, height: 3 }, colors: COLORS, turning: "v", turn: 3 };
+  const ranges = [
+    [-1, 1],
+    [0, 1],
+  ];
+  const flat = layoutOf({ dimensions: 2, ranges, tool: "lasso", ...about });
+  assert.deepEqual([flat.xaxis.range, flat.yaxis.range], ranges);
+  assert.deepEqual([flat.width, flat.height, flat.dragmode], [4, 3, "lasso"]);
+  const deep = layoutOf({ dimensions: 3, tool: "turntable", ...about });
+  assert.deepEqual([deep.scene.dragmode, deep.uirevision], ["turntable", "v"]);
+  assert.deepEqual(deep.scene.zaxis.range, [-1.06, 1.06]);
 });
 
-test("the layout has flat axes or a scene", () => {
-  const about = { colors: COLORS, tool: "lasso", view: "v", turn: 3 };
-  const flat = layoutOf({
-    points: {
-      dimensions: 2,
-      bounds: [
-        [-1, 1],
-        [0, 1],
-      ],
-    },
-    ...about,
-  });
-  assert.equal(flat.yaxis.scaleanchor, "x");
-  assert.equal(flat.uirevision, "v");
-  const deep = layoutOf({ points: { dimensions: 3 }, ...about, tool: "turntable" });
-  assert.equal(deep.scene.dragmode, "turntable");
-  assert.deepEqual(deep.scene.zaxis.range, [-1.06, 1.06]);
+test("moving the view is left to Plotly in 3-D only", () => {
+  assert.deepEqual(
+    [plotlyTool(2, "pan"), plotlyTool(3, "pan"), plotlyTool(2, "lasso")],
+    [false, "pan", "lasso"],
+  );
 });
 
 test("colors are light or dark", () => {
