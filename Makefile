@@ -19,7 +19,7 @@ run: .venv/run.stamp ## Start the dashboard on http://127.0.0.1:8501 (PORT=8600 
 	@exec .venv/bin/python -m core run --host "$(HOST)" --port "$(PORT)"
 
 notebook: .venv/notebook.stamp ## Open the tutorial on semantic image search in JupyterLab
-	@.venv/bin/python -m jupyterlab notebooks/semantic_image_search.ipynb
+	@.venv/bin/python -m jupyterlab --ServerApp.root_dir="$(CURDIR)" notebooks/semantic_image_search.ipynb
 
 test: .venv/dev.stamp ## Run every check: lint, formatting, unit tests, tests in a real browser
 	@.venv/bin/python scripts/ensure_chromium.py || [ "$$CI" != true ]

@@ -18,7 +18,12 @@ def run(notebook: nbformat.NotebookNode) -> None:
     """Run all cells in the folder of the notebook and keep their outputs; raises CellExecutionError."""
     place = {"metadata": {"path": str(NOTEBOOK.parent)}}
     NotebookClient(
-        notebook, kernel_name="python3", timeout=600, resources=place, record_timing=False
+        notebook,
+        kernel_name="python3",
+        timeout=600,
+        resources=place,
+        record_timing=False,
+        coalesce_streams=True,
     ).execute()
 
 
