@@ -32,7 +32,7 @@ print(json.dumps({
     "vectors": (np.abs(vectors - stored).max() / np.abs(stored).max(), 0),
     "neighbors": ((faiss_order == places).mean(), 1),
     "distances": (np.abs(1 - faiss_similarity - nearest).max(), 0),
-    "recall of HNSW": (measured["recall@10"][5], exact_search.recall(found_by_hnsw, truth)),
+    "recall of HNSW": (measured["recall@10"][3], exact_search.recall(found_by_hnsw, truth)),
     "recall of re-ranked IVF-PQ": (recall_after, exact_search.recall(reranked, truth)),
 }, default=float))
 """
