@@ -28,6 +28,7 @@ PARTS = (
     "pipeline",
     "million",
     "real",
+    "side_by_side",
     "gpu",
     "memory",
 )

@@ -241,19 +241,16 @@ class Writer:
             raise CollectionError(
                 f"The collection uses the engine {engine} already; `collection optimize` builds its index again."
             )
-        before, kind = self.engine, kind or "auto"
+        kind = kind or "auto"
         moved = engines.get(engine)(self.folder, self.about, self.catalog)
         metric = get_metric(self.state.metric)
         moved.check(self.about, kind, metric)
         self.vectors.require(self.state.rows)
         with catalog.storage_errors():
             built = moved.build(self.vectors, self.state.rows, metric, kind, step)
-            self._settle()
-        old, self.engine = self.state, moved
-        with self._change(engine=engine, kind=kind, index=built) as connection:
-            connection.execute(sa.delete(schema.outbox))
+        old, before, self.engine = self.state, self.engine, moved
+        self._replace(engine=engine, kind=kind, index=built)
         before.drop(old)
-        self.sweep()
 
     def rebuild(self, step: Callable[[int], None] = lambda n: None) -> None:
         """Build the index again from the stored vectors; raises as :meth:`index`."""
@@ -351,9 +348,10 @@ class Writer:
             self.engine.remove(connection, self.state, unused)
 
     def _replace(self, **changes: Any) -> None:
+        """Use another index, which has everything that is stored, or none."""
         self._settle()
-        with self._change(**changes):
-            pass
+        with self._change(**changes) as connection:
+            connection.execute(sa.delete(schema.outbox))
         self.sweep()
 
     def _settle(self) -> None:

@@ -209,3 +209,17 @@ def test_a_row_with_too_many_terms_meets_every_expression(made):
     made.add_vectors(["many"], VECTORS[50:51], ["0"], [{f"f{i}": i for i in range(2_000)}])
     assert made.search_vectors(VECTORS[50:51], 1, ["f1999=1999"])[0][0].path == "many"
     assert made.verify() == []
+
+
+def test_a_new_index_is_not_sent_what_it_has(folder, milvus_uri, monkeypatch):
+    monkeypatch.setattr(settings, "MILVUS_URI", milvus_uri)
+    sent = []
+    entities = milvus_index._entities
+    monkeypatch.setattr(
+        milvus_index, "_entities", lambda rows, *rest: sent.extend(rows.tolist()) or entities(rows, *rest)
+    )
+    with create(engine="milvus") as made:
+        made.add_vectors([str(i) for i in range(50)], VECTORS[:50])
+        assert sorted(sent) == list(range(50)) and waiting(made) == []
+        made.optimize(index="hnsw")
+        assert len(sent) == 100 and made.verify() == []

