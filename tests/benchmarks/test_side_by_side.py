@@ -3,7 +3,6 @@ import pytest
 from benchmarks import collection, real, side_by_side
 from core.settings import settings
 from tests.benchmarks.test_real import fill
-from tests.collections import pixels
 
 
 def test_every_engine_is_measured_on_the_same_images(tmp_path, pgvector_url, milvus_uri, monkeypatch):
@@ -13,10 +12,8 @@ def test_every_engine_is_measured_on_the_same_images(tmp_path, pgvector_url, mil
     monkeypatch.setattr(side_by_side, "_FILTERED", 2)
     fill(3_000)
     cases = [("faiss", "flat"), ("pgvector", "hnsw"), ("milvus", "flat")]
-    with pixels.open_(real.NAME) as source:
-        rows = side_by_side.compared(
-            real.Divided.of(source), tmp_path / "copies", pgvector_url, milvus_uri, cases
-        )
+    divided = real.Divided.load()
+    rows = side_by_side.compared(divided, tmp_path / "copies", pgvector_url, milvus_uri, cases)
     figures = {row.name: row.figure for row in rows}
     assert len(figures) == len(rows) == 3 * (2 * 6 + 3)
     assert figures["recall@10: faiss flat"] == figures["recall@10: milvus flat"] == 1
