@@ -147,7 +147,7 @@ def _table(context: ModelContext) -> None:
         st.toggle("Only the eight", **pickers.bind("inspect-eight", eight, url.EIGHT))
         download_button.show(
             "CSV",
-            lambda: whole.to_csv(index=False).encode(),
+            lambda: download_button.csv(whole),
             f"{context.model.name}-layers.csv",
             help="All layers, not only those listed below.",
         )
