@@ -164,8 +164,10 @@ def _robustness(options: argparse.Namespace) -> None:
     request.check()
     chosen = _datasets(options.dataset, out, options.rescan)
     with output.Bar() as bar:
-        bar.stage("starting TensorFlow", 1)
-        output.start_tensorflow()
+        bar.stage("starting", len(request.models))
+        for model in request.models:
+            output.prepare_network(model, options.weights)
+            bar.step()
         robustness_run.run(chosen, request, out, bar)
     rows = []
     for dataset in chosen:

@@ -26,7 +26,7 @@ from core.imaging import decode, transform
 from core.imaging.changes import CHANGES, STRENGTHS
 from core.imaging.transform import Reduction
 from core.metrics import PairwiseDistances, get_metric
-from core.models import extractor, registry, weights
+from core.models import extractor, networks, registry, weights
 from core.progress import Progress
 from core.settings import settings
 from core.threads import in_threads
@@ -71,11 +71,11 @@ class _Model:
     @cached_property
     def network(self) -> extractor.Extractor:
         self._progress.stage("loading the model", 1)
-        graph, _ = weights.load(self.model, self._request.weights, self._progress)
+        loaded = networks.load(self.model, self._request.weights, self._progress)
         layers = [layer.name for layer in self.model.layers]
         # Whole images at all strengths fill a batch.
         size = len(STRENGTHS) * max(1, settings.BATCH_SIZE // len(STRENGTHS))
-        return extractor.Extractor(self.model, graph, layers, self._request.poolings, size)
+        return extractor.Extractor(self.model, loaded, layers, self._request.poolings, size)
 
 
 @dataclass(frozen=True)

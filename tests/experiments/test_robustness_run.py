@@ -15,7 +15,7 @@ from core.experiments import robustness_file, robustness_run
 from core.experiments.robustness_run import Request
 from core.imaging import decode, transform
 from core.imaging.changes import CHANGES
-from core.models import extractor, registry, weights
+from core.models import extractor, networks, registry
 from tests.experiments.synthetic import draw_dataset
 
 pytestmark = pytest.mark.slow
@@ -77,7 +77,7 @@ def copied(computed, dataset, folder):
 
 
 def test_results_are_those_of_an_independent_computation(computed, dataset):
-    network = extractor.Extractor(MODEL, weights.load(MODEL, "imagenet")[0], LAYERS)
+    network = extractor.Extractor(MODEL, networks.load(MODEL, "imagenet"), LAYERS)
     images = [decode.read(dataset.path(item)) for item in range(len(dataset))]
 
     def vectors(change):
@@ -113,7 +113,7 @@ def test_a_run_that_was_ended_goes_on_and_gives_the_same_file(computed, dataset,
 
 
 def test_started_again_nothing_is_computed(computed, dataset, monkeypatch):
-    monkeypatch.setattr(weights, "load", lambda *a, **k: pytest.fail("the model was loaded"))
+    monkeypatch.setattr(networks, "load", lambda *a, **k: pytest.fail("the model was loaded"))
     progress = Listening()
     robustness_run.run([dataset], Request(("squeezenet",)), computed, progress)
     assert "already there" in progress.said[-1] and progress.stages == []
