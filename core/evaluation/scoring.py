@@ -134,27 +134,6 @@ def per_class(values: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
     return {str(name): float(values[names == name].mean()) for name in np.unique(names)}
 
 
-def agreement_near(
-    distance: float, distances: np.ndarray, same: np.ndarray, window: int = 100
-) -> tuple[int, int]:
-    """Of the neighbors about this close, how many share the query's label.
-
-    Parameters
-    ----------
-    distance : where to look.
-    distances, same : (n_queries, n_neighbors) distances of all result lists, and whether labels agree.
-    window : how many neighbors to look at: those whose distance is nearest to ``distance``.
-
-    Returns
-    -------
-    good, looked_at : counts; ``looked_at`` is ``window``, or fewer when there are not as many.
-    """
-    flat = np.ravel(distances)
-    looked_at = min(window, flat.size)
-    nearest = np.argsort(np.abs(flat - distance), kind="stable")[:looked_at]
-    return int(np.ravel(same)[nearest].sum()), looked_at
-
-
 def share_farther(distance: float, quantiles: np.ndarray) -> float:
     """Share of all pairs that are farther apart than ``distance``, 0..1.
 

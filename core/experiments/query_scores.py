@@ -7,6 +7,7 @@ import numpy as np
 from core.cache import Shared, frozen
 from core.evaluation import scoring, uncertainty
 from core.evaluation import ties as ties_
+from core.evaluation.calibration import Calibration, Pairs
 from core.evaluation.ties import Ties
 from core.experiments.store import Configuration, DatasetGrid, Summary
 
@@ -35,9 +36,6 @@ class Evaluation:
     high: float
     attainable: np.ndarray
     codes: np.ndarray = field(repr=False)
-    # All result lists together, nearest first: distances, and whether labels agree; None without distances.
-    sorted_distances: np.ndarray | None = field(repr=False)
-    sorted_same: np.ndarray | None = field(repr=False)
 
     @property
     def saturated(self) -> bool:
@@ -61,19 +59,23 @@ class Evaluation:
         higher = int((self.scores > self.scores[row] + 1e-9).sum())
         return lower / others, (len(self.scores) - 1 - lower - higher) / others
 
-    def agreement_near(self, distance: float, window: int = 100) -> tuple[int, int]:
-        """Of the neighbors about this close, in all result lists, how many share the query's label.
+    def calibrations(self, row: int) -> tuple[Calibration, Calibration | None]:
+        """How often images at a distance share the label of their query, over all queries but this one, and over those of its class.
+
+        Returns
+        -------
+        all, own : the second is None where the class has no other query.
 
         Raises
         ------
-        ValueError : no distances are known.
+        ValueError : no distances are known, or there is no other query.
         """
-        if self.sorted_distances is None or self.sorted_same is None:
-            raise ValueError("No distances are known.")
-        # The nearest distances all lie within a window's width of this one's place in the order.
-        place = int(np.searchsorted(self.sorted_distances, distance))
-        part = slice(max(0, place - window), place + window)
-        return scoring.agreement_near(distance, self.sorted_distances[part], self.sorted_same[part], window)
+        if self.distances is None or len(self.queries) < 2:
+            raise ValueError("No distances of other queries are known.")
+        pairs = Pairs.of_lists(self.queries, self.ids, self.distances, self.same)
+        others = pairs.without(self.queries[row : row + 1])
+        own = others.where(self.codes[others.queries] == self.codes[self.queries[row]])
+        return Calibration(others), Calibration(own) if len(own.same) else None
 
 
 def evaluate(grid: DatasetGrid, configuration: Configuration | Summary, k: int) -> Evaluation:
@@ -102,11 +104,6 @@ def _evaluate(grid: DatasetGrid, configuration: Configuration | Summary, k: int)
     )[0]
     low, high = uncertainty.interval(scores.mean(), contributed, codes, highest=100.0)
     attainable = scoring.attainable_score(scoring.count_relevant(lists.queries, labels), k)
-    sorted_distances = sorted_same = None
-    if lists.distances is not None:
-        order = np.argsort(lists.distances, axis=None)
-        sorted_distances = frozen(np.ravel(lists.distances)[order])
-        sorted_same = frozen(np.ravel(same)[order])
     return Evaluation(
         k=k,
         queries=lists.queries,
@@ -120,8 +117,6 @@ def _evaluate(grid: DatasetGrid, configuration: Configuration | Summary, k: int)
         high=float(high),
         attainable=frozen(attainable),
         codes=frozen(codes),
-        sorted_distances=sorted_distances,
-        sorted_same=sorted_same,
     )
 
 

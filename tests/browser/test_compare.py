@@ -206,4 +206,4 @@ def test_charts_are_described_and_have_a_table(page: Page):
     expect(described.first).to_be_attached()
     page.get_by_text("The numbers").click()
     wait_until_idle(page)
-    expect(page.get_by_test_id("stDataFrame")).to_be_visible()
+    expect(page.get_by_test_id("stExpander").get_by_test_id("stDataFrame")).to_be_visible()

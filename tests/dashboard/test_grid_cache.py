@@ -47,15 +47,6 @@ def test_the_standing_of_a_query_counts_the_others(grid_dir):
     assert found.row(999) is None
 
 
-def test_the_agreement_near_a_distance_is_that_of_all_result_lists(grid_dir):
-    grid = Grid().load(DATASET)
-    found = evaluate(grid, first(grid, model="plain", metric="euclidean").configuration, 10)
-    for distance in (*found.distances[5], 0.0, found.distances.max() + 1.0):
-        expected = scoring.agreement_near(distance, found.distances, found.same)
-        # Of several at the very same distance, any may be the last one counted.
-        assert found.agreement_near(distance) == (pytest.approx(expected[0], abs=1), 100)
-
-
 def test_nothing_is_read_twice(grid_dir, monkeypatch):
     reads = []
     monkeypatch.setattr(

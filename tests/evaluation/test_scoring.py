@@ -79,14 +79,6 @@ def test_the_gains_of_the_ranks_add_up_to_the_score():
     np.testing.assert_allclose(same[:, :7] @ scoring.gains(7), scoring.score(same, 7))
 
 
-def test_agreement_near_a_distance_counts_the_closest_distances():
-    distances = np.array([[0.1, 0.2], [0.3, 0.9]])
-    same = np.array([[True, True], [False, False]])
-    assert scoring.agreement_near(0.15, distances, same, window=2) == (2, 2)
-    assert scoring.agreement_near(0.95, distances, same, window=2) == (0, 2)
-    assert scoring.agreement_near(0.0, distances, same, window=100) == (2, 4)
-
-
 @needs_published
 def test_the_published_scores_follow_exactly_from_the_published_neighbors():
     classes = json.loads((PUBLISHED / "datasets" / "iconic200" / "classes.json").read_text())

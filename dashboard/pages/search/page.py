@@ -8,6 +8,7 @@ import streamlit as st
 from core.data.datasets import Dataset
 from core.errors import GridError
 from core.evaluation import scoring
+from core.evaluation.calibration import Share
 from core.experiments.query_scores import Evaluation, evaluate
 from core.experiments.store import DatasetGrid, Summary
 from dashboard import url
@@ -19,6 +20,8 @@ from dashboard.widgets import glossary, markdown, page_frame, pager, palette, pi
 _PER_PAGE = 48
 _MAX_SHUFFLE = 9999
 _SIDE, _WIDE = 245, 330
+# A class is named beside all of them where its share differs by more than this.
+_NOTABLE = 0.1
 
 
 def show() -> None:
@@ -176,15 +179,25 @@ def _distances(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
         quantiles = None
         st.warning(markdown.plain(str(error)), icon=":material/warning:")
     lines_of = []
+    everywhere, own = found.calibrations(row) if len(found.queries) > 1 else (None, None)
+    label = grid.dataset.labels[int(found.queries[row])]
     for distance in map(float, found.distances[row, : found.k]):
-        good, of = found.agreement_near(distance)
         lines = [f"distance {glossary.distance(distance)}"]
         if quantiles is not None:
             lines.append(
                 f"closer than {glossary.percent(scoring.share_farther(distance, quantiles))} of pairs"
             )
-        lines_of.append((*lines, f"same class in {good} of {of}"))
+        if everywhere is not None:
+            share = everywhere.at(distance)
+            lines.append(f"same class in {_of_100(share)}")
+            if own is not None and abs((of_class := own.at(distance)).value - share.value) > _NOTABLE:
+                lines.append(f"of {label}: {_of_100(of_class)}")
+        lines_of.append(tuple(lines))
     return lines_of
+
+
+def _of_100(share: Share) -> str:
+    return f"{100 * share.value:.0f} of 100 ({100 * share.low:.0f}–{100 * share.high:.0f})"
 
 
 def _browse(address: Address, dataset: Dataset, query: int) -> dict[url.Key, object]:
