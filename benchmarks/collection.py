@@ -10,7 +10,7 @@ import numpy as np
 
 from benchmarks import networks
 from benchmarks.extraction import decode_all, write_jpegs
-from benchmarks.measure import Sample, apart, take_turns, timed
+from benchmarks.measure import Apart, Sample, apart, take_turns, timed
 from benchmarks.table import Row
 from core import planning
 from core.collections import Collection, embedder
@@ -26,6 +26,7 @@ from core.settings import settings
 MODEL, LAYER, DIMENSIONS = "efficientnet-lite0", "top_activation", 1280
 _ROUNDS = 5
 _FEW, _MANY = 400, 2_000
+_WHOLE_MODEL, _WHOLE_ROUNDS = "efficientnetb0", 3
 QUERIES, _K = 100, 10
 # A turn takes so long at most, unless so few queries take longer.
 _SECONDS, _FEW_QUERIES = 5, 5
@@ -36,7 +37,7 @@ def rows() -> list[Row]:
     """Images per second, megabytes, milliseconds per query at 10,000 vectors."""
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
-        return [*_adding(folder), *_memory(folder), *searching(folder, 10_000, KINDS)]
+        return [*_adding(folder), *_memory(folder), *_whole(folder), *searching(folder, 10_000, KINDS)]
 
 
 def _adding(folder: Path) -> list[Row]:
@@ -110,7 +111,7 @@ def _memory(folder: Path) -> list[Row]:
             few,
             goal=1.05,
             judged="ratio",
-            note="peak of a whole process with TensorFlow and the model; the vectors are written every few seconds",
+            note="peak of a whole process with the model; the vectors are written every few seconds",
         )
     ]
 
@@ -119,6 +120,64 @@ def add_apart(photos: str) -> int:
     """Add a folder in a process of its own."""
     with tempfile.TemporaryDirectory() as place, made(Path(place)) as collection:
         return collection.add([photos]).added
+
+
+def _whole(folder: Path) -> list[Row]:
+    """From files to a searchable index as a program of its own, in turns with what the published project does."""
+    photos = str(folder / "few")
+    ways = {"ours": index_apart, "published": index_as_published}
+    for way in ways.values():
+        apart(way, photos)  # converts the network, and reads all files once
+    runs: dict[str, list[Apart]] = {name: [] for name in ways}
+    for round_ in range(_WHOLE_ROUNDS):
+        for name in list(ways) if round_ % 2 else reversed(ways):
+            runs[name].append(apart(ways[name], photos))
+            assert runs[name][-1].answer == _FEW
+    batch = settings.BATCH_SIZE
+    network, images = networks.fastest(_WHOLE_MODEL, batch)[1], networks.pixels(_WHOLE_MODEL, batch)
+    forward = take_turns({"forward": lambda: [network(images) for _ in range(_FEW // batch)]}, _WHOLE_ROUNDS)
+    seconds = {name: Sample(tuple(one.seconds for one in found)) for name, found in runs.items()}
+    peaks = {name: Sample(tuple(one.peak for one in found)) for name, found in runs.items()}
+    name, peer = f"{_FEW} JPEG files to a searchable index", "the published way"
+    note = (
+        f"{_WHOLE_MODEL}, random weights, a whole process; the peer loads all images, calls model.predict on the last layer, "
+        "and writes an exact index of FAISS, as cml/create_index.py of ConvNet Playground does; it neither hashes files nor keeps a catalog. "
+        f"Forward passes of bare OpenVINO over as many images take {forward['forward'].median:.1f} s of ours"
+    )
+    return [
+        Row.of(name, seconds["ours"], "s", peer, seconds["published"], goal=0.3, judged="ratio", note=note),
+        Row.of(f"{name}, memory", peaks["ours"], "MB", peer, peaks["published"], goal=472, note=note),
+    ]
+
+
+def index_apart(photos: str) -> int:
+    """Create a collection, add a folder and search it."""
+    layer = registry.get_model(_WHOLE_MODEL).layers[-1].name
+    with (
+        tempfile.TemporaryDirectory() as place,
+        Collection.create(
+            "bench", model=_WHOLE_MODEL, weights="untrained", layer=layer, folder=Path(place)
+        ) as collection,
+    ):
+        added = collection.add([photos]).added
+        assert collection.search_vectors(np.zeros(collection.about.dimensions), 1)
+        return added
+
+
+def index_as_published(photos: str) -> int:
+    """The same with Keras and FAISS alone."""
+    import faiss
+    import keras
+
+    network = keras.applications.EfficientNetB0(include_top=False, weights=None, input_shape=(224, 224, 3))
+    files = sorted(Path(photos).iterdir())
+    loaded = [keras.utils.img_to_array(keras.utils.load_img(file, target_size=(224, 224))) for file in files]
+    features = network.predict(np.asarray(loaded), verbose=0).reshape(len(files), -1)
+    index = faiss.IndexIDMap(faiss.IndexFlatIP(features.shape[1]))
+    index.add_with_ids(features, np.arange(len(files)))
+    with tempfile.TemporaryDirectory() as place:
+        faiss.write_index(index, str(Path(place) / "faiss.index"))
+    return int(index.ntotal)
 
 
 def searching(folder: Path, count: int, kinds: tuple[str, ...]) -> list[Row]:
