@@ -233,7 +233,15 @@ def _search(collection: Collection, queries: np.ndarray, truth: np.ndarray, kind
             "queries scaled to length one there as well; of compressed vectors the best are compared again by both. "
             f"Ours minus theirs: {more:+.2f} ms. Scaling, checking and reading stored vectors from the mapped file cost the most beside a fast index",
         ),
-        Row.of(f"{name}, with the catalog", per_query["whole"], "ms", "bare FAISS", per_query["bare"]),
+        Row.of(
+            f"{name}, with the catalog",
+            per_query["whole"],
+            "ms",
+            "bare FAISS",
+            per_query["bare"],
+            goal=0.4 if (kind, count) == ("hnsw", 10_000) else None,
+            note="queries are repeated, so their images are in memory: what is left is to ask SQLite for its number of changes",
+        ),
         Row(f"{name}, recall@10", recall, "", better="higher", beside="bare FAISS", peer=theirs),
         _planned(
             f"{name}, bytes per vector",

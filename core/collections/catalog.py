@@ -91,10 +91,9 @@ class Catalog:
             self._engine = _pool(self._place).execution_options(
                 schema_translate_map={None: self._schema}, isolation_level="REPEATABLE READ"
             )
+        self._changes = sqlite_file.Changes(self._engine) if isinstance(self._place, Path) else None
         # A process that ends without closing it leaves no log behind either.
-        self._finalizer = weakref.finalize(
-            self, _close, self._engine, self._schema is None, self._writes_log()
-        )
+        self._finalizer = weakref.finalize(self, _close, self._engine, self._changes, self._writes_log())
 
     def _writes_log(self) -> bool:
         return isinstance(self._place, Path) and not self._read_only
@@ -161,6 +160,13 @@ class Catalog:
         with storage_errors(), self._engine.begin() as connection:
             yield connection
 
+    def changes(self) -> int | None:
+        """A number that is another one after each commit, of any process; None where finding out takes as long as reading."""
+        if self._changes is None:
+            return None
+        with database_errors():
+            return self._changes.count()
+
     def read(
         self,
         query: Callable[Concatenate[sa.Connection, _Options], _Value],
@@ -215,11 +221,11 @@ class Catalog:
     def close(self) -> None:
         """Close the connections to SQLite; those to PostgreSQL stay in the pool."""
         self._finalizer.detach()
-        _close(self._engine, self._schema is None, self._writes_log())
+        _close(self._engine, self._changes, self._writes_log())
 
     def _disconnect(self) -> None:
         self._finalizer.detach()
-        _close(self._engine, self._schema is None, False)
+        _close(self._engine, self._changes, False)
 
     def drop(self) -> None:
         """Drop the PostgreSQL schema; a SQLite file is removed with the collection's folder."""
@@ -228,10 +234,13 @@ class Catalog:
                 connection.execute(sa.schema.DropSchema(self._schema, cascade=True, if_exists=True))
 
 
-def _close(engine: sa.Engine, own: bool, writes_log: bool) -> None:
+def _close(engine: sa.Engine, changes: sqlite_file.Changes | None, writes_log: bool) -> None:
+    """``changes`` are those of SQLite."""
+    if changes is not None:
+        changes.close()
     if writes_log:
         sqlite_file.checkpoint(engine)
-    if own:
+    if changes is not None:
         engine.dispose()
 
 

@@ -32,6 +32,7 @@ from core.collections.identity import Place
 from core.collections.index import engines, exact_search
 from core.collections.index.index_engine import DamagedIndexError, Engine, ReplacedIndexError
 from core.collections.schema import Row
+from core.collections.search_memory import Images, Memory
 from core.collections.snapshot import Snapshot, Where
 from core.collections.state import About, State
 from core.collections.writer import Writer
@@ -99,6 +100,7 @@ class Reader:
         self._embedder: Embedder | None = None
         self._guard, self._loading = threading.Lock(), threading.Lock()
         self._snapshot: Snapshot | None = None
+        self._memory: Memory | None = None
         self._fields: filters.Fields | None = None
         self._place = Place.of(folder)
 
@@ -139,7 +141,7 @@ class Reader:
     def close(self) -> None:
         """Close files and connections."""
         self._catalog.close()
-        self._snapshot = None
+        self._snapshot = self._memory = None
 
     @property
     def uploads(self) -> Path:
@@ -240,15 +242,25 @@ class Reader:
         return self._searching(lambda: self._search_vectors(queries, k, where))
 
     def _search_vectors(self, queries: np.ndarray, k: int, where: Sequence[str]) -> list[list[Hit]]:
+        conditions, changes, memory = tuple(where), self._catalog.changes(), self._memory
+        found = None
+        if memory is not None and changes is not None and memory.changes == changes:
+            found = memory.nearest(queries, k, conditions)
+            if found is not None and (images := memory.images(found[0], conditions)) is not None:
+                return _hits(*found, images)
         with self._reading() as (connection, snapshot):
+            if memory is None or (memory.snapshot, memory.changes) != (snapshot, changes):
+                memory, found = Memory(snapshot, changes), None
+                self._memory = memory
             allowed = Where(connection, self._filter(connection, snapshot.state, where))
-            rows, distances = snapshot.nearest(queries, k, allowed)
-            wanted = sorted(set(rows.ravel().tolist()))
-            images = catalog.first_and_paths_of_rows(connection, wanted, allowed.expressions)
-        return [
-            [_hit(*images[row], distance) for row, distance in zip(*pair, strict=True)]
-            for pair in zip(rows.tolist(), distances.tolist(), strict=True)
-        ]
+            if found is None:
+                found = snapshot.nearest(queries, k, allowed)
+            images = memory.images(found[0], conditions)
+            if images is None:
+                wanted = np.unique(found[0]).tolist()
+                images = catalog.first_and_paths_of_rows(connection, wanted, allowed.expressions)
+                memory.keep(conditions, allowed, images)
+        return _hits(*found, images)
 
     def nearest_to(self, image_id: int, k: int) -> list[Hit]:
         """The images nearest to a stored one, without those of the same content.
@@ -278,6 +290,8 @@ class Reader:
 
     def notes(self, where: Sequence[str]) -> tuple[str, ...]:
         """Notes on images that conditions can't compare, such as images without a number; raises as :meth:`search_vectors`."""
+        if not where:
+            return ()
         with self.frozen() as (connection, state):
             return self._filter(connection, state, where).notes
 
@@ -503,6 +517,14 @@ class Reader:
                     self._snapshot = Snapshot(state, vectors, tombstones.rows(connection))
 
 
+def _hits(rows: np.ndarray, distances: np.ndarray, images: Images) -> list[list[Hit]]:
+    """The hits of each query, from rows and distances (n_queries, k)."""
+    return [
+        [_hit(*images[row], distance) for row, distance in zip(*pair, strict=True)]
+        for pair in zip(rows.tolist(), distances.tolist(), strict=True)
+    ]
+
+
 def _hit(first: Row, paths: list[str], distance: float) -> Hit:
     return Hit(
         id=first.id,
@@ -510,7 +532,8 @@ def _hit(first: Row, paths: list[str], distance: float) -> Hit:
         path=first.path,
         distance=distance,
         label=first.label,
-        metadata=first.metadata,
+        # The row is kept for other searches.
+        metadata=dict(first.metadata),
         row=first.faiss_id,
         also=tuple(paths[1:]),
     )

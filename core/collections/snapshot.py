@@ -39,6 +39,11 @@ class Where:
         """The rows (n,) int64 of the vector file, ascending."""
         return catalog.matching_rows(self.connection, self.expressions)
 
+    @property
+    def found(self) -> np.ndarray | None:
+        """The rows, if :attr:`matching` was asked for."""
+        return self.__dict__.get("matching")
+
     def few(self, most: int) -> np.ndarray | None:
         """The rows, or None if there are more than so many."""
         found = catalog.matching_rows(self.connection, self.expressions, most + 1)

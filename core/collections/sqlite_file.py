@@ -4,8 +4,10 @@ import os
 import shutil
 import sqlite3
 import tempfile
+import threading
 from contextlib import closing, suppress
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy as sa
 
@@ -98,6 +100,35 @@ def checkpoint(pool: sa.Engine) -> None:
             cursor.execute(f"PRAGMA busy_timeout={_BUSY_MS}")
         finally:
             connection.close()
+
+
+class Changes:
+    """Counts the commits of other connections to a catalog, in some microseconds. Several threads may use it.
+
+    Parameters
+    ----------
+    pool : of connections to it; one of them is taken out of it.
+    """
+
+    def __init__(self, pool: sa.Engine):
+        self._pool = pool
+        self._lock = threading.Lock()
+        self._connection: Any = None
+
+    def count(self) -> int:
+        """A number that is another one after a commit; raises as SQLAlchemy does."""
+        with self._lock:
+            if self._connection is None:
+                self._connection = self._pool.raw_connection()
+            [number] = self._connection.driver_connection.execute("PRAGMA data_version").fetchone()
+            return int(number)
+
+    def close(self) -> None:
+        """Give the connection back; it is taken again when it is needed."""
+        with self._lock:
+            if self._connection is not None:
+                self._connection.close()
+                self._connection = None
 
 
 def _log(path: Path) -> Path:

@@ -53,6 +53,7 @@ class Extractor:
     layers : names of layers, computed in one pass.
     poolings : of :data:`POOLINGS`.
     batch_size : images in one forward pass. The network is compiled for this size; a smaller batch is padded.
+    side_by_side : as for :meth:`core.models.runtime.Network.compile`.
 
     Raises
     ------
@@ -66,6 +67,7 @@ class Extractor:
         layers: Sequence[str],
         poolings: Sequence[str] = ("avg",),
         batch_size: int = settings.BATCH_SIZE,
+        side_by_side: int = 1,
     ):
         for layer in layers:
             model.layer(layer)
@@ -76,7 +78,10 @@ class Extractor:
         self.poolings = tuple(poolings)
         self.batch_size = batch_size
         self._run = network.compile(
-            self.layers, lambda ops, x: [_pool(ops, x, pooling) for pooling in self.poolings], batch_size
+            self.layers,
+            lambda ops, x: [_pool(ops, x, pooling) for pooling in self.poolings],
+            batch_size,
+            side_by_side,
         )
 
     def __call__(self, pixels: np.ndarray) -> dict[tuple[str, str], np.ndarray]:

@@ -58,9 +58,14 @@ Finish = Callable[[Operations, Any], list[Any]]
 
 
 class Network(Protocol):
-    """A network with weights that can be cut at its layers."""
+    """A network with weights that can be cut at its layers.
 
-    def compile(self, layers: Sequence[str], finish: Finish, batch_size: int) -> Run:
+    runs_side_by_side : whether it can be compiled for several passes at a time.
+    """
+
+    runs_side_by_side: bool
+
+    def compile(self, layers: Sequence[str], finish: Finish, batch_size: int, side_by_side: int = 1) -> Run:
         """A function from pixels to what ``finish`` makes of each layer.
 
         It runs for exactly ``batch_size`` images: a smaller batch is padded.
@@ -68,6 +73,7 @@ class Network(Protocol):
         Parameters
         ----------
         layers : as ``core.models.architecture`` names them.
+        side_by_side : passes at a time, each on its share of the cores. One pass has all cores.
 
         Raises
         ------
@@ -102,11 +108,13 @@ class TensorFlowNetwork:
     graph : from preprocessed images to the last feature map, as ``core.models.weights.load`` gives it.
     """
 
+    runs_side_by_side = False
+
     def __init__(self, model: Model, graph: "keras.Model"):
         self._model, self._graph = model, graph
 
-    def compile(self, layers: Sequence[str], finish: Finish, batch_size: int) -> Run:
-        """As :meth:`Network.compile`."""
+    def compile(self, layers: Sequence[str], finish: Finish, batch_size: int, side_by_side: int = 1) -> Run:
+        """As :meth:`Network.compile`; TensorFlow shares the cores as it likes."""
         import tensorflow as tf
 
         layers_ = [architecture.output(self._graph, self._model, layer) for layer in layers]
@@ -130,10 +138,12 @@ class OpenVINONetwork:
         float32 and can be compiled.
     """
 
+    runs_side_by_side = True
+
     def __init__(self, model: Model, network: "ov.Model"):
         self.network, self._model = network, model
 
-    def compile(self, layers: Sequence[str], finish: Finish, batch_size: int) -> Run:
+    def compile(self, layers: Sequence[str], finish: Finish, batch_size: int, side_by_side: int = 1) -> Run:
         """As :meth:`Network.compile`."""
         ov = import_openvino()
         # A copy, which shares the weights: its batch gets a fixed size.
@@ -146,12 +156,12 @@ class OpenVINONetwork:
             outputs += finish(_OpenVINOOperations(), results[layer].input_value(0))
         cut = ov.Model(outputs, whole.get_parameters())
         cut.reshape([batch_size, *[side.get_length() for side in list(whole.input(0).partial_shape)[1:]]])
-        compiled = ov.Core().compile_model(
-            cut,
-            "CPU",
-            # One batch after the other on all cores.
-            {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"},
+        passes = (
+            {"PERFORMANCE_HINT": "LATENCY"}
+            if side_by_side == 1
+            else {"PERFORMANCE_HINT": "THROUGHPUT", "PERFORMANCE_HINT_NUM_REQUESTS": side_by_side}
         )
+        compiled = ov.Core().compile_model(cut, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **passes})
 
         def run(pixels: np.ndarray) -> list[np.ndarray]:
             # A shared request refuses a second thread.

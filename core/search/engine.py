@@ -17,6 +17,7 @@ from core.experiments.store import Configuration, DatasetGrid, Grid, Summary
 from core.imaging import transform
 from core.models import extractor, networks, registry, weights
 from core.models.intermediate_model import IntermediateModel
+from core.models.query_extractor import QueryExtractor
 from core.models.runtime import Network
 from core.published.names import WEIGHTS as PUBLISHED
 from core.settings import settings
@@ -156,7 +157,8 @@ class Engine:
 
         def compile_layer() -> extractor.Extractor:
             loaded = self.loaded(*key)
-            network = extractor.Extractor(model, loaded, [configuration.layer], [configuration.pooling], 1)
+            layers, poolings = [configuration.layer], [configuration.pooling]
+            network = QueryExtractor(model, loaded, layers, poolings, settings.LIVE_PASSES)
             network.warm_up()
             return network
 
