@@ -97,7 +97,7 @@ def building(folder: Path, about: About) -> Iterator[tuple[Path, Catalog]]:
                         created.write(identity.record, Place.of(place, folder / about.name))
                 place.rename(folder / about.name)
         except BaseException:
-            _drop_unfinished(place)
+            _drop_schema(place)
             shutil.rmtree(place, ignore_errors=True)
             raise
 
@@ -117,6 +117,7 @@ def delete(name: str, folder: Path | None = None) -> None:
     require(name, folder)
     if name in names(staged_folder(folder)):
         delete(name, staged_folder(folder))
+    deleted = folder / f"{_DELETED}{secrets.token_hex(6)}"
     with lock.writing(folder / name), catalog.storage_errors():
         try:
             about = identity.read(folder / name)
@@ -124,15 +125,17 @@ def delete(name: str, folder: Path | None = None) -> None:
                 if about.catalog == "postgresql":
                     identity.claim(folder / name, about, opened)
                 state = opened.read(State.read)
-                engines.get(state.engine)(folder / name, about, opened).drop(state)
+                # First, so that a process that is killed leaves no collection without its catalog.
+                (folder / name).rename(deleted)
+                engines.get(state.engine)(deleted, about, opened).drop(state)
                 opened.drop()
         except ForeignCatalogError:
             raise
         except CollectionError:
             # A folder that can't be read can still be deleted; a schema that can't be reached stays in its database.
             _log.warning("The catalog of %r could not be reached; its schema, if any, stays.", name)
-        deleted = folder / f"{_DELETED}{secrets.token_hex(6)}"
-        (folder / name).rename(deleted)
+        if not deleted.exists():
+            (folder / name).rename(deleted)
         shutil.rmtree(deleted, ignore_errors=True)
         _sweep(folder)
 
@@ -153,16 +156,17 @@ def _sweep(folder: Path) -> None:
     for path in [*folder.glob(f"{_DELETED}*"), *folder.glob(f"{_NEW}*")]:
         try:
             with lock.writing(path):
-                if path.name.startswith(_NEW):
-                    _drop_unfinished(path)
+                _drop_schema(path)
                 shutil.rmtree(path, ignore_errors=True)
         except Exception:
             # Another process works there.
             continue
 
 
-def _drop_unfinished(folder: Path) -> None:
-    """Drop the PostgreSQL schema of a collection whose creation did not finish."""
+def _drop_schema(folder: Path) -> None:
+    """Drop the PostgreSQL schema of a collection whose creation or deletion did not finish."""
+    if not _is_described(folder):
+        return
     try:
         about = read_about(folder)
         if about.catalog == "postgresql":
@@ -171,7 +175,7 @@ def _drop_unfinished(folder: Path) -> None:
                 if identity.owns(folder, opened):
                     opened.drop()
     except CollectionError as error:
-        _log.warning("The schema of an unfinished collection stays in its database: %s", error)
+        _log.warning("If %s has a schema, it stays in its database: %s", folder.name, error)
 
 
 def open_catalog(folder: Path, about: About, *, create: bool = False) -> Catalog:

@@ -5,9 +5,11 @@ import shutil
 from pathlib import Path
 
 import pytest
+import sqlalchemy as sa
 
 from core import collections
-from core.collections import Collection, catalog, labelled_dataset, names
+from core.collections import Collection, catalog, labelled_dataset, lifecycle, names
+from core.collections.catalog import Catalog
 from core.collections.state import DESCRIPTION
 from core.collections.uploads import Upload
 from core.errors import CollectionError, ForeignCatalogError
@@ -166,3 +168,21 @@ def test_a_collection_whose_folder_is_moved_while_it_is_open_is_not_written(anyw
         pets.add([new])
     assert open_().info().images == 0
     assert open_("cats").info().images == 4
+
+
+def test_a_deletion_that_was_killed_leaves_no_collection_without_a_catalog(in_postgresql, monkeypatch):
+    with create() as pets:
+        name = pets.about.schema_name
+
+    def killed(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr(Catalog, "drop", killed)
+        with pytest.raises(KeyboardInterrupt):
+            lifecycle.delete("pets")
+    assert lifecycle.names() == []
+    # The next change to the folder of collections drops the schema.
+    with create("more") as more, more.frozen() as (connection, _):
+        assert name not in sa.inspect(connection).get_schema_names()
+    assert [path.name for path in in_postgresql.iterdir()] == ["more"]
