@@ -41,7 +41,7 @@ Sources
 - Principal components from distances (classical scaling): Torgerson (1952), Psychometrika 17;
   Gower (1966), Biometrika 53.
 - Orthogonal Procrustes: Schönemann (1966), Psychometrika 31.
-- Trustworthiness: Venna and Kaski (2001), ICANN. Silhouette: Rousseeuw (1987), J. Comput. Appl. Math. 20.
+- Trustworthiness and continuity: Venna and Kaski (2001), ICANN. Silhouette: Rousseeuw (1987), J. Comput. Appl. Math. 20.
 """
 
 import copy
@@ -53,6 +53,7 @@ from typing import Any
 import numpy as np
 
 from core.errors import UnknownNameError, UserError
+from core.metrics import pairwise
 from core.progress import Progress, Silent
 
 METHODS = ("umap", "pca")
@@ -65,6 +66,8 @@ _NEGATIVE_SAMPLE_RATE = 10
 _LARGE = 20_000  # points (images times layers) beyond which 200 epochs are enough, as in UMAP itself
 _FEWEST_FOR_UMAP = 4
 _SAMPLE = 2000  # images on which projections of vectors are judged
+# Neighbors by which projections are judged, whatever they were made with, so that they can be compared.
+JUDGED_NEIGHBORS = 15
 _SAME = 1e-12  # the largest cosine distance that is rounding alone
 _JITTER = 1e-3  # of the start's radius; sets equal images apart
 
@@ -85,7 +88,8 @@ class LayerProjection:
     silhouette : of the layer, not the projection: how far the classes are apart in cosine distance, from -1 to 1,
         the same in every projection of the layer; nan without labels, with a single class, with classes of
         one image each, or for a layer that doesn't tell the images apart.
-    parameters : what produced the coordinates and numbers, fit for JSON.
+    parameters : what produced the coordinates and numbers, fit for JSON; with ``continuity`` as :func:`continuity` has it, where
+        trustworthiness is known.
     """
 
     layer: int
@@ -187,8 +191,7 @@ def project(
         parameters["alignment"] = "procrustes"
     results = zip(_common_frame(shared), variances, strict=True)
 
-    # More neighbors than half of the images leave no strangers to mistake for neighbors.
-    k = min(n_neighbors, (len(sample) - 1) // 2)
+    k = _judged_neighbors(len(sample))
     parameters |= {"trustworthiness_neighbors": k, "judged_images": len(sample)}
     projections = []
     for i, layer in enumerate(layers):
@@ -199,6 +202,8 @@ def project(
             coordinates = in_frame.astype(np.float32)
             judged = layer.distances(sample)
             trust = _trustworthiness(judged, coordinates[sample], k)
+            if k >= 1:
+                own["continuity"] = round(continuity(judged, coordinates[sample]), 6)
             silhouette = _silhouette(judged, None if labels is None else labels[sample])
             if method == "pca":
                 own["explained_variance"] = round(variance, 6)
@@ -451,6 +456,36 @@ def _trustworthiness(distances: np.ndarray, coordinates: np.ndarray, k: int) -> 
     if k < 1:
         return float("nan")
     return float(trustworthiness(distances, coordinates, n_neighbors=k, metric="precomputed"))
+
+
+def _judged_neighbors(n: int) -> int:
+    # More neighbors than half of the images leave no strangers to mistake for neighbors.
+    return min(JUDGED_NEIGHBORS, (n - 1) // 2)
+
+
+def continuity(distances: np.ndarray, coordinates: np.ndarray) -> float:
+    """How far images that are neighbors under a layer stay neighbors in a projection, from 0 to 1 (all of them).
+
+    Trustworthiness with the two spaces swapped (Venna and Kaski, 2001, ICANN), by :data:`JUDGED_NEIGHBORS` neighbors or half of
+    the images.
+
+    Parameters
+    ----------
+    distances : (n, n) between images under the layer; coordinates : (n, dimensions) in the projection; n at least 3.
+    """
+    n = len(distances)
+    k = _judged_neighbors(n)
+    near = distances.copy()
+    np.fill_diagonal(near, np.inf)
+    neighbors = np.argpartition(near, k - 1, axis=1)[:, :k]
+    in_chart = pairwise("euclidean", coordinates)
+    np.fill_diagonal(in_chart, -1.0)
+    ranks = np.empty((n, n), np.int64)
+    # The image itself has rank 0.
+    np.put_along_axis(ranks, np.argsort(in_chart, axis=1, kind="stable"), np.arange(n)[None, :], axis=1)
+    behind = np.take_along_axis(ranks, neighbors, axis=1) - k
+    lost = float(behind[behind > 0].sum())
+    return 1.0 - 2.0 * lost / (n * k * (2 * n - 3 * k - 1))
 
 
 def _silhouette(distances: np.ndarray, labels: np.ndarray | None) -> float:

@@ -10,7 +10,7 @@ import pytest
 
 from core import metrics
 from core.errors import UnknownNameError, UserError
-from core.projection import METHODS, _DistanceLayer, project
+from core.projection import JUDGED_NEIGHBORS, METHODS, _DistanceLayer, continuity, project
 
 N, CLASSES, LAYERS = 60, 4, 4
 LABELS = [f"class {i % CLASSES}" for i in range(N)]
@@ -187,6 +187,43 @@ def test_well_separated_classes_score_high(method):
     from sklearn.metrics import silhouette_score
 
     assert silhouette_score(projection.coordinates, labels) > 0.75
+
+
+@pytest.mark.parametrize("n", [5, 31, 200])
+def test_continuity_is_scikit_learns_trustworthiness_with_the_spaces_swapped(n):
+    from sklearn.manifold import trustworthiness
+
+    rng = np.random.default_rng(n)
+    vectors = rng.normal(size=(n, 8))
+    # Among vectors of length one, those that are near in cosine distance are near in euclidean distance too.
+    unit = vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+    distances = metrics.pairwise("cosine", vectors)
+    [projection] = project(None, distances=[distances], method="pca")
+    k = projection.parameters["trustworthiness_neighbors"]
+    assert k == min(JUDGED_NEIGHBORS, (n - 1) // 2)
+    expected = trustworthiness(projection.coordinates.astype(float), unit, n_neighbors=k)
+    assert continuity(distances, projection.coordinates) == pytest.approx(expected, abs=1e-9)
+    assert projection.parameters["continuity"] == pytest.approx(expected, abs=1e-5)
+    # The other way around the same function is trustworthiness itself.
+    in_chart = metrics.pairwise("euclidean", projection.coordinates)
+    assert continuity(in_chart, unit) == pytest.approx(projection.trustworthiness, abs=1e-9)
+
+
+def test_the_number_of_neighbors_that_projections_are_judged_by_is_fixed():
+    few, many = (
+        project(LABELS, distances=_distances(layers=1), method="pca", n_neighbors=k)[0] for k in (3, 40)
+    )
+    assert few.parameters["trustworthiness_neighbors"] == many.parameters["trustworthiness_neighbors"] == 15
+    assert few.trustworthiness == many.trustworthiness
+
+
+def test_a_projection_that_keeps_all_neighbors_has_continuity_1_and_chance_about_half():
+    rng = np.random.default_rng(0)
+    flat = rng.normal(size=(100, 2))
+    assert continuity(metrics.pairwise("euclidean", flat), flat) == 1.0
+    assert continuity(metrics.pairwise("euclidean", flat), rng.permutation(flat)) == pytest.approx(
+        0.5, abs=0.05
+    )
 
 
 @pytest.mark.slow

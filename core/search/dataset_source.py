@@ -2,19 +2,27 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 from urllib.parse import quote
 
 import numpy as np
 from PIL import Image
 
+from core import projection
+from core.cache import Shared
 from core.data.datasets import Dataset
 from core.data.source import Capability, ChartImages, Neighbor, Projection, SourceItem
 from core.errors import GridError
-from core.experiments.store import Configuration, DatasetGrid, StoredProjection
+from core.experiments.store import Configuration, DatasetGrid, StoredProjection, StoredRun
 from core.imaging.transform import Box, Reduction
+from core.metrics import pairwise
 from core.models import registry
 from core.progress import Progress
 from core.search.engine import Engine
+
+# A projection of more images takes longer to judge than a page may.
+_MOST_JUDGED = 2000
+_continuities = Shared(256)
 
 
 class DatasetSource:
@@ -103,18 +111,40 @@ class DatasetSource:
             coordinates=coordinates,
             trustworthiness=tuple(_known(layer.trustworthiness) for layer in stored),
             silhouette=tuple(_known(layer.silhouette) for layer in stored),
-            parameters=tuple(layer.parameters for layer in stored),
+            parameters=tuple(self._parameters(layer) for layer in stored),
             total=len(self),
             by_id={item_id: item_id for item_id in ids.tolist()},
             path="/".join(quote(part, safe="") for part in parts),
             version=self.grid.run(one).about.files.get("projections", ""),
         )
 
+    def _parameters(self, stored: StoredProjection) -> dict[str, Any]:
+        """What is stored of a projection; with the continuity at the layer of the configuration, where older grids lack it."""
+        if stored.layer != self._configuration.layer or "continuity" in stored.parameters:
+            return stored.parameters
+        run = self.grid.run(self._configuration)
+        known = stored.pooling == "avg" and "vectors" in run.about.files
+        if not known or stored.trustworthiness is None or len(stored.ids) > _MOST_JUDGED:
+            return stored.parameters
+        key = (run.file("projections"), stored.layer, stored.method, stored.dimensions)
+        return stored.parameters | {"continuity": _continuities.get(key, lambda: _continuity(run, stored))}
+
     def compute_projection(self, method: str, dimensions: int, progress: Progress) -> None:
         raise GridError("The projections of a dataset are computed with its experiments.")
 
     def activation(self, image: Image.Image) -> np.ndarray:
         return self._engine.activation(image, self._configuration)
+
+
+def _continuity(run: StoredRun, stored: StoredProjection) -> float | None:
+    """By the stored vectors; None where they can't be read or are not those of the projected images."""
+    try:
+        ids, vectors = run.vectors(stored.layer)
+    except GridError:
+        return None
+    if not np.array_equal(ids, stored.ids):
+        return None
+    return projection.continuity(pairwise("cosine", vectors.astype(np.float32)), stored.coordinates)
 
 
 def chart_images(dataset: Dataset) -> ChartImages:

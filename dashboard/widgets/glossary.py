@@ -6,6 +6,7 @@ from core.collections.index import engines
 from core.experiments.store import LayerRun
 from core.metrics import METRICS
 from core.models import registry
+from core.projection import JUDGED_NEIGHBORS
 from core.published.names import WEIGHTS as PUBLISHED
 
 DATASET = (
@@ -103,6 +104,10 @@ PROJECTION = (
 TRUSTWORTHINESS = (
     "**Trustworthiness** says how far the chart can be believed: 1 when all points that are neighbors in it are "
     "neighbors among the full vectors too, lower the more other points come in between."
+)
+CONTINUITY = (
+    f"**Continuity** says how much the chart tears apart: 1 when all images that are neighbors among the full vectors are neighbors in the "
+    f"chart too, lower the farther apart they lie. Trustworthiness asks the reverse. Both look at the {JUDGED_NEIGHBORS} nearest."
 )
 SILHOUETTE = (
     "**Silhouette** says how far the classes are apart among the full vectors, whatever the chart shows: 1 when every class "

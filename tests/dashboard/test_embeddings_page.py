@@ -3,6 +3,7 @@
 import base64
 import json
 import os
+import re
 import subprocess
 import sys
 from dataclasses import replace
@@ -265,6 +266,13 @@ def test_selected_ids_arrive_sorted_and_once():
 
 
 @pytest.mark.slow
+def test_the_chart_says_how_much_it_tears_apart(open_page):
+    page = open_page("embeddings", dataset="objects200", model="squeezenet", layer="fire9_concat")
+    assert not page.exception
+    [said] = [one.value for one in page.caption if "Continuity" in one.value]
+    assert re.fullmatch(r"Continuity at this layer: 0\.[89]\d\.", said)
+
+
 def test_opening_the_page_imports_nothing_heavy(placed):
     script = (
         "import sys\n"

@@ -120,12 +120,20 @@ def _explanation(
     else:
         st.caption(glossary.TRUSTWORTHINESS)
     about = projection.parameters[shown]
+    if isinstance(kept := about.get("continuity"), float):
+        st.caption(f"Continuity at this layer: {kept:.2f}.", help=glossary.CONTINUITY)
     if method == "pca" and isinstance(share := about.get("explained_variance"), float):
         st.caption(
             f"PCA: {projection.dimensions} components hold {glossary.percent(share)} of the variance at this layer."
         )
     if isinstance(reason := about.get("fallback"), str):
         st.caption(markdown.plain(reason))
+
+
+def _continuities(projection: Projection) -> dict[str, list[object]]:
+    """A column of the table, where some layer has it."""
+    known: list[object] = [one.get("continuity") for one in projection.parameters]
+    return {} if known.count(None) == len(known) else {"continuity": known}
 
 
 def _signed(number: float) -> str:
@@ -146,7 +154,8 @@ def _tables(
                 "layer": [one.name for one in layers],
                 "trustworthiness": [one.trustworthiness for one in layers],
                 "silhouette": [one.silhouette for one in layers],
-            },
+            }
+            | _continuities(projection),
             hide_index=True,
             alt="Trustworthiness and silhouette of every layer",
         )
