@@ -193,6 +193,25 @@ def _thinned(cells: set[tuple[Hashable, ...]]) -> set[tuple[Hashable, ...]]:
         cells = {cell for cell in cells if str(cell[factor]) != level}
 
 
+def only_changing(rows: Sequence[tuple[Hashable, ...]], best: int) -> list[np.ndarray]:
+    """For each factor, the experiments that differ from one in it alone.
+
+    Parameters
+    ----------
+    rows : the level of each factor, by experiment, no two alike; best : place of that one.
+
+    Returns
+    -------
+    places : ascending, for each factor.
+    """
+    differing = [[a != b for a, b in zip(row, rows[best], strict=True)] for row in rows]
+    alone = [place for place, parts in enumerate(differing) if sum(parts) == 1]
+    return [
+        np.array([place for place in alone if differing[place][factor]], np.int64)
+        for factor in range(len(rows[best]))
+    ]
+
+
 def variation(values: np.ndarray, factors: Mapping[str, Sequence[Hashable]]) -> Variation:
     """Shares of the variance that each factor explains alone, and each two beyond that.
 

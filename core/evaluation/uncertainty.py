@@ -29,6 +29,8 @@ _SIGNS = 4_000_000
 # Below so many queries with a difference, the exact test decides and not the interval.
 FEW_DIFFERENCES = 30
 _LAST_PLACES = 5
+# Resampled means that differ by less are the same: rounding errors of float32.
+_EQUAL = np.float32(1e-4)
 
 
 def contributions(
@@ -291,9 +293,7 @@ def compare_with_best(
     means = values.mean(axis=1)
     errors = standard_errors(contributed[best] - contributed)
     varies = errors > 1e-6
-    resamples = n_resamples(contributed.shape[1])
-    signs = np.random.default_rng(seed).integers(0, 2, (resamples, contributed.shape[1]), np.int8)
-    moved = (2 * signs - 1).astype(np.float32) @ contributed.T
+    moved = _moved(contributed, seed)
 
     ahead = means[best] - means
     alike = ahead <= unit / values.shape[1] / 2
@@ -309,9 +309,46 @@ def compare_with_best(
 
     reached = means.astype(np.float32) + moved
     # Experiments with the same results share a win.
-    won = (reached >= reached.max(axis=1, keepdims=True) - 1e-4).astype(np.float32)
+    won = (reached >= reached.max(axis=1, keepdims=True) - _EQUAL).astype(np.float32)
     won /= won.sum(axis=1, keepdims=True)
     return BestOfMany(alike, won.mean(axis=0, dtype=np.float64), float((won * moved).sum(axis=1).mean()))
+
+
+def _moved(contributed: np.ndarray, seed: int) -> np.ndarray:
+    """How far means move when the contributions of images get random signs: (n_resamples, n_experiments)."""
+    n_items = contributed.shape[1]
+    signs = np.random.default_rng(seed).integers(0, 2, (n_resamples(n_items), n_items), np.int8)
+    return np.asarray((2 * signs - 1).astype(np.float32) @ contributed.T)
+
+
+def front_probability(
+    means: np.ndarray, contributed: np.ndarray, cost: np.ndarray, seed: int = 0
+) -> np.ndarray:
+    """How often each experiment is on the Pareto front of quality and cost when the means vary as far as their errors let them.
+
+    Parameters
+    ----------
+    means, cost : (n_experiments,); contributed : (n_experiments, n_items) of :func:`contributions`.
+
+    Returns
+    -------
+    probability : (n_experiments,) 0..1; 0 where the cost is not finite. On the front, no other is as good and as cheap, and better in one of
+        the two (:func:`core.evaluation.comparison.pareto_front`).
+    """
+    finite = np.flatnonzero(np.isfinite(cost))
+    found = np.zeros(len(means))
+    if not len(finite):
+        return found
+    places = finite[np.argsort(cost[finite], kind="stable")]
+    _, starts, group = np.unique(cost[places], return_index=True, return_inverse=True)
+    reached = means[places].astype(np.float32) + _moved(contributed[places], seed)
+    # The best at each cost has to be better than all that is cheaper; equals share a place.
+    best = np.maximum.reduceat(reached, starts, axis=1)
+    cheaper = np.full(best.shape, -np.inf, np.float32)
+    cheaper[:, 1:] = np.maximum.accumulate(best, axis=1)[:, :-1]
+    on = (reached >= best[:, group] - _EQUAL) & (reached > cheaper[:, group] + _EQUAL)
+    found[places] = on.mean(axis=0)
+    return found
 
 
 def n_resamples(n_items: int) -> int:

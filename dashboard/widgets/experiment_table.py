@@ -13,6 +13,7 @@ from core.evaluation import ties as ties_
 from core.evaluation.decision import Decision
 from core.evaluation.rankings import Neighbors
 from core.evaluation.ties import Ties
+from core.evaluation.uncertainty import Difference
 from core.experiments.store import Configuration, DatasetGrid, Summary
 from dashboard import url
 
@@ -93,6 +94,16 @@ class ExperimentTable:
         quality = self.means if self.chosen_on is None else self.chosen_on
         unit = scoring.unit(self.k, tied=bool(self.ties))
         return decision.decide(quality, self.scores, self._contributed, cost, within, unit)
+
+    def front_probability(self, kind: str) -> np.ndarray:
+        """(experiments,) how often each is on the Pareto front of score and one of the costs."""
+        return uncertainty.front_probability(self.means, self._contributed, self.costs[kind])
+
+    def difference(self, a: int, b: int) -> Difference:
+        """How much higher one experiment scores than another."""
+        between = self._contributed[a] - self._contributed[b]
+        unit = scoring.unit(self.k, tied=bool(self.ties))
+        return uncertainty.difference(self.scores[a], self.scores[b], between, self._codes, unit)
 
     @cached_property
     def precision_1(self) -> np.ndarray:

@@ -60,7 +60,7 @@ HALVES = (
 )
 DISTANCE = (
     "A distance has no unit, so two comparisons are shown below it. **Closer than 97% of pairs**: of all pairs of "
-    "images in the dataset, 97% are farther apart. **Same class in 93 of 100 (88–96)**: of the neighbors at this distance, in the searches from "
+    "images in the dataset, 97% are farther apart. **Same class 93 of 100 (88–96)**: of the neighbors at this distance, in the searches from "
     "all other images, so many are of the class that was searched for, with the 95% interval. The share never grows with the distance (isotonic "
     "regression). A second line is for the class of your picture, where that differs by more than 10 of 100."
 )

@@ -225,6 +225,47 @@ def test_a_difference_is_called_certain_only_when_its_interval_leaves_zero_out(g
     assert said in configuration_pair.verdict(gap)
 
 
+def test_what_another_choice_costs_follows_from_the_scores(open_page):
+    page = open_page("compare", dataset="objects200", section="factors")
+    shown = page.dataframe[0].value.set_index("choice")
+    table = experiment_table.load(Grid().load("objects200"), 10, untrained=False)
+    best = table.experiments[table.best]
+    scores = {one.configuration: table.means[place] for place, one in enumerate(table.experiments)}
+    for name, part in {
+        "Model": "model",
+        "Layer (depth)": "layer",
+        "Pooling": "pooling",
+        "Distance": "metric",
+    }.items():
+        others = [
+            scores[one.configuration]
+            for one in table.experiments
+            if (one.depth != best.depth if part == "layer" else getattr(one, part) != getattr(best, part))
+            and all(
+                (one.depth == best.depth if other == "layer" else getattr(one, other) == getattr(best, other))
+                for other in ("model", "layer", "pooling", "metric")
+                if other != part
+            )
+        ]
+        row = shown.loc[name]
+        assert row["others"] == len(others)
+        assert row["least"] == pytest.approx(table.means[table.best] - max(others))
+        assert row["most"] == pytest.approx(table.means[table.best] - min(others))
+    assert "hold for these settings" in words(page)
+
+
+def test_the_front_says_how_often_each_is_on_it(open_page):
+    page = open_page("compare", dataset="emoji200", section="cost")
+    table = experiment_table.load(Grid().load("emoji200"), 10, untrained=False)
+    probability = 100 * table.front_probability("time")
+    on, near = (frame.value["probability"].to_numpy() for frame in page.dataframe[:2])
+    front = compare.pareto_front(table.means, table.costs["time"])
+    np.testing.assert_allclose(on, probability[front])
+    assert (near >= 20).all() and len(near)
+    # The cheapest can't be beaten by a cheaper one.
+    assert on[0] > 40
+
+
 def test_shares_of_the_variance_add_up(grid_dir, open_page):
     (chart,) = charts(open_page("compare", section="factors"))
     values = _numbers(chart["data"][0]["x"])

@@ -54,8 +54,7 @@ def test_results_come_nearest_first_with_a_mark_in_words(grid_dir, open_page):
         ("✗", "another class", True),
     }
     assert all(
-        "of pairs" in tile["lines"][1]
-        and re.match(r"same class in \d+ of 100 \(\d+–\d+\)$", tile["lines"][2])
+        "of pairs" in tile["lines"][1] and re.match(r"same class \d+ of 100 \(\d+–\d+\)$", tile["lines"][2])
         for tile in tiles
     )
 
@@ -64,7 +63,7 @@ def test_shares_at_a_distance_never_grow_and_a_class_that_differs_is_named(open_
     page = open_page("search", dataset="objects200", query=3, k=20)
     # Before it is one of feature visualizations.
     lines = [tile["lines"] for tile in gallery_of(page, RESULTS + 1)["tiles"]]
-    shares = [int(re.search(r"same class in (\d+)", one[2])[1]) for one in lines]
+    shares = [int(re.search(r"same class (\d+)", one[2])[1]) for one in lines]
     assert shares == sorted(shares, reverse=True) and shares[0] > shares[-1]
     classes = [(one[2], one[3]) for one in lines if len(one) > 3]
     assert classes

@@ -248,3 +248,9 @@ def test_class_means_are_those_of_each_class():
 
 def test_disagreement_is_the_standard_deviation_over_experiments():
     assert rankings.disagreement([[0.0, 50.0], [100.0, 50.0]]).tolist() == [50.0, 0.0]
+
+
+def test_what_changes_one_choice_alone_is_found_for_each():
+    rows = [("a", 1, "x"), ("b", 1, "x"), ("a", 2, "x"), ("a", 2, "y"), ("c", 1, "x"), ("a", 3, "x")]
+    found = comparison.only_changing(rows, 0)
+    assert [places.tolist() for places in found] == [[1, 4], [2, 5], []]

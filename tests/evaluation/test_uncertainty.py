@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from core.evaluation import scoring, uncertainty
+from core.evaluation import comparison, scoring, uncertainty
 
 N_CLASSES, PER_CLASS, TOP = 10, 20, 20
 
@@ -227,6 +227,33 @@ def test_the_limit_of_two_is_that_of_one_normal_difference():
         found = uncertainty.compare_with_best(values, contributed, 0, 1e-6)
         assert found.alike[1] == alike
         assert found.probability[0] == pytest.approx(stats.norm.cdf(factor * stats.norm.ppf(0.95)), abs=0.02)
+
+
+def test_the_front_of_resampled_means_is_that_of_each_resample():
+    rng = np.random.default_rng(15)
+    means, cost = rng.integers(40, 44, 9).astype(float), np.array([3, 1, 2, 2, 5, 1, 4, np.nan, 3.0])
+    contributed = rng.normal(size=(9, 50)).astype(np.float32) / 10
+    # The same twice: they share every place.
+    means[8], contributed[8] = means[0], contributed[0]
+    found = uncertainty.front_probability(means, contributed, cost)
+    signs = np.random.default_rng(0).integers(0, 2, (uncertainty.n_resamples(50), 50), np.int8)
+    counts = np.zeros(9)
+    for one in signs:
+        reached = means + contributed @ (2.0 * one - 1.0)
+        counts[comparison.pareto_front(reached.round(4), cost)] += 1
+    np.testing.assert_allclose(found, counts / len(signs), atol=0.01)
+    assert found[0] == found[8] and found[7] == 0
+
+
+def test_the_front_of_two_is_a_comparison_of_two():
+    rng = np.random.default_rng(16)
+    contributed = rng.normal(size=(2, 400)).astype(np.float32) / 400
+    error = float(uncertainty.standard_errors(contributed[0] - contributed[1]))
+    for factor in (-1.0, 0.0, 1.0):
+        means = np.array([50.0, 50.0 + factor * error])
+        cheap, dear = uncertainty.front_probability(means, contributed, np.array([1.0, 2.0]))
+        assert cheap == 1
+        assert dear == pytest.approx(stats.norm.cdf(factor), abs=0.03)
 
 
 def test_large_datasets_take_fewer_resamples():

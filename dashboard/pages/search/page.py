@@ -189,7 +189,7 @@ def _distances(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
             )
         if everywhere is not None:
             share = everywhere.at(distance)
-            lines.append(f"same class in {_of_100(share)}")
+            lines.append(f"same class {_of_100(share)}")
             if own is not None and abs((of_class := own.at(distance)).value - share.value) > _NOTABLE:
                 lines.append(f"of {label}: {_of_100(of_class)}")
         lines_of.append(tuple(lines))

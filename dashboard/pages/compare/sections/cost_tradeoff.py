@@ -13,6 +13,8 @@ from dashboard.pages.compare.comparison_context import ComparisonContext, Sectio
 from dashboard.widgets import glossary, markdown, palette, pickers, plotly_charts
 
 _MARGIN = 1.0
+# What is at least so often on the front is named beside it.
+_OFTEN = 0.2
 
 
 @dataclass(frozen=True)
@@ -213,8 +215,26 @@ def _hover(context: ComparisonContext, kind: str, place: int) -> str:
 
 def _listed(context: ComparisonContext, kind: str, front: np.ndarray) -> None:
     table = context.table
-    low, high = table.intervals
+    probability = table.front_probability(kind)
     st.subheader("The Pareto front, from cheap to good")
+    st.markdown(
+        "With other images of the same classes, the front would be another. *On the front* is how often a configuration is on it over sets of "
+        "images in which the scores vary as far as their intervals let them.",
+    )
+    _table(context, kind, front, probability, "front")
+    others = np.flatnonzero(probability >= _OFTEN)
+    others = others[~np.isin(others, front)]
+    if len(others):
+        others = others[np.argsort(-probability[others], kind="stable")]
+        st.markdown(f"**Not on it here, but in at least {glossary.percent(_OFTEN)} of these sets**")
+        _table(context, kind, others, probability, "near-front")
+
+
+def _table(
+    context: ComparisonContext, kind: str, places: np.ndarray, probability: np.ndarray, key: str
+) -> None:
+    table = context.table
+    low, high = table.intervals
     st.dataframe(
         pd.DataFrame(
             [
@@ -225,19 +245,22 @@ def _listed(context: ComparisonContext, kind: str, front: np.ndarray) -> None:
                     "low": low[p],
                     "high": high[p],
                     "cost": table.costs[kind][p],
+                    "probability": 100 * probability[p],
                 }
-                for number, p in enumerate(front.tolist(), 1)
+                for number, p in enumerate(places.tolist(), 1)
             ]
         ),
         hide_index=True,
-        height="content" if len(front) <= 20 else 500,
+        height="content" if len(places) <= 20 else 500,
         column_config={
             "number": st.column_config.NumberColumn("", width=40),
             "score": st.column_config.NumberColumn("mean score", format="%.1f"),
             "low": st.column_config.NumberColumn("95% from", format="%.1f"),
             "high": st.column_config.NumberColumn("to", format="%.1f"),
             "cost": _KINDS[kind].column,
+            "probability": st.column_config.NumberColumn("on the front", format="%.0f%%"),
         },
+        key=f"{key}-{kind}",
     )
 
 

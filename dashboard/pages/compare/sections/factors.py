@@ -5,15 +5,17 @@ import pandas as pd
 import streamlit as st
 
 from core.evaluation import comparison
+from core.experiments.store import Summary
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section
-from dashboard.widgets import glossary, palette, plotly_charts
+from dashboard.widgets import glossary, markdown, palette, plotly_charts
 
 _NAMES = {"model": "Model", "layer": "Layer (depth)", "pooling": "Pooling", "metric": "Distance"}
 
 
 def show(context: ComparisonContext) -> None:
-    """Shares of the variance as bars and in a sentence."""
+    """What a change of one choice loses, and shares of the variance as bars and in a sentence."""
     table = context.table
+    _changes(context)
     st.header("What matters more?")
     st.markdown(
         "Configurations score differently. How much of that is due to the model, how much to the layer, the pooling, the "
@@ -34,6 +36,11 @@ def show(context: ComparisonContext) -> None:
             icon=":material/info:",
         )
         return
+    kept = [table.experiments[place] for place in places]
+    settings = "; ".join(
+        f"{_plural(name, 2)} {', '.join(dict.fromkeys(_level(context, name, one) for one in kept))}"
+        for name in varied
+    )
     counted = " × ".join(
         f"{len(found.levels[name])} {_plural(name, len(found.levels[name]))}" for name in _NAMES
     )
@@ -41,6 +48,7 @@ def show(context: ComparisonContext) -> None:
         f"Computed from the {len(places)} experiments that make a complete grid ({counted}), of the {len(rows)} compared; "
         "the shares add up only where every combination exists."
     )
+    st.caption(f"The shares hold for these settings and no others: {markdown.plain(settings)}.")
     shares = _shares(found, varied)
     order = sorted(varied, key=lambda name: -found.main[name])
     fixed = [_NAMES[name].lower() for name in _NAMES if name not in varied]
@@ -52,6 +60,64 @@ def show(context: ComparisonContext) -> None:
     )
     _chart(shares, sentence)
     _levels(table.means[places], columns, order, context)
+
+
+def _changes(context: ComparisonContext) -> None:
+    """The highest score, and what is lost when only one of its choices is another."""
+    table = context.table
+    rows = [((one.model, one.weights), one.depth, one.pooling, one.metric) for one in table.experiments]
+    best = table.best
+    st.header("What does another choice cost?")
+    st.markdown(
+        f"From the highest score, {markdown.plain(context.name(table.experiments[best]))} with **{table.means[best]:.1f}**, only one choice is changed, and "
+        "all others stay.",
+        help=glossary.DIFFERENCE,
+    )
+    lines = []
+    for name, places in zip(_NAMES, comparison.only_changing(rows, best), strict=True):
+        if not len(places):
+            continue
+        order = places[np.argsort(-table.means[places], kind="stable")]
+        lost = table.means[best] - table.means[order]
+        gap = table.difference(best, int(order[0]))
+        lines.append(
+            {
+                "choice": _NAMES[name],
+                "others": len(order),
+                "least": float(lost[0]),
+                "interval": f"{gap.low:.1f} to {gap.high:.1f}",
+                "best": _level(context, name, table.experiments[order[0]]),
+                "middle": float(np.median(lost)),
+                "most": float(lost[-1]),
+                "worst": _level(context, name, table.experiments[order[-1]]),
+            }
+        )
+    if not lines:
+        st.info("No other experiment differs from it in one choice alone.", icon=":material/info:")
+        return
+    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    st.dataframe(
+        pd.DataFrame(lines),
+        hide_index=True,
+        column_config={
+            "choice": text("changed", width=110),
+            "others": number("others", width=65),
+            "least": number("least points lost", format="%.1f", width=120),
+            "interval": text("95% interval", width=95),
+            "best": text("with", width=180),
+            "middle": number("half lose more than", format="%.1f", width=120),
+            "most": number("most", format="%.1f", width=60),
+            "worst": text("with", width=180),
+        },
+        key="changes",
+    )
+
+
+def _level(context: ComparisonContext, name: str, one: Summary) -> str:
+    """The level of a factor in words."""
+    if name == "model":
+        return context.model_title(one)
+    return glossary.depth(one.depth) if name == "layer" else str(getattr(one, name))
 
 
 def _plural(name: str, n: int) -> str:
