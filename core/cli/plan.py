@@ -61,8 +61,8 @@ def _print(found: Any) -> None:
     wish, extraction = found.wish, found.extraction
     print(f"{wish.images:,} images, {wish.dimensions:,} numbers per vector\n")
     print(
-        f"Extraction in {wish.hours:g} hours ({extraction.images_per_second:,.0f} images/s): {extraction.cores:,} cores; "
-        f"or {extraction.gpus:,} GPU{'' if extraction.gpus == 1 else 's'} and {extraction.decoding_cores:,} cores that decode"
+        f"Extraction in {wish.hours:g} hours ({extraction.images_per_second:,.0f} images/s): cores {extraction.cores:,}, "
+        f"or GPUs {extraction.gpus:,} and cores that decode {extraction.decoding_cores:,}"
     )
     print(
         f"Storage: vectors {_size(found.vector_bytes)} (float16), catalog {_size(found.catalog_bytes)}, "
