@@ -45,6 +45,10 @@ class WeightsError(UserError):
     """Weights that can't be had or don't fit the model."""
 
 
+class OnnxError(UserError):
+    """An ONNX file, or what is said of it, that can't be used."""
+
+
 class ModelDataError(UserError):
     """What ships about a model that is missing, broken or of another format."""
 

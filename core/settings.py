@@ -80,6 +80,13 @@ class Settings(BaseSettings):
     # What ships of single models: one folder each.
     MODELS_DIR: Path = _ROOT / "precomputed" / "models"
 
+    # Models that a user added: one folder each.
+    ADDED_MODELS_DIR: Path = _data_folder() / "models"
+    # An ONNX file that is added, with the files of its weights; and what the process may take that checks it: memory, and seconds.
+    MAX_ONNX_BYTES: PositiveInt = 2_000_000_000
+    ONNX_MEMORY_BYTES: PositiveInt = 12_000_000_000
+    ONNX_SECONDS: PositiveInt = 300
+
     # Where collections lie: one folder each. Their catalogs are SQLite files there, or live in the PostgreSQL database of a
     # URL such as postgresql://user@host/name.
     COLLECTIONS_DIR: Path = _data_folder() / "collections"

@@ -232,7 +232,7 @@ CHANNEL = Number("channel")
 SHEET = Number("sheet", "page", 1)
 ALONE = Switch("alone", "switch *Without the image*")
 FIND = Text("find", "search for a layer", 60)
-EIGHT = Switch("eight", "switch *Only the eight*")
+EIGHT = Switch("eight", "switch *Only those compared*")
 
 # Your images.
 IMAGES_VIEW = Choice("view", "list of collections", ("all",))

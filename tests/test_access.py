@@ -24,7 +24,7 @@ from core.data import added_datasets
 from core.errors import AccessError, UserError
 from core.experiments import robustness_run, runner
 from core.features import compute
-from core.models import keras_weights, registry
+from core.models import keras_weights, onnx_adding, package_install, registry
 from core.progress import Silent
 from core.published import convert, repository
 from core.server import api
@@ -90,6 +90,9 @@ OTHERS: dict[str, Callable[[Path], object]] = {
     "restore a collection": lambda folder: backup.restore(folder, "more"),
     "add a dataset": lambda folder: added_datasets.add_fashion_mnist(folder, folder, Silent()),
     "remove a dataset": lambda folder: added_datasets.remove(folder, "none"),
+    "add a model": lambda folder: onnx_adding.add(None, []),
+    "remove a model": lambda folder: onnx_adding.remove("none"),
+    "install a package": lambda folder: package_install.install(None, None, Silent()),
     "stage a collection": lambda folder: staging.stage("pets"),
     "publish a collection": lambda folder: staging.publish("pets"),
     "run a grid": lambda folder: runner.run(
@@ -113,6 +116,7 @@ WITHOUT_CHECK = {
     "collections.collection_reader.Reader._maintaining": "called by writing, which checks, and to repair an index",
     "collections.lifecycle._sweep": "removes what a deletion or creation has left",
     "data.added_datasets._staging": "called by add_fashion_mnist and remove, which check",
+    "models.onnx_adding._staging": "called by add and remove, which check",
     "published.convert._import": "called by import_copy, which checks",
 }
 

@@ -79,11 +79,7 @@ def _remove(options: argparse.Namespace) -> None:
     grid = output.grid_folder(options)
     for sentence in _dependents(grid, options.name):
         print(sentence, file=sys.stderr)
-    if not options.yes:
-        if not sys.stdin.isatty():
-            raise UserError("Removing can't be undone; confirm with --yes.")
-        if input(f"Remove {options.name!r}? [y/N] ").strip().lower() != "y":
-            raise UserError("Nothing was removed.")
+    output.confirm(options.yes, f"Remove {options.name!r}?")
     added_datasets.remove(grid, options.name)
     print(f"Removed {options.name!r}.")
 

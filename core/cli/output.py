@@ -85,6 +85,16 @@ def warn(about: object) -> None:
     print(f"warning: {about}", file=sys.stderr)
 
 
+def confirm(yes: bool, question: str) -> None:
+    """Ask before something is removed for good; UserError where the answer is no, or nobody can be asked."""
+    if yes:
+        return
+    if not sys.stdin.isatty():
+        raise UserError("Removing can't be undone; confirm with --yes.")
+    if input(f"{question} [y/N] ").strip().lower() != "y":
+        raise UserError("Nothing was removed.")
+
+
 def fields(row: object, names: str) -> dict[str, Any]:
     """Some attributes of an object by their names, which spaces separate."""
     return {name: getattr(row, name) for name in names.split()}

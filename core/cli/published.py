@@ -78,9 +78,9 @@ def _check(options: argparse.Namespace) -> None:
     ]
     output.table(rows, options.json, "Nothing could be checked.")
     if not options.json:
-        for model in dict.fromkeys(one.model for one in found):
-            overlaps = [one.overlap for one in found if one.model == model]
-            print(f"{model}: mean overlap at {check.K} {sum(overlaps) / len(overlaps):.3f}")
+        for model, layer in dict.fromkeys((one.model, one.layer) for one in found):
+            overlaps = [one.overlap for one in found if (one.model, one.layer) == (model, layer)]
+            print(f"{model}, {layer}: mean overlap at {check.K} {sum(overlaps) / len(overlaps):.3f}")
 
 
 def _report(report: Any, out: Path) -> None:

@@ -111,7 +111,8 @@ class Collection(Reader):
             if value not in valid:
                 raise UnknownNameError(kind, value, valid)
         dimensions = extractor.dimensions(shape, pooling)
-        if weights not in (weights_.IMAGENET, weights_.UNTRAINED):
+        weights = weights_.resolve(definition, weights)
+        if not weights_.has_name(weights):
             weights = image_sources.absolute(weights)
         about = About(
             name=name,

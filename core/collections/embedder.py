@@ -14,8 +14,8 @@ def check(about: About) -> None:
     UnknownNameError, WeightsError : there is no such model here, or its weights are not available.
     CollectionError : its weights are not those that made the collection's vectors.
     """
-    here = weights.provenance(registry.get_model(about.model), about.weights).fingerprint
-    if about.weights_fingerprint and here and here != about.weights_fingerprint:
+    here = weights.provenance(registry.get_model(about.model), about.weights)
+    if not here.made(about.weights_fingerprint):
         raise CollectionError(
             f"The vectors of the collection {about.name!r} were computed with other weights of {about.model} than are here now; "
             "restore those weights or create a new collection."
@@ -24,7 +24,7 @@ def check(about: About) -> None:
 
 def weights_slug(about: About) -> str:
     """The name of a collection's weights in experiments, without the path of a file."""
-    if about.weights in (weights.IMAGENET, weights.UNTRAINED):
+    if weights.has_name(about.weights):
         return about.weights
     return f"file-{about.weights_fingerprint[:8]}"
 

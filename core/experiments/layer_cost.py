@@ -1,5 +1,6 @@
 """What a layer costs: the time of a forward pass to it, on this machine."""
 
+import importlib.metadata
 import os
 import platform
 import time
@@ -7,15 +8,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from core.models import extractor, registry, runtime
 from core.settings import settings
-
-if TYPE_CHECKING:
-    import keras
 
 _ROUNDS = 5
 
@@ -30,27 +28,25 @@ class Cost:
 
 def measure(
     model: registry.Model,
-    graph: "keras.Model",
+    network: runtime.Network,
     layers: Sequence[str],
     step: Callable[[], None] = lambda: None,
 ) -> Cost:
     """Time a forward pass to each layer over noise already in memory.
 
     The fastest of a few rounds after a warm-up, since whatever else the machine does only adds; the
-    layers take turns within a round, so that a slow moment does not fall on one of them alone. TensorFlow runs
-    them whatever else is installed, so that costs can be compared with those measured elsewhere.
+    layers take turns within a round, so that a slow moment does not fall on one of them alone.
 
     Parameters
     ----------
+    network : of the model. One that TensorFlow runs, whatever else is installed, can be compared with those measured elsewhere.
     step : called after each layer's warm-up.
     """
-    import tensorflow as tf
-
     size = settings.BATCH_SIZE
     pixels = np.random.default_rng(0).integers(
         0, 256, (size, model.input_size, model.input_size, 3), np.uint8
     )
-    network, networks = runtime.TensorFlowNetwork(model, graph), {}
+    networks = {}
     for layer in layers:
         networks[layer] = extractor.Extractor(model, network, [layer], ("avg",), size)
         networks[layer](pixels)
@@ -67,10 +63,16 @@ def measure(
             "batch_size": size,
             "processor": processor(),
             "cores": os.cpu_count(),
-            "tensorflow": tf.__version__,
+            **_versions(network),
             "date": datetime.now(UTC).date().isoformat(),
         },
     )
+
+
+def _versions(network: runtime.Network) -> dict[str, str]:
+    """What runs the network."""
+    package = "tensorflow" if isinstance(network, runtime.TensorFlowNetwork) else "openvino"
+    return {package: importlib.metadata.version(package)}
 
 
 def processor() -> str:

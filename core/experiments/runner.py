@@ -22,7 +22,7 @@ from core.evaluation.rankings import Neighbors
 from core.experiments import layer_cost, store
 from core.experiments.column_file import ColumnBlocks
 from core.metrics import METRICS, PairwiseDistances, get_metric
-from core.models import extractor, registry, runtime, weights
+from core.models import extractor, networks, registry, runtime, weights
 from core.progress import Progress
 from core.settings import settings
 
@@ -116,15 +116,22 @@ class _Network:
     def __init__(self, model: registry.Model, weights_name: str, progress: Progress):
         progress.stage("loading the model", 1)
         self.model = model
-        self.graph, self.provenance = weights.load(model, weights_name, progress)
-        self.network = runtime.of_graph(model, self.graph)
+        if model.build is None:
+            self.network = self._measured_network = networks.load(model, weights_name, progress)
+            self.provenance = weights.provenance(model, weights_name)
+        else:
+            graph, self.provenance = weights.load(model, weights_name, progress)
+            self.network = runtime.of_graph(model, graph)
+            self._measured_network = runtime.TensorFlowNetwork(model, graph)
         self._measured: dict[tuple[str, ...], layer_cost.Cost] = {}
         progress.step()
 
     def cost(self, layers: tuple[str, ...], progress: Progress) -> layer_cost.Cost:
         if layers not in self._measured:
             progress.stage("measuring its speed", len(layers))
-            self._measured[layers] = layer_cost.measure(self.model, self.graph, layers, progress.step)
+            self._measured[layers] = layer_cost.measure(
+                self.model, self._measured_network, layers, progress.step
+            )
         return self._measured[layers]
 
 
@@ -157,7 +164,7 @@ def _pending(
         return work
     usable_top = there.about.top >= min(request.top, _n_good(there, dataset) - 1)
     # Weights that Keras has yet to download have no fingerprint to compare.
-    other_weights = provenance.fingerprint not in ("", there.about.weights_fingerprint)
+    other_weights = not provenance.made(there.about.weights_fingerprint)
     if other_weights or not usable_top:
         return work
     missing = [

@@ -19,7 +19,7 @@ from core.cache import FileState, Shared, file_state
 from core.data.datasets import Dataset
 from core.errors import GridError, ModelDataError
 from core.models import registry
-from core.settings import settings
+from core.models import weights as weights_
 
 if TYPE_CHECKING:
     import pyarrow as pa
@@ -30,7 +30,6 @@ MOST = 9
 """Top-activating images of a dataset that are kept for each channel."""
 
 VISUALIZATIONS, TOP_IMAGES = "channels", "exciting"
-_SLUGS = ("imagenet", "untrained")
 _log = logging.getLogger(__name__)
 _visualizations = Shared(256)
 
@@ -234,12 +233,12 @@ def _put(model: str, weights: str, kind: str, entries: "list[Entry]") -> None:
 
 
 def _path(model: str, weights: str, kind: str) -> Path:
-    return settings.MODELS_DIR / model / f"{kind}.{weights}.parquet"
+    return registry.folder(model) / f"{kind}.{weights}.parquet"
 
 
 def _tables(model: str, weights: str, kind: str) -> "Tables | None":
     # Names may come from a URL: only known ones lead to a file.
-    if model not in registry.MODELS or weights not in _SLUGS:
+    if model not in registry.MODELS or weights not in weights_.names(registry.MODELS[model]):
         return None
     path = _path(model, weights, kind)
     state = file_state(path)

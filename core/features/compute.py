@@ -12,9 +12,8 @@ from core.data.datasets import Dataset
 from core.errors import ModelDataError, UnknownNameError
 from core.features import channel_files, top_activating, visualize
 from core.features.channel_files import Visualization
-from core.models import registry, runtime, weights
+from core.models import networks, registry, runtime, weights
 from core.progress import Progress
-from core.settings import settings
 
 DATASETS = ("objects200", "emoji200")
 """Those whose results ship."""
@@ -37,7 +36,8 @@ def compute(
     """Compute and store what is missing for a model's eight layers.
 
     First the top-activating images of every channel, then visualizations of the channels whose highest activation varies
-    most over the images. A run that is stopped continues after the last finished layer.
+    most over the images; a model that is an ONNX file has none, since it has no gradients. A run that is stopped continues after the last
+    finished layer.
 
     Parameters
     ----------
@@ -51,10 +51,11 @@ def compute(
     UserError : another process is computing this model.
     """
     access.require_full("store what is computed of a model")
-    if slug not in (weights.IMAGENET, weights.UNTRAINED):
-        raise UnknownNameError("weights", slug, (weights.IMAGENET, weights.UNTRAINED))
+    slug = weights.resolve(model, slug)
+    if slug not in weights.names(model):
+        raise UnknownNameError("weights", slug, weights.names(model))
     layers = [layer.name for layer in model.layers]
-    with lock.writing(settings.MODELS_DIR / model.name):
+    with lock.writing(registry.folder(model.name)):
         facts = {"weights_fingerprint": weights.provenance(model, slug).fingerprint}
         missing = [
             dataset for dataset in datasets if not _has_top_images(model, slug, dataset, layers, facts)
@@ -62,16 +63,20 @@ def compute(
         unvisualized = [
             layer
             for layer in layers
-            if not _has_visualizations(model, slug, layer, {**facts, "steps": steps}, n)
+            # Without gradients there are none.
+            if model.build and not _has_visualizations(model, slug, layer, {**facts, "steps": steps}, n)
         ]
         if not missing and not unvisualized:
             progress.say(f"{model.name} · {slug}: already there")
             return
         progress.stage(f"loading {model.name}", 1)
-        graph, origin = weights.load(model, slug, progress)
-        facts = {"weights_fingerprint": origin.fingerprint}
+        if model.build is None:
+            network = networks.load(model, slug, progress)
+        else:
+            graph, origin = weights.load(model, slug, progress)
+            network = runtime.of_graph(model, graph)
+            facts = {"weights_fingerprint": origin.fingerprint}
         progress.step()
-        network = runtime.of_graph(model, graph)
         for dataset in missing:
             found = top_activating.find(dataset, model, network, layers, progress)
             channel_files.write_top_images(model.name, slug, dataset, found, facts)

@@ -9,6 +9,7 @@ from core.data.datasets import Dataset
 from core.errors import UserError
 from core.features import channel_files
 from core.features.channel_files import MOST, TopImage
+from core.imaging import decode, transform
 from core.models import extractor, registry
 from core.models.intermediate_model import IntermediateModel
 from core.models.runtime import Network
@@ -94,7 +95,22 @@ def find(
     for layer in layers:
         found[layer] = best.pop(layer).found()
         progress.step()
+    if transform.cuts(model.resample):
+        for images in found.values():
+            _place(images, dataset, model.resample)
     return found
+
+
+def _place(images: channel_files.TopImages, dataset: Dataset, resample: str) -> None:
+    """Turn shares of the square that a network sees into shares of the whole image, in place."""
+    for item in np.unique(images.items[images.values > 0]):
+        left, top, right, bottom = transform.seen(decode.read(dataset.path(int(item))), resample)
+        here = images.items == item
+        start, span = (
+            np.array([left, top] * 2, np.float32),
+            np.array([right - left, bottom - top] * 2, np.float32),
+        )
+        images.boxes[here] = start + images.boxes[here] * span
 
 
 class _Best:

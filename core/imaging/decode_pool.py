@@ -24,13 +24,13 @@ from PIL import Image
 
 from core.errors import ImageError
 from core.imaging.image_limits import check_size
-from core.imaging.transform import Reduction
+from core.imaging.transform import Reduction, mark
 from core.settings import settings
 
 # What a worker says once it is ready, and once it has a request. A request is the length of the file, the reduction
 # (see Reduction.pack) and the file; a reply is status, width, height and RGB bytes, or for a refusal: status, length, 0 and
 # the sentence in UTF-8.
-HELLO = b"picture decoder 2\n"
+HELLO = b"picture decoder 3\n"
 TAKEN = b"!"
 LENGTH = struct.Struct(">Q")
 REPLY = struct.Struct(">BII")
@@ -245,7 +245,9 @@ class _Worker:
             raise ImageError("".join(char for char in sentence if char.isprintable()))
         if status != DONE or not _plausible(width, height, reduction):
             raise _WorkerError("it answered nonsense")
-        return Image.frombuffer("RGB", (width, height), self._receive(width * height * 3), "raw", "RGB", 0, 1)
+        pixels = self._receive(width * height * 3)
+        image = Image.frombuffer("RGB", (width, height), pixels, "raw", "RGB", 0, 1)
+        return mark(image, reduction.resample) if reduction and reduction.resample else image
 
     def _send(self, data: bytes) -> None:
         rest = memoryview(data)

@@ -13,7 +13,11 @@ _RESAMPLE = {
     "nearest": Image.Resampling.NEAREST,
     "bilinear": Image.Resampling.BILINEAR,
     "bicubic": Image.Resampling.BICUBIC,
+    "lanczos": Image.Resampling.LANCZOS,
 }
+
+RESAMPLES = tuple(_RESAMPLE)
+"""The filters that resize an image."""
 
 # Left, top, right, bottom of a region, as shares of the image's width and height.
 Box = tuple[float, float, float, float]
@@ -35,23 +39,27 @@ class Reduction:
     resample: str | None = None
     box: Box | None = None
 
-    # Size, 0 for a thumbnail or the number of the filter, and the region. A size of 0 asks for the whole image.
-    PACKED = struct.Struct(">IB4d")
-    _RESAMPLES = (None, "nearest", "bilinear", "bicubic")
+    # Size, 0 for a thumbnail or the number of the filter, the share of the middle square or 0, and the region. A size of 0 asks for the
+    # whole image.
+    PACKED = struct.Struct(">IB5d")
 
     @classmethod
     def pack(cls, reduction: "Reduction | None") -> bytes:
         """The bytes of a request that say this; None is the whole image."""
         if reduction is None:
-            return cls.PACKED.pack(0, 0, *_WHOLE)
-        resample = cls._RESAMPLES.index(reduction.resample)
-        return cls.PACKED.pack(reduction.size, resample, *(reduction.box or _WHOLE))
+            return cls.PACKED.pack(0, 0, 0, *_WHOLE)
+        number, share = 0, 0.0
+        if reduction.resample is not None:
+            name, square = _parse(reduction.resample)
+            number, share = 1 + RESAMPLES.index(name), square or 0.0
+        return cls.PACKED.pack(reduction.size, number, share, *(reduction.box or _WHOLE))
 
     @classmethod
     def unpack(cls, data: bytes) -> "Reduction | None":
         """What :meth:`pack` has packed."""
-        size, resample, *box = cls.PACKED.unpack(data)
-        return cls(size, cls._RESAMPLES[resample], tuple(box)) if size else None
+        size, number, share, *box = cls.PACKED.unpack(data)
+        resample = with_square(RESAMPLES[number - 1], share or None) if number else None
+        return cls(size, resample, tuple(box)) if size else None
 
     def fits(self, width: int, height: int) -> bool:
         """Whether a reduced image may have this size."""
@@ -61,6 +69,7 @@ class Reduction:
 
 
 _WHOLE: Box = (0.0, 0.0, 1.0, 1.0)
+_REDUCED = "resized"
 
 
 def reduce(image: Image.Image, reduction: Reduction) -> Image.Image:
@@ -71,7 +80,7 @@ def reduce(image: Image.Image, reduction: Reduction) -> Image.Image:
     if reduction.box is not None:
         image = crop(image, reduction.box)
     if reduction.resample is not None:
-        return image.resize((reduction.size, reduction.size), _RESAMPLE[reduction.resample])
+        return _square(image, reduction.size, reduction.resample)
     return _shrink(image, reduction.size)
 
 
@@ -108,17 +117,62 @@ def check_box(box: Box) -> None:
 
 
 def resize(image: Image.Image, size: int, resample: str) -> np.ndarray:
-    """Bring an RGB image to ``size x size`` without cropping.
+    """Bring an RGB image to ``size x size``.
 
     Parameters
     ----------
-    resample : ``"nearest"``, ``"bilinear"`` or ``"bicubic"``.
+    resample : a filter of :data:`RESAMPLES`, which squeezes the whole image into a square; or a filter and a share as :func:`with_square`
+        writes them, for the middle square alone.
 
     Returns
     -------
-    pixels : uint8 array of shape (size, size, 3).
+    pixels : uint8 array of shape (size, size, 3). An image of that size is returned as it is.
     """
-    return np.asarray(image.resize((size, size), _RESAMPLE[resample]))
+    return np.asarray(_square(image, size, resample))
+
+
+def with_square(resample: str, share: float | None) -> str:
+    """A filter for the middle square whose side is a share of the shorter side of the image; for the whole image where that is None.
+
+    >>> with_square("bicubic", 0.875)
+    'bicubic 0.875'
+    """
+    return resample if share is None else f"{resample} {share!r}"
+
+
+def seen(image: Image.Image, resample: str) -> Box:
+    """The region of an image that :func:`resize` takes."""
+    _, share = _parse(resample)
+    if share is None:
+        return _WHOLE
+    side = share * min(image.size)
+    across, down = side / image.width, side / image.height
+    return (1 - across) / 2, (1 - down) / 2, (1 + across) / 2, (1 + down) / 2
+
+
+def cuts(resample: str) -> bool:
+    """Whether :func:`resize` leaves a part of every image out."""
+    return _parse(resample)[1] is not None
+
+
+def _square(image: Image.Image, size: int, resample: str) -> Image.Image:
+    if image.size == (size, size) and image.info.get(_REDUCED) == resample:
+        return image
+    name, _ = _parse(resample)
+    left, top, right, bottom = seen(image, resample)
+    box = (left * image.width, top * image.height, right * image.width, bottom * image.height)
+    return mark(image.resize((size, size), _RESAMPLE[name], box), resample)
+
+
+def mark(image: Image.Image, resample: str) -> Image.Image:
+    """Note on an image that it has been resized so; what was cut off is not cut off again."""
+    image.info[_REDUCED] = resample
+    return image
+
+
+def _parse(resample: str) -> tuple[str, float | None]:
+    name, _, share = resample.partition(" ")
+    return name, float(share) if share else None
 
 
 def thumbnail(image: Image.Image, longest: int, quality: int = 85) -> bytes:

@@ -17,7 +17,6 @@ import numpy as np
 from core.cache import Shared, file_state
 from core.errors import ModelDataError, UnknownNameError, UserError
 from core.models import registry
-from core.settings import settings
 
 if TYPE_CHECKING:
     import keras
@@ -151,14 +150,15 @@ def read(model: str, folder: Path | None = None) -> Architecture:
 
     Parameters
     ----------
-    folder : of all models; ``settings.MODELS_DIR`` by default.
+    folder : of all models; where the model's own is by default.
 
     Raises
     ------
     UnknownNameError : there is no such model.
     ModelDataError : the file is missing, broken or of another format.
     """
-    path = (folder or settings.MODELS_DIR) / registry.get_model(model).name / FILE
+    name = registry.get_model(model).name
+    path = (folder / name if folder else registry.folder(name)) / FILE
     return _kept.get((path, file_state(path)), lambda: _read(model, path))
 
 

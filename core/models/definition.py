@@ -1,11 +1,11 @@
 """What defines a model: the fields of a row of ``core.models.registry``."""
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Protocol
 
-from core.errors import UnknownNameError
+from core.errors import UnknownNameError, WeightsError
 from core.models.preprocessing import Preprocessing
 from core.progress import Progress
 
@@ -60,6 +60,11 @@ class WeightsFile:
 class WeightsSource(Protocol):
     """Where the ImageNet weights of a model come from."""
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """That of the weights first, then others that stand for the same weights; none where they are not here."""
+        ...
+
     def file(self, model: "Model") -> WeightsFile:
         """Their file."""
         ...
@@ -81,8 +86,8 @@ class Model:
     resample : how an image is resized to that: ``"bilinear"`` | ``"bicubic"`` | ``"nearest"``.
     preprocessing : of the resized image.
     parameters : of the graph.
-    layers : eight, from the image to the last feature map.
-    build : input size -> the randomly initialized graph.
+    layers : eight, from the image to the last feature map; of an added model up to eight.
+    build : input size -> the randomly initialized graph; None for a model that is an ONNX file.
     weights : where its ImageNet weights come from; None where there are none.
     source : paper or origin.
     position : models are listed by it, lowest first, and those of one position by the names of their families.
@@ -95,7 +100,7 @@ class Model:
     preprocessing: Preprocessing
     parameters: int
     layers: tuple[Layer, ...]
-    build: Callable[[int], "keras.Model"]
+    build: Callable[[int], "keras.Model"] | None
     weights: WeightsSource | None
     source: str
     position: int = 1000
@@ -115,8 +120,24 @@ class Model:
         """The graph without a classifier, randomly initialized.
 
         It maps preprocessed float32 images (batch, size, size, 3) to its last feature map (batch, h, w, channels).
+
+        Raises
+        ------
+        WeightsError : the model is an ONNX file.
         """
+        if self.build is None:
+            raise WeightsError(
+                f"{self.title} is an ONNX file: it has its own weights, and no graph that can be trained or built without them."
+            )
         return self.build(self.input_size)
+
+    def at_size(self, size: int) -> "Model":
+        """This model for images of another size, with the shapes that its layers have then; builds its graph."""
+        if size == self.input_size or self.build is None:
+            return self
+        graph = self.build(size)
+        layers = (replace(layer, shape=tuple(_found(graph, layer).output.shape[1:])) for layer in self.layers)
+        return replace(self, input_size=size, layers=tuple(layers))
 
     def outputs(self, graph: "keras.Model", layers: Iterable[str]) -> list["keras.KerasTensor"]:
         """The outputs of the named layers in a graph of this model, in the order of the names.
@@ -129,11 +150,15 @@ class Model:
         return [_output(graph, self.layer(name)) for name in layers]
 
 
+def _found(graph: "keras.Model", layer: Layer) -> "keras.Layer":
+    # Keras's counter runs on through the process; the place in the graph does not.
+    return graph.get_layer(layer.name) if layer.index is None else graph.layers[layer.index]
+
+
 def _output(graph: "keras.Model", layer: Layer) -> "keras.KerasTensor":
     import keras
 
-    # Keras's counter runs on through the process; the place in the graph does not.
-    found = graph.get_layer(layer.name) if layer.index is None else graph.layers[layer.index]
+    found = _found(graph, layer)
     if layer.index is not None and not isinstance(found, keras.layers.Conv2D):
         raise RuntimeError(
             f"{graph.name}: layer {layer.index} should be the convolution {layer.name}: {found}"

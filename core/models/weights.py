@@ -1,6 +1,7 @@
 """Where the weights of a model come from, and loading them.
 
-Weights are named by ``"imagenet"``, ``"untrained"`` or the path of a file that Keras has saved.
+Weights are named by ``"imagenet"``, ``"untrained"`` or the path of a file that Keras has saved. A model that is an ONNX file has one set of
+weights, named by ``"onnx-"`` and eight hex digits; ``"imagenet"``, the usual choice, stands for them too.
 """
 
 import hashlib
@@ -18,6 +19,7 @@ import numpy as np
 from core.errors import WeightsError
 from core.models import file_hash, weights_file
 from core.models.definition import Model, WeightsFile
+from core.models.onnx_weights import OnnxWeights
 from core.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -36,10 +38,11 @@ class Provenance:
 
     Parameters
     ----------
-    kind : ``"imagenet"`` | ``"untrained"`` | ``"file"``.
-    slug : short, fit for a file name: ``"imagenet"``, ``"untrained"`` or ``"file-"`` and the first eight hex digits of
-        the file's SHA-256.
+    kind : ``"imagenet"`` | ``"untrained"`` | ``"file"`` | ``"onnx"``.
+    slug : short, fit for a file name: ``"imagenet"``, ``"untrained"``, or ``"file-"`` or ``"onnx-"`` and the first eight hex digits of
+        the fingerprint.
     source : a sentence.
+    others : fingerprints that stand for the same weights.
     fingerprint : the SHA-256 of the weights' file, or of what makes untrained weights what they are. Empty for
         ImageNet weights that Keras has yet to download.
     """
@@ -48,6 +51,31 @@ class Provenance:
     slug: str
     source: str
     fingerprint: str
+    others: tuple[str, ...] = ()
+
+    def made(self, fingerprint: str) -> bool:
+        """Whether vectors with this fingerprint may be of these weights: it stands for them, or one of both is not known."""
+        return not (self.fingerprint and fingerprint) or fingerprint in (self.fingerprint, *self.others)
+
+
+def trained(model: Model) -> str:
+    """How the trained weights of a model are named, whether they are here or not."""
+    return model.weights.slug if isinstance(model.weights, OnnxWeights) else IMAGENET
+
+
+def names(model: Model) -> tuple[str, ...]:
+    """The names of all weights that a model has without a file, trained ones first."""
+    return (trained(model),) if model.build is None else (IMAGENET, UNTRAINED)
+
+
+def has_name(weights: str) -> bool:
+    """Whether weights are named by a word rather than by the path of a file."""
+    return weights in (IMAGENET, UNTRAINED) or weights.startswith("onnx-")
+
+
+def resolve(model: Model, weights: str) -> str:
+    """The name of weights where ``"imagenet"`` stands for the trained ones."""
+    return trained(model) if weights == IMAGENET else weights
 
 
 def provenance(model: Model, weights: str | os.PathLike[str]) -> Provenance:
@@ -59,6 +87,13 @@ def provenance(model: Model, weights: str | os.PathLike[str]) -> Provenance:
     WeightsError : the model has no ImageNet weights or the package with them is not installed, or the file is missing or
         of another kind.
     """
+    if isinstance(model.weights, OnnxWeights):
+        if weights not in (IMAGENET, model.weights.slug):
+            raise WeightsError(
+                f"{model.title} is an ONNX file, which has its own weights: {model.weights.slug}; {str(weights)!r} can't be had."
+            )
+        model.weights.check(model)
+        return Provenance("onnx", model.weights.slug, model.weights.about, model.weights.fingerprint)
     if weights == UNTRAINED:
         keras_major = importlib.metadata.version("keras").partition(".")[0]
         recipe = f"untrained:{model.name}:seed{SEED}:keras{keras_major}"
@@ -68,8 +103,8 @@ def provenance(model: Model, weights: str | os.PathLike[str]) -> Provenance:
         file = imagenet_file(model)
         if file.path is None:
             raise WeightsError(file.about)
-        fingerprint = file_hash.sha256(file.path) if file.here else ""
-        return Provenance(IMAGENET, IMAGENET, file.source, fingerprint)
+        fingerprint, *others = (model.weights.fingerprints if model.weights and file.here else ()) or ("",)
+        return Provenance(IMAGENET, IMAGENET, file.source, fingerprint, tuple(others))
     path = weights_file.check(weights)
     fingerprint = file_hash.sha256(path)
     return Provenance("file", f"file-{fingerprint[:8]}", f"The file {path.name}.", fingerprint)
@@ -112,6 +147,9 @@ def load(
     """
     origin = provenance(model, weights)
     with _building:
+        if model.build is None:
+            # Says why there is no graph.
+            model.build_graph()
         if origin.kind == UNTRAINED:
             return _load_untrained(model), origin
         if origin.kind == "file" or model.weights is None:

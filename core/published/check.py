@@ -1,7 +1,7 @@
 """Compare our own results with the published ones, to prove that graphs and preprocessing are the same."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -46,6 +46,8 @@ def check(
     progress: Progress,
 ) -> tuple[list[Agreement], list[str]]:
     """Compute the published experiments of a grid again, one model at a time, and compare the neighbors.
+
+    Images go into every model as they did then: at the published size, resized in the published way.
 
     Parameters
     ----------
@@ -120,6 +122,7 @@ def _check_model(
     if not chosen:
         raise UserError("none of its layers that were asked for was published.")
     progress.stage(f"{model.name}, loading", 1)
+    model = replace(model.at_size(names.INPUT_SIZE), resample=names.RESAMPLE)
     loaded = networks.load(model, weights_name, progress)
     progress.step()
     network = extractor.Extractor(model, loaded, chosen, [names.POOLING])

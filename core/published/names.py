@@ -12,6 +12,10 @@ DIGESTS = {"iconic200": "66eef2a88405d0456ab00412abed78b864a9ab7bf9ceab1bfc4bcbc
 TITLE = f"published, ConvNet Playground ({REPOSITORY}), {LICENSE}"
 
 WEIGHTS = "published"
+INPUT_SIZE = 224
+RESAMPLE = "nearest"
+"""How images were brought to the size of every model."""
+
 POOLING = "flatten"
 
 # The Keras of that time numbered the convolutions of EfficientNet and named ResNet's blocks otherwise. All other published

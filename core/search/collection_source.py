@@ -53,7 +53,7 @@ class CollectionSource:
         self._configuration = Configuration(about.model, slug, about.layer, about.pooling, state.metric)
         self.configuration: Mapping[str, str] = vars(self._configuration)
         self.params: Mapping[str, str] = {self.url_key: self.name}
-        shipped = about.weights in (weights.IMAGENET, weights.UNTRAINED)
+        shipped = weights.has_name(about.weights)
         self.capabilities = frozenset({Capability.CONDITIONS, *([Capability.ACTIVATIONS] if shipped else [])})
         self._engine, self._info = engine, info
 

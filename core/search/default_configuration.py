@@ -50,29 +50,28 @@ def choose(
         if layer is not None:
             defined.layer(layer)
     trained = weights != weights_.UNTRAINED
-    if weights not in (weights_.IMAGENET, weights_.UNTRAINED) and model is None:
+    if not weights_.has_name(weights) and model is None:
         raise CollectionError("Name the model that the file of weights belongs to (--model).")
     wanted: dict[str, str | None] = {"model": model, "layer": layer, "pooling": pooling, "metric": metric}
     given = {part: value for part, value in wanted.items() if value is not None}
-    slug = weights_.IMAGENET if trained else weights_.UNTRAINED
     named: dict[str, str] = {part: given[part] for part in ("model", "layer") if part in given}
     for names in (
         [name for name in engine.grid.dataset_names() if name in _SHIPPED],
         engine.grid.dataset_names(),
     ):
-        if best := _best(engine, names, slug, given):
+        if best := _best(engine, names, trained, given):
             why = best.why
-        elif best := _best(engine, names, slug, named):
+        elif best := _best(engine, names, trained, named):
             why = f"{best.why} Judged with {best.pooling} pooling and {best.metric} distance, since there are no other experiments."
         else:
             continue
-        if weights not in (weights_.IMAGENET, weights_.UNTRAINED):
+        if not weights_.has_name(weights):
             why += " Judged with its ImageNet weights."
         return replace(best, pooling=pooling or best.pooling, metric=metric or best.metric, why=why)
     usual = _without_experiments(model, trained, layer)
     return Choice(
         model=usual.name,
-        layer=layer or usual.layers[-2].name,
+        layer=layer or usual.layers[-2:][0].name,
         pooling=pooling or "avg",
         metric=metric or "cosine",
         why="There are no experiments here to choose by, so what was not given is the default: "
@@ -80,7 +79,7 @@ def choose(
     )
 
 
-def _best(engine: Engine, names: list[str], slug: str, given: dict[str, str]) -> Choice | None:
+def _best(engine: Engine, names: list[str], trained: bool, given: dict[str, str]) -> Choice | None:
     """The best configuration by its mean score on as many of these datasets as any has been computed on."""
     scores: dict[tuple[str, str, str, str], list[Summary]] = {}
     for name in names:
@@ -90,7 +89,9 @@ def _best(engine: Engine, names: list[str], slug: str, given: dict[str, str]) ->
             # A dataset that can't be read has nothing to say.
             continue
         for one in found:
-            fits = one.weights == slug and one.dimensions <= settings.MAX_CHOSEN_DIMENSIONS
+            fits = (
+                one.weights != weights_.UNTRAINED
+            ) == trained and one.dimensions <= settings.MAX_CHOSEN_DIMENSIONS
             if fits and all(getattr(one, part) == value for part, value in given.items()):
                 scores.setdefault((one.model, one.layer, one.pooling, one.metric), []).append(one)
     if not scores:
@@ -103,7 +104,7 @@ def _best(engine: Engine, names: list[str], slug: str, given: dict[str, str]) ->
     )
     chosen = best[0]
     on = " and ".join(sorted(one.dataset for one in best))
-    untrained = "untrained " if slug == weights_.UNTRAINED else ""
+    untrained = "" if trained else "untrained "
     parts = f" with {', '.join(given.values())}" if given else ""
     return Choice(
         chosen.model,

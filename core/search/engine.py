@@ -115,7 +115,7 @@ class Engine:
         from core.models.image_embedder import ModelEmbedder
 
         embedder.check(about)
-        if about.weights not in (weights.IMAGENET, weights.UNTRAINED):
+        if not weights.has_name(about.weights):
             return embedder.load(about)
         wanted = Configuration(about.model, about.weights, about.layer, about.pooling, "cosine")
         return ModelEmbedder(self.network(wanted), about.layer, about.pooling)
@@ -226,17 +226,17 @@ class Engine:
 
 def _loadable(model: registry.Model, slug: str) -> str:
     """The weights as ``core.models.weights`` names them, if they can be loaded without a download."""
-    if slug not in (weights.IMAGENET, weights.UNTRAINED):
-        raise UnknownNameError("weights", slug, (weights.IMAGENET, weights.UNTRAINED))
+    names = weights.names(model)
+    if slug not in names:
+        raise UnknownNameError("weights", slug, names)
     here, sentence = weights.availability(model)
-    if slug == weights.IMAGENET and not here:
-        raise WeightsError(f"The ImageNet weights of {model.title} are not on this machine. {sentence}")
+    if slug != weights.UNTRAINED and not here:
+        raise WeightsError(f"The trained weights of {model.title} are not on this machine. {sentence}")
     return slug
 
 
 def _weights_here(model: str, slug: str) -> bool:
     if model not in registry.MODELS:
         return False
-    return slug == weights.UNTRAINED or (
-        slug == weights.IMAGENET and weights.availability(registry.MODELS[model])[0]
-    )
+    defined = registry.MODELS[model]
+    return slug in weights.names(defined) and (slug == weights.UNTRAINED or weights.availability(defined)[0])

@@ -30,18 +30,7 @@ from tests.conftest import ROOT
 from tests.dashboard.conftest import DATASET, app, gallery_of, write_run
 from tests.experiments.synthetic import draw_dataset
 
-SECTIONS = (
-    "overview",
-    "leaderboard",
-    "cost",
-    "factors",
-    "pair",
-    "pictures",
-    "classes",
-    "robustness",
-    "use",
-    "export",
-)
+SECTIONS = ("overview", "leaderboard", "cost", "factors", "pair", "pictures", "classes", "robustness", "use")
 
 
 def words(page) -> str:

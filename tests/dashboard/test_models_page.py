@@ -111,9 +111,9 @@ def test_the_table_lists_what_is_looked_for(grid_dir, open_page):
     assert not page.exception
     page = open_page("models", model="xception", find="sepconv1_bn", eight=1)
     others = sum("sepconv1_bn" in layer.name for layer in architecture.read("xception").layers)
-    assert f"turn off *Only the eight* to list the others ({others})" in page.info[0].value
+    assert f"turn off *Only those compared* to list the others ({others})" in page.info[0].value
     page = open_page("models", model="xception", find="nothing", eight=1)
-    assert "Only the eight" not in page.info[0].value
+    assert "Only those compared" not in page.info[0].value
 
 
 def test_what_is_downloaded_says_what_the_layers_are():

@@ -19,7 +19,8 @@ from core.models import keras_weights, package_weights, registry, weights
 from core.progress import Silent
 
 SMALL = registry.get_model("squeezenet")
-MOBILENET = registry.get_model("mobilenet")
+# Without the package that has its weights too, whether that is installed or not.
+MOBILENET = replace(registry.get_model("mobilenet"), weights=keras_weights.KerasWeights("MobileNet"))
 EFFICIENTNET = registry.get_model("efficientnetb0")
 LITE = registry.get_model("efficientnet-lite0")
 
@@ -148,9 +149,9 @@ def test_package_is_not_imported():
 def test_arrays_that_do_not_fit_are_reported(damage, monkeypatch):
     arrays = package_weights.read_arrays(LITE.weights.file(LITE).path)
     damage(arrays)
-    monkeypatch.setattr(package_weights, "read_arrays", lambda path: arrays)
+    damaged = replace(LITE, weights=replace(LITE.weights, read=lambda path: arrays))
     with pytest.raises(WeightsError, match=r"does not fit EfficientNet-Lite 0; reinstall"):
-        weights.load(LITE, "imagenet")
+        weights.load(damaged, "imagenet")
 
 
 # untrained weights

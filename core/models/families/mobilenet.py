@@ -2,9 +2,41 @@
 
 from functools import partial
 
+import numpy as np
+
 from core.models.definition import Layer, Model
+from core.models.frozen_graph import read_constants
 from core.models.keras_weights import KerasWeights, build
+from core.models.package_weights import PackageWeights, Translation
 from core.models.preprocessing import TF
+
+_BLOCKS = range(1, 14)
+
+
+def translate(arrays: dict[str, np.ndarray]) -> Translation:
+    """The constants of TensorFlow's published graph, by the names of our layers; raises KeyError where one is missing."""
+    units = [("conv1", "Conv2d_0", "weights")]
+    for block in _BLOCKS:
+        units.append((f"conv_dw_{block}", f"Conv2d_{block}_depthwise", "depthwise_weights"))
+        units.append((f"conv_pw_{block}", f"Conv2d_{block}_pointwise", "weights"))
+    found: Translation = {}
+    for ours, theirs, kernel in units:
+        found[ours] = [arrays[f"MobilenetV1/{theirs}/{kernel}"]]
+        parts = ("gamma", "beta", "moving_mean", "moving_variance")
+        found[f"{ours}_bn"] = [arrays[f"MobilenetV1/{theirs}/BatchNorm/{part}"] for part in parts]
+    return found
+
+
+_PACKAGE = PackageWeights(
+    "nudity",
+    "nudity/files/retrained_graph.pb",
+    "3b90af536f810f5f75e9f6d431bc2e8a3c4fc2ff4f693aa0dd4ae429816f8735",
+    translate,
+    read_constants,
+    license="TensorFlow published them under Apache-2.0, the package is under MIT.",
+    release=("0.2.3", "d26e10346f00ad76b1166a221f1b56877d154ca343e82c6e6c8e738ca5f27d5f"),
+    arrays="10c632aa9b6ab1771e93920ff3ac8c995c43d441857833d302e385fa6af6a376",
+)
 
 MODELS = (
     Model(
@@ -25,7 +57,7 @@ MODELS = (
             Layer("conv_pw_13", (7, 7, 1024), 3_224_768),
         ),
         build=partial(build, "MobileNet"),
-        weights=KerasWeights("MobileNet"),
+        weights=KerasWeights("MobileNet", _PACKAGE),
         source="Howard et al. 2017, MobileNets (arXiv:1704.04861)",
         position=10,
     ),

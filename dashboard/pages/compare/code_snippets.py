@@ -105,8 +105,8 @@ def _quoted(text: str) -> str:
 
 
 def _weights(configuration: Configuration) -> str:
-    # The published results were computed with the weights that Keras downloads.
-    if configuration.weights == "published":
+    # The published results were computed with the weights that Keras downloads. For a model that is an ONNX file the usual weights are its own.
+    if configuration.weights == "published" or configuration.weights.startswith("onnx-"):
         return "imagenet"
     # Experiments know own weights by a hash; where the file lies, only the reader knows.
     return WEIGHTS_FILE if configuration.weights.startswith("file-") else configuration.weights

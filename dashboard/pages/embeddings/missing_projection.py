@@ -102,6 +102,6 @@ def _command(chosen: Summary) -> str:
     command = (
         f"playground grid run --dataset {chosen.dataset} --model {chosen.model} --pooling {chosen.pooling}"
     )
-    if chosen.weights == "imagenet":
+    if chosen.weights == "imagenet" or chosen.weights.startswith("onnx-"):
         return command
     return f"{command} --weights {'untrained' if chosen.weights == url.UNTRAINED else 'FILE'}"

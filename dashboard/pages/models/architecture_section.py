@@ -15,13 +15,16 @@ from dashboard.pages.models.model_context import ModelContext
 from dashboard.widgets import download_button, glossary, markdown, pickers
 
 _FLOPS = (
-    "Floating point operations for one image, two for each multiply-add of a convolution. Normalizations, activations "
+    "Floating point operations for one image, two for each multiply-add of a convolution or matrix product. Normalizations, activations "
     "and poolings are not counted, as is usual."
 )
 _FIELD = (
     "The part of the image that one position of a layer is computed from. At the edge of the image it reaches "
     "beyond it."
 )
+
+
+_COUNTS = dict(enumerate(["none", "one", "two", "three", "four", "five", "six", "seven", "eight"]))
 
 
 def show(context: ModelContext) -> None:
@@ -36,14 +39,19 @@ def show(context: ModelContext) -> None:
 def sentence(architecture: Architecture, layer: NetworkLayer) -> str:
     """A layer and the model that ends in it, in Markdown."""
     end, size = architecture.layers[-1], architecture.layers[0].shape[0]
-    place = f"number {layer.depth} of the eight that are compared" if layer.depth else "not one of the eight"
+    count = _COUNTS[len(architecture.grid_layers)]
+    place = (
+        f"number {layer.depth} of the {count} that are compared" if layer.depth else f"not one of the {count}"
+    )
     parts = [
         f"**{markdown.plain(layer.name)}**, {layer.type}, {place}: its output is {model_context.shape(layer)}.",
         f"A model cut here has {glossary.count(layer.parameters)} of {glossary.count(end.parameters)} parameters "
         f"({glossary.percent(layer.parameters / end.parameters)}) and takes {glossary.count(layer.flops)} of "
         f"{glossary.count(end.flops)} FLOPs ({glossary.percent(layer.flops / end.flops)}).",
     ]
-    if layer.receptive_field is None:
+    if layer.receptive_field is None and layer.spatial:
+        parts.append("Which part of the image one position sees does not follow from the graph.")
+    elif layer.receptive_field is None:
         parts.append("The whole image has been pooled to one position before it.")
     else:
         rows, columns = layer.receptive_field
@@ -60,7 +68,7 @@ def sentence(architecture: Architecture, layer: NetworkLayer) -> str:
         parts.append(f"One position sees {rows} × {columns} pixels{beyond}{apart}.")
         if layer.sees_all:
             parts.append(
-                "Through squeeze-and-excitation, which weights the channels by the whole image, it depends on all of "
+                "Through attention, or squeeze-and-excitation, which weights the channels by the whole image, it depends on all of "
                 "it as well."
             )
     return " ".join(parts)
@@ -78,13 +86,23 @@ def _facts(context: ModelContext) -> None:
             "Layers",
             f"{len(architecture.layers):,}",
             width="content",
-            help=f"As Keras counts them, with activations and normalizations; {end.path} of them on the longest path.",
+            help=f"As {'Keras counts them' if model.build else 'tensors of the ONNX graph'}, with activations and normalizations; {end.path} of them on the longest path.",
         )
         st.metric("Receptive field", f"{max(end.receptive_field or (0,)):,} px", width="content", help=_FIELD)
     st.markdown(
         f"- **Weights**: {_origin(context)}\n"
-        f"- **Input**: resized to {model.input_size} × {model.input_size}, {model.resample}, then {markdown.plain(model.preprocessing.description)}\n"
+        f"- **Input**: resized to {model.input_size} × {model.input_size}, {_resized(model.resample)}, then {markdown.plain(model.preprocessing.description)}\n"
         f"- **Source**: {markdown.plain(model.source)}"
+    )
+
+
+def _resized(resample: str) -> str:
+    """How an image is resized, in words."""
+    name, _, share = resample.partition(" ")
+    return (
+        f"{name}, the middle square of {glossary.percent(float(share))} of its shorter side"
+        if share
+        else name
     )
 
 
@@ -144,10 +162,10 @@ def _table(context: ModelContext) -> None:
             icon=":material/search:",
             width=240,
         )
-        st.toggle("Only the eight", **pickers.bind("inspect-eight", eight, url.EIGHT))
+        st.toggle("Only those compared", **pickers.bind("inspect-eight", eight, url.EIGHT))
         download_button.show(
             "CSV",
-            lambda: download_button.csv(whole),
+            lambda: whole.to_csv(index=False).encode(),
             f"{context.model.name}-layers.csv",
             help="All layers, not only those listed below.",
         )
@@ -156,7 +174,7 @@ def _table(context: ModelContext) -> None:
     if rows.empty:
         sentence = "No layer has this name or type."
         if others := int(named.sum()):
-            sentence = f"None of the eight has this name or type; turn off *Only the eight* to list the others ({others:,})."
+            sentence = f"None of those compared has this name or type; turn off *Only those compared* to list the others ({others:,})."
         st.info(sentence, icon=":material/filter_alt_off:")
         return
     key = f"layers-{context.model.name}-{eight}-{text}"
@@ -178,7 +196,7 @@ def _table(context: ModelContext) -> None:
     st.caption(
         f"{len(rows):,} of {len(architecture.layers):,} layers. Select a row to choose its layer for this page.",
         help=f"**FLOPs**: {_FLOPS}\n\n**Receptive field**: {_FIELD} Layers marked with + depend on the whole image as well, "
-        "through squeeze-and-excitation.",
+        "through attention or squeeze-and-excitation.",
     )
 
 
@@ -218,7 +236,9 @@ def _columns(end: NetworkLayer) -> dict[str, Any]:
         )
 
     return {
-        "depth": column.TextColumn("of 8", width=50, help="Place among the eight that are compared."),
+        "depth": column.TextColumn(
+            "of 8", width=50, help="Place among those that are compared, at most eight."
+        ),
         "layer": column.TextColumn("layer", width="medium"),
         "shape": column.TextColumn("output", help="Height × width × channels."),
         "window": column.TextColumn("window / stride", help="Kernel and stride, in rows × columns."),

@@ -46,7 +46,7 @@ def show(context: ModelContext) -> None:
     st.header(f"The channels of {markdown.plain(layer.name)}")
     if shipped:
         _visualizations(context, shipped, channel)
-    elif not context.choice.control:
+    elif context.model.build and not context.choice.control:
         st.caption(
             f"No feature visualizations ship for this layer. Choose any of its {layer.channels:,} channels below."
         )
@@ -112,6 +112,13 @@ def _visualization(context: ModelContext, channel: int, shipped: Visualization |
         job_progress.watch(job, "steps")
         if job.running:
             return
+    if context.model.build is None:
+        st.info(
+            f"{markdown.plain(context.model.title)} is an ONNX file. A feature visualization needs gradients, which an ONNX file does not "
+            "have; the images that activate the channel most can be found.",
+            icon=":material/info:",
+        )
+        return
     if not model_context.computable(context):
         return
     st.markdown(

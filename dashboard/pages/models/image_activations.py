@@ -7,6 +7,7 @@ from PIL import Image
 from core import jobs
 from core.errors import JobsError, UserError
 from core.features import activations
+from core.imaging import transform
 from core.progress import Progress
 from dashboard import url
 from dashboard.frontend.gallery import gallery
@@ -108,7 +109,7 @@ def _maps(context: ModelContext, picture: QueryImage) -> None:
         [
             gallery.Tile(
                 channel,
-                _map(picture, activation[:, :, channel], alone),
+                _map(picture, context.model.resample, activation[:, :, channel], alone),
                 f"Activation of channel {channel}",
                 title=f"channel {channel}",
                 lines=(_extent(activation[:, :, channel]),),
@@ -153,8 +154,9 @@ def _activation(context: ModelContext, picture: QueryImage) -> np.ndarray:
     return last[1]
 
 
-def _map(picture: QueryImage, values: np.ndarray, alone: bool) -> str:
-    small = picture.image.copy()
+def _map(picture: QueryImage, resample: str, values: np.ndarray, alone: bool) -> str:
+    # The network may see the middle of the image only.
+    small = transform.crop(picture.image, transform.seen(picture.image, resample)).copy()
     small.thumbnail((_LONGEST, _LONGEST))
     return region.data_url(heatmap.overlay(small, values, 1.0 if alone else _OPACITY), _LONGEST)
 

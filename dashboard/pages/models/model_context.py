@@ -123,7 +123,7 @@ def read(address: Address, chosen: ChosenModel) -> ModelContext:
     network = architecture.read(chosen.model.name)
     # A layer of the grid is the key "layer", which other pages share; any other layer is "inner".
     key = url.INNER if url.INNER in address.asked else url.LAYER
-    default = network.grid_layers[_FIRST_DEPTH - 1].name
+    default = network.grid_layers[:_FIRST_DEPTH][-1].name
     layer = network.layer(address.choice(key, [one.name for one in network.layers], default))
     channel = address.number_or_none(url.CHANNEL, 0, layer.channels - 1)
     names = Grid().dataset_names()
@@ -137,12 +137,11 @@ def read(address: Address, chosen: ChosenModel) -> ModelContext:
 def model_picker(chosen: ChosenModel, layer: NetworkLayer | None) -> None:
     """Choose a model with its weights; another model keeps the depth of the layer."""
     here = (chosen.model.name, chosen.weights)
-    options = [
-        (model.name, slug)
-        for slug in (weights.IMAGENET, weights.UNTRAINED)
-        for model in sorted(registry.MODELS.values(), key=lambda one: one.title.lower())
-        if slug in _weights(model)
-    ]
+    models = sorted(registry.MODELS.values(), key=lambda one: one.title.lower())
+    options = sorted(
+        ((model.name, slug) for model in models for slug in _weights(model)),
+        key=lambda one: one[1] == weights.UNTRAINED,
+    )
     offered = [
         one
         for one in options
@@ -154,7 +153,7 @@ def model_picker(chosen: ChosenModel, layer: NetworkLayer | None) -> None:
         moved: dict[url.Key, object] = {}
         if model != chosen.model.name:
             depth = layer.depth if layer else None
-            name = registry.get_model(model).layers[depth - 1].name if depth else None
+            name = registry.get_model(model).layers[:depth][-1].name if depth else None
             moved = {url.LAYER: name, url.INNER: None} | _OF_LAYER
         url.change({url.MODEL: model, url.WEIGHTS: slug} | moved)
 
@@ -162,7 +161,7 @@ def model_picker(chosen: ChosenModel, layer: NetworkLayer | None) -> None:
 
 
 def layer_picker(context: ModelContext) -> None:
-    """Choose any layer, the eight of the grid first."""
+    """Choose any layer, those of the grid first."""
     rest = [layer for layer in context.architecture.layers if layer.depth is None]
     pickers.select(
         "Layer",
@@ -171,7 +170,7 @@ def layer_picker(context: ModelContext) -> None:
         lambda name: layer_title(context.architecture.layer(name)),
         lambda name: choose_layer(context, name),
         "inspect-layer",
-        f"{glossary.LAYER}\n\nThe eight that the other pages compare come first, with their number; then all others. "
+        f"{glossary.LAYER}\n\nThose that the other pages compare come first, with their number; then all others. "
         "Type a part of a name to find it.",
         400,
     )
@@ -223,7 +222,7 @@ def trained(model: registry.Model) -> str:
     """Where the trained weights of a model are, or how to get them, in Markdown."""
     here, sentence = _availability(model.name)
     if here or model.name not in registry.APPLICATIONS:
-        return f"ImageNet. {markdown.plain(sentence)}" if here else markdown.plain(sentence)
+        return f"ImageNet. {markdown.plain(sentence)}" if here and model.build else markdown.plain(sentence)
     return f"`playground models fetch {model.name}` downloads its ImageNet weights, which are not here."
 
 
@@ -235,7 +234,7 @@ def control_notice(context: ModelContext) -> None:
         f"This is an untrained control: {context.model.title} with random weights. What it shows comes from the "
         "architecture alone: no channel has learned anything."
     )
-    if weights.IMAGENET not in _weights(context.model):
+    if weights.trained(context.model) not in _weights(context.model):
         sentence += f" {trained(context.model)}"
     st.info(sentence, icon=":material/science:")
 
@@ -253,6 +252,8 @@ def _title(one: tuple[str, str]) -> str:
 
 def _weights(model: registry.Model) -> list[str]:
     """The weights with something to show, trained ones first."""
+    if model.build is None:
+        return [weights.trained(model)]
     here = _availability(model.name)[0] or channel_files.visualizations(
         model.name, weights.IMAGENET, model.layers[-1].name
     )

@@ -192,7 +192,7 @@ def _apart(sizes: list[int]) -> list[int]:
 
 def _hover(layer: NetworkLayer) -> str:
     lines = [
-        f"<b>{plotly_charts.words(layer.name)}</b>{f' · {layer.depth} of 8' if layer.depth else ''}",
+        f"<b>{plotly_charts.words(layer.name)}</b>{f' · {layer.depth} of those compared' if layer.depth else ''}",
         f"{layer.type} · {model_context.shape(layer)}",
         f"{glossary.count(layer.parameters)} parameters and {glossary.count(layer.flops)} FLOPs up to it",
     ]
@@ -211,6 +211,6 @@ def _alt(context: ModelContext, trunk: list[NetworkLayer]) -> str:
         f"{last.channels:,} channels. Below, the parameters and FLOPs of a model cut there, and the part of the "
         f"image's width that one position sees. Half of the FLOPs are reached at {half.name}",
         f"; from {seen.name} on a position sees the whole image." if seen else ".",
-        " Numbers mark the eight layers that are compared: click one, or a bar, to choose its layer.",
+        " Numbers mark the layers that are compared: click one, or a bar, to choose its layer.",
     ]
     return "".join(parts)

@@ -172,7 +172,7 @@ def _facts(source: CollectionSource) -> str:
     model = registry.MODELS[about.model].title if about.model in registry.MODELS else about.model
     weights = (
         ""
-        if about.weights == "imagenet"
+        if about.weights == "imagenet" or about.weights.startswith("onnx-")
         else " (untrained)"
         if about.weights == url.UNTRAINED
         else " (own weights)"

@@ -11,7 +11,7 @@ from PIL import Image
 
 from core.data.source import Source, SourceItem
 from core.errors import UserError
-from core.imaging import decode
+from core.imaging import decode, transform
 from core.search import similarity_map
 from dashboard.widgets import heatmap
 from dashboard.widgets.error_box import show_error
@@ -57,10 +57,13 @@ def show(source: Source, results: Sequence[SourceItem], image: Image.Image, key:
     except UserError as error:
         show_error(error)
         return
+    # A network may see the middle of an image only.
+    resample = source.reduction(None).resample or ""
+    seen = [transform.crop(one, transform.seen(one, resample)) for one in (image, other)]
     captions = ("Your picture", f"Result {place + 1}: {result.alt}")
     figures = "".join(
         _figure(heatmap.overlay(one, share, opacity), caption, _strongest(share))
-        for one, share, caption in zip((image, other), shares, captions, strict=True)
+        for one, share, caption in zip(seen, shares, captions, strict=True)
     )
     st.html(
         f'<div style="display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start">{figures}</div>{heatmap.legend()}'

@@ -49,6 +49,12 @@ def show(context: ComparisonContext) -> None:
             f"This experiment used weights of your own ({markdown.quoted(chosen.weights)}): put the path of their file into the code.",
             icon=":material/info:",
         )
+    if chosen.weights.startswith("onnx-"):
+        st.info(
+            f"{markdown.plain(about.title)} is an ONNX file that was added here. On another machine, add the same file first: "
+            f"`playground models add FILE.onnx --name {chosen.model}`.",
+            icon=":material/info:",
+        )
     if chosen.weights == glossary.PUBLISHED:
         st.info(
             f"{glossary.CAVEATS[glossary.PUBLISHED]} The code below uses the ImageNet weights that Keras offers, with which they "
