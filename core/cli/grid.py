@@ -61,6 +61,18 @@ def add(commands: Any) -> None:
     )
     show.add_argument("--json", action="store_true")
 
+    export = output.command(
+        grid, "export", _export, "write the neighbors of every image under every configuration into one file"
+    )
+    export.add_argument("file", type=Path, metavar="FILE", help="ends in .csv or .parquet")
+    export.add_argument("--dataset", required=True)
+    for name in ("model", "weights", "layer", "pooling", "metric"):
+        export.add_argument(f"--{name}", action="append", help="repeatable; default: all")
+    export.add_argument(
+        "-k", type=output.count, default=_DEFAULT_K, help="neighbors of each image (default: 10)"
+    )
+    output.grid_option(export)
+
     tune = output.command(
         grid,
         "tune",
@@ -242,6 +254,20 @@ def _list(options: argparse.Namespace) -> None:
     output.table(
         rows, options.json, "No experiments here yet; `playground grid run --dataset NAME` computes some."
     )
+
+
+def _export(options: argparse.Namespace) -> None:
+    from core.experiments import neighbor_export
+    from core.experiments.store import Grid
+
+    grid = Grid(output.grid_folder(options)).load(options.dataset)
+    for notice in grid.notices:
+        output.warn(notice)
+    wanted = {part: values for part in neighbor_export.PARTS if (values := getattr(options, part))}
+    some = neighbor_export.matching(grid, wanted)
+    with output.Bar() as bar:
+        rows = neighbor_export.write(options.file, grid, some, options.k, bar)
+    print(f"Wrote {rows:,} rows of {len(some):,} experiments to {options.file}")
 
 
 def _tune(options: argparse.Namespace) -> None:

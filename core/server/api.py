@@ -11,7 +11,7 @@ import time
 from collections.abc import Awaitable, Callable
 from functools import partial
 from http import HTTPStatus
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, Literal, TypeVar
 
 import anyio
 from fastapi import FastAPI, Query, Request
@@ -38,6 +38,7 @@ from core.errors import (
     UserError,
     WeightsError,
 )
+from core.experiments import neighbor_export
 from core.experiments.store import Configuration, Summary
 from core.imaging import decode, transform, url_download
 from core.models import registry, weights
@@ -52,6 +53,7 @@ from core.settings import settings
 
 MAX_NEIGHBORS = 100
 MAX_CONDITIONS, MAX_CONDITION = 10, 200
+_TABLES = {"csv": "text/csv", "parquet": "application/vnd.apache.parquet"}
 _MULTIPART, _JSON = "multipart/form-data", "application/json"
 _log = logging.getLogger(__name__)
 _T = TypeVar("_T")
@@ -247,6 +249,33 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared_engine.engine
             {**_parts(one), "depth": one.depth, "dimensions": one.dimensions, "score_10": one.score_10}
             for one in engine().searchable(searched)
         ]
+
+    @app.get(
+        "/v1/neighbors",
+        summary="The stored neighbors of every image of a dataset as a file, under the configurations that have the parts that are given",
+        response_class=Response,
+        responses={200: {"content": {kind: {} for kind in _TABLES.values()}}},
+    )
+    async def neighbors(
+        dataset: Annotated[str, Query()] = "objects200",
+        model: Annotated[str | None, Query()] = None,
+        weights: Annotated[str | None, Query()] = None,
+        layer: Annotated[str | None, Query()] = None,
+        pooling: Annotated[str | None, Query()] = None,
+        metric: Annotated[str | None, Query()] = None,
+        k: Annotated[int, Query(ge=1, le=MAX_NEIGHBORS)] = 10,
+        format: Annotated[Literal["csv", "parquet"], Query()] = "csv",
+    ) -> Response:
+        values = zip(neighbor_export.PARTS, (model, weights, layer, pooling, metric), strict=True)
+        wanted = {part: [value] for part, value in values if value is not None}
+
+        def table() -> bytes:
+            grid = engine().grid.load(dataset)
+            return neighbor_export.content(grid, neighbor_export.matching(grid, wanted), k, format)
+
+        data = await searches.run(table)
+        name = {"Content-Disposition": f'attachment; filename="neighbors.{format}"'}
+        return Response(data, media_type=_TABLES[format], headers=name)
 
     @app.post(
         "/v1/search",

@@ -177,6 +177,16 @@ def hues() -> tuple[str, ...]:
     return _DARK if palette.is_dark() else _LIGHT
 
 
+def paper_colors(values: np.ndarray, low: float, high: float) -> tuple[list[list[str]], list[list[str]]]:
+    """The colors of cells (rows, columns) on white, from low to high, and of the text on them."""
+    flat = np.ravel(values)
+    rgb = np.rint(255 * _colors(flat, low, high, _LIGHT)).astype(int)
+    fills = [f"#{r:02x}{g:02x}{b:02x}" for r, g, b in rgb.tolist()]
+    inks, width = _inks(flat, low, high, _LIGHT), values.shape[1]
+    rows = range(0, len(flat), width)
+    return [fills[row : row + width] for row in rows], [inks[row : row + width] for row in rows]
+
+
 def ink() -> str:
     """The color of text in charts, that of the page."""
     return "#e4e9ef" if palette.is_dark() else "#1c2530"
@@ -184,10 +194,15 @@ def ink() -> str:
 
 def _inks(values: np.ndarray, low: float, high: float, scale: Sequence[str]) -> list[str]:
     """For text on cells: black or white, whichever stands out more (WCAG 2.2, contrast ratio)."""
-    stops = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in scale]) / 255
-    at = np.clip((values - low) / (high - low), 0, 1) * (len(stops) - 1)
-    rgb = np.stack([np.interp(at, range(len(stops)), stops[:, c]) for c in range(3)], axis=1)
+    rgb = _colors(values, low, high, scale)
     linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
     luminance = linear @ [0.2126, 0.7152, 0.0722]
     # Where the contrasts with black and with white are the same: (L + .05)**2 = .05 * 1.05.
     return ["#ffffff" if one < 0.179 else "#101820" for one in luminance]
+
+
+def _colors(values: np.ndarray, low: float, high: float, scale: Sequence[str]) -> np.ndarray:
+    """(n, 3) red, green and blue, 0..1, of values (n,) on a scale."""
+    stops = np.array([[int(color[i : i + 2], 16) for i in (1, 3, 5)] for color in scale]) / 255
+    at = np.clip((values - low) / (high - low), 0, 1) * (len(stops) - 1)
+    return np.stack([np.interp(at, range(len(stops)), stops[:, c]) for c in range(3)], axis=1)

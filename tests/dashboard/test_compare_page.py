@@ -30,7 +30,18 @@ from tests.conftest import ROOT
 from tests.dashboard.conftest import DATASET, app, gallery_of, write_run
 from tests.experiments.synthetic import draw_dataset
 
-SECTIONS = ("overview", "leaderboard", "cost", "factors", "pair", "pictures", "classes", "robustness", "use")
+SECTIONS = (
+    "overview",
+    "leaderboard",
+    "cost",
+    "factors",
+    "pair",
+    "pictures",
+    "classes",
+    "robustness",
+    "use",
+    "export",
+)
 
 
 def words(page) -> str:

@@ -1,7 +1,5 @@
 """Beside the chart of the page Embeddings: the image that was clicked, or those that were selected."""
 
-import csv
-import io
 from collections.abc import Callable, Sequence
 from html import escape
 
@@ -204,12 +202,10 @@ def rows(projection: Projection, layer: int, numbers: np.ndarray) -> tuple[list[
 
 
 def _csv(projection: Projection, layer: int, numbers: np.ndarray) -> bytes:
+    import pandas as pd
+
     names, found = rows(projection, layer, numbers)
-    text = io.StringIO()
-    writer = csv.writer(text)
-    writer.writerow(names)
-    writer.writerows(found)
-    return text.getvalue().encode()
+    return download_button.csv(pd.DataFrame(found, columns=names))
 
 
 def select(projection: Projection, numbers: np.ndarray) -> None:

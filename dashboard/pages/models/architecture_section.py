@@ -165,7 +165,7 @@ def _table(context: ModelContext) -> None:
         st.toggle("Only those compared", **pickers.bind("inspect-eight", eight, url.EIGHT))
         download_button.show(
             "CSV",
-            lambda: whole.to_csv(index=False).encode(),
+            lambda: download_button.csv(whole),
             f"{context.model.name}-layers.csv",
             help="All layers, not only those listed below.",
         )

@@ -68,4 +68,4 @@ def plural(count: int, noun: str) -> str:
 
 def download_csv(table: Callable[[], pd.DataFrame], file: str) -> None:
     """A button that downloads a table, which is made when it is pressed."""
-    download_button.show("Download the list (CSV)", lambda: table().to_csv(index=False).encode(), file)
+    download_button.show("Download the list (CSV)", lambda: download_button.csv(table()), file)

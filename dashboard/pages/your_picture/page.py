@@ -18,6 +18,7 @@ from dashboard.pages.your_picture import conditions, place_in_projection, query_
 from dashboard.pages.your_picture.query_panel import Query
 from dashboard.url import Address
 from dashboard.widgets import (
+    download_button,
     glossary,
     image_input,
     markdown,
@@ -165,12 +166,8 @@ def _more(
     address: Address, source: Source, k: int, where: Sequence[str], asked: Query, answer: Answer
 ) -> str:
     """What else there is about the results; the part that is shown."""
-    st.download_button(
-        "Download the results (CSV)",
-        _table(answer).to_csv(index=False),
-        "results.csv",
-        "text/csv",
-        icon=":material/download:",
+    download_button.show(
+        "Download the results (CSV)", lambda: download_button.csv(_table(answer)), "results.csv"
     )
     placed = Capability.LAYER_PROJECTIONS in source.capabilities
     parts = [part for part in _ABOUT if placed or part != "place"]

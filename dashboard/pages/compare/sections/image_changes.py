@@ -103,7 +103,7 @@ def show(context: ComparisonContext) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         download_button.show(
             "Download all results (CSV)",
-            lambda: results(measured).to_csv(index=False).encode(),
+            lambda: download_button.csv(results(measured)),
             f"{context.grid.dataset.name}-robustness.csv",
         )
         with st.expander("What the changes are"):

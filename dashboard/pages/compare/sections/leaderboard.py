@@ -42,7 +42,7 @@ def show(context: ComparisonContext) -> None:
         st.markdown(f"**{len(places):,}** of {len(table.experiments):,} configurations")
         download_button.show(
             "Download the table (CSV)",
-            lambda: numbers.to_csv(index=False).encode(),
+            lambda: download_button.csv(numbers),
             f"{context.grid.dataset.name}-k{table.k}.csv",
             disabled=not len(places),
         )

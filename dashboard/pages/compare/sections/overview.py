@@ -44,23 +44,22 @@ def _verdict(context: ComparisonContext) -> None:
     if n == 1:
         st.markdown("It is the only experiment here; compute more to compare it with.")
         return
-    _rivals(int(table.certainty.alike.sum()) - 1, n - 1)
-    st.markdown(_luck(table))
+    st.markdown(rivals(int(table.certainty.alike.sum()) - 1, n - 1), help=glossary.BEST)
+    st.markdown(luck(table))
     kind = "time" if np.isfinite(table.costs["time"][table.best]) else "parameters"
     st.markdown(cost_tradeoff.verdict(context, kind))
 
 
-def _rivals(alike: int, others: int) -> None:
+def rivals(alike: int, others: int) -> str:
+    """How many of the others can't be told from the best, in a sentence."""
     if alike == 0:
-        text = f"All {others} others score lower, by more than chance would explain."
-    elif alike == others:
-        text = "With these images, none of the others scores lower by more than chance: let cost decide."
-    else:
-        text = f"With these images, {alike} of the other {others} can't be told from it: among them, let cost decide."
-    st.markdown(text, help=glossary.BEST)
+        return f"All {others} others score lower, by more than chance would explain."
+    if alike == others:
+        return "With these images, none of the others scores lower by more than chance: let cost decide."
+    return f"With these images, {alike} of the other {others} can't be told from it: among them, let cost decide."
 
 
-def _luck(table: ExperimentTable) -> str:
+def luck(table: ExperimentTable) -> str:
     """How often it is the best, and by how much luck its score is too high."""
     if table.chosen_on is not None:
         chosen = len(table.gallery) - len(table.queries)
