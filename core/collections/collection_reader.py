@@ -101,6 +101,7 @@ class Reader:
         self._guard, self._loading = threading.Lock(), threading.Lock()
         self._snapshot: Snapshot | None = None
         self._memory: Memory | None = None
+        self._read: dict[str, Any] = {}
         self._fields: filters.Fields | None = None
         self._place = Place.of(folder)
 
@@ -142,6 +143,7 @@ class Reader:
         """Close files and connections."""
         self._catalog.close()
         self._snapshot = self._memory = None
+        self._read.clear()
 
     @property
     def uploads(self) -> Path:
@@ -188,7 +190,7 @@ class Reader:
     @property
     def state(self) -> State:
         """The current state."""
-        return self._catalog.read(State.read)
+        return self._unchanged("state", lambda: self._catalog.read(State.read))
 
     def engine(self, state: State) -> Engine:
         """The index engine of a state."""
@@ -197,7 +199,10 @@ class Reader:
     @property
     def source_paths(self) -> tuple[str, ...]:
         """The remembered sources: absolute paths, patterns and URLs."""
-        return tuple(source["path"] for source in self._catalog.read(catalog.get_fact, "sources") or [])
+        return self._unchanged(
+            "sources",
+            lambda: tuple(source["path"] for source in self._catalog.read(catalog.get_fact, "sources") or []),
+        )
 
     def search(
         self, images: Sequence[Image.Image], k: int = 10, where: Sequence[str] = ()
@@ -297,8 +302,12 @@ class Reader:
 
     def snapshot(self) -> Snapshot:
         """The current vectors, to search many times without reading the catalog."""
-        with self._reading() as (_, snapshot):
-            return snapshot
+
+        def current() -> Snapshot:
+            with self._reading() as (_, snapshot):
+                return snapshot
+
+        return self._unchanged("snapshot", current)
 
     def info(self) -> Info:
         """Counts and sizes."""
@@ -425,6 +434,14 @@ class Reader:
             if self._embedder is None:
                 self._embedder = self._load(self.about)
             return self._embedder
+
+    def _unchanged(self, what: str, read: Callable[[], _Found]) -> _Found:
+        """What was read of the catalog, kept while nobody changes it."""
+        changes = self._catalog.changes()
+        known: tuple[int | None, _Found] | None = self._read.get(what)
+        if changes is None or known is None or known[0] != changes:
+            known = self._read[what] = changes, read()
+        return known[1]
 
     @staticmethod
     def _searching(search: Callable[[], _Found]) -> _Found:

@@ -58,6 +58,18 @@ def test_a_search_reads_nothing_twice(pets, where):
     assert not any("path" in one for one in sent if not where)
 
 
+def test_state_sources_and_vectors_are_read_again_after_a_change(pets, photos):
+    assert pets.snapshot() is pets.snapshot()
+    before = (pets.state, pets.source_paths, pets.snapshot())
+    with statements(pets) as sent:
+        assert (pets.state, pets.source_paths, pets.snapshot()) == before
+    assert before[1] == (str(photos),) and (sent == []) == (pets.about.catalog == "sqlite")
+    with pixels.open_() as other:
+        other.remove([str(photos)])
+    assert pets.state.version > before[0].version and pets.source_paths == ()
+    assert len(pets.snapshot().tombstones) == 12
+
+
 @pytest.mark.parametrize("where", [(), DOGS])
 def test_changes_of_others_and_its_own_show_at_once(pets, photos, where):
     own = found(pets, 0, where)
