@@ -1,4 +1,4 @@
-"""A catalog of a million images in PostgreSQL against one in SQLite; takes 15 minutes, most of it to fill both, and 2 GB of disk."""
+"""A catalog of a million images in PostgreSQL against one in SQLite; takes five minutes and 2 GB of disk."""
 
 import tempfile
 from collections.abc import Callable, Iterator
@@ -8,21 +8,26 @@ from pathlib import Path
 from unittest import mock
 
 import numpy as np
+import sqlalchemy as sa
 
 from benchmarks.measure import LeftOut, take_turns
 from benchmarks.table import Row
-from core.collections import Collection
+from core.collections import Collection, schema
 from core.collections.writer import New
 from core.settings import settings
 
 _COUNT = 1_000_000
 # A layer with few numbers: vectors are the same in both.
 _MODEL, _LAYER = "efficientnet-lite0", "block1_output"
-_ROUNDS = 3
+_ROUNDS = 2
 # What `collection add` commits at a time.
 _COMMIT = 256
 _PAGE = 60
 _LABELS = 1_000
+_PATH = "https://example.org/pictures/"
+# Hashes of 64 letters.
+_FIRST = 10_000_000
+_HASH = "a" * 56
 
 
 def rows() -> list[Row]:
@@ -41,9 +46,7 @@ def compared(folder: Path, url: str, count: int) -> list[Row]:
     with _made(folder / "sqlite", None) as sqlite, _made(folder / "postgresql", url) as postgresql:
         both = {"sqlite": sqlite, "postgresql": postgresql}
         for collection in both.values():
-            with collection.writing() as writer:
-                for start in range(0, count, 10_000):
-                    writer.put(list(_images(start, min(10_000, count - start))))
+            _fill(collection, count)
         numbers = {name: iter(range(count, 2 * count, _COMMIT)) for name in both}
         query = np.ones((1, sqlite.about.dimensions), np.float32)
 
@@ -89,17 +92,38 @@ def compared(folder: Path, url: str, count: int) -> list[Row]:
 def _images(start: int, count: int) -> Iterator[New]:
     for number in range(start, start + count):
         yield New(
-            f"https://example.org/pictures/{number // 1_000:05}/{number:08}.jpg",
-            hash=f"{number:064x}",
-            size=100_000 + number % 5_000,
+            f"{_PATH}{number}.jpg",
+            hash=f"{_HASH}{_FIRST + number}",
+            size=number % 5_000,
             label=f"class {number % _LABELS}",
-            metadata={
-                "price": number % 100,
-                "taken": f"2024-{number % 12 + 1:02}-03",
-                "camera": f"c{number % 7}",
-            },
+            metadata={"price": number % 100, "camera": f"c{number % 7}"},
             vector=np.full(16, number % 1_009, np.float32),
         )
+
+
+def _fill(collection: Collection, count: int) -> None:
+    """Store the first images of :func:`_images` by one statement: adding them as usual takes most of an hour."""
+    metadata = """'{"price": ' || (i % 100) || ', "camera": "c' || (i % 7) || '"}'"""
+    if collection.about.catalog == "postgresql":
+        metadata = f"CAST({metadata} AS jsonb)"
+    numbers = "WITH RECURSIVE n(i) AS (VALUES (0) UNION ALL SELECT i + 1 FROM n WHERE i < :last)"
+    values = {
+        "path": f"'{_PATH}' || i || '.jpg'",
+        "hash": f"'{_HASH}' || ({_FIRST} + i)",
+        "size": "i % 5000",
+        "label": f"'class ' || (i % {_LABELS})",
+        "metadata": metadata,
+        "faiss_id": "i",
+        "state": "'indexed'",
+    }
+    table = f"{collection.about.schema_name}.images" if collection.about.catalog == "postgresql" else "images"
+    insert = f"INSERT INTO {table} ({', '.join(values)}) SELECT {', '.join(values.values())} FROM n"
+    with collection.writing() as writer:
+        vectors = np.repeat((np.arange(count) % 1_009).astype(np.float16)[:, None], 16, axis=1)
+        checksum = writer.vectors.write(0, vectors)
+        with writer._change(rows=count) as connection:
+            connection.execute(sa.text(f"{numbers} {insert}"), {"last": count - 1})
+            connection.execute(sa.insert(schema.segments).values(start=0, stop=count, crc32=checksum))
 
 
 @contextmanager
