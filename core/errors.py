@@ -61,6 +61,10 @@ class GridError(UserError):
     """A part of a grid on disk that is missing, broken or of another format."""
 
 
+class VectorsError(UserError):
+    """Vectors from elsewhere that can't be used."""
+
+
 class JobsError(UserError):
     """A computation that can't begin, since too many others are going on."""
 

@@ -22,7 +22,7 @@ from core.collections import (
 from core.collections.uploads import Upload
 from core.data import added_datasets
 from core.errors import AccessError, UserError
-from core.experiments import robustness_run, runner
+from core.experiments import robustness_run, runner, vector_import
 from core.features import compute
 from core.models import keras_weights, onnx_adding, package_install, registry
 from core.progress import Silent
@@ -93,6 +93,10 @@ OTHERS: dict[str, Callable[[Path], object]] = {
     "add a model": lambda folder: onnx_adding.add(None, []),
     "remove a model": lambda folder: onnx_adding.remove("none"),
     "install a package": lambda folder: package_install.install(None, None, Silent()),
+    "import vectors": lambda folder: vector_import.import_vectors(
+        folder, None, "a", None, "id", "", Silent()
+    ),
+    "remove vectors": lambda folder: vector_import.remove(folder, "a", "b"),
     "stage a collection": lambda folder: staging.stage("pets"),
     "publish a collection": lambda folder: staging.publish("pets"),
     "run a grid": lambda folder: runner.run(

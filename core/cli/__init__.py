@@ -9,7 +9,7 @@ import os
 import sys
 from collections.abc import Sequence
 
-from core.cli import channels, collection, datasets, grid, models, plan, published, run, shards
+from core.cli import channels, collection, datasets, grid, models, plan, published, run, shards, vectors
 from core.errors import RefusedError, UserError
 
 
@@ -39,6 +39,6 @@ def _parser() -> argparse.ArgumentParser:
         prog="playground", description="How should images become vectors for semantic search?"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for part in (grid, published, datasets, models, channels, collection, shards, plan, run):
+    for part in (grid, published, datasets, models, vectors, channels, collection, shards, plan, run):
         part.add(commands)
     return parser

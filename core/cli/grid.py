@@ -206,7 +206,7 @@ def _datasets(asked: list[str], out: Path, rescan: bool) -> list[Any]:
     """The datasets that options name, each once; UserError where two of them have one name."""
     chosen: dict[str, tuple[str, Any]] = {}
     for name in asked:
-        dataset = _dataset(name, out, rescan)
+        dataset = dataset_of(name, out, rescan)
         first, there = chosen.setdefault(dataset.name, (name, dataset))
         if (there.images.resolve(), there.collection) != (dataset.images.resolve(), dataset.collection):
             raise UserError(
@@ -216,7 +216,7 @@ def _datasets(asked: list[str], out: Path, rescan: bool) -> list[Any]:
     return [dataset for _, dataset in chosen.values()]
 
 
-def _dataset(name: str, out: Path, rescan: bool) -> Any:
+def dataset_of(name: str, out: Path, rescan: bool) -> Any:
     """The dataset that an option names; of a collection, the dataset of its labeled images."""
     from core.collections import Collection, labelled_dataset
     from core.data import datasets

@@ -5,6 +5,7 @@ their name: whatever moment a run is killed at, ``model.json`` names one whole s
 """
 
 import json
+import shutil
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
@@ -48,7 +49,7 @@ _projections = Shared(32)
 class Configuration:
     """How images become vectors and what is near: all but the dataset of an experiment.
 
-    ``weights`` is ``imagenet``, ``untrained``, ``file-XXXXXXXX`` or ``published``.
+    ``weights`` is ``imagenet``, ``untrained``, ``file-XXXXXXXX``, ``onnx-XXXXXXXX``, ``published`` or ``vectors-XXXXXXXX``.
     """
 
     model: str
@@ -594,6 +595,12 @@ def write_dataset(grid_dir: Path, dataset: Dataset) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     disk.replace_file(folder / "dataset.json", datasets.describe(dataset, str(dataset.images)).encode())
     return folder
+
+
+def remove_run(folder: Path) -> None:
+    """Delete a model's experiments; a reader sees all of them or none, since the manifest goes first."""
+    (folder / _MANIFEST).unlink(missing_ok=True)
+    shutil.rmtree(folder, ignore_errors=True)
 
 
 def run_folder(dataset_folder: Path, model: str, weights: str) -> Path:

@@ -13,6 +13,7 @@ from core.cache import Shared
 from core.data.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError, WeightsError
 from core.exact_index import Index
+from core.experiments import vector_import
 from core.experiments.store import Configuration, DatasetGrid, Grid, Summary
 from core.imaging import transform
 from core.models import extractor, networks, registry, weights
@@ -182,7 +183,12 @@ class Engine:
         return self._indexes.get(part, build)
 
     def check(self, dataset: Dataset, configuration: Configuration | Summary) -> None:
-        """Raises UserError where the experiments of a configuration were published without vectors."""
+        """Raises UserError where the experiments of a configuration were published without vectors, or have no model here."""
+        if configuration.weights.startswith(vector_import.SLUG):
+            raise UserError(
+                f"The vectors of {configuration.model} were computed elsewhere: this configuration has no model here, so a new image can't be "
+                "compared with them. Choose another configuration, or search with an image of the set."
+            )
         if configuration.weights == PUBLISHED:
             raise UserError(
                 f"The results of {configuration.model} on {dataset.name} were published without vectors, so a new image can't be "

@@ -210,7 +210,8 @@ def _compare(key: str, k: int, untrained: bool, halves: bool, _grid: DatasetGrid
         scores=scores,
         costs={
             "time": np.array([np.nan if one.ms_per_image is None else one.ms_per_image for one in layers]),
-            "parameters": np.array([float(one.parameters) for one in layers]),
+            # Of vectors that were computed elsewhere they are not known.
+            "parameters": np.array([float(one.parameters) or np.nan for one in layers]),
             "size": np.array([float(comparison.BYTES_PER_NUMBER * one.dimensions) for one in summaries]),
         },
         labels=tuple(labels),

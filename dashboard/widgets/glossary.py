@@ -163,6 +163,8 @@ def weights(name: str) -> str:
         return "published"
     if name == "imagenet":
         return "ImageNet"
+    if name.startswith("vectors-"):
+        return f"vectors {name.removeprefix('vectors-')}"
     if name.startswith("onnx-"):
         return f"ONNX file {name.removeprefix('onnx-')}"
     return "○ untrained" if name == "untrained" else f"own weights {name.removeprefix('file-')}"

@@ -109,7 +109,8 @@ def layer(grid: DatasetGrid, shown: Summary, keys: Sequence[url.Key] = url.PARTS
 
     def name(layer_name: str) -> str:
         one = about.layer(layer_name)
-        return f"{glossary.depth(one.depth)} · {one.name} · {'×'.join(map(str, one.shape))} · {glossary.count(one.parameters)}"
+        parameters = (glossary.count(one.parameters),) if one.parameters else ()
+        return " · ".join((glossary.depth(one.depth), one.name, "×".join(map(str, one.shape)), *parameters))
 
     select(
         "Layer",
@@ -190,7 +191,8 @@ def untrained(grid: DatasetGrid, shown: bool) -> None:
 
 def model_name(about: ModelRun) -> str:
     """A model with its parameters and weights."""
-    return f"{about.title} · {glossary.count(about.parameters)} · {glossary.weights(about.weights)}"
+    parameters = (glossary.count(about.parameters),) if about.parameters else ()
+    return " · ".join((about.title, *parameters, glossary.weights(about.weights)))
 
 
 def _of(grid: DatasetGrid, shown: Summary, *parts: str) -> list[Summary]:

@@ -274,7 +274,9 @@ def _cost(grid: DatasetGrid, chosen: Summary) -> None:
     layer = about.layer(chosen.layer)
     parts = [
         glossary.layer_of(layer.depth, about.layers),
-        f"{glossary.count(layer.parameters)} of the model's {glossary.count(about.parameters)} parameters",
+        f"{glossary.count(layer.parameters)} of the model's {glossary.count(about.parameters)} parameters"
+        if about.parameters
+        else "vectors computed elsewhere",
         f"{chosen.dimensions:,} numbers per vector ({glossary.size(4 * chosen.dimensions)})",
     ]
     if layer.ms_per_image is not None:

@@ -61,6 +61,12 @@ def show(context: ComparisonContext) -> None:
             f"should agree: `playground models fetch {chosen.model}` downloads them.",
             icon=":material/info:",
         )
+    if chosen.weights.startswith("vectors-"):
+        st.info(
+            "These vectors were computed elsewhere: this configuration has no model here, so there is no code for it.",
+            icon=":material/info:",
+        )
+        return
     if layer.depth > registry.N_LAYERS:
         st.warning(
             f"The layer {markdown.quoted(layer.name)} was published beside the {registry.N_LAYERS} that are computed here, so there is no "
