@@ -73,7 +73,8 @@ class ExperimentTable:
         return scoring.class_codes(self.labels)
 
     @cached_property
-    def _contributed(self) -> np.ndarray:
+    def contributed(self) -> np.ndarray:
+        """(experiments, images) what each image adds to the error of each mean, as :func:`core.evaluation.uncertainty.contributions` has it."""
         return uncertainty.contributions(
             self.queries, self.ids, self.same, self._codes, scoring.gains(self.k), ties=self.ties
         )
@@ -81,27 +82,27 @@ class ExperimentTable:
     @cached_property
     def intervals(self) -> tuple[np.ndarray, np.ndarray]:
         """(experiments,) low and high end of the 95% interval of the mean."""
-        return uncertainty.interval(self.means, self._contributed, self._codes, highest=100.0)
+        return uncertainty.interval(self.means, self.contributed, self._codes, highest=100.0)
 
     @cached_property
     def certainty(self) -> uncertainty.BestOfMany:
         """How certain it is that the best is the best."""
         unit = scoring.unit(self.k, tied=bool(self.ties))
-        return uncertainty.compare_with_best(self.scores, self._contributed, self.best, unit)
+        return uncertainty.compare_with_best(self.scores, self.contributed, self.best, unit)
 
     def decide(self, within: np.ndarray, cost: np.ndarray) -> Decision | None:
         """The decision among those within some limits, as :func:`core.evaluation.decision.decide`."""
         quality = self.means if self.chosen_on is None else self.chosen_on
         unit = scoring.unit(self.k, tied=bool(self.ties))
-        return decision.decide(quality, self.scores, self._contributed, cost, within, unit)
+        return decision.decide(quality, self.scores, self.contributed, cost, within, unit)
 
     def front_probability(self, kind: str) -> np.ndarray:
         """(experiments,) how often each is on the Pareto front of score and one of the costs."""
-        return uncertainty.front_probability(self.means, self._contributed, self.costs[kind])
+        return uncertainty.front_probability(self.means, self.contributed, self.costs[kind])
 
     def difference(self, a: int, b: int) -> Difference:
         """How much higher one experiment scores than another."""
-        between = self._contributed[a] - self._contributed[b]
+        between = self.contributed[a] - self.contributed[b]
         unit = scoring.unit(self.k, tied=bool(self.ties))
         return uncertainty.difference(self.scores[a], self.scores[b], between, self._codes, unit)
 

@@ -39,6 +39,7 @@ SECTIONS = (
     "pictures",
     "classes",
     "robustness",
+    "carry",
     "use",
     "export",
 )
