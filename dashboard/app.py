@@ -19,6 +19,7 @@ from core.server.bodies import FORM_BYTES, Bodies, Limit
 from core.server.hosts import Guard
 from core.settings import settings
 from dashboard import keras_session, url
+from dashboard.page_head import PageHead
 
 keras_session.keep()
 
@@ -59,6 +60,7 @@ app: ASGIApp = st.App(
     routes=[*routes.page_routes(_base), redirect.to_parent(f"{routes.prefix(_base)}/{url.HOME.path}")],
     middleware=[
         Middleware(Bodies, limits=[_uploads]),
+        Middleware(PageHead),
         # Search was at / once: addresses with keys that Home does not have are of that page.
         Middleware(
             redirect.Moved,

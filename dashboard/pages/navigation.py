@@ -5,7 +5,7 @@ from pathlib import Path
 import streamlit as st
 
 from dashboard import url
-from dashboard.widgets import read_only_notice, style
+from dashboard.widgets import read_only_notice
 
 _HERE = Path(__file__).resolve().parent
 
@@ -25,7 +25,6 @@ st.set_page_config(
     layout="wide",
     initial_sidebar_state="collapsed",
 )
-style.apply()
 page = st.navigation(
     [
         st.Page(

@@ -196,7 +196,7 @@ def _taken(
     place = found.taken
     one, index = table.experiments[place], costs.indexes[place]
     low, high = table.intervals
-    st.subheader(f"Take {markdown.plain(configuration_name.name(grid, table, one))}", anchor=False)
+    st.header(f"Take {markdown.plain(configuration_name.name(grid, table, one))}", anchor=False)
     with st.container(horizontal=True, gap="medium"):
         st.metric(
             f"Mean score at k = {table.k}",

@@ -12,7 +12,7 @@ from dashboard import url
 from dashboard.pages.embeddings import missing_projection, projection_chart
 from dashboard.pages.embeddings import selection_panel as panel
 from dashboard.url import Address
-from dashboard.widgets import glossary, page_frame, pickers, sources
+from dashboard.widgets import glossary, page_frame, palette, pickers, sources
 from dashboard.widgets.sources import GridSource
 
 # Chart and details are side by side where there is room for both.
@@ -20,6 +20,11 @@ _RULES = """<style>
 @media (max-width: 1000px) {
   .st-key-embeddings-main > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"]
     > [data-testid="stColumn"] { min-width: 100%; }
+}
+/* In a narrow window, what was clicked lies over the lower part of the chart instead of below it. */
+@media (max-width: 1000px) {
+  [data-testid="stColumn"]:has(.st-key-embeddings-sheet) { position: sticky; bottom: 0; z-index: 10; max-height: 46vh; overflow: auto;
+    background: BACKGROUND; border-top: 1px solid #8c8c8c; box-shadow: 0 -6px 16px rgb(0 0 0 / .18); padding: .5rem .25rem; }
 }
 .st-key-pickers [data-testid="stButtonGroup"] button { min-height: 2.5rem; }
 .st-key-pickers [data-testid="stButtonGroup"] [data-testid="stWidgetLabel"] { height: 1.5rem; white-space: nowrap; }
@@ -32,7 +37,7 @@ _RULES = """<style>
 
 def show() -> None:
     """The page from top to bottom."""
-    st.html(_RULES)
+    st.html(_RULES.replace("BACKGROUND", palette.background()))
     st.title("Embeddings")
     page_frame.source_page(url.EMBEDDINGS, _page, _choose)
 
@@ -98,10 +103,13 @@ def _page(address: Address, names: Sequence[str], source: Source) -> None:
                     projection_chart.show(
                         address, source, projection, method, picked, neighbors, selected, pick
                     )
-            with right:
+            chosen = picked is not None if side == "image" else len(selected) > 0
+            with right, st.container(key="embeddings-sheet" if chosen else None):
                 panel.show(
                     side, source, projection, method, picked, neighbors, trouble, selected, pick, (k, most)
                 )
+            if projection is not None:
+                projection_chart.explain(source, projection, method, pick)
     page_frame.show_notices(notices, address.notices, several.grid.notices if several else ())
     url.write(url.EMBEDDINGS, shown)
 

@@ -35,15 +35,12 @@ def show(
     images, by_id = projection.images, projection.by_id
     several = sources.experiments(source)
     layers = _layers(source, projection)
-    layer = 0
-    if several:
-        chosen = several.chosen
-        layer = min(range(len(layers)), key=lambda place: abs(layers[place].depth - chosen.depth))
-        if layers[layer].name != chosen.layer:
-            address.notices.append(
-                f"There are no points for the layer {markdown.quoted(chosen.layer)}; "
-                f"these are of {markdown.quoted(layers[layer].name)}."
-            )
+    layer = _shown(source, layers)
+    if several and layers[layer].name != several.chosen.layer:
+        address.notices.append(
+            f"There are no points for the layer {markdown.quoted(several.chosen.layer)}; "
+            f"these are of {markdown.quoted(layers[layer].name)}."
+        )
     if len(images) < projection.total:
         st.caption(
             f"These are {len(images):,} of {projection.total:,} different images, drawn at random and always the same."
@@ -68,9 +65,23 @@ def show(
         ),
         key="scatter",
     )
+
+
+def explain(source: Source, projection: Projection, method: str, pick: Callable[[int], None]) -> None:
+    """What the lines below the points say, and the numbers of the chart as tables."""
+    layers = _layers(source, projection)
+    layer = _shown(source, layers)
     _explanation(projection, layers, method, layer)
-    if several:
+    if sources.experiments(source):
         _tables(projection, layers, layer, pick)
+
+
+def _shown(source: Source, layers: Sequence[scatter.ChartLayer]) -> int:
+    """The index of the layer nearest to the chosen one."""
+    several = sources.experiments(source)
+    if several is None:
+        return 0
+    return min(range(len(layers)), key=lambda place: abs(layers[place].depth - several.chosen.depth))
 
 
 def _layers(source: Source, projection: Projection) -> list[scatter.ChartLayer]:

@@ -13,6 +13,7 @@ from dashboard.url import Address
 from dashboard.widgets import download_button, glossary, markdown, palette, pickers, sources
 
 _PER_PAGE = 40
+_PICKED = 130  # pixels
 _SELECTION = "embeddings-selection"
 _PANEL = "embeddings-panel"
 _PAGE = "embeddings-selection-page"
@@ -53,15 +54,15 @@ def show(
         else:
             _selected(source, projection, method, picked, selected, pick)
         return
+    if picked is None:
+        st.markdown("Click a point to see its image and what is nearest to it.")
+    else:
+        _image(source, picked, neighbors, trouble, pick)
     several = sources.experiments(source)
     with st.container(horizontal=True):
         if several:
             pickers.metric(several.grid, several.chosen)
         pickers.neighbors(*k)
-    if picked is None:
-        st.markdown("Click a point to see its image and what is nearest to it.")
-    else:
-        _image(source, picked, neighbors, trouble, pick)
 
 
 def _image(
@@ -71,8 +72,8 @@ def _image(
     if item is None:
         st.warning(markdown.plain(trouble), icon=":material/warning:")
         return
-    about, buttons = st.columns([2, 3], vertical_alignment="center")
-    with about:
+    row = st.container(horizontal=True, vertical_alignment="center")
+    with row.container(width=_PICKED):
         gallery.show(
             [
                 gallery.tile(
@@ -84,7 +85,7 @@ def _image(
             columns=1,
             label="The image that was chosen",
         )
-    with buttons:
+    with row.container(width="content"):
         if several:
             if st.button("Open on the Search page", icon=":material/image_search:", key="open-search"):
                 k = len(neighbors) or None

@@ -1,0 +1,59 @@
+"""The style of the pages in the head of their HTML: it holds from the first paint, so that nothing moves when it arrives."""
+
+from http import HTTPStatus
+
+from starlette.datastructures import MutableHeaders
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from dashboard.widgets import style
+
+_END = b"</head>"
+
+
+class PageHead:
+    """ASGI middleware that adds :data:`dashboard.widgets.style.RULES` to every HTML page."""
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http" or scope["method"] != "GET":
+            await self._app(scope, receive, send)
+            return
+        start: Message | None = None
+        body = b""
+
+        async def add(message: Message) -> None:
+            nonlocal start, body
+            if message["type"] == "http.response.start" and _is_page(message):
+                start = message
+            elif start is None:
+                await send(message)
+            else:
+                body += message.get("body", b"")
+                if message.get("more_body"):
+                    return
+                whole = body.replace(_END, f"<style>{style.RULES}</style>".encode() + _END, 1)
+                headers = MutableHeaders(scope=start)
+                headers["content-length"] = str(len(whole))
+                # These describe the file without the style.
+                del headers["etag"], headers["last-modified"]
+                await send(start)
+                await send({"type": "http.response.body", "body": whole})
+
+        # A page in its own encoding could not be read here.
+        plain = [(name, value) for name, value in scope["headers"] if name != b"accept-encoding"]
+        await self._app({**scope, "headers": plain} if _wants_page(scope) else scope, receive, add)
+
+
+def _wants_page(scope: Scope) -> bool:
+    return any(name == b"accept" and b"text/html" in value for name, value in scope["headers"])
+
+
+def _is_page(start: Message) -> bool:
+    headers = MutableHeaders(scope=start)
+    return (
+        start["status"] == HTTPStatus.OK
+        and headers.get("content-type", "").startswith("text/html")
+        and "content-encoding" not in headers
+    )

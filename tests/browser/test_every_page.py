@@ -1,0 +1,47 @@
+"""What holds for every page: nothing jumps while it loads, and an automated check finds no barrier."""
+
+import pytest
+from playwright.sync_api import Browser
+
+from dashboard import url
+from tests.browser.conftest import wait_until_idle
+from tests.conftest import ROOT
+
+AXE = ROOT / "node_modules" / "axe-core" / "axe.min.js"
+# Layout shifts that no click or key explains, as the Web Vitals count them.
+SHIFTS = """
+window.shifts = [];
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries())
+    if (!entry.hadRecentInput) window.shifts.push([entry.value, entry.sources.map((source) => source.node?.className ?? "")]);
+}).observe({ type: "layout-shift", buffered: true });
+"""
+# What Streamlit draws and no page can change: the field for files has a role and a label at once, the canvas of tables empty headers.
+CHECK = """async () => {
+  const exclude = ["[data-testid=stFileUploaderDropzone]", "[data-testid=stDataFrame]"];
+  const { violations } = await axe.run({ exclude }, { resultTypes: ["violations"] });
+  return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 4).map((node) => node.html.slice(0, 200)).join("  ")}`);
+}"""
+
+
+@pytest.mark.parametrize("width", [1400, 400])
+@pytest.mark.parametrize("path", [*(page.path for page in url.PAGES.values()), "embeddings?query=37"])
+def test_nothing_moves_while_a_page_loads_and_nothing_keeps_people_out(
+    browser: Browser, dashboard_server: str, path: str, width: int
+):
+    scheme = "light" if width > 1000 else "dark"
+    context = browser.new_context(
+        base_url=dashboard_server, viewport={"width": width, "height": 900}, color_scheme=scheme
+    )
+    context.add_init_script(SHIFTS)
+    page = context.new_page()
+    # Home is at the root alone.
+    page.goto(f"/{path}" if path != url.HOME.path else "/")
+    wait_until_idle(page)
+    page.wait_for_timeout(700)
+    shifts = page.evaluate("() => window.shifts")
+    page.evaluate(AXE.read_text("utf-8"))
+    violations = page.evaluate(CHECK)
+    context.close()
+    assert sum(value for value, _ in shifts) < 0.1, sorted(shifts)[-3:]
+    assert violations == []
