@@ -214,6 +214,8 @@ MOST_MS = Limit("most-ms", "longest query")
 MOST_VECTOR = Limit("most-vector", "largest vector")
 MOST_GB = Limit("most-gb", "largest index")
 LEAST_SCORE = Limit("least-score", "lowest score")
+# What this machine was measured with, or empty for the times that experiments come with.
+MACHINE = Choice("machine", "machine", default="")
 LIMITS = (MOST_MS, MOST_VECTOR, MOST_GB, LEAST_SCORE)
 BUDGETS = (PICTURES, *LIMITS)
 
@@ -264,7 +266,7 @@ class Page:
         return str(_PAGES / self.folder / "page.py")
 
 
-HOME = Page("home", "home", (DATASET, *BUDGETS), (COLLECTION,))
+HOME = Page("home", "home", (DATASET, *BUDGETS, MACHINE), (COLLECTION,))
 SEARCH = Page(
     "search",
     "search",
@@ -294,6 +296,7 @@ COMPARE = Page(
         *ROBUSTNESS,
         *FILTERS,
         *BUDGETS,
+        MACHINE,
     ),
     (COLLECTION,),
 )

@@ -2,7 +2,7 @@
 
     PYTHONPATH=. .venv/bin/python scripts/simulate_intervals.py
 
-Each row is 500 sets of 200 images in 10 classes under two embeddings that are equally good: points around the centers of their classes, of
+Each row is 1,000 sets of 200 images in 10 classes under two embeddings that are equally good: points around the centers of their classes, of
 which a part is the same under both. The numbers of docs/user-guide.md are the extremes of this table.
 """
 
@@ -11,7 +11,7 @@ import numpy as np
 from core.evaluation import scoring, uncertainty
 from tests.evaluation.test_uncertainty import centers, draw, measured
 
-_SETS = 500
+_SETS = 1000
 
 
 def main() -> None:

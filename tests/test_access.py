@@ -22,7 +22,7 @@ from core.collections import (
 from core.collections.uploads import Upload
 from core.data import added_datasets
 from core.errors import AccessError, UserError
-from core.experiments import robustness_run, runner, vector_import
+from core.experiments import machine_costs, robustness_run, runner, vector_import
 from core.features import compute
 from core.models import keras_weights, onnx_adding, package_install, registry
 from core.progress import Silent
@@ -101,6 +101,9 @@ OTHERS: dict[str, Callable[[Path], object]] = {
     "publish a collection": lambda folder: staging.publish("pets"),
     "run a grid": lambda folder: runner.run(
         [draw_dataset(folder.with_name("drawn"))], runner.Request(("squeezenet",)), folder, Silent()
+    ),
+    "measure this machine": lambda folder: machine_costs.measure(
+        ("squeezenet",), ("tensorflow",), folder, Silent()
     ),
     "measure robustness": lambda folder: robustness_run.run(
         [draw_dataset(folder.with_name("drawn"))], robustness_run.Request(("squeezenet",)), folder, Silent()

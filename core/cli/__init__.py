@@ -9,7 +9,19 @@ import os
 import sys
 from collections.abc import Sequence
 
-from core.cli import channels, collection, datasets, grid, models, plan, published, run, shards, vectors
+from core.cli import (
+    bench_here,
+    channels,
+    collection,
+    datasets,
+    grid,
+    models,
+    plan,
+    published,
+    run,
+    shards,
+    vectors,
+)
 from core.errors import RefusedError, UserError
 
 
@@ -39,6 +51,18 @@ def _parser() -> argparse.ArgumentParser:
         prog="playground", description="How should images become vectors for semantic search?"
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for part in (grid, published, datasets, models, vectors, channels, collection, shards, plan, run):
+    for part in (
+        grid,
+        published,
+        datasets,
+        models,
+        vectors,
+        channels,
+        collection,
+        shards,
+        plan,
+        bench_here,
+        run,
+    ):
         part.add(commands)
     return parser

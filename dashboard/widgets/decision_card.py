@@ -17,8 +17,9 @@ from core.planning import Index
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.url import Address
-from dashboard.widgets import configuration_name, glossary, markdown, palette, pickers
+from dashboard.widgets import configuration_name, glossary, machine, markdown, palette, pickers
 from dashboard.widgets.experiment_table import ExperimentTable
+from dashboard.widgets.machine import Machine
 
 _FEWEST, _MOST = 100, 1_000_000_000
 _SHOWN = 5
@@ -103,18 +104,20 @@ def show(
     grid: DatasetGrid,
     table: ExperimentTable,
     asked: Mapping[url.Key, float],
+    measured_on: Machine,
     shared: Mapping[url.Key, object],
 ) -> None:
     """The limits to choose, the configuration to take with three searches, and those that can't be told from it.
 
     Parameters
     ----------
-    asked : what :func:`read` found; shared : entries of the address that other pages take over, such as the number of neighbors.
+    asked : what :func:`read` found; measured_on : where the times of the table are from; shared : entries of the address that other pages take over, such as the number of neighbors.
     """
     images = int(asked[url.PICTURES])
     costs = _costs(table, images)
     with st.container(border=True, key="decision"):
         _limits(asked)
+        machine.show(grid, measured_on)
         found = _decide(table, costs, asked)
         if found is None:
             _nothing(table, costs)

@@ -1,6 +1,6 @@
 """All experiments of a dataset at one k, ready to be compared; read and computed once."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -14,7 +14,8 @@ from core.evaluation.decision import Decision
 from core.evaluation.rankings import Neighbors
 from core.evaluation.ties import Ties
 from core.evaluation.uncertainty import Difference
-from core.experiments.store import Configuration, DatasetGrid, Summary
+from core.experiments.machine_costs import Measured
+from core.experiments.store import Configuration, DatasetGrid, LayerRun, Summary
 from dashboard import url
 
 COSTS = ("time", "parameters", "size")
@@ -159,20 +160,32 @@ class ExperimentTable:
         return {one.configuration: place for place, one in enumerate(self.experiments)}
 
 
-def load(grid: DatasetGrid, k: int, untrained: bool, halves: bool = False) -> ExperimentTable | None:
+def load(
+    grid: DatasetGrid, k: int, untrained: bool, halves: bool = False, measured: Measured | None = None
+) -> ExperimentTable | None:
     """The experiments of a dataset with lists of at least k; None when none can be read.
 
     Parameters
     ----------
     untrained : with the untrained controls. A dataset that has nothing else shows them anyway.
     halves : choose the best on one half of the images, and score the other half.
+    measured : times of another machine than that of the experiments.
     """
     trained = any(weights != url.UNTRAINED for _, weights in grid.runs)
-    return _compare(grid.key, k, untrained or not trained, halves, grid)
+    times = "" if measured is None else repr(measured.ms_per_image)
+    return _compare(grid.key, k, untrained or not trained, halves, times, grid, measured)
 
 
 @st.cache_resource(show_spinner=False, max_entries=8)
-def _compare(key: str, k: int, untrained: bool, halves: bool, _grid: DatasetGrid) -> ExperimentTable | None:
+def _compare(
+    key: str,
+    k: int,
+    untrained: bool,
+    halves: bool,
+    times: str,
+    _grid: DatasetGrid,
+    _measured: Measured | None,
+) -> ExperimentTable | None:
     stacked = _stacked(key, untrained, _grid)
     if stacked is None:
         return None
@@ -210,7 +223,7 @@ def _compare(key: str, k: int, untrained: bool, halves: bool, _grid: DatasetGrid
         ties=ties,
         scores=scores,
         costs={
-            "time": np.array([np.nan if one.ms_per_image is None else one.ms_per_image for one in layers]),
+            "time": _times(summaries, layers, _measured),
             # Of vectors that were computed elsewhere they are not known.
             "parameters": np.array([float(one.parameters) or np.nan for one in layers]),
             "size": np.array([float(comparison.BYTES_PER_NUMBER * one.dimensions) for one in summaries]),
@@ -221,6 +234,14 @@ def _compare(key: str, k: int, untrained: bool, halves: bool, _grid: DatasetGrid
     for array in (ids, same, table.scores, *table.costs.values()):
         array.flags.writeable = False
     return table
+
+
+def _times(summaries: Sequence[Summary], layers: Sequence[LayerRun], measured: Measured | None) -> np.ndarray:
+    """(experiments,) milliseconds per image, not a number where they were not measured."""
+    found: list[float | None] = [one.ms_per_image for one in layers]
+    if measured is not None:
+        found = [measured.ms_per_image.get(one.model, {}).get(one.layer) for one in summaries]
+    return np.array([np.nan if ms is None else ms for ms in found])
 
 
 @st.cache_resource(show_spinner=False, max_entries=4)

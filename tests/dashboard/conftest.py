@@ -19,7 +19,7 @@ from core.collections import Collection
 from core.data import datasets
 from core.evaluation import scoring
 from core.evaluation.rankings import Neighbors
-from core.experiments import store
+from core.experiments import machine_costs, store
 from core.metrics import pairwise
 from core.search import shared_engine
 from core.settings import settings
@@ -122,6 +122,21 @@ def own_grid_dir(made_grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     folder = Path(shutil.copytree(made_grid, tmp_path / "grid"))
     monkeypatch.setattr(settings, "GRID_DIR", folder)
     return folder
+
+
+@pytest.fixture
+def measured_here(own_grid_dir: Path) -> Path:
+    """A copy of the grid beside which the times of this machine are kept: 50 ms for the good model, 7 for the plain one."""
+    times = {
+        "good": dict.fromkeys(("early", "middle", "late"), 50.0),
+        "plain": dict.fromkeys(("first", "second", "third"), 7.0),
+    }
+    conditions = {"processor": "Fast processor", "cores": 64, "tensorflow": "2.0", "batch_size": 8}
+    content = {"ms_per_image": times, "conditions": conditions}
+    (own_grid_dir / machine_costs.FILE).write_text(
+        json.dumps({"format": 1, "runtimes": {"tensorflow": content}})
+    )
+    return own_grid_dir
 
 
 @pytest.fixture

@@ -4,6 +4,7 @@ import time
 
 import numpy as np
 import pytest
+from threadpoolctl import threadpool_limits
 
 from core import planning
 from core.experiments.store import Grid
@@ -114,9 +115,35 @@ def test_a_change_of_a_limit_takes_little(open_page):
     times = []
     for value in (20.0, 15.0, 10.0, 5.0):
         page.selectbox(key="decide-most-ms").select(value)
-        started = time.perf_counter()
-        page.run()
-        times.append(time.perf_counter() - started)
-    # The goal is 0.15 s; a busy machine takes longer.
-    assert min(times) < 0.5
+        # Of the processor, since other processes may keep it.
+        started = time.process_time()
+        with threadpool_limits(1):
+            page.run()
+        times.append(time.process_time() - started)
+    assert min(times) < 0.15
     assert url.MOST_MS in page.query_params
+
+
+def test_times_name_their_machine_and_can_be_those_of_this_one(measured_here, open_page):
+    page = open_page("home", dataset=DATASET)
+    assert "a machine that was not named" in said(page)
+    page.segmented_control(key="machine").set_value("tensorflow").run()
+    assert page.query_params["machine"] in ("tensorflow", ["tensorflow"])
+    assert "Fast processor, 64 cores, TensorFlow 2.0, batches of 8" in said(page)
+    assert float(numbers(page)["A query"].split()[0]) >= 7
+    limited = open_page("home", dataset=DATASET, machine="tensorflow", **{"most-ms": "10"})
+    assert limited.subheader[0].value.startswith("Take Plain")
+    compared = open_page("compare", dataset=DATASET, machine="tensorflow", section="cost")
+    assert set(compared.dataframe[0].value["cost"]) <= {7.0, 50.0}
+
+
+def test_times_of_this_machine_that_are_damaged_give_a_notice(measured_here, open_page):
+    (measured_here / "costs-here.json").write_text("{")
+    page = open_page("home", dataset=DATASET)
+    assert not page.exception
+    assert "costs" in page.warning[0].value and "damaged" in page.warning[0].value
+
+
+def test_the_shipped_times_name_their_processor(open_page):
+    page = open_page("home", dataset="objects200")
+    assert "Processor, 2 cores, TensorFlow 2.21.0, batches of 8" in said(page)

@@ -135,6 +135,20 @@ CASES = {
         {url.DATASET: DATASET, **BUDGETS},
         {url.DATASET: DATASET_PICKER, **{key: chosen_limit(key) for key in BUDGETS}},
     ),
+    "home, this machine": Case(
+        "home",
+        {url.MACHINE: "tensorflow"},
+        {url.MACHINE: widget("segmented_control", "machine")},
+        fixtures=("measured_here",),
+        beside={url.DATASET: DATASET},
+    ),
+    "compare, this machine": Case(
+        "compare",
+        {url.MACHINE: "tensorflow"},
+        {url.MACHINE: widget("segmented_control", "machine")},
+        fixtures=("measured_here",),
+        beside={url.DATASET: DATASET},
+    ),
     "compare, the decision": Case("compare", BUDGETS, {key: chosen_limit(key) for key in BUDGETS}),
     "search": Case(
         "search",

@@ -11,8 +11,9 @@ from core.experiments.store import DatasetGrid, Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.url import Address
-from dashboard.widgets import configuration_name, experiment_table, glossary, page_frame, pickers
+from dashboard.widgets import configuration_name, experiment_table, glossary, machine, page_frame, pickers
 from dashboard.widgets.experiment_table import ExperimentTable
+from dashboard.widgets.machine import Machine
 
 
 @dataclass(frozen=True)
@@ -53,6 +54,7 @@ class ComparisonContext:
     cost: str
     classes_view: str
     engine: str
+    machine: Machine
     shown: dict[url.Key, Any] = field(default_factory=dict)
 
     @property
@@ -87,19 +89,20 @@ def make_context(address: Address, grid: DatasetGrid, section: Section) -> Compa
     k = page_frame.number_of_neighbors(address, most)
     query = address.number(url.QUERY, 0, len(grid.dataset) - 1, 0)
     halves = address.switch(url.HALVES)
-    table = experiment_table.load(grid, k, untrained, halves and section.halves)
+    shown_machine = machine.read(address)
+    table = experiment_table.load(grid, k, untrained, halves and section.halves, shown_machine.measured)
     kinds = table.known_costs if table else [*experiment_table.COSTS]
     cost, view = address.choice(url.COST, kinds, kinds[0]), address.choice(url.CLASSES_VIEW)
     engine = address.choice(url.ENGINE, engines.with_metric(chosen.metric))
     context = ComparisonContext(
-        address, grid, table, chosen, k, most, query, untrained, halves, cost, view, engine
+        address, grid, table, chosen, k, most, query, untrained, halves, cost, view, engine, shown_machine
     )
     # What belongs to one section is kept in the address while others are shown.
     kept = (*url.SECOND, *url.ROBUSTNESS, *url.FILTERS, *url.BUDGETS)
     context.shown |= address.as_asked(kept) | url.configuration(chosen)
     context.shown |= {url.K: k, url.QUERY: query, url.SHOW_UNTRAINED: untrained, url.HALVES: halves}
     context.shown |= {url.COST: cost if cost != kinds[0] else None, url.CLASSES_VIEW: view}
-    context.shown |= {url.ENGINE: engine}
+    context.shown |= {url.ENGINE: engine, url.MACHINE: shown_machine.runtime}
     return context
 
 

@@ -7,7 +7,7 @@ import streamlit as st
 from core.experiments.store import DatasetGrid
 from dashboard import url
 from dashboard.url import Address
-from dashboard.widgets import decision_card, experiment_table, markdown, page_frame, pickers
+from dashboard.widgets import decision_card, experiment_table, machine, markdown, page_frame, pickers
 
 _DOORS: tuple[tuple[str, str, url.Page, str], ...] = (
     (
@@ -44,7 +44,8 @@ def show() -> None:
 def _home(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     asked = decision_card.read(address)
     k = min(pickers.DEFAULT_NEIGHBORS, *(run.about.top for run in grid.runs.values()))
-    table = experiment_table.load(grid, k, untrained=False)
+    measured_on = machine.read(address)
+    table = experiment_table.load(grid, k, untrained=False, measured=measured_on.measured)
     pickers.dataset(names, grid.dataset.name, width=200)
     notices = st.container()
     if table is None:
@@ -53,10 +54,10 @@ def _home(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
             icon=":material/error:",
         )
     else:
-        decision_card.show(grid, table, asked, {url.K: k})
+        decision_card.show(grid, table, asked, measured_on, {url.K: k})
     _doors({url.DATASET: grid.dataset.name})
     page_frame.show_notices(notices, address.notices, [*grid.notices, *(table.notices if table else ())])
-    url.write(url.HOME, {url.DATASET: grid.dataset.name, **asked})
+    url.write(url.HOME, {url.DATASET: grid.dataset.name, url.MACHINE: measured_on.runtime, **asked})
 
 
 def _doors(entries: dict[url.Key, object]) -> None:

@@ -10,7 +10,7 @@ import streamlit as st
 from core.evaluation import comparison
 from dashboard import url
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section, ratio
-from dashboard.widgets import glossary, markdown, palette, pickers, plotly_charts
+from dashboard.widgets import glossary, machine, markdown, palette, pickers, plotly_charts
 
 _MARGIN = 1.0
 # What is at least so often on the front is named beside it.
@@ -104,6 +104,8 @@ def show(context: ComparisonContext) -> None:
         help=glossary.COST,
     )
     pickers.segments("Cost", {one: _KINDS[one].title for one in table.known_costs}, kind, url.COST, "cost")
+    if kind == "time" or context.machine.others:
+        machine.show(context.grid, context.machine)
     best = table.best
     st.markdown(
         f"{'Highest mean score' if table.chosen_on is None else 'Chosen on one half'}: **{markdown.plain(context.name(table.experiments[best]))}** with {table.means[best]:.1f} of 100. "

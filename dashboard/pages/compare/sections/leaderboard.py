@@ -15,7 +15,7 @@ from dashboard.pages.compare.comparison_context import (
     results_button,
     section_button,
 )
-from dashboard.widgets import download_button, glossary, markdown, pickers
+from dashboard.widgets import download_button, glossary, machine, markdown, pickers
 from dashboard.widgets.experiment_table import ExperimentTable
 
 _PARTS = (
@@ -78,6 +78,7 @@ def show(context: ComparisonContext) -> None:
             f"Ties unknown: {table.n_unknown_ties} configurations have searches that end among equally far images, and how many more are as far was "
             "not stored. Their scores count those in the lists only."
         )
+    machine.show(context.grid, context.machine)
     with st.expander("What the columns mean"):
         st.markdown(
             f"- **score@{table.k}**: {glossary.SCORE}\n"

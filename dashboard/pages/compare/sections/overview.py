@@ -20,7 +20,7 @@ def show(context: ComparisonContext) -> None:
     asked = decision_card.read(context.address)
     context.shown |= asked
     shared: dict[url.Key, object] = {url.K: context.k, url.QUERY: context.query}
-    decision_card.show(context.grid, context.table, asked, shared)
+    decision_card.show(context.grid, context.table, asked, context.machine, shared)
     _verdict(context)
     st.header("Models and layers")
     with st.container(horizontal=True, vertical_alignment="bottom"):
