@@ -337,7 +337,7 @@ class Reader:
 
     def images(self, state: str = schema.INDEXED, most: int | None = None, start: int = 0) -> Iterator[Row]:
         """The images of a state (``"indexed"`` or ``"failed"``) as rows of the catalog, from the ``start``-th on."""
-        with self._catalog.reading() as connection:
+        with self._catalog.reading(single=most is not None and most <= schema.CHUNK) as connection:
             yield from catalog.in_state(connection, state, most, start)
 
     def removed(self, most: int | None = None, start: int = 0) -> Iterator[Row]:
