@@ -67,6 +67,10 @@ class _Model:
         self.model = registry.get_model(name)
         self.provenance = weights.provenance(self.model, request.weights)
         self._request, self._progress = request, progress
+        if not self.provenance.fingerprint:
+            # Which weights these are is known once they have been downloaded, which loading them does.
+            _ = self.network
+            self.provenance = weights.provenance(self.model, request.weights)
 
     @cached_property
     def network(self) -> extractor.Extractor:

@@ -6,6 +6,7 @@ from typing import Any
 
 import streamlit as st
 
+from core.collections import labelled_dataset
 from core.collections.index import engines
 from core.experiments.store import DatasetGrid, Summary
 from dashboard import url
@@ -62,6 +63,12 @@ class ComparisonContext:
         """The experiments; sections are shown only where there are some."""
         assert self.compared is not None
         return self.compared
+
+    @property
+    def dataset_option(self) -> str:
+        """The dataset as ``--dataset`` of commands that compute something takes it."""
+        collection = self.grid.dataset.collection
+        return f"{labelled_dataset.PREFIX}{collection}" if collection else self.grid.dataset.name
 
     def name(self, one: Summary, model: bool = True) -> str:
         """A configuration in a line, as plain text."""

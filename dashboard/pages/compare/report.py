@@ -237,7 +237,7 @@ def _method(context: ComparisonContext) -> str:
         *table.notices,
         *context.grid.notices,
     ]
-    command = f"playground grid run --dataset {dataset.name}"
+    command = f"playground grid run --dataset {context.dataset_option}"
     return (
         "".join(_paragraph(line, "small") for line in lines)
         + f"<p class=small><code>{escape(command)}</code></p>"

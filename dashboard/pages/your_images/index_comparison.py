@@ -91,9 +91,10 @@ def table(found: Sequence[Candidate]) -> pd.DataFrame:
                 "factory": one.factory,
                 "recall@10": one.recall,
                 "label_precision@10": one.label_precision,
-                "label_loss": None if loss is None else loss.mean,
-                "loss_low_95": None if loss is None else loss.low,
-                "loss_high_95": None if loss is None else loss.high,
+                # Rounding errors around 0 would be shown as minus zero.
+                "label_loss": None if loss is None else round(loss.mean, 6) + 0.0,
+                "loss_low_95": None if loss is None else round(loss.low, 6) + 0.0,
+                "loss_high_95": None if loss is None else round(loss.high, 6) + 0.0,
                 "median_ms": one.median_ms,
                 "p95_ms": one.p95_ms,
                 "bytes_per_vector": round(one.bytes_per_vector),

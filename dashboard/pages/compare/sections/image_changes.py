@@ -146,10 +146,7 @@ def _nothing(context: ComparisonContext, other_models: bool) -> None:
         "This command measures it:",
         icon=":material/info:",
     )
-    name = context.grid.dataset.name
-    if context.grid.dataset.collection:
-        name = f"collection:{context.grid.dataset.collection}"
-    st.code(f"playground grid robustness --dataset {name}", language=None)
+    st.code(f"playground grid robustness --dataset {context.dataset_option}", language=None)
 
 
 def _nearest_kind(chosen: Summary, measured: Sequence[Summary]) -> tuple[str, str]:
