@@ -46,6 +46,11 @@ def regions(query: np.ndarray, result: np.ndarray, pooling: str) -> tuple[np.nda
     )
 
 
+def densities(shares: np.ndarray) -> np.ndarray:
+    """Shares (height, width) as multiples of what each region would add if all added the same to a similarity of 1."""
+    return np.asarray(shares * shares.size)
+
+
 def _pool(activation: np.ndarray, pooling: str) -> np.ndarray:
     return np.asarray(activation.mean(axis=(0, 1)) if pooling == "avg" else activation.max(axis=(0, 1)))
 

@@ -8,18 +8,21 @@ _STOPS = np.array([[0, 34, 78], [66, 78, 108], [124, 123, 120], [187, 173, 108],
 _LONGEST = 480
 
 
-def overlay(image: Image.Image, shares: np.ndarray, opacity: float) -> Image.Image:
+def overlay(
+    image: Image.Image, shares: np.ndarray, opacity: float, scale: tuple[float, float] | None = None
+) -> Image.Image:
     """An image under the colors of its regions.
 
     Parameters
     ----------
     shares : (height, width) how much each region counts: the least in the darkest color, the most in the brightest.
     opacity : of the colors, 0..1.
+    scale : the values of the darkest and the brightest color, and of all beyond; the least and the most share when not given.
     """
     copy = image.copy()
     copy.thumbnail((_LONGEST, _LONGEST))
-    span = float(shares.max() - shares.min()) or 1.0
-    scaled = ((shares - shares.min()) / span).astype(np.float32)
+    low, high = (float(shares.min()), float(shares.max())) if scale is None else scale
+    scaled = ((shares - low) / (high - low or 1.0)).clip(0.0, 1.0).astype(np.float32)
     smooth = np.asarray(Image.fromarray(scaled).resize(copy.size, Image.Resampling.BILINEAR))
     places = np.linspace(0, 1, len(_STOPS))
     colors = np.stack([np.interp(smooth, places, _STOPS[:, channel]) for channel in range(3)], axis=-1)

@@ -60,3 +60,12 @@ def test_the_region_that_counts_most_is_the_brightest():
 def test_without_strength_the_image_stays_as_it_is():
     picture = Image.new("RGB", (30, 20), (10, 20, 30))
     assert np.array_equal(np.asarray(heatmap.overlay(picture, np.eye(3), 0.0)), np.asarray(picture))
+
+
+def test_the_same_amount_has_the_same_color_on_one_scale():
+    picture = Image.new("RGB", (60, 60), (200, 10, 10))
+    weak, strong = np.full((3, 3), 0.5), np.array([[0.5, 2.0, 9.0]] * 3)
+    one, other = (np.asarray(heatmap.overlay(picture, shares, 1.0, (0.0, 2.0))) for shares in (weak, strong))
+    assert np.array_equal(one[30, 2], other[30, 2])
+    # Beyond the end of the scale all have the last color.
+    assert np.array_equal(other[30, 57], np.asarray(heatmap.overlay(picture, weak, 1.0, (-1.0, 0.5)))[30, 57])

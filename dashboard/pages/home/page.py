@@ -20,7 +20,7 @@ _DOORS: tuple[tuple[str, str, url.Page, str], ...] = (
         "Try your picture",
         ":material/add_photo_alternate:",
         url.YOUR_PICTURE,
-        "Search with an image of yours, and see which regions made the results similar.",
+        "Search with an image of yours, and see what each region adds to the similarity.",
     ),
     (
         "Bring your images",

@@ -30,14 +30,14 @@ from dashboard.widgets import (
 )
 from dashboard.widgets.sources import GridSource
 
-_ABOUT = {"why": "Why these?", "place": "Where is it?", "api": "Use the API"}
+_ABOUT = {"why": "Which regions?", "place": "Where is it?", "api": "Use the API"}
 
 
 def show() -> None:
     """The page from top to bottom."""
     st.title("Your picture")
     st.markdown(
-        "Search a dataset, or your own images, with an image of your own, and see what made the results similar."
+        "Search a dataset, or your own images, with an image of your own, and see what each region adds to the similarity."
     )
     page_frame.source_page(url.YOUR_PICTURE, _page, _choose)
 

@@ -1,4 +1,4 @@
-"""Why a result is near: it and the query, colored by the regions that make them similar."""
+"""A result and the query, colored by what each region adds to their similarity."""
 
 import base64
 import io
@@ -54,6 +54,8 @@ def show(source: Source, results: Sequence[SourceItem], image: Image.Image, key:
         mine = _remembered((key, configuration), lambda: source.activation(image))
         its = _remembered((result.content, configuration), lambda: source.activation(other))
         shares = similarity_map.regions(mine, its, pooling)
+        # One scale for all results: what the strongest region of the query adds to its similarity with itself.
+        most = float(similarity_map.densities(similarity_map.regions(mine, mine, pooling)[0]).max())
     except UserError as error:
         show_error(error)
         return
@@ -62,17 +64,25 @@ def show(source: Source, results: Sequence[SourceItem], image: Image.Image, key:
     seen = [transform.crop(one, transform.seen(one, resample)) for one in (image, other)]
     captions = ("Your picture", f"Result {place + 1}: {result.alt}")
     figures = "".join(
-        _figure(heatmap.overlay(one, share, opacity), caption, _strongest(share))
+        _figure(
+            heatmap.overlay(one, similarity_map.densities(share), opacity, (0.0, most)),
+            caption,
+            _strongest(share),
+        )
         for one, share, caption in zip(seen, shares, captions, strict=True)
     )
+    legend = heatmap.legend(
+        "adds nothing", f"adds {most:.1f} times an even share of a similarity of 1, or more"
+    )
     st.html(
-        f'<div style="display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start">{figures}</div>{heatmap.legend()}'
+        f'<div style="display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start">{figures}</div>{legend}'
     )
     st.caption(
-        f"Their similarity, {float(shares[0].sum()):.3f}, is the sum of what all regions of an image add to it. "
-        "Yellow regions add most, blue ones least; each image has its own scale.",
+        f"Their similarity, {float(shares[0].sum()):.3f}, is the sum of what all regions of an image add to it. This takes the number apart and names no "
+        "cause: another image could be as similar for other regions. The same color is the same amount in all results of this picture.",
         help="The dot product of the two pooled vectors is taken apart over the positions of the layer's output: "
-        "Stylianou, Souvenir and Pless, Visualizing Deep Similarity Networks, 2019.",
+        "Stylianou, Souvenir and Pless, Visualizing Deep Similarity Networks, 2019. The brightest color is what the strongest region of your picture adds "
+        "to the similarity with itself.",
     )
 
 
