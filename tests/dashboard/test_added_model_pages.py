@@ -53,9 +53,10 @@ def test_the_architecture_is_shown(vit, open_page):
     assert not page.exception and not page.error and not page.warning
     assert page.query_params["weights"] == vit.weights.slug
     assert f"{len(architecture.read('vit').layers):,} of" in words(page)
+    assert [one.value for one in page.metric if one.label == "Receptive field"] == ["8 px"]
     assert "number 4 of the six that are compared" in words(page)
     assert "The ONNX file vit.onnx, added here." in words(page)
-    assert "the middle square of 88% of its shorter side" in words(page)
+    assert "the middle square of 87.5% of its shorter side" in words(page)
 
 
 def test_without_gradients_there_are_no_visualizations(vit, open_page):

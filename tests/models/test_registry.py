@@ -152,3 +152,17 @@ def test_listing_models_imports_neither_keras_nor_tensorflow():
     )
     run = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert run.stdout.strip() == "[]"
+
+
+@pytest.mark.slow
+def test_for_another_size_the_layers_have_the_shapes_of_its_graph():
+    model = registry.get_model("mobilenet")
+    assert model.at_size(model.input_size) is model
+    small = model.at_size(64)
+    assert (small.input_size, small.layers[0].shape, small.layers[-1].shape) == (
+        64,
+        (32, 32, 32),
+        (2, 2, 1024),
+    )
+    assert [layer.name for layer in small.layers] == [layer.name for layer in model.layers]
+    assert len(small.outputs(small.build_graph(), [layer.name for layer in small.layers])) == 8

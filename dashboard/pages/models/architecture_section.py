@@ -88,7 +88,9 @@ def _facts(context: ModelContext) -> None:
             width="content",
             help=f"As {'Keras counts them' if model.build else 'tensors of the ONNX graph'}, with activations and normalizations; {end.path} of them on the longest path.",
         )
-        st.metric("Receptive field", f"{max(end.receptive_field or (0,)):,} px", width="content", help=_FIELD)
+        # A class token has no place of its own: that of the last layer which has one.
+        fields = [layer.receptive_field for layer in architecture.layers if layer.receptive_field]
+        st.metric("Receptive field", f"{max(fields[-1]):,} px", width="content", help=_FIELD)
     st.markdown(
         f"- **Weights**: {_origin(context)}\n"
         f"- **Input**: resized to {model.input_size} × {model.input_size}, {_resized(model.resample)}, then {markdown.plain(model.preprocessing.description)}\n"
@@ -99,11 +101,7 @@ def _facts(context: ModelContext) -> None:
 def _resized(resample: str) -> str:
     """How an image is resized, in words."""
     name, _, share = resample.partition(" ")
-    return (
-        f"{name}, the middle square of {glossary.percent(float(share))} of its shorter side"
-        if share
-        else name
-    )
+    return f"{name}, the middle square of {100 * float(share):g}% of its shorter side" if share else name
 
 
 def _origin(context: ModelContext) -> str:

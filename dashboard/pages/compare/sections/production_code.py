@@ -51,8 +51,8 @@ def show(context: ComparisonContext) -> None:
         )
     if chosen.weights.startswith("onnx-"):
         st.info(
-            f"{markdown.plain(about.title)} is an ONNX file that was added here. On another machine, add the same file first: "
-            f"`playground models add FILE.onnx --name {chosen.model}`.",
+            f"{markdown.plain(about.title)} is an ONNX file that was added here. On another machine, add the same file with the same description "
+            f"first: `playground models add FILE.onnx --name {chosen.model}`.",
             icon=":material/info:",
         )
     if chosen.weights == glossary.PUBLISHED:
