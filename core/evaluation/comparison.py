@@ -5,7 +5,7 @@ a row for each experiment and a column for each query, the same queries for all.
 """
 
 from collections import Counter
-from collections.abc import Hashable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import combinations, product
 from types import MappingProxyType
@@ -68,6 +68,19 @@ def scores(same: np.ndarray, k: int, ties: Mapping[int, Ties] = MappingProxyType
     for place, tied in ties.items():
         found[place] = scoring.score(tied.chance, k)
     return found
+
+
+def of_each(
+    measure: Callable[[np.ndarray], np.ndarray], same: np.ndarray, ties: Mapping[int, Ties]
+) -> np.ndarray:
+    """A measure that is a sum over places, of every list: (n_experiments, n_queries).
+
+    Parameters
+    ----------
+    measure : (n_queries, top) of one experiment to (n_queries,); ties : of the experiments that have some, by place.
+    """
+    chances = (ties[place].chance if place in ties else one for place, one in enumerate(same))
+    return np.array([measure(one) for one in chances])
 
 
 def average_precision(

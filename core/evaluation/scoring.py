@@ -96,6 +96,17 @@ def recall_at_k(same: np.ndarray, k: int, n_relevant: np.ndarray) -> np.ndarray:
     return np.asarray(_first(same, k).sum(axis=1) / np.maximum(n_relevant, 1))
 
 
+def ndcg_at_k(same: np.ndarray, k: int, n_relevant: np.ndarray) -> np.ndarray:
+    """Normalized discounted cumulative gain of the first k neighbors: (n_queries,), 0..1.
+
+    ``sum(same_i / log2(i + 2))`` for ``i = 0..k-1``, divided by what it is when all good images come first; a query with nothing to find has 0.
+    Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4).
+    """
+    discounts = 1.0 / np.log2(np.arange(k) + 2.0)
+    ideal = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(n_relevant, k)]
+    return np.asarray(_first(same, k) @ discounts / np.where(ideal > 0.0, ideal, 1.0))
+
+
 def average_precision_at_k(
     same: np.ndarray, k: int, n_relevant: np.ndarray, ties: Ties | None = None
 ) -> np.ndarray:

@@ -113,6 +113,33 @@ class ExperimentTable:
         return comparison.scores(self.same, 1, self.ties).mean(axis=1) / 100.0
 
     @cached_property
+    def recall(self) -> np.ndarray:
+        """(experiments,) mean share of all images of the query's class that are among the first k, 0..1."""
+        found = comparison.of_each(
+            lambda same: scoring.recall_at_k(same, self.k, self._relevant), self.same, self.ties
+        )
+        return found.mean(axis=1)
+
+    @cached_property
+    def ndcg(self) -> np.ndarray:
+        """(experiments,) mean normalized discounted cumulative gain at k, 0..1."""
+        found = comparison.of_each(
+            lambda same: scoring.ndcg_at_k(same, self.k, self._relevant), self.same, self.ties
+        )
+        return found.mean(axis=1)
+
+    def class_interval(self, place: int, label: str) -> tuple[float, float]:
+        """Low and high end of the 95% interval of an experiment's mean over one class, which has queries."""
+        asked = np.array([self.labels[query] == label for query in self.queries])
+        ties = {0: self.ties[place]} if place in self.ties else {}
+        ids, same = self.ids[place : place + 1], self.same[place : place + 1]
+        gains = scoring.gains(self.k)
+        found = uncertainty.contributions(self.queries, ids, same, self._codes, gains, asked=asked, ties=ties)
+        mean = self.scores[place, asked].mean()
+        low, high = uncertainty.interval(np.array([mean]), found, self._codes, highest=100.0)
+        return float(low[0]), float(high[0])
+
+    @cached_property
     def average_precision(self) -> np.ndarray:
         """(experiments,) mean average precision at k, 0..1."""
         return comparison.average_precision(self.same, self.k, self._relevant, self.ties).mean(axis=1)

@@ -14,6 +14,7 @@ from core.collections import Collection
 from core.collections.index import engines
 from core.data import datasets
 from core.evaluation import comparison as compare
+from core.evaluation import scoring
 from core.evaluation.rankings import Neighbors
 from core.evaluation.uncertainty import Difference
 from core.experiments.query_scores import evaluate
@@ -168,6 +169,36 @@ def test_the_leaderboard_has_the_scores_of_the_command_line(grid_dir):
     place = next(place for place, one in enumerate(table.experiments) if one.model == "plain")
     found = evaluate(grid, table.experiments[place], 10)
     assert (low[place], high[place]) == pytest.approx((found.low, found.high), abs=1e-3)
+
+
+def test_recall_and_ndcg_follow_from_the_lists(open_page):
+    shown = open_page("compare", dataset="emoji200", section="leaderboard").dataframe[0].value
+    grid = Grid().load("emoji200")
+    one = next(one for one in grid.summaries if one.weights == "imagenet")
+    found = evaluate(grid, one.configuration, 10)
+    chance = found.same if found.ties is None else found.ties.chance
+    [row] = shown[
+        (shown["model"] == one.model)
+        & (shown["layer"] == f"{one.depth} {one.layer}")
+        & (shown["pooling"] == one.pooling)
+        & (shown["metric"] == one.metric)
+    ].to_dict("records")
+    relevant = np.full(200, 19)
+    assert row["recall@10"] == pytest.approx(100 * chance[:, :10].sum(axis=1).mean() / 19, abs=0.01)
+    assert row["nDCG@10"] == pytest.approx(100 * scoring.ndcg_at_k(chance, 10, relevant).mean(), abs=0.01)
+
+
+def test_intervals_of_classes_contain_their_means_and_are_longer_than_those_of_all():
+    table = experiment_table.load(Grid().load("objects200"), 10, untrained=False)
+    low, high = (float(end[table.best]) for end in table.intervals)
+    labels = np.array(table.labels)[table.queries]
+    lengths = []
+    for label in set(table.labels):
+        start, end = table.class_interval(table.best, label)
+        mean = table.scores[table.best, labels == label].mean()
+        assert start <= mean <= end
+        lengths.append(end - start)
+    assert np.mean(lengths) > high - low
 
 
 def test_a_limit_leaves_costlier_configurations_out_of_the_leaderboard(grid_dir, open_page):

@@ -2,9 +2,9 @@ import json
 
 import numpy as np
 import pytest
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, ndcg_score
 
-from core.evaluation import scoring
+from core.evaluation import scoring, ties
 from tests.reference import PUBLISHED, needs_published
 
 
@@ -28,6 +28,7 @@ def test_a_query_alone_in_its_class_scores_zero_and_divides_by_nothing():
     alone = np.array([0])
     assert scoring.recall_at_k(same, 2, alone)[0] == 0
     assert scoring.average_precision_at_k(same, 2, alone)[0] == 0
+    assert scoring.ndcg_at_k(same, 2, alone)[0] == 0
 
 
 def test_no_search_scores_above_what_its_class_allows():
@@ -49,6 +50,19 @@ def test_average_precision_over_the_whole_list_equals_scikit_learns():
     relevant = same.sum(axis=1)
     expected = [average_precision_score(row, -np.arange(50)) for row in same]
     np.testing.assert_allclose(scoring.average_precision_at_k(same, 50, relevant), expected)
+
+
+@pytest.mark.parametrize("k", [1, 5, 12])
+def test_ndcg_equals_scikit_learns_with_ties_too(k):
+    rng = np.random.default_rng(1)
+    same = rng.random((20, 12)) < 0.4
+    same[:, 0] = True
+    distances = np.sort(rng.integers(0, 5, (20, 12)), axis=1).astype(float)
+    found = ties.find(distances, same, np.zeros((20, 2), int), np.zeros(20, int))
+    expected = [ndcg_score([row], [-near], k=k) for row, near in zip(same, distances, strict=True)]
+    np.testing.assert_allclose(scoring.ndcg_at_k(found.chance, k, same.sum(axis=1)), expected)
+    in_order = [ndcg_score([row], [-np.arange(12.0)], k=k) for row in same]
+    np.testing.assert_allclose(scoring.ndcg_at_k(same, k, same.sum(axis=1)), in_order)
 
 
 def test_k_beyond_the_result_list_is_refused():

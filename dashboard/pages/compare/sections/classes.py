@@ -59,6 +59,7 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
     # In the dataset's own order, unless there are too many: then the hardest come first.
     shown = np.sort(shown) if len(there) <= _MOST_CLASSES else shown
     values = means[shown]
+    intervals = {(p, c): table.class_interval(p, classes[c]) for p in places for c in shown.tolist()}
     figure = plotly_charts.heat_map(
         values,
         [names[c] for c in shown],
@@ -67,9 +68,10 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
         [
             [
                 f"<b>{names[c]}</b><br>{plotly_charts.words(context.name(table.experiments[p]))}<br>mean score {means[c, i]:.1f}"
+                f" ({intervals[p, c][0]:.1f} to {intervals[p, c][1]:.1f})"
                 for i, p in enumerate(places)
             ]
-            for c in shown
+            for c in shown.tolist()
         ],
         [[[int(p), int(c)] for p in places] for c in shown],
         "mean score",
@@ -82,10 +84,14 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
     worst = int(hardest[0])
 
     def numbers() -> pd.DataFrame:
-        return pd.DataFrame(
-            {"class": [classes[c] for c in shown]}
-            | {context.name(table.experiments[p]): values[:, i] for i, p in enumerate(places)}
-        )
+        columns: dict[str, object] = {"class": [classes[c] for c in shown]}
+        for i, p in enumerate(places):
+            name = context.name(table.experiments[p])
+            columns[name] = values[:, i]
+            columns[f"{name}, 95% interval"] = [
+                f"{low:.1f} to {high:.1f}" for low, high in (intervals[p, c] for c in shown.tolist())
+            ]
+        return pd.DataFrame(columns)
 
     clicked = plotly_charts.show(
         figure,
@@ -98,7 +104,7 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
         )
         + (f", the {_MOST_CLASSES} hardest of {len(there)} classes" if len(there) > _MOST_CLASSES else "")
         + f". The hardest class is {classes[worst]} with {means[worst].mean():.0f} on average. "
-        "Click a cell to open the class's hardest image with that configuration.",
+        "A cell's 95% interval is shown with the mouse over it, and in the numbers. Click a cell to open the class's hardest image with that configuration.",
         numbers,
         {context.name(table.experiments[p]): st.column_config.NumberColumn(format="%.1f") for p in places},
     )

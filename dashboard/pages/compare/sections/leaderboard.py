@@ -54,7 +54,15 @@ def show(context: ComparisonContext) -> None:
     shown = numbers.assign(
         layer=[f"{glossary.depth(d)} {name}" for d, name in zip(numbers.depth, numbers.layer, strict=True)],
         **{
-            name: 100 * numbers[name] for name in ("probability_best", "tied", "precision@1", f"AP@{table.k}")
+            name: 100 * numbers[name]
+            for name in (
+                "probability_best",
+                "tied",
+                "precision@1",
+                f"recall@{table.k}",
+                f"nDCG@{table.k}",
+                f"AP@{table.k}",
+            )
         },
     )
     event = st.dataframe(
@@ -86,6 +94,9 @@ def show(context: ComparisonContext) -> None:
             f"- **best**, **like best**: {glossary.BEST}\n"
             f"- **tied**: {glossary.TIES}\n"
             "- **P@1**: precision at 1, how often the nearest image is of the same class.\n"
+            f"- **R@{table.k}**: recall, how many of all images of the class are among the first {table.k}.\n"
+            f"- **nDCG@{table.k}**: normalized discounted cumulative gain: like the score, with weights that fall off more slowly, and 100% wherever no "
+            "order could be better.\n"
             f"- **AP@{table.k}**: average precision, the mean of the precision at each neighbor of the same class: high when "
             "those come first.\n"
             "- **bytes**: of one vector, 4 for each number.\n"
@@ -117,6 +128,8 @@ def frame(context: ComparisonContext, places: np.ndarray) -> pd.DataFrame:
             "like_best": table.certainty.alike[places],
             "tied": table.tied[places].round(4),
             "precision@1": table.precision_1[places].round(4),
+            f"recall@{table.k}": table.recall[places].round(4),
+            f"nDCG@{table.k}": table.ndcg[places].round(4),
             f"AP@{table.k}": table.average_precision[places].round(4),
             "bytes_per_vector": table.costs["size"][places].astype(np.int64),
             "parameters": table.costs["parameters"][places].astype(np.int64),
@@ -145,6 +158,8 @@ def _columns(k: int) -> dict[str, Any]:
         "like_best": st.column_config.CheckboxColumn("like best", width=75),
         "tied": number("tied", format="%.0f%%", width=60),
         "precision@1": number("P@1", format="%.1f%%", width=70),
+        f"recall@{k}": number(f"R@{k}", format="%.1f%%", width=75),
+        f"nDCG@{k}": number(f"nDCG@{k}", format="%.1f%%", width=85),
         f"AP@{k}": number(f"AP@{k}", format="%.1f%%", width=75),
         "bytes_per_vector": number("bytes", format="localized", width=90),
         "parameters": number("params", format="compact", width=70),
