@@ -88,6 +88,8 @@ def _adding(folder: Path) -> list[Row]:
             "both in line",
             line.rate(len(files)),
             better="higher",
+            goal=0.95,
+            judged="ratio",
             note="bare decoding and then the bare forward pass, each with all cores to itself: "
             "the limit where neither leaves a core idle",
         ),

@@ -260,6 +260,8 @@ def convert(model: Model, graph: "keras.Model") -> "ov.Model":
     results = {result.get_friendly_name(): result for result in network.results}
     for layer, output in zip(layers, forward.outputs, strict=True):
         results[output.name].set_friendly_name(layer)
+    # Now, while TensorFlow can still run it instead.
+    core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return network
 
 
