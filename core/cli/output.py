@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import numbers
 import os
 import sys
 from collections.abc import Callable, Sequence
@@ -117,11 +118,25 @@ def table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
     elif not rows:
         print(empty)
     else:
-        import pandas as pd
+        names = dict.fromkeys(name for row in rows for name in row)
+        columns = [[name, *_cells([row.get(name) for row in rows])] for name in names]
+        widths = [max(map(len, column)) for column in columns]
+        for line in zip(*columns, strict=True):
+            print(" ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
 
-        # What is missing stays empty: its name could be a label too.
-        shown = [{name: "" if value is None else value for name, value in row.items()} for row in rows]
-        print(pd.DataFrame(shown).to_string(index=False))
+
+def _cells(values: Sequence[Any]) -> list[str]:
+    """A column as text: its fractions with as many digits as the longest needs, up to six. What is missing stays empty."""
+    fractions = [f"{value:.6f}".rstrip("0") for value in values if _is_fraction(value)]
+    digits = max((len(text) - text.index(".") - 1 for text in fractions if "." in text), default=0)
+    return [
+        "" if value is None else f"{value:.{max(digits, 1)}f}" if _is_fraction(value) else str(value)
+        for value in values
+    ]
+
+
+def _is_fraction(value: Any) -> bool:
+    return isinstance(value, numbers.Real) and not isinstance(value, numbers.Integral)
 
 
 def prepare_network(model: str, weights: str) -> None:
