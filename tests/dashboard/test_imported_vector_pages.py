@@ -34,6 +34,12 @@ def test_every_page_shows_them(name, folder, monkeypatch, open_page):
     assert page.query_params["model"] == "mine"
 
 
+def test_home_decides_between_them_and_a_model(folder, monkeypatch, open_page):
+    monkeypatch.setattr(settings, "GRID_DIR", folder)
+    page = open_page("home", dataset="shapes")
+    assert not page.exception and not page.error
+
+
 def test_there_is_no_code_for_them(folder, monkeypatch, open_page):
     monkeypatch.setattr(settings, "GRID_DIR", folder)
     [one, *_] = [one for one in store.Grid(folder).load("shapes").summaries if one.model == "mine"]
