@@ -205,10 +205,13 @@ def test_without_a_place_to_write_it_is_converted_each_time(
 SEARCH = """
 import sys
 from pathlib import Path
+from core.experiments.store import Configuration
 from core.imaging import decode
-from core.models import image_embedder
-embedder = image_embedder.load("squeezenet", "imagenet", "fire9_concat", "avg")
-vector = image_embedder.embed(embedder, [decode.read(Path(sys.argv[1]))])
+from core.search import shared_engine
+engine = shared_engine.engine()
+configuration = Configuration("squeezenet", "imagenet", "fire9_concat", "avg", "cosine")
+vector = engine.embed(decode.read(Path(sys.argv[1])), configuration)
+engine.nearest(engine.index(engine.grid.dataset("objects200"), configuration), vector, 3)
 print(vector.sum(), sorted({"tensorflow", "keras"} & set(sys.modules)))
 """
 
