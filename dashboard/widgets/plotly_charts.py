@@ -22,6 +22,8 @@ _LIGHT = ("#eef4fa", "#b9d3ea", "#6fa3d0", "#2f6ea8", "#0d3a66")
 _DARK = ("#1d2836", "#27486c", "#3a72a8", "#6ea9df", "#c4e1ff")
 _CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False}
 _ROW = 38
+_WIDE_COLUMNS = 12
+_LONGEST_HEAD = 36
 _GAP = 0.03
 
 
@@ -78,6 +80,23 @@ def words(text: str) -> str:
 def wrapped(text: str, width: int = 12) -> str:
     """:func:`words` in several lines, for the narrow columns of a chart."""
     return "<br>".join(words(line) for line in textwrap.wrap(text, width)) or words(text)
+
+
+def cut(text: str, most: int) -> str:
+    """A text of at most so many characters, with an ellipsis where it goes on."""
+    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
+
+
+def short(text: str, most: int = 24) -> str:
+    """:func:`words` of at most so many characters, for an axis; the whole text belongs into the tooltip."""
+    return words(cut(text, most))
+
+
+def heads(texts: Sequence[str]) -> list[str]:
+    """Names of columns: in several lines where there is room for them, otherwise short ones, which Plotly turns."""
+    if len(texts) <= _WIDE_COLUMNS:
+        return [wrapped(cut(text, _LONGEST_HEAD)) for text in texts]
+    return [short(text, 16) for text in texts]
 
 
 def heat_map(

@@ -2,6 +2,8 @@
 
 import { button, shape } from "./elements.js";
 
+const MOST_LISTED = 40; // classes to list at first
+
 const GLYPHS = {
   circle: "M-5 0a5 5 0 1 0 10 0a5 5 0 1 0 -10 0z",
   square: "M-4.5 -4.5h9v9h-9z",
@@ -27,6 +29,10 @@ export const glyphOf = ({ color, symbol, symbol_3d }, dimensions) => {
   };
 };
 
+// Places of the largest classes: as many as fit at a glance.
+export const largest = (counts) =>
+  new Set([...counts.keys()].sort((a, b) => counts[b] - counts[a] || a - b).slice(0, MOST_LISTED));
+
 export const toggled = (hidden, name) => {
   const next = new Set(hidden);
   if (!next.delete(name)) next.add(name);
@@ -40,19 +46,32 @@ export const allBut = (classes, name) =>
 // counts: points of each class; only(null) shows all classes.
 export const drawLegend = (legend, classes, counts, dimensions, hidden, { toggle, only }) => {
   const focused = [...legend.children].indexOf(document.activeElement);
+  const whole = legend.dataset.whole === "true";
+  const first = whole ? new Set(counts.keys()) : largest(counts);
   const buttons = classes.map((style, i) => {
     const one = button("", () => toggle(style.name));
     one.dataset.name = style.name;
-    one.title = "Click to hide or show; double-click to show only this class";
+    one.title = `${style.name}\nClick to hide or show; double-click to show only this class`;
+    one.hidden = !first.has(i);
     const svg = shape("svg", { viewBox: "-7 -7 14 14", "aria-hidden": "true" }, one);
     shape("path", glyphOf(style, dimensions), svg);
-    one.append(`${style.name} ${counts[i].toLocaleString("en")}`);
+    // Only the name is cut off where it is long.
+    const name = document.createElement("span");
+    name.textContent = style.name;
+    one.append(name, counts[i].toLocaleString("en"));
     one.ondblclick = () => only(style.name);
     return one;
   });
   const all = button("Show all", () => only(null));
   all.className = "all";
-  legend.replaceChildren(...buttons, all);
+  all.dataset.all = "";
+  const more = button(whole ? "Fewer classes" : `All ${counts.length.toLocaleString("en")} classes`, () => {
+    legend.dataset.whole = !whole;
+    drawLegend(legend, classes, counts, dimensions, hidden, { toggle, only });
+  });
+  more.className = "all";
+  more.hidden = counts.length <= MOST_LISTED;
+  legend.replaceChildren(...buttons, more, all);
   markHidden(legend, hidden);
   if (focused >= 0) legend.children[focused]?.focus();
 };
@@ -60,6 +79,6 @@ export const drawLegend = (legend, classes, counts, dimensions, hidden, { toggle
 export const markHidden = (legend, hidden) => {
   for (const one of legend.children) {
     if (one.dataset.name !== undefined) one.setAttribute("aria-pressed", !hidden.has(one.dataset.name));
-    else one.hidden = !hidden.size;
+    else if (one.dataset.all !== undefined) one.hidden = !hidden.size;
   }
 };

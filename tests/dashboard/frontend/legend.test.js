@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import test from "node:test";
-import { allBut, glyphOf, toggled } from "../../../dashboard/frontend/scatter/legend.js";
+import { allBut, glyphOf, largest, toggled } from "../../../dashboard/frontend/scatter/legend.js";
 
 const STYLE = { color: "#123456", symbol: "star", symbol_3d: "square-open" };
 
@@ -14,6 +14,13 @@ test("symbols are filled, open ones have an outline", () => {
 
 test("an unknown symbol is a circle", () => {
   assert.equal(glyphOf({ ...STYLE, symbol: "rocket" }, 2).d, glyphOf({ ...STYLE, symbol: "circle" }, 2).d);
+});
+
+test("above forty classes only the largest are listed at first", () => {
+  assert.deepEqual([...largest([1, 2])].sort(), [0, 1]);
+  const counts = Array.from({ length: 100 }, (_, i) => i);
+  assert.equal(largest(counts).size, 40);
+  assert.ok(largest(counts).has(99) && !largest(counts).has(0));
 });
 
 test("a class is hidden, shown again or shown alone", () => {

@@ -1,5 +1,7 @@
 """Scores by class and by image, and which classes a configuration confuses."""
 
+from collections.abc import Sequence
+
 import numpy as np
 import pandas as pd
 import streamlit as st
@@ -15,6 +17,8 @@ from dashboard.widgets import glossary, markdown, palette, pickers, plotly_chart
 _VIEWS = {"models": "Best of each model", "layers": "Layers of one model"}
 _MOST_CLASSES = 40
 _MOST_BARS = 400
+_MOST_TICKS = 12
+_LONGEST_NAME = 60
 
 
 def show(context: ComparisonContext) -> None:
@@ -38,7 +42,6 @@ def show(context: ComparisonContext) -> None:
 
 def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
     table, classes = context.table, context.grid.dataset.classes
-    names = [plotly_charts.words(one) for one in classes]
     view = context.classes_view
     st.header("Classes")
     pickers.segments("Columns", _VIEWS, view, url.CLASSES_VIEW, "view")
@@ -62,12 +65,12 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
     intervals = {(p, c): table.class_interval(p, classes[c]) for p in places for c in shown.tolist()}
     figure = plotly_charts.heat_map(
         values,
-        [names[c] for c in shown],
+        [plotly_charts.short(classes[c]) for c in shown],
         [plotly_charts.wrapped(head, 16) for head in heads],
         [[f"{value:.0f}" for value in row] for row in values],
         [
             [
-                f"<b>{names[c]}</b><br>{plotly_charts.words(context.name(table.experiments[p]))}<br>mean score {means[c, i]:.1f}"
+                f"<b>{plotly_charts.wrapped(classes[c], 60)}</b><br>{plotly_charts.words(context.name(table.experiments[p]))}<br>mean score {means[c, i]:.1f}"
                 f" ({intervals[p, c][0]:.1f} to {intervals[p, c][1]:.1f})"
                 for i, p in enumerate(places)
             ]
@@ -103,7 +106,7 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
             else "at each layer (column)"
         )
         + (f", the {_MOST_CLASSES} hardest of {len(there)} classes" if len(there) > _MOST_CLASSES else "")
-        + f". The hardest class is {classes[worst]} with {means[worst].mean():.0f} on average. "
+        + f". The hardest class is {plotly_charts.cut(classes[worst], _LONGEST_NAME)} with {means[worst].mean():.0f} on average. "
         "A cell's 95% interval is shown with the mouse over it, and in the numbers. Click a cell to open the class's hardest image with that configuration.",
         numbers,
         {context.name(table.experiments[p]): st.column_config.NumberColumn(format="%.1f") for p in places},
@@ -147,7 +150,6 @@ def _layers(context: ComparisonContext) -> list[int]:
 
 def _confusion(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> None:
     classes = context.grid.dataset.classes
-    names = [plotly_charts.words(one) for one in classes]
     shares, counts = rankings.confusion(found.queries, found.ids[:, : found.k], by_id, len(classes))
     there = np.flatnonzero(counts)
     wrong = shares.copy()
@@ -160,7 +162,7 @@ def _confusion(context: ComparisonContext, found: Evaluation, by_id: np.ndarray)
     st.subheader("Which classes are mistaken for which?")
     if pairs:
         i, j = pairs[0]
-        sentence = f"Most often {classes[j]} are among the neighbors of {classes[i]}, as {glossary.percent(wrong[i, j])} of them."
+        sentence = f"Most often {plotly_charts.cut(classes[j], _LONGEST_NAME)} are among the neighbors of {plotly_charts.cut(classes[i], _LONGEST_NAME)}, as {glossary.percent(wrong[i, j])} of them."
     else:
         sentence = "No neighbor is of another class."
 
@@ -175,24 +177,29 @@ def _confusion(context: ComparisonContext, found: Evaluation, by_id: np.ndarray)
         ).sort_values("share", ascending=False)
 
     look = {"share": st.column_config.NumberColumn("share of neighbors", format="percent")}
-    if len(there) > _MOST_CLASSES:
-        st.markdown(markdown.plain(sentence))
-        st.dataframe(numbers().query("searched != found").head(50), hide_index=True, column_config=look)
-        return
-    columns = np.flatnonzero((counts > 0) | (shares.sum(axis=0) > 0))
+    rows, columns = _mistaken(shares, counts)
+    few = ""
+    if len(rows) < len(there):
+        few = f" These are the {len(columns)} of {len(there)} classes that are mistaken most; all others are one column."
+    values = shares[np.ix_(rows, columns)]
+    rest = ["all others"] if few else []
+    if rest:
+        values = np.column_stack([values, np.clip(1 - values.sum(axis=1), 0, 1)])
+    found_names = [plotly_charts.wrapped(classes[j], 60) for j in columns] + rest
     figure = plotly_charts.heat_map(
-        100 * shares[np.ix_(there, columns)],
-        [names[i] for i in there],
-        [plotly_charts.wrapped(classes[j]) for j in columns],
-        [[_short(shares[i, j]) for j in columns] for i in there],
+        100 * values,
+        [plotly_charts.short(classes[i]) for i in rows],
+        plotly_charts.heads([classes[j] for j in columns] + ["all others"] * len(rest)),
+        [[_short(value) for value in row] for row in values],
         [
             [
-                f"searched: <b>{names[i]}</b><br>found: <b>{names[j]}</b><br>{glossary.percent(shares[i, j])} of the neighbors"
-                for j in columns
+                f"searched: <b>{plotly_charts.wrapped(classes[i], 60)}</b><br>found: <b>{found_name}</b><br>"
+                f"{glossary.percent(value)} of the neighbors"
+                for found_name, value in zip(found_names, row, strict=True)
             ]
-            for i in there
+            for i, row in zip(rows, values, strict=True)
         ],
-        [[[int(i), int(j)] for j in columns] for i in there],
+        [[[int(i), int(j)] for j in columns] + [None] * len(rest) for i in rows],
         "% of neighbors",
         across="class that is found",
         down="class that is searched for",
@@ -203,7 +210,7 @@ def _confusion(context: ComparisonContext, found: Evaluation, by_id: np.ndarray)
         figure,
         "confusion",
         f"Among the {found.k} nearest neighbors of the images of each class (row), the share of each class (column) in "
-        f"percent; each row adds up to 100. {sentence} Click a cell to open the image with the most such neighbors.",
+        f"percent; each row adds up to 100. {sentence}{few} Click a cell to open the image with the most such neighbors.",
         numbers,
         look,
     )
@@ -218,6 +225,25 @@ def _short(share: float) -> str:
     return "" if share == 0 else "<1" if share < 0.01 else f"{100 * share:.0f}"
 
 
+def _mistaken(shares: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The classes in the rows and in the columns of a confusion matrix: all, or of many those that are mistaken most."""
+    columns = np.flatnonzero((counts > 0) | (shares.sum(axis=0) > 0))
+    if len(columns) > _MOST_CLASSES:
+        wrong = shares - np.diag(np.diag(shares))
+        pairs = np.column_stack(np.unravel_index(np.argsort(-wrong, axis=None, kind="stable"), wrong.shape))
+        columns = np.sort(list(dict.fromkeys(pairs.ravel().tolist()))[: _MOST_CLASSES // 2])
+    return columns[counts[columns] > 0], columns
+
+
+def _apart(ticks: Sequence[tuple[float, int]], least: float) -> list[tuple[float, int]]:
+    """Those of some ticks, in order, that are at least so far from the one before."""
+    kept: list[tuple[float, int]] = []
+    for tick in ticks:
+        if not kept or tick[0] - kept[-1][0] >= least:
+            kept.append(tick)
+    return kept
+
+
 def _bars(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> None:
     import plotly.graph_objects as go
 
@@ -227,7 +253,6 @@ def _bars(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> N
     if len(rows) > _MOST_BARS:
         lowest = np.argsort(found.scores, kind="stable")[:_MOST_BARS]
         rows = rows[np.isin(rows, lowest)]
-        st.caption(f"The {_MOST_BARS} lowest of {len(found.scores):,}.")
     styles = palette.class_styles(classes)
     figure = go.Figure()
     x = np.arange(len(rows))
@@ -248,16 +273,17 @@ def _bars(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> N
         hovertemplate="%{hovertext}<extra></extra>",
     )
     present = np.unique(of)
+    ticks = _apart([(float(x[of == code].mean()), int(code)) for code in present], len(x) / _MOST_TICKS)
     between = {"type": "line", "yref": "paper", "y0": 0, "y1": 1, "line": {"width": 1, "color": "#8c8c8c"}}
-    edges = [float(x[of == code][0]) - 0.5 for code in present[1:]]
+    edges = [float(x[of == code][0]) - 0.5 for code in present[1:]] if len(present) <= _MOST_CLASSES else []
     figure.update_layout(
         height=330,
         shapes=[{**between, "x0": edge, "x1": edge} for edge in edges],
         margin={"l": 0, "r": 0, "t": 8, "b": 0},
         bargap=0,
         xaxis={
-            "tickvals": [float(x[of == code].mean()) for code in present],
-            "ticktext": [plotly_charts.words(classes[code]) for code in present],
+            "tickvals": [middle for middle, _ in ticks],
+            "ticktext": [plotly_charts.short(classes[code], 16) for _, code in ticks],
             "showgrid": False,
             "zeroline": False,
             "fixedrange": True,
@@ -287,8 +313,13 @@ def _bars(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> N
     clicked = plotly_charts.show(
         figure,
         "bars",
-        f"The score of {len(rows):,} images under {context.name(context.chosen)}, by class and from high to low; the mean is "
-        f"{found.mean:.1f}, {nothing} have 0. Click a bar to open its image.",
+        (
+            f"The score of {len(rows):,} images"
+            if len(rows) == len(found.scores)
+            else f"The {len(rows):,} lowest scores of {len(found.scores):,} images"
+        )
+        + f" under {context.name(context.chosen)}, by class and from high to low; the mean of all is {found.mean:.1f}, "
+        f"{nothing:,} of all have 0. Click a bar to open its image.",
         numbers,
         {"score": st.column_config.NumberColumn(format="%.1f")},
     )
