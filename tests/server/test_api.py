@@ -145,7 +145,8 @@ def test_the_lists_name_what_there_is(client):
 def test_the_description_names_every_path_and_the_page_shows_it(client):
     paths = client.get("/openapi.json").json()["paths"]
     assert set(paths) == {
-        f"/v1/{one}" for one in ("search", "datasets", "collections", "models", "configurations", "health")
+        f"/v1/{one}"
+        for one in ("search", "neighbors", "datasets", "collections", "models", "configurations", "health")
     }
     body = paths[SEARCH]["post"]["requestBody"]["content"]
     assert set(body) == {"multipart/form-data", "application/json"}
