@@ -70,7 +70,7 @@ def watch_line(job: Job) -> None:
 
 
 def _sentence(job: Job, unit: str) -> str:
-    """The stage, how much of it is done, how fast, and the time left."""
+    """The stage, how much of it is done, how fast, and the time left in it: how long later stages take is not known."""
     if job.cancelling:
         return "Stopping…"
     if job.waiting:
@@ -79,8 +79,10 @@ def _sentence(job: Job, unit: str) -> str:
     if job.total:
         parts.append(f"{job.done_steps:,} of {job.total:,} {unit}".rstrip())
     left = job.seconds_left
-    if left is not None:
-        parts += [f"{job.rate:,.1f} per second", f"about {span(left)} left"]
+    if left:
+        parts += [f"{job.rate:,.1f} per second", f"about {span(left)} left in this step"]
+    elif left is not None:
+        parts.append("this step is ending")
     return " · ".join(parts)
 
 

@@ -5,6 +5,7 @@ from streamlit.testing.v1 import AppTest
 
 from core import jobs
 from core.errors import UserError
+from dashboard.widgets import job_progress
 
 
 def _page() -> None:
@@ -36,6 +37,16 @@ def test_a_running_job_shows_how_far_it_is_and_can_be_cancelled():
     page.button[0].click().run()
     assert job.wait(10) and job.state == "cancelled"
     assert "stopped" in page.run().info[0].value
+
+
+def test_an_estimate_is_of_the_step_and_none_is_given_at_its_end():
+    job = jobs.Job("Adding")
+    job.state = "running"
+    job.stage("features", 8)
+    job.step(4)
+    assert "left in this step" in job_progress._sentence(job, "images")
+    job.step(4)
+    assert " left" not in job_progress._sentence(job, "images")
 
 
 def test_a_failed_job_shows_its_sentence():
