@@ -47,6 +47,7 @@ def compared(folder: Path, url: str, count: int) -> list[Row]:
         both = {"sqlite": sqlite, "postgresql": postgresql}
         for collection in both.values():
             _fill(collection, count)
+            collection.optimize(index="flat")
         numbers = {name: iter(range(count, 2 * count, _COMMIT)) for name in both}
         query = np.ones((1, sqlite.about.dimensions), np.float32)
 

@@ -110,28 +110,32 @@ def _built(divided: Divided, folder: Path, url: str, engine: str, kind: str) -> 
 
 
 def _measure(divided: Divided, places: Sequence[_Place], what: str, condition: str) -> np.ndarray:
-    """Search all places in turns, query by query; returns the true neighbors (n_queries, at most k)."""
+    """Search all places; returns the true neighbors (n_queries, at most k)."""
     metric = get_metric(divided.metric)
     stored = places[0].collection.snapshot().stored
     labels = np.array([str(one.label) for one in divided.kept])
     shares = np.array([one.metadata[SHARE] for one in divided.kept])
     classes = sorted(set(labels.tolist()))
-    exact = []
     count = _FILTERED if condition else len(divided.queries)
+    asked: list[tuple[np.ndarray, list[str], str | None]] = []
+    exact = []
     for query, label in zip(divided.queries[:count], divided.labels, strict=False):
         other = classes[(classes.index(str(label)) + 1) % len(classes)]
-        where = [condition.format(other=other)] if condition else []
+        asked.append((query[None], [condition.format(other=other)] if condition else [], label))
         allowed = np.arange(len(labels))
         if "label" in condition:
             allowed = np.flatnonzero(labels == other)
         elif condition:
             allowed = np.flatnonzero(shares < int(condition.partition("<")[2]))
         exact.append(exact_search.exact(stored, prepared(query[None], metric), _K, metric, allowed)[0][0])
-        for one in places:
+    # One kind after the other: a search that follows a long one waits for the processor on a busy machine.
+    for one in places:
+        times, found = one.times.setdefault(what, []), one.found.setdefault(what, [])
+        for query, where, label in asked:
             started = time.perf_counter()
-            [hits] = one.collection.search_vectors(query[None], _K, where)
-            one.times.setdefault(what, []).append((time.perf_counter() - started) * 1_000)
-            one.found.setdefault(what, []).append(np.array([hit.row for hit in hits], np.int64))
+            [hits] = one.collection.search_vectors(query, _K, where)
+            times.append((time.perf_counter() - started) * 1_000)
+            found.append(np.array([hit.row for hit in hits], np.int64))
             if not condition:
                 one.same += [hit.label == label for hit in hits]
     return np.array(exact)

@@ -267,14 +267,16 @@ class PgvectorEngine(Engine):
             else:
                 # Checked for each vector along the graph. PostgreSQL would turn EXISTS into a join and sort all that meet the conditions.
                 statement = statement.where(meets.limit(1).scalar_subquery())
-        for name, value in {
+        options = {
             # Compiling takes longer than most searches.
             "jit": "off",
             "hnsw.ef_search": min(max(effort, k), _EFFORTS[-1]) if effort else 40,
             "hnsw.iterative_scan": "relaxed_order",
             "hnsw.max_scan_tuples": _MOST_SCANNED,
-        }.items():
-            _execute(connection, "SELECT set_config(:name, :value, true)", name=name, value=str(value))
+        }
+        # In one round trip.
+        settings = (sa.func.set_config(name, str(value), True) for name, value in options.items())
+        connection.execute(sa.select(*settings))
         clipped = np.clip(queries, -_LARGEST, _LARGEST) if self.about.dtype == "float16" else queries
         try:
             return [
