@@ -19,7 +19,7 @@ def numbers(page) -> dict[str, str]:
 
 
 def said(page) -> str:
-    kinds = (page.subheader, page.markdown, page.caption, page.info, page.warning)
+    kinds = (page.header, page.markdown, page.caption, page.info, page.warning)
     return "\n".join(part.value for kind in kinds for part in kind).replace("\\", "")
 
 
@@ -31,8 +31,7 @@ def test_the_cheapest_of_the_best_is_taken(open_page, dataset):
     assert table is not None
     # On all three, at 768 bytes: on emoji200 the highest score has vectors 427 times as large.
     assert (
-        page.subheader[0].value.replace("\\", "")
-        == "Take EfficientNet-Lite 0 · 7 block6_output · avg · cosine"
+        page.header[0].value.replace("\\", "") == "Take EfficientNet-Lite 0 · 7 block6_output · avg · cosine"
     )
     [place] = [
         place
@@ -64,7 +63,7 @@ def test_limits_change_the_decision_and_stand_in_the_address(open_page):
     page = open_page("home", dataset="objects200")
     page.selectbox(key="decide-most-ms").select(5.0).run()
     assert page.query_params["most-ms"] in ("5", ["5"])
-    assert "SqueezeNet" in page.subheader[0].value
+    assert "SqueezeNet" in page.header[0].value
     assert float(numbers(page)["A query"].split()[0]) <= 5
     page.selectbox(key="decide-pictures").select(1e6).run()
     assert page.query_params["pictures"] in ("1000000", ["1000000"])
@@ -132,7 +131,7 @@ def test_times_name_their_machine_and_can_be_those_of_this_one(measured_here, op
     assert "Fast processor, 64 cores, TensorFlow 2.0, batches of 8" in said(page)
     assert float(numbers(page)["A query"].split()[0]) >= 7
     limited = open_page("home", dataset=DATASET, machine="tensorflow", **{"most-ms": "10"})
-    assert limited.subheader[0].value.startswith("Take Plain")
+    assert limited.header[0].value.startswith("Take Plain")
     compared = open_page("compare", dataset=DATASET, machine="tensorflow", section="cost")
     assert set(compared.dataframe[0].value["cost"]) <= {7.0, 50.0}
 
