@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 from core.errors import UserError
 
 if TYPE_CHECKING:
-    from core.collections.index_tuning import Candidate, Limits
+    from core.collections.index_tuning import Limits, MeasuredIndex
 
 
 def add_options(parser: argparse.ArgumentParser) -> None:
@@ -30,7 +30,7 @@ def limits(options: argparse.Namespace) -> "Limits":
     return Limits(options.min_recall, options.max_memory, options.max_latency)
 
 
-def show(found: Sequence["Candidate"], limits: "Limits", as_json: bool) -> "Candidate":
+def show(found: Sequence["MeasuredIndex"], limits: "Limits", as_json: bool) -> "MeasuredIndex":
     """Print the candidates and return the best; UserError when none is within the limits."""
     from core.cli import output
     from core.collections import index_tuning
@@ -46,7 +46,7 @@ def show(found: Sequence["Candidate"], limits: "Limits", as_json: bool) -> "Cand
     return best
 
 
-def _row(candidate: "Candidate", best: bool) -> dict[str, Any]:
+def _row(candidate: "MeasuredIndex", best: bool) -> dict[str, Any]:
     precision, loss = candidate.label_precision, candidate.label_loss
     return {
         "": "best" if best else "",

@@ -8,7 +8,7 @@ import numpy as np
 
 from core.collections import index_tuning, lifecycle
 from core.collections.collection import Collection
-from core.collections.index_tuning import Candidate
+from core.collections.index_tuning import MeasuredIndex
 from core.errors import GridError
 from core.experiments.store import Configuration, DatasetGrid
 from core.progress import Progress
@@ -17,7 +17,7 @@ from core.settings import settings
 
 def measure(
     grid: DatasetGrid, configuration: Configuration, kinds: Sequence[str], progress: Progress
-) -> list[Candidate]:
+) -> list[MeasuredIndex]:
     """Measure kinds of index as :func:`core.collections.index_tuning.measure` does, on a collection that is deleted afterwards.
 
     Raises

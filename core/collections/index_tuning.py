@@ -24,7 +24,7 @@ _QUERIES = 200
 
 
 @dataclass(frozen=True)
-class Candidate:
+class MeasuredIndex:
     """A kind of index, built and measured.
 
     effort : ``nprobe`` or ``efSearch`` as tuned when built, 0 if there is none; recall : recall@10 against exact search; median_ms,
@@ -58,7 +58,7 @@ class Limits:
     max_megabytes: float | None = None
     max_milliseconds: float | None = None
 
-    def allow(self, candidate: Candidate) -> bool:
+    def allow(self, candidate: MeasuredIndex) -> bool:
         """Whether a candidate is within all of them."""
         return (
             candidate.recall >= self.min_recall
@@ -69,7 +69,7 @@ class Limits:
 
 def measure(
     collection: Collection, kinds: Sequence[str], progress: Progress, names: Sequence[str] = ()
-) -> list[Candidate]:
+) -> list[MeasuredIndex]:
     """Build each kind of index of each engine beside the one in use, measure it, and remove it.
 
     The queries are stored vectors spread over the collection, each searched without its own row. Latencies are measured in turns, so that
@@ -150,7 +150,7 @@ def measure(
             for engine in used_engines:
                 engine.sweep(state)
     return [
-        Candidate(
+        MeasuredIndex(
             engine=beside.engine,
             kind=beside.kind,
             factory=known.factory,
@@ -172,6 +172,6 @@ def measure(
     ]
 
 
-def choose(candidates: Sequence[Candidate], limits: Limits) -> Candidate | None:
+def choose(candidates: Sequence[MeasuredIndex], limits: Limits) -> MeasuredIndex | None:
     """The fastest candidate within the limits, by median latency; None if there is none."""
     return min(filter(limits.allow, candidates), key=lambda candidate: candidate.median_ms, default=None)

@@ -25,7 +25,7 @@ _STAGING = ".staging"
 
 
 @dataclass(frozen=True)
-class Candidate:
+class InspectedFile:
     """An ONNX file that was inspected, before its layers are chosen."""
 
     path: Path
@@ -65,15 +65,15 @@ def check_name(name: str, taken: Sequence[str]) -> None:
         )
 
 
-def inspect(path: Path, name: str, description: Description) -> Candidate:
+def inspect(path: Path, name: str, description: Description) -> InspectedFile:
     """Look into an ONNX file, in a process of its own; raises OnnxError where it can't be used."""
     reading = onnx_check.Reading(
         path.resolve(), description.layout, description.input_size, most_layers=MOST_LAYERS
     )
-    return Candidate(path.resolve(), name, description, onnx_check.inspect(reading))
+    return InspectedFile(path.resolve(), name, description, onnx_check.inspect(reading))
 
 
-def add(candidate: Candidate, choices: Sequence[LayerChoice]) -> Model:
+def add(candidate: InspectedFile, choices: Sequence[LayerChoice]) -> Model:
     """Check the chosen layers by running them, and add the model.
 
     Raises

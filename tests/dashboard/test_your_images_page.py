@@ -17,7 +17,7 @@ from streamlit.testing.v1 import AppTest
 from core import jobs
 from core.collections import Collection, embedder, names
 from core.collections.index import milvus_index
-from core.collections.index_tuning import Candidate
+from core.collections.index_tuning import MeasuredIndex
 from core.collections.uploads import Upload
 from core.evaluation.uncertainty import Difference
 from core.search import default_configuration, shared_engine
@@ -464,7 +464,7 @@ def test_kinds_of_index_are_compared_by_what_they_cost_the_labels(collections_di
     ],
 )
 def test_the_sentence_on_kinds_of_index_says_what_is_lost(loss, said):
-    one = Candidate("faiss", "hnsw", "HNSW32", 16, 0.97, 0.1, 0.2, 0.97, 0.1, 0.6, loss, 1.0, 1000.0, 1.0)
+    one = MeasuredIndex("faiss", "hnsw", "HNSW32", 16, 0.97, 0.1, 0.2, 0.97, 0.1, 0.6, loss, 1.0, 1000.0, 1.0)
     assert said in index_comparison.verdict([one])
     assert "No kind of index finds 95%" in index_comparison.verdict([replace(one, recall=0.9)])
 

@@ -7,7 +7,7 @@ import pandas as pd
 import streamlit as st
 
 from core.collections import Collection, index_tuning
-from core.collections.index_tuning import Candidate, Limits
+from core.collections.index_tuning import Limits, MeasuredIndex
 from core.jobs import Job
 from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.collection_context import CollectionContext, download_csv
@@ -50,12 +50,12 @@ def show(context: CollectionContext, busy: bool) -> None:
         download_csv(lambda: numbers, f"{context.name}-index.csv")
 
 
-def _measure(name: str, job: Job) -> list[Candidate]:
+def _measure(name: str, job: Job) -> list[MeasuredIndex]:
     with Collection.open(name) as opened:
         return index_tuning.measure(opened, (), job)
 
 
-def verdict(found: Sequence[Candidate]) -> str:
+def verdict(found: Sequence[MeasuredIndex]) -> str:
     """Which kind to take, and what it costs, in a sentence."""
     limits = Limits()
     best = index_tuning.choose(found, limits)
@@ -80,7 +80,7 @@ def verdict(found: Sequence[Candidate]) -> str:
     )
 
 
-def table(found: Sequence[Candidate]) -> pd.DataFrame:
+def table(found: Sequence[MeasuredIndex]) -> pd.DataFrame:
     """The candidates in numbers, as they are shown and downloaded."""
     rows = []
     for one in found:
