@@ -15,6 +15,7 @@ from core.planning import Wish, index_bytes, plan, query_ms
 KINDS = ("flat", "hnsw", "ivf", "ivfpq")
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", KINDS)
 def test_sizes_are_those_of_real_index_files(tmp_path, kind):
     rows, dimensions = 12_000, 32

@@ -27,6 +27,7 @@ def files() -> dict[str, int]:
     }
 
 
+@pytest.mark.slow
 def test_a_part_is_measured_for_real_and_saved_where_asked(tmp_path):
     before = files()
     answer = run("--only", "reading", "--json", "--save", str(tmp_path))
@@ -42,6 +43,7 @@ def test_a_part_is_measured_for_real_and_saved_where_asked(tmp_path):
     assert files() == before
 
 
+@pytest.mark.slow
 def test_without_save_nothing_is_written():
     before = files()
     answer = run("--only", "reading")
@@ -56,6 +58,7 @@ def test_an_unknown_part_is_refused_with_those_there_are(capsys):
     assert "'reading'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 def test_a_part_that_fails_or_can_not_be_measured_costs_no_other(monkeypatch, capsys):
     def unavailable() -> list:
         raise LeftOut("No browser here.")

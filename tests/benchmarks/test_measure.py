@@ -47,6 +47,7 @@ def fail() -> None:
     raise ValueError("on purpose")
 
 
+@pytest.mark.slow
 def test_memory_is_measured_in_a_process_of_its_own():
     kept = b"x" * 300_000_000
     small, large = measure.apart(allocate, 1), measure.apart(allocate, 200)

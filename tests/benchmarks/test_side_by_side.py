@@ -5,6 +5,7 @@ from core.settings import settings
 from tests.benchmarks.test_real import fill
 
 
+@pytest.mark.slow
 def test_every_engine_is_measured_on_the_same_images(tmp_path, pgvector_url, milvus_uri, monkeypatch):
     monkeypatch.setattr(settings, "COLLECTIONS_DIR", tmp_path)
     monkeypatch.setattr(settings, "CATALOG_URL", None)

@@ -181,6 +181,7 @@ def test_channels_show_refuses_an_unknown_layer(capsys):
     assert "'nonsense'" in message and "fire9_concat" in message
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "command", [["--help"], ["grid", "run", "--help"], ["models"], ["datasets"], ["grid", "list"]]
 )

@@ -80,6 +80,7 @@ def test_from_creating_to_deleting(tmp_path, capsys):
     assert not any(settings.COLLECTIONS_DIR.iterdir())
 
 
+@pytest.mark.slow
 def test_removing_undoing_and_purging(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("core.cli.collection._load", pixels.load)
     photos = tmp_path / "photos"
@@ -162,6 +163,7 @@ def test_a_mistake_is_a_sentence_and_exit_code_2(arguments, sentence, capsys):
     assert sentence in error
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("engine", "setting", "server"),
     [("pgvector", "CATALOG_URL", "pgvector_url"), ("milvus", "MILVUS_URI", "milvus_uri")],
@@ -257,6 +259,7 @@ def test_ctrl_c_leaves_a_valid_collection_that_goes_on(folder):
         assert pets.verify() == []
 
 
+@pytest.mark.slow
 def test_the_command_that_reads_does_not_start_tensorflow(folder):
     Collection.create("pets", model="efficientnet-lite0", layer="block1_output").close()
     script = (
@@ -353,6 +356,7 @@ def test_a_list_of_which_no_row_can_be_used_is_refused_with_the_reason(tmp_path,
         assert words in error
 
 
+@pytest.mark.slow
 def test_paths_may_stand_behind_options(tmp_path, capsys, monkeypatch):
     monkeypatch.setattr("core.cli.collection._load", pixels.load)
     pixels.create().close()

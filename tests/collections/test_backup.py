@@ -63,6 +63,7 @@ def schemas(url: str) -> set[str]:
     return found
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("target", DATABASES)
 @pytest.mark.parametrize("source", DATABASES)
 def test_what_is_restored_is_what_was_backed_up(use, tmp_path, source, target):
@@ -369,6 +370,7 @@ def kill(work: Callable, *arguments: object, after: float, begun: Callable[[], o
     assert process.exitcode == -9
 
 
+@pytest.mark.slow
 def test_a_backup_that_is_killed_leaves_a_complete_archive_or_none(folder, tmp_path):
     fill(tmp_path).close()
     path, part = tmp_path / "pets.tar", tmp_path / ".pets.tar.part"
@@ -389,6 +391,7 @@ def test_a_backup_that_is_killed_leaves_a_complete_archive_or_none(folder, tmp_p
     assert not part.exists()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("database", DATABASES)
 def test_a_restore_that_is_killed_leaves_a_complete_collection_or_none(
     use, archive, tmp_path, postgresql_url, database

@@ -732,6 +732,7 @@ except UserError as error:
 """
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("limit", [60_000, 200_000, 900_000])
 def test_a_full_disk_is_reported_and_loses_nothing(folder, limit):
     made = create()
@@ -806,6 +807,7 @@ def test_a_folder_that_can_not_be_read_is_listed_and_the_others_are_added(folder
 # Evidence
 
 
+@pytest.mark.slow
 def test_tuning_measures_on_the_collections_own_vectors(folder):
     made = create(dtype="float32")
     centers = random_vectors(made, 40)

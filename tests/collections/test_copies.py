@@ -46,6 +46,7 @@ def fetched(folder):
     return watch, counted
 
 
+@pytest.mark.slow
 def test_rows_read_per_file_do_not_grow_with_the_copies(fetched, tmp_path):
     watch, counted = fetched
     read = {}
@@ -63,6 +64,7 @@ def test_rows_read_per_file_do_not_grow_with_the_copies(fetched, tmp_path):
         assert of_copies <= 1.1 * of_different + 50
 
 
+@pytest.mark.slow
 def test_adding_copies_takes_no_more_processor_time(folder, tmp_path):
     took = {}
     for make in (copies, different):

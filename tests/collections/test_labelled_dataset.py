@@ -129,6 +129,7 @@ def test_what_only_looks_like_an_upload_is_none(folder, tmp_path):
     assert servable_files.uploaded(tmp_path / "link" / "pets" / "uploads" / "a.png")
 
 
+@pytest.mark.slow
 def test_the_grid_runs_on_a_collection_by_name(pets, photos, grid_dir, capsys):
     pets.remove([str(photos / "dog" / "d.png")])
     command = [

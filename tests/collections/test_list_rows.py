@@ -193,6 +193,7 @@ def test_a_list_that_wins_does_not_win_over_itself(folder, here):
     assert labels(pets) == {}
 
 
+@pytest.mark.slow
 def test_metadata_of_several_lists_come_together(folder, here):
     one = write(here / "one.csv", {"0-0": "5,x", "0-1": "6,y"}, "price,split")
     two = write(here / "two.csv", {"0-0": "x,me", "0-1": "z,you"}, "split,author")

@@ -64,6 +64,7 @@ def killed(folder: Path, tmp_path: Path) -> Path:
     return tmp_path / "killed"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("left", ["with its index", "copied without"])
 def test_what_is_in_the_log_only_is_read_where_nothing_can_be_written(killed, left):
     if left == "copied without":
@@ -72,6 +73,7 @@ def test_what_is_in_the_log_only_is_read_where_nothing_can_be_written(killed, le
     assert without_rights(killed) == "3 3 {'late'} []"
 
 
+@pytest.mark.slow
 def test_on_a_read_only_mount_the_log_is_read_too(killed):
     script = f"mount --bind {killed} {killed} && mount -o remount,ro,bind {killed} && exec {sys.executable} -B -c '{WITHOUT_RIGHTS}'"
     ran = subprocess.run(
@@ -86,6 +88,7 @@ def test_on_a_read_only_mount_the_log_is_read_too(killed):
     assert ran.stdout.strip() == "3 3 {'late'} []", ran.stderr
 
 
+@pytest.mark.slow
 def test_an_old_catalog_is_read_where_it_can_not_be_brought_up_to_date(folder, tmp_path):
     version1.unpack(tmp_path)
     forbid_writing(folder / "pets")
@@ -93,6 +96,7 @@ def test_an_old_catalog_is_read_where_it_can_not_be_brought_up_to_date(folder, t
     assert found.startswith("7 7 ") and "of which 0 were uploaded" in found
 
 
+@pytest.mark.slow
 def test_a_process_that_ends_without_closing_leaves_a_catalog_that_is_complete_without_its_log(
     folder, tmp_path
 ):
@@ -113,6 +117,7 @@ os.kill(os.getpid(), signal.SIGKILL)
         assert pets.info().images == 1 and pets.verify() == []
 
 
+@pytest.mark.slow
 def test_a_folder_of_collections_that_can_not_be_read_is_not_an_empty_one(folder):
     create().close()
     folder.chmod(0)

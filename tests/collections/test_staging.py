@@ -104,6 +104,7 @@ CHANGES: dict[str, Callable[[Collection, Path], object]] = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("change", CHANGES)
 def test_a_change_of_the_collection_meanwhile_is_never_lost(pets_anywhere, photos, change):
     pets = pets_anywhere
@@ -386,6 +387,7 @@ def test_a_copy_that_was_published_and_changed_after_is_refused(pets, monkeypatc
         assert copy.info().images == 14
 
 
+@pytest.mark.slow
 def test_a_disk_without_hard_links_holds_copies(pets, photos, monkeypatch):
     def refuse(*_: object) -> None:
         raise OSError(errno.EOPNOTSUPP, "Operation not supported")

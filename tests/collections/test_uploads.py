@@ -405,6 +405,7 @@ def _work(folder: Path, data: bytes, steps: int, seconds: float) -> None:
         time.sleep(10)
 
 
+@pytest.mark.slow
 def test_a_killed_upload_leaves_a_clean_collection(folder):
     create().close()
     context = multiprocessing.get_context("forkserver")

@@ -171,6 +171,7 @@ def test_the_leaderboard_has_the_scores_of_the_command_line(grid_dir):
     assert (low[place], high[place]) == pytest.approx((found.low, found.high), abs=1e-3)
 
 
+@pytest.mark.slow
 def test_recall_and_ndcg_follow_from_the_lists(open_page):
     shown = open_page("compare", dataset="emoji200", section="leaderboard").dataframe[0].value
     grid = Grid().load("emoji200")
@@ -426,6 +427,7 @@ def test_experiments_with_shorter_lists_are_left_out_with_a_sentence(own_grid_di
     assert "6 experiments hold fewer than 10 neighbors" in table.notices[0]
 
 
+@pytest.mark.slow
 def test_class_names_are_shown_literally(own_grid_dir, open_page):
     described = own_grid_dir / DATASET / "dataset.json"
     text = described.read_text().replace("class-0", "<b>*a*</b> $x$")
@@ -602,6 +604,7 @@ def test_the_page_shows_the_code_of_the_chosen_configuration(own_grid_dir, open_
     ]
 
 
+@pytest.mark.slow
 def test_engines_without_the_distance_have_no_code(open_page):
     page = open_page("compare", section="use", dataset="objects200", metric="manhattan", engine="milvus")
     assert page.selectbox(key="engine").options == ["faiss", "pgvector"] and "milvus" in words(page)
@@ -614,6 +617,7 @@ def test_a_model_that_this_version_does_not_know_has_no_code(grid_dir, open_page
     assert "does not know the model `good`" in words(page)
 
 
+@pytest.mark.slow
 def test_what_classes_allow_is_said_where_it_is_less_than_all(grid_dir, open_page):
     def said(k: int) -> list[str]:
         return [one.value for one in open_page("compare", k=k).caption if "can be reached" in one.value]

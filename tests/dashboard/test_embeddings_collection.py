@@ -62,6 +62,7 @@ def test_a_projection_is_computed_on_request_and_kept(pets, open_page):
     assert http_get(app, shown["points"])[0] == 404
 
 
+@pytest.mark.slow
 def test_a_chosen_image_is_shown_with_its_neighbors(pets, open_page):
     collection_projection.compute(pets, "pca", 2, Silent())
     image = next(image for image in pets.images() if image.label == "cat")
@@ -80,6 +81,7 @@ def test_a_chosen_image_is_shown_with_its_neighbors(pets, open_page):
     assert "Click a point" in words(page) and "image" not in page.query_params
 
 
+@pytest.mark.slow
 def test_an_image_without_a_vector_says_why_it_has_no_neighbors(pets, photos, open_page):
     (photos / "broken.png").write_bytes(b"no image")
     pets.add([str(photos)])
@@ -133,6 +135,7 @@ def test_what_is_computed_is_shown_without_tensorflow_and_umap(pets):
     assert run.returncode == 0, run.stderr
 
 
+@pytest.mark.slow
 def test_missing_files_give_a_warning(pets, open_page):
     collection_projection.compute(pets, "pca", 2, Silent())
     (pets.folder / pets.state.vector_file).unlink()

@@ -84,6 +84,7 @@ def test_shows_the_points_of_a_model_that_has_some(placed, open_page):
     assert "24 images in 3 classes" in chart["description"]
 
 
+@pytest.mark.slow
 def test_the_address_holds_the_whole_state(placed, open_page):
     page = open_page("embeddings", model="good", layer="middle", method="pca", dimensions=3, query=5, k=7)
     assert not page.warning
@@ -273,6 +274,7 @@ def test_the_chart_says_how_much_it_tears_apart(open_page):
     assert re.fullmatch(r"Continuity at this layer: 0\.[89]\d\.", said)
 
 
+@pytest.mark.slow
 def test_opening_the_page_imports_nothing_heavy(placed):
     script = (
         "import sys\n"

@@ -58,6 +58,7 @@ def test_a_failed_job_shows_its_sentence():
     assert page.error[0].value == r"Adding: There is no room."
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("cancel", [True, False])
 def test_a_waiting_job_says_so_and_can_be_cancelled(monkeypatch, cancel):
     def watching(cancel: bool) -> None:

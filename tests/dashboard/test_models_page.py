@@ -100,6 +100,7 @@ def test_models_without_trained_weights_say_how_to_get_them(grid_dir, open_page,
         assert "untrained control" in page.info[0].value and "models fetch vgg16" in page.info[0].value
 
 
+@pytest.mark.slow
 def test_the_table_lists_what_is_looked_for(grid_dir, open_page):
     page = open_page("models", model="xception", find="SEPCONV block3")
     assert set(page.dataframe[0].value["layer"].str[:6]) == {"block3"}

@@ -55,6 +55,7 @@ def test_a_dataset_agrees_with_itself(grid_dir):
     assert "is the best there too" in other_datasets.sentence([found])
 
 
+@pytest.mark.slow
 def test_a_dataset_with_too_little_in_common_is_left_out(two_datasets, open_page):
     for run in (two_datasets / "empty").glob("*.*/"):
         shutil.rmtree(run)

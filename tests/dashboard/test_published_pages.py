@@ -72,6 +72,7 @@ def test_embeddings_show_the_layout_and_do_not_judge_it(open_page):
     assert "distance " not in json.dumps(gallery_of(page, 1))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("address", [{"method": "pca"}, {"dimensions": "3"}])
 def test_embeddings_lead_back_to_the_layout_that_was_published(open_page, address):
     page = open_page("embeddings", **SHOWN, **address)
@@ -80,6 +81,7 @@ def test_embeddings_lead_back_to_the_layout_that_was_published(open_page, addres
     assert glossary.UNJUDGED in words(page)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("section", SECTIONS)
 def test_every_section_compares_them(open_page, section):
     page = open_page("compare", section=section, **SHOWN)
@@ -88,10 +90,12 @@ def test_every_section_compares_them(open_page, section):
     assert "densenet121.published/pool1 has only 6 of 18" in warning.value.replace("\\", "")
 
 
+@pytest.mark.slow
 def test_the_overview_prefers_a_cost_that_is_known(open_page):
     assert "was not measured" not in words(open_page("compare", **SHOWN))
 
 
+@pytest.mark.slow
 def test_the_code_uses_the_weights_that_keras_offers(open_page):
     page = open_page("compare", section="use", **SHOWN)
     code = "\n".join(part.value for part in page.code)

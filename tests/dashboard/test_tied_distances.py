@@ -21,6 +21,7 @@ def said(page) -> str:
     return "\n".join(part.value for kind in kinds for part in kind)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("page", "section"),
     [

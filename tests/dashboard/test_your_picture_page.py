@@ -4,6 +4,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
@@ -35,6 +36,7 @@ def test_another_configuration_is_compared_with_the_best():
     assert any(caption.value.startswith("The highest score here") for caption in page.caption)
 
 
+@pytest.mark.slow
 def test_the_script_imports_no_tensorflow_itself():
     # The model is loaded in a thread of its own, which this test keeps from starting.
     code = (

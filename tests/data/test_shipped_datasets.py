@@ -134,6 +134,7 @@ def test_all_datasets_together_are_under_eight_megabytes() -> None:
     assert sum(path.stat().st_size for path in shipped) < 8_000_000
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", NAMES)
 def test_rebuilding_gives_what_ships(name: str, tmp_path: Path) -> None:
     package, path = {

@@ -53,6 +53,7 @@ def only_run(grid):
     return key, found
 
 
+@pytest.mark.slow
 def test_an_array_becomes_experiments_under_all_metrics(tmp_path, grid, dataset, vectors, capsys):
     np.save(tmp_path / "mine.npy", vectors)
     assert run("import", tmp_path / "mine.npy", "--dataset", "shapes", "--grid", grid) == 0

@@ -334,6 +334,7 @@ def worker_pid(pool: decode_pool.Pool) -> int:
     return int(refusal_of(pool, b"PIDS"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("order", [b"SPIN", b"HANG"])
 def test_a_decoder_that_hangs_costs_one_request(bad_pool, order):
     start = time.monotonic()
@@ -352,6 +353,7 @@ def test_a_decoder_that_crashes_costs_one_request(bad_pool):
     assert bad_pool.decode(GOOD).size == photo().size
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "lie",
     [
@@ -366,6 +368,7 @@ def test_what_a_worker_says_is_not_believed(bad_pool, lie):
     assert bad_pool.decode(GOOD).size == photo().size
 
 
+@pytest.mark.slow
 def test_a_reply_that_is_too_short_does_not_hold_the_request(bad_pool):
     lie = decode_pool.REPLY.pack(decode_pool.DONE, 100, 100) + bytes(50)
     assert "more than the 2 s" in refusal_of(bad_pool, b"LIES" + lie)
@@ -441,6 +444,7 @@ def test_ctrl_c_does_not_reach_a_worker(bad_pool):
     assert worker_pid(bad_pool) == pid
 
 
+@pytest.mark.slow
 def test_requests_wait_for_a_bounded_time(bad_pool, monkeypatch):
     monkeypatch.setattr(settings, "DECODE_QUEUE_SECONDS", 0.2)
     with ThreadPoolExecutor(1) as threads:
@@ -457,6 +461,7 @@ def test_many_threads_share_the_workers():
             np.testing.assert_array_equal(picture, decode.decode(data))
 
 
+@pytest.mark.slow
 def test_a_hanging_image_does_not_hold_up_the_others(bad_pool, tmp_path):
     pool = decode_pool.Pool(2, bad_pool._command)
     try:
@@ -472,6 +477,7 @@ def test_a_hanging_image_does_not_hold_up_the_others(bad_pool, tmp_path):
         pool.close()
 
 
+@pytest.mark.slow
 def test_an_image_that_takes_long_to_decode_is_given_up(monkeypatch):
     monkeypatch.setattr(settings, "DECODE_SECONDS", 1)
     pool = decode_pool.Pool(1)
@@ -500,6 +506,7 @@ print(*[worker._process.pid for worker in pool._workers], flush=True)
 """
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="looks at processes through /proc")
 @pytest.mark.parametrize(
     "then",

@@ -172,6 +172,7 @@ def measured(tmp_path, **files: bytes) -> list[float]:
     return [float(number) for number in run.stdout.split()]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="Linux tells the most memory of a process"
 )
@@ -181,6 +182,7 @@ def test_eight_extreme_images_at_once_take_little_memory(tmp_path):
     assert sum(grown) < 300
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(
     not Path("/proc/self/clear_refs").exists(), reason="Linux tells the most memory of a process"
 )

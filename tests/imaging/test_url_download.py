@@ -346,6 +346,7 @@ class TestTime:
         # A hundred headers are too many in themselves.
         assert sentence == "The image did not arrive within 1 s." or "not one of a web server" in sentence
 
+    @pytest.mark.slow
     def test_a_server_that_is_silent_is_left(self, raw):
         raw(lambda channel: time.sleep(3))
         assert "within 1 s" in refusal("http://pictures.example/")

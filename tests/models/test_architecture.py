@@ -25,6 +25,7 @@ def test_what_ships_agrees_with_the_table_of_models(name):
     assert shipped.layers[-1].parameters == model.parameters
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["squeezenet", "mobilenet", "efficientnetb0", "inceptionv3", "xception"])
 def test_what_ships_is_what_the_graph_is(name, graphs):
     described = architecture.describe(graphs(name), registry.get_model(name))
@@ -95,6 +96,7 @@ def test_receptive_fields_of_whole_networks_are_the_published_ones(name, pixels)
     assert architecture.read(name).layers[-1].receptive_field == (pixels, pixels)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "layer"),
     [

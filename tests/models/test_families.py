@@ -40,6 +40,7 @@ def pattern(size: int) -> np.ndarray:
     return (stripes % 256).astype(np.float32)[None]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", TORCH)
 def test_every_layer_computes_what_pytorch_does(name):
     import keras

@@ -40,6 +40,7 @@ def test_every_model_of_keras_is_offered_with_the_hash_in_its_source():
         assert file.known_hash is None or f'"{file.known_hash.split(":")[1]}"' in source
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["MobileNet", "EfficientNetB0", "ResNet50", "VGG16"])
 def test_address_name_and_hash_are_those_that_keras_asks_for(name, monkeypatch):
     import keras

@@ -51,6 +51,7 @@ def test_last_layer_is_what_the_original_pools(name, graphs):
     assert model.outputs(graph, [model.layers[-1].name])[0] is graph.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", COUNTED)
 def test_counted_layers_are_found_whatever_was_built_before(name, graphs):
     """Keras's own name shifts with every graph of the process; the place in the graph does not."""

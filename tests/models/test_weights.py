@@ -183,6 +183,7 @@ def test_untrained_weights_leave_other_random_numbers_random():
     assert (random.random(), np.random.random()) == expected
 
 
+@pytest.mark.slow
 def test_untrained_weights_are_the_same_in_threads():
     with ThreadPoolExecutor(4) as pool:
         graphs = [graph for graph, _ in pool.map(lambda _: weights.load(SMALL, "untrained"), range(4))]

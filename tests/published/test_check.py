@@ -93,6 +93,7 @@ def test_another_network_agrees_less(published):
     assert cosine.overlap < 1.0
 
 
+@pytest.mark.slow
 def test_the_command_prints_what_it_found_and_what_it_could_not_check(published, imagenet_here, capsys):
     assert run(published, "--json") == 0
     told = capsys.readouterr()

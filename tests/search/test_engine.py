@@ -60,6 +60,7 @@ def test_results_are_those_of_the_experiment(engine, dataset):
     np.testing.assert_allclose(distances[1:], shipped.distances[42][:10], atol=2e-3)
 
 
+@pytest.mark.slow
 def test_vectors_that_are_not_stored_are_computed(engine, dataset):
     configuration = Configuration("squeezenet", "imagenet", "fire9_concat", "max", "euclidean")
     ids, index = engine.index(dataset, configuration)

@@ -298,6 +298,7 @@ def dripping(monkeypatch) -> Iterator[str]:
     server.shutdown()
 
 
+@pytest.mark.slow
 def test_slow_downloads_hold_up_no_upload_and_have_a_limit_of_their_own(picture, dripping, monkeypatch):
     monkeypatch.setattr(settings, "FETCH_SECONDS", 6)
     monkeypatch.setattr(settings, "FETCH_CONCURRENCY", 12)
@@ -409,6 +410,7 @@ def test_urls_of_images_begin_with_what_a_proxy_has_stripped(client, picture):
         assert address(hostile).startswith("/pictures/")
 
 
+@pytest.mark.slow
 def test_the_api_alone_is_served_and_stops_quietly(picture, tmp_path):
     port = free_port()
     log = tmp_path / "log"

@@ -214,6 +214,7 @@ def test_hosts_of_the_setting_are_answered_and_their_pages_may_connect(proxied):
     assert handshake(proxied, "www.play.example", "https://www.play.example")[0] == 421
 
 
+@pytest.mark.slow
 def test_streamlits_settings_have_the_hosts_also_when_its_file_is_read_again():
     code = (
         "from streamlit import config\n"

@@ -95,6 +95,7 @@ def test_a_list_names_objects(pets, tmp_path):
         assert made.info().labels == {"tiger": 1}
 
 
+@pytest.mark.slow
 def test_sources_and_shards_in_a_bucket_give_what_add_gives(pets):
     url, place = f"s3://{pets.name}/photos", f"s3://{pets.name}/shards/one"
     with create("added") as added, create("imported") as imported:

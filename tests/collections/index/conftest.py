@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,7 +35,13 @@ CASES = [
 ]
 
 
-@pytest.fixture(params=CASES, ids=[case.engine for case in CASES])
+def marked(case: Case, *values: str) -> Any:
+    """Values of a parametrized test; one that starts a server is slow."""
+    marks = () if case.engine == "faiss" else pytest.mark.slow
+    return pytest.param(case, *values, marks=marks, id="-".join([case.engine, *values]))
+
+
+@pytest.fixture(params=[marked(case) for case in CASES])
 def case(request: pytest.FixtureRequest, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Case]:
     """An engine, ready to be used."""
     if request.param.engine == "pgvector":

@@ -9,7 +9,7 @@ from core.collections.index import engines, exact_search
 from core.errors import CollectionError, UnknownNameError
 from core.metrics import METRICS
 from core.progress import Silent
-from tests.collections.index.conftest import CASES, Case
+from tests.collections.index.conftest import CASES, Case, marked
 from tests.collections.pixels import create, open_
 
 ROWS = 1_500
@@ -49,12 +49,10 @@ def recall(made, vectors, queries, among, where=(), metric="cosine", k=10):
     return exact_search.recall(found, truth)
 
 
-KINDS = [(case, kind) for case in CASES for kind in case.recalls]
+KINDS = [marked(case, kind) for case in CASES for kind in case.recalls]
 
 
-@pytest.mark.parametrize(
-    ("case", "kind"), KINDS, ids=[f"{case.engine}-{kind}" for case, kind in KINDS], indirect=["case"]
-)
+@pytest.mark.parametrize(("case", "kind"), KINDS, indirect=["case"])
 def test_neighbors_are_those_of_exact_search_within_the_stated_recall(case, kind, vectors):
     with case.create(index=kind) as made:
         fill(made, vectors)

@@ -110,6 +110,8 @@ from core.collections.index import faiss_file, faiss_pieces
 from core.collections.vector_file import VectorFile
 from core.metrics import get_metric
 
+pytestmark = pytest.mark.slow
+
 def anonymous():
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon")]
     return int(line.split()[1]) * 1024

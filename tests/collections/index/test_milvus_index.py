@@ -18,6 +18,8 @@ from core.settings import settings
 from tests.collections import milvus
 from tests.collections.pixels import create, open_
 
+pytestmark = pytest.mark.slow
+
 VECTORS = np.random.default_rng(0).standard_normal((60, 192)).astype(np.float16).astype(np.float32)
 
 

@@ -11,6 +11,8 @@ from core.metrics import get_metric
 from core.settings import settings
 from tests.collections.pixels import create, open_
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture
 def made(folder, pgvector_url, monkeypatch):
