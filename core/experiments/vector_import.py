@@ -168,14 +168,14 @@ def remove(out: Path, dataset: str, name: str) -> None:
     VectorsError : there are none of that name.
     """
     access.require_full("remove vectors")
+    # Before the lock, which would create a folder for a dataset that is not there.
+    if not stored(out / dataset, name):
+        names = sorted({path.name.partition(".")[0] for path in stored(out / dataset)})
+        raise VectorsError(
+            f"{dataset!r} has no imported vectors {name[:80]!r}; it has {', '.join(names) or 'none'}."
+        )
     with lock.writing(out / dataset):
-        found = stored(out / dataset, name)
-        if not found:
-            names = sorted({path.name.partition(".")[0] for path in stored(out / dataset)})
-            raise VectorsError(
-                f"{dataset!r} has no imported vectors {name[:80]!r}; it has {', '.join(names) or 'none'}."
-            )
-        for folder in found:
+        for folder in stored(out / dataset, name):
             store.remove_run(folder)
 
 
