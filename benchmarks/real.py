@@ -17,9 +17,9 @@ import numpy as np
 from benchmarks import collection
 from benchmarks.measure import LeftOut
 from benchmarks.table import Row
-from core.collections import Collection, catalog, lifecycle
+from core.collections import Collection, lifecycle
 from core.collections.collection_reader import Hit
-from core.collections.state import About, State
+from core.collections.state import About
 from core.collections.writer import New
 from core.data import fashion_mnist
 from core.errors import DatasetError, UserError
@@ -135,10 +135,7 @@ class Divided:
         """A collection of all images but the queries; its index is not built yet."""
         database = "postgresql" if settings.CATALOG_URL else "sqlite"
         about = self.about.model_copy(update={"name": name, "uuid": uuid.uuid4().hex, "catalog": database})
-        with lifecycle.building(folder, about) as (_, created):
-            state = State(1, 1, 0, self.metric, "flat", None, "faiss")
-            created.write(catalog.set_fact, "state", state.to_json())
-        with Collection.open(name, folder) as made:
+        with Collection.create_empty(about, self.metric, index="flat", folder=folder) as made:
             with made.writing() as writer:
                 for start in range(0, len(self.kept), _PAGE):
                     writer.put(self.kept[start : start + _PAGE])

@@ -93,7 +93,6 @@ class Collection(Reader):
         from core.models import weights as weights_
         from core.search import default_configuration, shared_engine
 
-        folder = folder or settings.COLLECTIONS_DIR
         if model is None or layer is None:
             chosen = default_configuration.choose(
                 shared_engine.engine(),
@@ -126,6 +125,24 @@ class Collection(Reader):
             dimensions=dimensions,
             dtype=dtype,
         )
+        return cls.create_empty(about, metric, engine, index, folder, load)
+
+    @classmethod
+    def create_empty(
+        cls,
+        about: About,
+        metric: str = "cosine",
+        engine: str = engines.DEFAULT,
+        index: str = "auto",
+        folder: Path | None = None,
+        load: Loader = embedder.load,
+    ) -> Self:
+        """Create an empty collection of a description. For :meth:`add_vectors`, its model need not be here.
+
+        Parameters and errors as of :meth:`create`.
+        """
+        access.require_full("create a collection")
+        folder = folder or settings.COLLECTIONS_DIR
         engines.get(engine).check(about, index, get_metric(metric))
         state = State(1, 1, 0, metric, index, None, engine)
         with lifecycle.building(folder, about) as (place, created):
@@ -136,7 +153,7 @@ class Collection(Reader):
                 state = replace(state, index=made.build(vectors, 0, get_metric(metric), index))
             with created.writing() as connection:
                 catalog.set_fact(connection, "state", state.to_json())
-        return cls.open(name, folder, load)
+        return cls.open(about.name, folder, load)
 
     def add(
         self,

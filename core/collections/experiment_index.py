@@ -1,14 +1,16 @@
 """Kinds of index, measured on the stored vectors of an experiment."""
 
 import tempfile
+import uuid
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
 
-from core.collections import index_tuning, lifecycle
+from core.collections import index_tuning
 from core.collections.collection import Collection
 from core.collections.index_tuning import MeasuredIndex
+from core.collections.state import About
 from core.errors import GridError
 from core.experiments.store import Configuration, DatasetGrid
 from core.progress import Progress
@@ -32,21 +34,22 @@ def measure(
             "`playground collection tune`."
         )
     ids, vectors = run.vectors(configuration.layer)
-    with tempfile.TemporaryDirectory(dir=settings.SCRATCH_DIR) as parent:
-        folder = Path(parent)
-        # No image passes the model, so its weights do not matter; the untrained ones are always here.
-        made = Collection.create(
-            "measured",
-            model=configuration.model,
-            layer=configuration.layer,
-            weights="untrained",
-            metric=configuration.metric,
-            folder=folder,
-        )
-        try:
-            with made:
-                labels = [grid.dataset.labels[item] for item in ids.tolist()]
-                made.add_vectors(list(map(str, ids.tolist())), np.asarray(vectors, np.float32), labels)
-                return index_tuning.measure(made, kinds, progress)
-        finally:
-            lifecycle.delete("measured", folder)
+    about = About(
+        name="measured",
+        uuid=uuid.uuid4().hex,
+        catalog="sqlite",
+        model=configuration.model,
+        weights=configuration.weights,
+        weights_fingerprint=run.about.weights_fingerprint,
+        layer=configuration.layer,
+        pooling=configuration.pooling,
+        dimensions=vectors.shape[1],
+        dtype="float16",
+    )
+    with (
+        tempfile.TemporaryDirectory(dir=settings.SCRATCH_DIR) as folder,
+        Collection.create_empty(about, configuration.metric, folder=Path(folder)) as made,
+    ):
+        labels = [grid.dataset.labels[item] for item in ids.tolist()]
+        made.add_vectors(list(map(str, ids.tolist())), np.asarray(vectors, np.float32), labels)
+        return index_tuning.measure(made, kinds, progress)

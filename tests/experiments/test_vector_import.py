@@ -9,9 +9,11 @@ import pyarrow.parquet as pq
 import pytest
 
 from core import cli
+from core.collections import experiment_index
 from core.errors import UserError, VectorsError
 from core.experiments import store, vector_import
 from core.metrics import METRICS
+from core.progress import Silent
 from core.search.engine import Engine
 from core.settings import settings
 from tests.experiments.synthetic import draw_dataset
@@ -138,6 +140,17 @@ def test_vectors_are_listed_and_removed(tmp_path, grid, vectors, capsys):
     assert run("remove", "mine", "--dataset", "shapes", "--grid", grid, "--yes") == 0
     assert store.Grid(grid).load("shapes").runs == {}
     assert run("remove", "mine", "--dataset", "shapes", "--grid", grid, "--yes") == 2
+    assert run("remove", "mine", "--dataset", "nothing", "--grid", grid, "--yes") == 2
+    assert store.Grid(grid).dataset_names() == ["shapes"] and not (grid / "nothing").exists()
+
+
+def test_kinds_of_index_are_measured_on_them(tmp_path, grid, dataset, vectors):
+    np.save(tmp_path / "mine.npy", vectors)
+    run("import", tmp_path / "mine.npy", "--dataset", "shapes", "--grid", grid)
+    loaded = store.Grid(grid).load("shapes")
+    one = next(summary for summary in loaded.summaries if summary.metric == "cosine")
+    [flat] = experiment_index.measure(loaded, one.configuration, ["flat"], Silent())
+    assert flat.recall == 1 and flat.label_precision > 0
 
 
 def bad_files(folder, dataset, vectors):
