@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from core.evaluation.uncertainty import LEVEL, students_quantile
+from core.evaluation.uncertainty import LEVEL, share_interval, students_quantile
 
 # An interval looks at this many pairs or more: those of the same share, and the nearest beside them.
 _FEWEST_PAIRS = 100
@@ -120,47 +120,4 @@ def _wilson(share: float, pairs: Pairs) -> Share:
         # Nothing varies: no more than the images that the pairs can be made of without sharing one.
         independent = min(n, len(images) / 2.0)
     z = students_quantile(0.5 + LEVEL / 2.0, max(1, round(independent) - 1))
-    middle = (share + z**2 / (2 * independent)) / (1 + z**2 / independent)
-    reach = (
-        z
-        * np.sqrt(share * (1 - share) / independent + z**2 / (4 * independent**2))
-        / (1 + z**2 / independent)
-    )
-    return Share(share, max(0.0, float(middle - reach)), min(1.0, float(middle + reach)))
-
-
-def left_out(pairs: Pairs, n_folds: int | None = None) -> np.ndarray:
-    """The share at each pair, found from pairs without its query: (n_pairs,).
-
-    Parameters
-    ----------
-    n_folds : leave so many parts of the queries out, one after the other; each query alone when not given.
-
-    Raises
-    ------
-    ValueError : nothing is left when some are left out.
-    """
-    found = np.full(len(pairs.same), np.nan)
-    asked = np.unique(pairs.queries)
-    for fold in np.array_split(asked, min(n_folds or len(asked), len(asked))):
-        rest = pairs.without(fold)
-        if not len(rest.same):
-            raise ValueError("No pair is left without some of the queries.")
-        own = np.isin(pairs.queries, fold)
-        found[own] = Calibration(rest).shares(pairs.distances[own])
-    return found
-
-
-def expected_error(shares: np.ndarray, same: np.ndarray, distances: np.ndarray, n_bins: int = 10) -> float:
-    """Mean difference of what was expected and what is, over bins of equally many pairs (expected calibration error).
-
-    Naeini, Cooper and Hauskrecht (2015), AAAI 29. The bins are of distances, not of shares: a query that is left out moves its own shares against
-    what it is, so that bins of shares would sort queries by their results.
-
-    Parameters
-    ----------
-    shares : (n,) expected, 0..1; same : (n,) bool; distances : (n,).
-    """
-    order = np.argsort(distances, kind="stable")
-    bins = [part for part in np.array_split(order, n_bins) if len(part)]
-    return float(sum(abs(float((shares[part] - same[part]).sum())) for part in bins) / len(order))
+    return Share(share, *share_interval(share, independent, z))

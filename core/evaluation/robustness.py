@@ -6,7 +6,6 @@ first (same-picture recall@1), and how many of the nearest others share its labe
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from statistics import NormalDist
 
 import numpy as np
 
@@ -36,7 +35,7 @@ class Recognition:
     @property
     def recall_interval(self) -> tuple[float, float]:
         """The 95% interval of the recall, for other pictures in this gallery."""
-        return share_interval(self.recall, self.n)
+        return uncertainty.share_interval(self.recall, self.n)
 
 
 def recognized(distances: np.ndarray, own: np.ndarray) -> np.ndarray:
@@ -75,19 +74,3 @@ def recognition(found: np.ndarray, others: Neighbors, labels: Sequence[str]) -> 
     )
     low, high = uncertainty.interval(np.array(precision), contributed[0], codes, highest=1.0)
     return Recognition(len(found), float(found.mean()), precision, float(low), float(high))
-
-
-def share_interval(share: float, n: int) -> tuple[float, float]:
-    """The 95% interval of a share of n independent cases, which stays within 0 and 1.
-
-    Wilson (1927), Probable inference, the law of succession, and statistical inference, JASA 22.
-
-    Examples
-    --------
-    >>> [round(end, 3) for end in share_interval(1.0, 200)]
-    [0.981, 1.0]
-    """
-    z2 = NormalDist().inv_cdf(0.5 + uncertainty.LEVEL / 2) ** 2
-    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
-    reach = (z2 * (share * (1 - share) / n + z2 / (4 * n**2))) ** 0.5 / (1 + z2 / n)
-    return max(0.0, middle - reach), min(1.0, middle + reach)

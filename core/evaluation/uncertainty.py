@@ -180,6 +180,26 @@ def interval(
     return np.maximum(means - reach, lowest), np.minimum(means + reach, highest)
 
 
+def share_interval(share: float, n: float, z: float | None = None) -> tuple[float, float]:
+    """The 95% interval of a share of n independent cases, which stays within 0 and 1.
+
+    Wilson (1927), Probable inference, the law of succession, and statistical inference, JASA 22.
+
+    Parameters
+    ----------
+    z : the quantile; that of a normal distribution when not given.
+
+    Examples
+    --------
+    >>> [round(end, 3) for end in share_interval(1.0, 200)]
+    [0.981, 1.0]
+    """
+    z2 = (NormalDist().inv_cdf(0.5 + LEVEL / 2.0) if z is None else z) ** 2
+    middle = (share + z2 / (2 * n)) / (1 + z2 / n)
+    reach = (z2 * (share * (1 - share) / n + z2 / (4 * n**2))) ** 0.5 / (1 + z2 / n)
+    return max(0.0, middle - reach), min(1.0, middle + reach)
+
+
 def students_quantile(probability: float, freedom: int) -> float:
     """Quantile of Student's distribution by its expansion around the normal one; to 0.01 from 5 degrees of freedom on.
 

@@ -4,7 +4,7 @@ from scipy.spatial.distance import cdist
 from scipy.stats import binomtest
 from sklearn.neighbors import NearestNeighbors
 
-from core.evaluation import robustness, scoring
+from core.evaluation import robustness, scoring, uncertainty
 from core.evaluation.rankings import Neighbors
 from core.experiments.runner import nearest_others
 
@@ -68,7 +68,7 @@ def test_what_float32_leaves_does_not_decide(vectors):
 @pytest.mark.parametrize(("hits", "n"), [(0, 24), (13, 200), (200, 200), (1, 2), (999, 1000)])
 def test_the_interval_of_a_share_is_that_of_scipy(hits, n):
     expected = binomtest(hits, n).proportion_ci(method="wilson")
-    np.testing.assert_allclose(robustness.share_interval(hits / n, n), expected, atol=1e-9)
+    np.testing.assert_allclose(uncertainty.share_interval(hits / n, n), expected, atol=1e-9)
 
 
 def test_intervals_cover_the_recall_with_other_pictures():
@@ -81,7 +81,7 @@ def test_intervals_cover_the_recall_with_other_pictures():
         changed = gallery + 0.8 * rng.normal(size=(n, 6))
         own = np.arange(n)
         recalls.append(robustness.recognized(cdist(changed, gallery), own).mean())
-        intervals.append(robustness.share_interval(recalls[-1], n))
+        intervals.append(uncertainty.share_interval(recalls[-1], n))
     low, high = np.array(intervals).T
     truth = np.mean(recalls)
     assert 0.3 < truth < 0.9
