@@ -11,6 +11,7 @@ from typing import BinaryIO
 
 from PIL import AvifImagePlugin, Image
 
+from core import process_limits
 from core.errors import ImageError
 from core.imaging.decode import decode, load_plugins
 from core.imaging.decode_pool import DONE, HELLO, LENGTH, MAX_SENTENCE_BYTES, REFUSED, REPLY, TAKEN
@@ -34,7 +35,7 @@ def main(decode: Callable[[bytes], Image.Image] = decode) -> None:
         load_plugins()
         # Threads cost address space and make processor time run faster than the clock.
         AvifImagePlugin.DEFAULT_MAX_THREADS = 1
-        _limit_process()
+        process_limits.limit(settings.DECODE_BYTES)
         serve(decode, requests, replies)
 
 
@@ -71,19 +72,6 @@ def _answer(
         sentence = "decoding it takes more memory than allowed"
     body = sentence.encode("utf-8", "replace")[:MAX_SENTENCE_BYTES]
     return REPLY.pack(REFUSED, len(body), 0), body
-
-
-def _limit_process() -> None:
-    for limit, value in (
-        (resource.RLIMIT_AS, settings.DECODE_BYTES),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-    ):
-        try:
-            resource.setrlimit(limit, (value, value))
-        except (ValueError, OSError):
-            # Below the system's own limit, or not known to this system.
-            continue
 
 
 def _limit_request() -> None:

@@ -6,7 +6,6 @@ from its standard input and answers with JSON: what it found, or a sentence.
 
 import json
 import os
-import resource
 import signal
 import subprocess
 import sys
@@ -19,6 +18,7 @@ import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 from pydantic.dataclasses import dataclass as checked
 
+from core import process_limits
 from core.errors import OnnxError, first_problem
 from core.models.onnx_weights import Tap
 from core.models.preprocessing import Preprocessing
@@ -186,7 +186,9 @@ def main() -> None:
         # Whatever a library prints must not get into the reply.
         os.dup2(2, 1)
         request = json.loads(sys.stdin.buffer.read())
-        _limit()
+        process_limits.limit(settings.ONNX_MEMORY_BYTES)
+        # It ends itself where its parent is gone.
+        signal.alarm(settings.ONNX_SECONDS + 5)
         try:
             answer = _inspect(request) if request["task"] == "inspect" else _verify(request)
         except OnnxError as error:
@@ -194,21 +196,6 @@ def main() -> None:
         except MemoryError:
             answer = None
         replies.write(json.dumps(answer).encode())
-
-
-def _limit() -> None:
-    for limit, value in (
-        (resource.RLIMIT_AS, settings.ONNX_MEMORY_BYTES),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-    ):
-        try:
-            resource.setrlimit(limit, (value, value))
-        except (ValueError, OSError):
-            # Below the system's own limit, or not known to this system.
-            continue
-    # It ends itself where its parent is gone.
-    signal.alarm(settings.ONNX_SECONDS + 5)
 
 
 def _inspect(request: dict[str, Any]) -> dict[str, Any]:
