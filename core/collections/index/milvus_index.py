@@ -56,7 +56,7 @@ _SECONDS = 30
 _DEPTHS = (2, 8, 32)
 # The code of Milvus for a collection that does not exist.
 _NO_COLLECTION = 100
-_PACKAGE = "pymilvus; install it with `pip install -r requirements-milvus.txt`"
+_PACKAGE = "pymilvus; install it with `.venv/bin/python -m pip install -c constraints.txt -r requirements-milvus.txt`"
 _log = logging.getLogger(__name__)
 
 
