@@ -65,11 +65,11 @@ DISTANCE = (
     "regression). A second line is for the class of your picture, where that differs by more than 10 of 100."
 )
 COST = (
-    "Time for one image was measured when the experiments ran, on that machine. A vector takes 4 bytes for "
-    "each of its numbers."
+    "Time for one image was measured on the machine that ran the experiments, or on this one where *Times* says so. A vector takes 4 bytes "
+    "for each of its numbers."
 )
 QUERY_TIME = (
-    "Milliseconds from an image in memory to its neighbors: the network up to the layer, which was measured when the experiments ran, and the "
+    "Milliseconds from an image in memory to its neighbors: the network up to the layer, measured on the machine named below, and the "
     "median search in the index, which is planned from measured speeds (`playground plan` prints them)."
 )
 INDEX = (

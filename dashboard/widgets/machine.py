@@ -50,14 +50,17 @@ def show(grid: DatasetGrid, machine: Machine) -> None:
             kind: f"This machine, {_NAMES.get(kind, kind)}" for kind in machine.others
         }
         pickers.segments("Times", names, machine.runtime, url.MACHINE, "machine")
+    st.caption(f"{markdown.plain(sentence(grid, machine))} `playground bench-here` measures this machine.")
+
+
+def sentence(grid: DatasetGrid, machine: Machine) -> str:
+    """Where the times that are shown were measured, as plain text."""
     if machine.measured is not None:
         about = describe(machine.measured.conditions)
     else:
         conditions = {describe(run.about.measured) for run in grid.runs.values() if run.about.measured}
         about = "; ".join(sorted(conditions)) or "a machine that was not named"
-    st.caption(
-        f"Times were measured on {markdown.plain(about)}. `playground bench-here` measures this machine."
-    )
+    return f"Times were measured on {about}."
 
 
 def describe(conditions: Mapping[str, Any]) -> str:

@@ -6,6 +6,9 @@ import pytest
 from core.experiments import store, vector_import
 from core.progress import Silent
 from core.settings import settings
+from dashboard.pages.compare import comparison_context, report
+from dashboard.pages.compare.sections import leaderboard
+from dashboard.url import Address
 from tests.experiments.synthetic import draw_dataset, random_run
 
 pytestmark = pytest.mark.slow
@@ -32,6 +35,16 @@ def test_every_page_shows_them(name, folder, monkeypatch, open_page):
     page = open_page(name, dataset="shapes", model="mine", weights=one.weights, layer="vectors")
     assert not page.exception and not page.error
     assert page.query_params["model"] == "mine"
+
+
+def test_their_parameters_stay_empty_in_tables(folder, monkeypatch):
+    monkeypatch.setattr(settings, "GRID_DIR", folder)
+    grid = store.Grid(folder).load("shapes")
+    context = comparison_context.make_context(Address({}), grid, leaderboard.SECTION)
+    numbers = leaderboard.frame(context, context.table.order)
+    assert numbers["parameters"].isna().equals(numbers["model"] == "mine")
+    document = report.html(context).decode()
+    assert ">nan<" not in document and "NA&gt;" not in document
 
 
 def test_home_decides_between_them_and_a_model(folder, monkeypatch, open_page):

@@ -17,7 +17,7 @@ from core.imaging.changes import CHANGES
 from dashboard.pages.compare import report_charts
 from dashboard.pages.compare.comparison_context import ComparisonContext
 from dashboard.pages.compare.sections import cost_tradeoff, leaderboard, overview
-from dashboard.widgets import glossary
+from dashboard.widgets import glossary, machine
 
 _MOST_IN_CHART, _MOST_IN_TABLE = 20, 100
 _STYLE = (
@@ -175,7 +175,7 @@ def _scores_and_sizes(context: ComparisonContext) -> str:
 
 
 def _robustness(context: ComparisonContext) -> list[str]:
-    """The robustness of the configurations that can't be told from the best, where it was measured."""
+    """The robustness of the best configurations for which it was measured."""
     table = context.table
     try:
         measured = robustness_file.by_configuration(robustness_file.read(Grid().folder, context.grid.dataset))
@@ -218,7 +218,7 @@ def _robustness(context: ComparisonContext) -> list[str]:
 def _numbers(context: ComparisonContext) -> str:
     table = context.table
     numbers = leaderboard.frame(context, table.order[:_MOST_IN_TABLE]).drop(columns=["dataset"])
-    rows = [["" if value != value else value for value in row] for row in numbers.itertuples(index=False)]
+    rows = list(numbers.astype(object).where(numbers.notna(), "").itertuples(index=False))
     more = len(table.experiments) - len(rows)
     left_out = [_paragraph(f"{more:,} more score lower.", "small")] if more > 0 else []
     return _rows([str(name).replace("_", " ") for name in numbers.columns], rows) + "".join(left_out)
@@ -226,13 +226,11 @@ def _numbers(context: ComparisonContext) -> str:
 
 def _method(context: ComparisonContext) -> str:
     dataset, table = context.grid.dataset, context.table
-    runs = [run.about for run in context.grid.runs.values()]
-    processors = sorted({str(about.measured.get("processor", "unknown")) for about in runs})
     lines = [
         f"Score. {glossary.SCORE}",
         f"95% interval. {glossary.INTERVAL}",
         f"Like the best. {glossary.BEST}",
-        "Times were measured when the experiments ran, on: " + ", ".join(processors) + ".",
+        machine.sentence(context.grid, context.machine),
         f"Fingerprint of the dataset {dataset.name}: {dataset.fingerprint}. Written with Python {platform.python_version()}.",
         *table.notices,
         *context.grid.notices,

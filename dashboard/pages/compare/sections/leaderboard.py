@@ -100,7 +100,7 @@ def show(context: ComparisonContext) -> None:
             f"- **AP@{table.k}**: average precision, the mean of the precision at each neighbor of the same class: high when "
             "those come first.\n"
             "- **bytes**: of one vector, 4 for each number.\n"
-            "- **params**, **ms**: parameters of the model up to the layer, and time for one image on the machine that computed the experiments.\n"
+            "- **params**, **ms**: parameters of the model up to the layer, and time for one image on the machine named above.\n"
             "- **hubness**: skewness of how often each image is among the neighbors of others. Near 0 all are about "
             "equally often; high where a few images are in very many results."
         )
@@ -132,7 +132,7 @@ def frame(context: ComparisonContext, places: np.ndarray) -> pd.DataFrame:
             f"nDCG@{table.k}": table.ndcg[places].round(4),
             f"AP@{table.k}": table.average_precision[places].round(4),
             "bytes_per_vector": table.costs["size"][places].astype(np.int64),
-            "parameters": table.costs["parameters"][places].astype(np.int64),
+            "parameters": pd.Series(table.costs["parameters"][places]).astype("Int64"),
             "ms_per_image": table.costs["time"][places],
             "hubness": table.hubness[places].round(4),
         }
