@@ -11,7 +11,7 @@ from dashboard.pages.compare.comparison_context import (
     Section,
 )
 from dashboard.pages.compare.sections import cost_tradeoff
-from dashboard.widgets import decision_card, glossary, markdown, pickers, plotly_charts
+from dashboard.widgets import decision_card, experiment_table, glossary, markdown, pickers, plotly_charts
 from dashboard.widgets.experiment_table import ExperimentTable
 
 
@@ -46,7 +46,7 @@ def _verdict(context: ComparisonContext) -> None:
         return
     st.markdown(rivals(int(table.certainty.alike.sum()) - 1, n - 1), help=glossary.BEST)
     st.markdown(luck(table))
-    kind = "time" if np.isfinite(table.costs["time"][table.best]) else "parameters"
+    kind = next(kind for kind in experiment_table.COSTS if np.isfinite(table.costs[kind][table.best]))
     st.markdown(cost_tradeoff.verdict(context, kind))
 
 

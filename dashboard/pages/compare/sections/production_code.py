@@ -4,6 +4,8 @@ import streamlit as st
 
 from core.collections.index import engines
 from core.evaluation.comparison import BYTES_PER_NUMBER
+from core.experiments import vector_import
+from core.experiments.store import LayerRun, Summary
 from core.models import registry
 from dashboard import url
 from dashboard.pages.compare import code_snippets
@@ -19,7 +21,7 @@ def show(context: ComparisonContext) -> None:
     st.header("Use this configuration")
     with st.container(horizontal=True, vertical_alignment="bottom"):
         pickers.configuration(context.grid, chosen, context.untrained)
-    tie_notice.show(context.grid, context.chosen, context.k)
+    tie_notice.show(context.grid, chosen, context.k)
     about = context.grid.run(chosen).about
     layer = about.layer(chosen.layer)
     size = BYTES_PER_NUMBER * chosen.dimensions
@@ -42,6 +44,21 @@ def show(context: ComparisonContext) -> None:
         f"{markdown.plain(glossary.size(_LARGE * size))} of memory and disk{time}."
     )
     results_button(context, chosen, "use-open", "See its results")
+    if chosen.weights.startswith(vector_import.SLUG):
+        st.info(
+            "These vectors were computed elsewhere: this configuration has no model here, so there is no code for it.",
+            icon=":material/info:",
+        )
+        return
+    _about_weights(chosen, about.title)
+    if why_not := _without_code(chosen, layer):
+        st.warning(why_not, icon=":material/warning:")
+        return
+    _code(context)
+
+
+def _about_weights(chosen: Summary, title: str) -> None:
+    """What to know of weights that are not the usual ones."""
     if chosen.weights == url.UNTRAINED:
         st.info(glossary.UNTRAINED, icon=":material/science:")
     if chosen.weights.startswith("file-"):
@@ -51,7 +68,7 @@ def show(context: ComparisonContext) -> None:
         )
     if chosen.weights.startswith("onnx-"):
         st.info(
-            f"{markdown.plain(about.title)} is an ONNX file that was added here. On another machine, add the same file with the same description "
+            f"{markdown.plain(title)} is an ONNX file that was added here. On another machine, add the same file with the same description "
             f"first: `playground models add FILE.onnx --name {chosen.model}`.",
             icon=":material/info:",
         )
@@ -61,25 +78,20 @@ def show(context: ComparisonContext) -> None:
             f"should agree: `playground models fetch {chosen.model}` downloads them.",
             icon=":material/info:",
         )
-    if chosen.weights.startswith("vectors-"):
-        st.info(
-            "These vectors were computed elsewhere: this configuration has no model here, so there is no code for it.",
-            icon=":material/info:",
-        )
-        return
+
+
+def _without_code(chosen: Summary, layer: LayerRun) -> str | None:
+    """Why nothing here can run a configuration, in Markdown; None where something can."""
     if layer.depth > registry.N_LAYERS:
-        st.warning(
-            f"The layer {markdown.quoted(layer.name)} was published beside the {registry.N_LAYERS} that are computed here, so there is no "
-            "code for it.",
-            icon=":material/warning:",
-        )
-        return
+        return f"The layer {markdown.quoted(layer.name)} was published beside the {registry.N_LAYERS} that are computed here, so there is no code for it."
     if chosen.model not in registry.MODELS:
-        st.warning(
-            f"This version does not know the model {markdown.quoted(chosen.model)}, so there is no code for it.",
-            icon=":material/warning:",
-        )
-        return
+        return f"This version does not know the model {markdown.quoted(chosen.model)}, so there is no code for it."
+    return None
+
+
+def _code(context: ComparisonContext) -> None:
+    """The code that uses the configuration, and the command that measures it."""
+    chosen = context.chosen
     st.subheader("Index your own folder and search it")
     st.markdown(
         "Run this in the project's folder. It creates a collection with this configuration, adds all images below your folder, and "
