@@ -1,6 +1,7 @@
 """Scores by class and by image, and which classes a configuration confuses."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 import pandas as pd
@@ -13,6 +14,9 @@ from core.experiments.store import Summary
 from dashboard import url
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section
 from dashboard.widgets import glossary, markdown, palette, pickers, plotly_charts, tie_notice
+
+if TYPE_CHECKING:
+    import plotly.graph_objects as go
 
 _VIEWS = {"models": "Best of each model", "layers": "Layers of one model"}
 _MOST_CLASSES = 40
@@ -49,12 +53,6 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
     if not places:
         st.info("The model below is not among those compared.", icon=":material/info:")
         return
-    heads = [
-        context.model_title(table.experiments[p])
-        if view == "models"
-        else glossary.depth(table.experiments[p].depth)
-        for p in places
-    ]
     means = rankings.class_means(table.scores[places], by_id[table.queries], len(classes)).T
     there = np.flatnonzero(np.isfinite(means).all(axis=1))
     hardest = there[np.argsort(means[there].mean(axis=1), kind="stable")]
@@ -63,27 +61,7 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
     shown = np.sort(shown) if len(there) <= _MOST_CLASSES else shown
     values = means[shown]
     intervals = {(p, c): table.class_interval(p, classes[c]) for p in places for c in shown.tolist()}
-    figure = plotly_charts.heat_map(
-        values,
-        [plotly_charts.short(classes[c]) for c in shown],
-        [plotly_charts.wrapped(head, 16) for head in heads],
-        [[f"{value:.0f}" for value in row] for row in values],
-        [
-            [
-                f"<b>{plotly_charts.wrapped(classes[c], 60)}</b><br>{plotly_charts.words(context.name(table.experiments[p]))}<br>mean score {means[c, i]:.1f}"
-                f" ({intervals[p, c][0]:.1f} to {intervals[p, c][1]:.1f})"
-                for i, p in enumerate(places)
-            ]
-            for c in shown.tolist()
-        ],
-        [[[int(p), int(c)] for p in places] for c in shown],
-        "mean score",
-        across=""
-        if view == "models"
-        else f"layer of {plotly_charts.words(context.model_title(table.experiments[places[0]]))}",
-        low=0.0,
-        high=100.0,
-    )
+    figure = _class_chart(context, places, shown, values, intervals)
     worst = int(hardest[0])
 
     def numbers() -> pd.DataFrame:
@@ -122,6 +100,44 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
         members = np.flatnonzero(by_id[table.queries] == code)
         lowest = members[np.argmin(table.scores[place, members])]
         context.open(table.experiments[place], int(table.queries[lowest]))
+
+
+def _class_chart(
+    context: ComparisonContext,
+    places: Sequence[int],
+    shown: np.ndarray,
+    values: np.ndarray,
+    intervals: Mapping[tuple[int, int], tuple[float, float]],
+) -> "go.Figure":
+    """A heat map of the mean scores (classes shown, places) with their intervals by place and class."""
+    table, classes, view = context.table, context.grid.dataset.classes, context.classes_view
+    heads = [
+        context.model_title(table.experiments[p])
+        if view == "models"
+        else glossary.depth(table.experiments[p].depth)
+        for p in places
+    ]
+    return plotly_charts.heat_map(
+        values,
+        [plotly_charts.short(classes[c]) for c in shown],
+        [plotly_charts.wrapped(head, 16) for head in heads],
+        [[f"{value:.0f}" for value in row] for row in values],
+        [
+            [
+                f"<b>{plotly_charts.wrapped(classes[c], 60)}</b><br>{plotly_charts.words(context.name(table.experiments[p]))}<br>mean score {values[r, i]:.1f}"
+                f" ({intervals[p, c][0]:.1f} to {intervals[p, c][1]:.1f})"
+                for i, p in enumerate(places)
+            ]
+            for r, c in enumerate(shown.tolist())
+        ],
+        [[[int(p), int(c)] for p in places] for c in shown],
+        "mean score",
+        across=""
+        if view == "models"
+        else f"layer of {plotly_charts.words(context.model_title(table.experiments[places[0]]))}",
+        low=0.0,
+        high=100.0,
+    )
 
 
 def _best_of_models(context: ComparisonContext) -> list[int]:
@@ -244,15 +260,13 @@ def _apart(ticks: Sequence[tuple[float, int]], least: float) -> list[tuple[float
     return kept
 
 
-def _bars(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> None:
+def _bar_chart(
+    context: ComparisonContext, found: Evaluation, rows: np.ndarray, by_id: np.ndarray
+) -> "go.Figure":
+    """A bar for each of some rows of the evaluation, in the color of its class."""
     import plotly.graph_objects as go
 
     dataset, classes = context.grid.dataset, context.grid.dataset.classes
-    st.subheader("The score of every image")
-    rows = np.lexsort((-found.scores, by_id[found.queries]))
-    if len(rows) > _MOST_BARS:
-        lowest = np.argsort(found.scores, kind="stable")[:_MOST_BARS]
-        rows = rows[np.isin(rows, lowest)]
     styles = palette.class_styles(classes)
     figure = go.Figure()
     x = np.arange(len(rows))
@@ -298,6 +312,17 @@ def _bars(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> N
         },
         showlegend=False,
     )
+    return figure
+
+
+def _bars(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> None:
+    dataset = context.grid.dataset
+    st.subheader("The score of every image")
+    rows = np.lexsort((-found.scores, by_id[found.queries]))
+    if len(rows) > _MOST_BARS:
+        lowest = np.argsort(found.scores, kind="stable")[:_MOST_BARS]
+        rows = rows[np.isin(rows, lowest)]
+    figure = _bar_chart(context, found, rows, by_id)
 
     def numbers() -> pd.DataFrame:
         ids = found.queries[rows]
