@@ -23,7 +23,7 @@ from dashboard.widgets.machine import Machine
 
 _FEWEST, _MOST = 100, 1_000_000_000
 _SHOWN = 5
-_SIZE, _WIDTH = 84, 620
+_SIZE = 84
 
 
 @dataclass(frozen=True)
@@ -123,12 +123,9 @@ def show(
             _nothing(table, costs)
             return
         _taken(grid, table, costs, found, images, shared)
-        left, right = st.columns(2, gap="medium") if len(found.alike) > 1 else (st.container(), None)
-        with left:
-            _searches(grid, table, table.experiments[found.taken], shared)
-        if right is not None:
-            with right:
-                _alike(grid, table, costs, found, shared)
+        _searches(grid, table, table.experiments[found.taken], shared)
+        if len(found.alike) > 1:
+            _alike(grid, table, costs, found, shared)
 
 
 def _costs(table: ExperimentTable, images: int) -> Costs:
@@ -200,7 +197,7 @@ def _taken(
     one, index = table.experiments[place], costs.indexes[place]
     low, high = table.intervals
     st.header(f"Take {markdown.plain(configuration_name.name(grid, table, one))}", anchor=False)
-    with st.container(horizontal=True, gap="medium"):
+    with st.container(horizontal=True, gap="medium", key="decision-figures"):
         st.metric(
             f"Mean score at k = {table.k}",
             f"{table.means[place]:.1f}",
@@ -217,7 +214,7 @@ def _taken(
         )
         st.metric(f"Index of {images:,}", glossary.size(index.bytes), help=glossary.INDEX, width="content")
         st.metric(
-            f"Recall of the index ({index.kind})",
+            f"Index recall ({index.kind})",
             f"{index.recall:.2f}",
             help=glossary.RECALL,
             width="content",
@@ -257,15 +254,16 @@ def _searches(
         st.error(markdown.plain(str(error)), icon=":material/error:")
         return
     rows = decision.examples(found.scores, found.codes[found.queries])
-    for kind, row in zip(("weak", "typical", "strong"), rows, strict=True):
+    kinds = ("weak", "typical", "strong")
+    for column, kind, row in zip(st.columns(len(kinds), gap="medium"), kinds, rows, strict=True):
         query = grid.dataset.item(int(found.queries[row]))
         tiles = [gallery.tile(query, title=query.name, lines=("searched for",), selected=True)]
         for place, item in enumerate(found.ids[row, :_SHOWN].tolist()):
             near = grid.dataset.item(item)
             mark = palette.mark(bool(found.same[row, place]))
             tiles.append(gallery.tile(near, title=near.name, rank=place + 1, mark=mark))
-        st.markdown(f"A {kind} search: **{found.scores[row]:.0f}** of 100")
-        with st.container(width=_WIDTH, key=f"decision-{kind}"):
+        with column:
+            st.markdown(f"A {kind} search: **{found.scores[row]:.0f}** of 100")
             gallery.show(
                 tiles,
                 key=f"decision-gallery-{kind}",
@@ -273,7 +271,7 @@ def _searches(
                     url.SEARCH, {**shared, **url.configuration(one), url.QUERY: picked}
                 ),
                 size=_SIZE,
-                columns=1 + _SHOWN,
+                columns=(1 + _SHOWN) // 2,
                 label=f"A {kind} search: the image that is searched for and its nearest",
             )
     st.caption(
@@ -308,12 +306,12 @@ def _alike(
         hide_index=True,
         height=min(458, 38 + 35 * len(places)),
         column_config={
-            "configuration": st.column_config.TextColumn("configuration", width=250),
-            "score": st.column_config.NumberColumn("score", format="%.1f", width=55),
-            "interval": st.column_config.TextColumn("95% interval", width=95),
-            "ms": st.column_config.NumberColumn("ms", format="%.1f", width=45),
-            "vector": st.column_config.TextColumn("vector", width=75),
-            "index": st.column_config.TextColumn("index", width=75),
+            "configuration": st.column_config.TextColumn("configuration", width=380),
+            "score": st.column_config.NumberColumn("score", format="%.1f", width=70),
+            "interval": st.column_config.TextColumn("95% interval", width=110),
+            "ms": st.column_config.NumberColumn("ms", format="%.1f", width=60),
+            "vector": st.column_config.TextColumn("vector", width=90),
+            "index": st.column_config.TextColumn("index", width=90),
         },
         on_select="rerun",
         selection_mode="single-row",

@@ -205,8 +205,8 @@ def percent(share: float) -> str:
 
 
 def size(n_bytes: int) -> str:
-    """An amount of memory: 512 bytes, 5.1 kB."""
+    """An amount of memory: 1 byte, 512 bytes, 5.1 kB."""
     for unit, name in ((1e9, "GB"), (1e6, "MB"), (1e3, "kB")):
         if n_bytes >= unit:
             return f"{n_bytes / unit:.3g} {name}"
-    return f"{n_bytes} bytes"
+    return f"{n_bytes} byte{'' if n_bytes == 1 else 's'}"

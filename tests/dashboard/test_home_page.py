@@ -49,7 +49,7 @@ def test_the_cheapest_of_the_best_is_taken(open_page, dataset):
         "A query": f"{table.costs['time'][place] + index.query_ms:.3g} ms",
         "A vector": "768 bytes",
         "Index of 10,000": "7.68 MB",
-        "Recall of the index (flat)": "1.00",
+        "Index recall (flat)": "1.00",
     }
     for place in range(3):
         tiles = gallery_of(page, place)["tiles"]
@@ -67,7 +67,7 @@ def test_limits_change_the_decision_and_stand_in_the_address(open_page):
     assert float(numbers(page)["A query"].split()[0]) <= 5
     page.selectbox(key="decide-pictures").select(1e6).run()
     assert page.query_params["pictures"] in ("1000000", ["1000000"])
-    assert numbers(page)["Recall of the index (ivfpq)"] == "0.95"
+    assert numbers(page)["Index recall (ivfpq)"] == "0.95"
 
 
 def test_limits_that_nothing_meets_say_what_there_is(open_page):
