@@ -161,7 +161,7 @@ def _chart(shares: list[tuple[str, float, bool]], sentence: str) -> None:
         margin={"l": 0, "r": 48, "t": 4, "b": 0},
         bargap=0.3,
         xaxis={
-            "title": {"text": "share of the variance of mean scores, %"},
+            "title": {"text": "share of the variance, %"},
             "fixedrange": True,
             "rangemode": "tozero",
         },

@@ -51,6 +51,20 @@ def show(context: ComparisonContext) -> None:
         "Which configurations still recognize images after they have been turned, cropped, compressed or darkened?",
         help=_HELP,
     )
+    try:
+        tables = robustness_file.read(Grid().folder, context.grid.dataset)
+    except GridError as error:
+        st.error(markdown.plain(str(error)), icon=":material/error:")
+        return
+    by_configuration = robustness_file.by_configuration(tables)
+    measured = {
+        one: by_configuration[one.configuration]
+        for one in context.table.experiments
+        if one.configuration in by_configuration
+    }
+    if not measured:
+        _nothing(context, "Robustness has not been measured")
+        return
     with st.container(horizontal=True, vertical_alignment="bottom"):
         pickers.segments("Measure", _MEASURES, measure, url.MEASURE, "measure", help=_HELP)
         strengths = {"all": "Mean"} | {name: name.title() for name in STRENGTHS}
@@ -65,24 +79,13 @@ def show(context: ComparisonContext) -> None:
         )
         if kind == "layers":
             pickers.model(context.grid, context.chosen, context.untrained)
-    try:
-        tables = robustness_file.read(Grid().folder, context.grid.dataset)
-    except GridError as error:
-        st.error(markdown.plain(str(error)), icon=":material/error:")
-        return
-    by_configuration = robustness_file.by_configuration(tables)
-    measured = {
-        one: by_configuration[one.configuration]
-        for one in context.table.experiments
-        if one.configuration in by_configuration
-    }
     chosen = {
         one: found
         for one, found in measured.items()
         if kind == "models" or (one.model, one.weights) == (context.chosen.model, context.chosen.weights)
     }
     if not chosen:
-        _nothing(context, bool(measured))
+        _nothing(context, "The robustness of the model has not been measured")
         return
     pooling, metric = _nearest_kind(context.chosen, list(chosen))
     rows = [
@@ -139,11 +142,9 @@ def results(measured: Mapping[Summary, Found]) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _nothing(context: ComparisonContext, other_models: bool) -> None:
-    about = "the model" if other_models else "any configuration that is compared here"
+def _nothing(context: ComparisonContext, sentence: str) -> None:
     st.info(
-        f"The robustness of {about} has not been measured on {markdown.quoted(context.grid.dataset.title)}. "
-        "This command measures it:",
+        f"{sentence} on {markdown.quoted(context.grid.dataset.title)}. This command measures it:",
         icon=":material/info:",
     )
     st.code(f"playground grid robustness --dataset {context.dataset_option}", language=None)

@@ -37,11 +37,11 @@ def show(context: ComparisonContext) -> None:
     time = (
         ""
         if layer.ms_per_image is None
-        else f", about {layer.ms_per_image:.3g} ms for each on the machine that ran the experiments"
+        else f" Computing one took about {layer.ms_per_image:.3g} ms on the machine that ran the experiments."
     )
     st.markdown(
         f"A vector takes {markdown.plain(glossary.size(size))}, so an index of {_LARGE:,} images takes "
-        f"{markdown.plain(glossary.size(_LARGE * size))} of memory and disk{time}."
+        f"{markdown.plain(glossary.size(_LARGE * size))} of memory and disk.{time}"
     )
     results_button(context, chosen, "use-open", "See its results")
     if chosen.weights.startswith(vector_import.SLUG):
