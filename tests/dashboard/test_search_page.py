@@ -54,7 +54,8 @@ def test_results_come_nearest_first_with_a_mark_in_words(grid_dir, open_page):
         ("✗", "another class", True),
     }
     assert all(
-        "of pairs" in tile["lines"][1] and re.match(r"same class \d+ of 100 \(\d+–\d+\)$", tile["lines"][2])
+        "of pairs" in tile["lines"][1]
+        and re.match(r"same class \d+ of 100 \(\d+–\u2060\d+\)$", tile["lines"][2])
         for tile in tiles
     )
 

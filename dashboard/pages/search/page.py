@@ -93,7 +93,7 @@ def _results(grid: DatasetGrid, chosen: Summary, query: int, k: int) -> None:
 
 def _query(dataset: Dataset, query: int) -> None:
     item = dataset.item(query)
-    st.header("Your picture")
+    st.header("Query image")
     gallery.show(
         [gallery.tile(item, title=item.name, lines=(f"class: {item.label}",))],
         key="query",
@@ -164,7 +164,7 @@ def _neighbors(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
     )
     yes, no = palette.mark(True), palette.mark(False)
     st.caption(
-        f"{yes.sign} {yes.words} as your picture  ·  {no.sign} {no.words}  ·  Click an image to search for it.",
+        f"{yes.sign} {yes.words} as the query image  ·  {no.sign} {no.words}  ·  Click an image to search for it.",
         help=glossary.DISTANCE if found.distances is not None else glossary.NO_DISTANCES,
     )
 
@@ -197,7 +197,8 @@ def _distances(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) 
 
 
 def _of_100(share: Share) -> str:
-    return f"{100 * share.value:.0f} of 100 ({100 * share.low:.0f}–{100 * share.high:.0f})"
+    # A word joiner, so that no line ends at the dash.
+    return f"{100 * share.value:.0f} of 100 ({100 * share.low:.0f}–\u2060{100 * share.high:.0f})"
 
 
 def _browse(address: Address, dataset: Dataset, query: int) -> dict[url.Key, object]:
