@@ -25,12 +25,24 @@ RULES = """
 .stApp :is([class*="-untrained"], .st-key-halves, .st-key-inspect-eight, .st-key-section, .st-key-inspect-part, .st-key-browse-order,
   .st-key-embeddings-panel):has([data-testid="stSkeleton"]) { height: 32px; min-height: 32px; overflow: hidden; min-width: 232px; }
 @media (max-width: 520px) {
-  .stApp .st-key-section { min-height: 104px; }
+  /* Also while it loads, when the rule above sets its height. */
+  .stApp .st-key-section:is(*, :has([data-testid="stSkeleton"])) { min-height: 140px; }
+  .stApp .st-key-decision-figures { display: grid; grid-template-columns: 1fr 1fr; }
+  .stApp .st-key-decision-figures [data-testid="stMetricValue"] { font-size: 1.45rem; }
+  .stApp .st-key-decision-figures [data-testid="stMetricLabel"] p { font-size: .75rem; }
 }
 .stApp :is(.st-key-query, .st-key-results, .st-key-embeddings-neighbors) { min-height: 18rem; }
 .stApp .st-key-embeddings-picked { min-height: 190px; }
-.stApp [class*="st-key-decision-gallery-"] { min-height: 138px; }
-.stApp .st-key-channel-found { min-height: 280px; }
+.stApp [class*="st-key-decision-gallery-"] { min-height: 250px; }
+.stApp .st-key-channel-gallery { min-height: 136px; }
+.stApp .st-key-channel-large { min-height: 338px; }
+.stApp .st-key-channel-found { min-height: 450px; }
+.stApp :is(.st-key-hardest, .st-key-dividing, .st-key-hubs) { min-height: 186px; }
+.stApp .st-key-hubness { min-height: 285px; }
+@media (max-width: 520px) {
+  .stApp .st-key-channel-gallery { min-height: 296px; }
+  .stApp :is(.st-key-hardest, .st-key-dividing, .st-key-hubs) { min-height: 480px; }
+}
 .stApp .st-key-strip { min-height: 86px; }
 .stApp .st-key-glimpse-pictures { min-height: 53px; }
 .stApp .st-key-scatter { min-height: calc(clamp(320px, min(62vh, 90vw), 760px) + 18rem); }
