@@ -1,17 +1,25 @@
-"""The style of the pages in the head of their HTML: it holds from the first paint, so that nothing moves when it arrives."""
+"""What the HTML of the pages has in its head: their style, which holds from the first paint, and where the server is."""
 
+import json
 from http import HTTPStatus
 
 from starlette.datastructures import MutableHeaders
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from dashboard import url
 from dashboard.widgets import style
 
 _END = b"</head>"
+# Without it, Streamlit first looks for its server below the page's own path, which the browser's console reports as errors.
+# The server may be behind a proxy that strips a prefix, so only the browser knows the whole path.
+_SERVER = """
+const [, base] = location.pathname.match(new RegExp(`^(.*?)/*(?:/(?:${PAGES.join("|")}))?/*$`));
+window.__streamlit = { BACKEND_BASE_URL: location.origin + base };
+""".replace("PAGES", json.dumps([path for path in url.PATHS.values() if path]))
 
 
 class PageHead:
-    """ASGI middleware that adds :data:`dashboard.widgets.style.RULES` to every HTML page."""
+    """ASGI middleware that adds :data:`dashboard.widgets.style.RULES` and the address of the server to every HTML page."""
 
     def __init__(self, app: ASGIApp):
         self._app = app
@@ -33,10 +41,11 @@ class PageHead:
                 body += message.get("body", b"")
                 if message.get("more_body"):
                     return
-                whole = body.replace(_END, f"<style>{style.RULES}</style>".encode() + _END, 1)
+                added = f"<style>{style.RULES}</style><script>{_SERVER}</script>"
+                whole = body.replace(_END, added.encode() + _END, 1)
                 headers = MutableHeaders(scope=start)
                 headers["content-length"] = str(len(whole))
-                # These describe the file without the style.
+                # These describe the file without what was added.
                 del headers["etag"], headers["last-modified"]
                 await send(start)
                 await send({"type": "http.response.body", "body": whole})

@@ -33,7 +33,6 @@ def shop(served_collections: Path) -> Collection:
 def test_a_collection_is_searched_with_an_image_and_narrowed(page: Page, shop):
     page.goto("/live?collection=shop&k=5")
     wait_until_idle(page)
-    page.errors.clear()
     upload(page, path_of(2))
     expect(page.get_by_text("layer fire9_concat")).to_be_visible()
     expect(results(page)).to_have_count(5)
@@ -65,7 +64,6 @@ def test_its_layout_is_computed_in_the_background_and_points_show_their_images(p
     page.wait_for_selector(".playground-scatter .plot canvas", timeout=60_000)
     page.goto("/embeddings?collection=shop&method=pca")
     settle(page)
-    page.errors.clear()
     place = page.evaluate(POINT, "birds")
     page.mouse.move(place["x"] - 40, place["y"])
     page.mouse.move(place["x"], place["y"], steps=3)

@@ -41,8 +41,6 @@ def open_compare(page: Page, address: str = "") -> None:
     if address:
         page.goto(f"/compare?{address}")
         wait_until_idle(page)
-        # Below a path of its own, Streamlit first asks for its server at addresses that do not exist.
-        page.errors.clear()
     else:
         page.goto("/")
         wait_until_idle(page)

@@ -42,8 +42,6 @@ def layer_name(place: int) -> str:
 def open_embeddings(page: Page, more: str = "", layer: int = -1) -> None:
     page.goto(START.format(layer=layer_name(layer)) + more)
     settle(page)
-    # Below a path of its own, Streamlit first asks for its server at addresses that do not exist.
-    page.errors.clear()
 
 
 def settle(page: Page) -> None:
@@ -456,7 +454,6 @@ def many_points(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 def test_a_hundred_thousand_points_move_in_ten_frames_a_second(page: Page, many_points: str):
     page.goto(f"{many_points}/embeddings?layer=stage1")
     settle(page)
-    page.errors.clear()
     found = page.evaluate("""async () => {
       const { scatter } = document.querySelector(".playground-scatter");
       const took = [];
