@@ -19,7 +19,11 @@ from core.collections import Collection
 from core.data import datasets
 from core.evaluation import scoring
 from core.evaluation.rankings import Neighbors
-from core.experiments import machine_costs, store
+from core.evaluation.robustness import Recognition
+from core.experiments import machine_costs, robustness_file, store
+from core.experiments.robustness_file import UNCHANGED
+from core.experiments.store import Grid
+from core.imaging.changes import CHANGES
 from core.metrics import pairwise
 from core.search import shared_engine
 from core.settings import settings
@@ -122,6 +126,30 @@ def own_grid_dir(made_grid: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     folder = Path(shutil.copytree(made_grid, tmp_path / "grid"))
     monkeypatch.setattr(settings, "GRID_DIR", folder)
     return folder
+
+
+ROBUSTNESS_CELLS = [(UNCHANGED, 0), *((name, strength) for name in CHANGES for strength in (1, 2, 3))]
+
+
+@pytest.fixture
+def measured(own_grid_dir: Path) -> Path:
+    """A copy of the grid with the robustness of both models."""
+    random = np.random.default_rng(1)
+
+    def table(model: str, layers: tuple[str, ...]) -> robustness_file.Table:
+        rows = {}
+        for layer in layers:
+            for change, strength in ROBUSTNESS_CELLS:
+                recall, precision = random.uniform(0.3, 0.9, 2)
+                recall = 1.0 if change == UNCHANGED else recall
+                rows[layer, change, strength] = Recognition(
+                    24, recall, precision, precision - 0.1, precision + 0.1
+                )
+        return robustness_file.Table(model, "imagenet", "0" * 64, "avg", "cosine", 24, 24, rows)
+
+    tables = [table("good", ("early", "middle", "late")), table("plain", ("first", "second", "third"))]
+    robustness_file.write(own_grid_dir, Grid(own_grid_dir).dataset(DATASET), tables)
+    return own_grid_dir
 
 
 @pytest.fixture

@@ -14,7 +14,6 @@ from dashboard.pages.compare import comparison_context, report, report_charts
 from dashboard.pages.compare.sections import exports
 from dashboard.widgets import download_button
 from tests.dashboard.conftest import DATASET, MODELS, write_run
-from tests.dashboard.test_robustness_section import measured  # noqa: F401 - a fixture
 
 
 def context(name: str = DATASET, **asked: str) -> comparison_context.ComparisonContext:
@@ -58,7 +57,7 @@ def test_the_report_says_what_the_page_says_and_loads_nothing(grid_dir):
         assert f"{table.means[place]:.4f}".rstrip("0") in words
 
 
-def test_the_report_has_robustness_where_it_was_measured(measured):  # noqa: F811
+def test_the_report_has_robustness_where_it_was_measured(measured):
     document = report.html(context()).decode()
     assert "Robustness" in Parts(document).words and document.count("<svg") == 4
 

@@ -1,15 +1,11 @@
 """Home: the decision on the grids that ship, its limits, and the ways from there."""
 
-import time
-
 import numpy as np
 import pytest
-from threadpoolctl import threadpool_limits
 
 from core import planning
 from core.experiments.store import Grid
 from core.metrics import get_metric
-from dashboard import url
 from dashboard.widgets import decision_card, experiment_table
 from tests.dashboard.conftest import DATASET, app, gallery_of
 
@@ -107,20 +103,6 @@ def test_without_measured_times_the_size_decides(grid_dir):
     assert np.isfinite(costs.ms).all()
     unmeasured = decision_card.Costs(np.full(len(costs.ms), np.nan), costs.indexes, costs.index_bytes)
     np.testing.assert_array_equal(unmeasured.whole, costs.index_bytes)
-
-
-def test_a_change_of_a_limit_takes_little(open_page):
-    page = open_page("home", dataset="objects200")
-    times = []
-    for value in (20.0, 15.0, 10.0, 5.0):
-        page.selectbox(key="decide-most-ms").select(value)
-        # Of the processor, since other processes may keep it.
-        started = time.process_time()
-        with threadpool_limits(1):
-            page.run()
-        times.append(time.process_time() - started)
-    assert min(times) < 0.15
-    assert url.MOST_MS in page.query_params
 
 
 def test_times_name_their_machine_and_can_be_those_of_this_one(measured_here, open_page):

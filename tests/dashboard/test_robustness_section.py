@@ -5,40 +5,13 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from core.evaluation.robustness import Recognition
 from core.experiments import robustness_file
-from core.experiments.robustness_file import UNCHANGED, Table
+from core.experiments.robustness_file import UNCHANGED
 from core.experiments.store import Grid
 from core.imaging.changes import CHANGES
 from dashboard.pages.compare.sections import image_changes
-from tests.dashboard.conftest import DATASET
+from tests.dashboard.conftest import DATASET, ROBUSTNESS_CELLS
 from tests.dashboard.test_compare_page import words
-
-CELLS = [(UNCHANGED, 0), *((name, strength) for name in CHANGES for strength in (1, 2, 3))]
-
-
-def table(model, weights, layers, seed):
-    rng = np.random.default_rng(seed)
-    rows = {}
-    for layer in layers:
-        for change, strength in CELLS:
-            recall, precision = rng.uniform(0.3, 0.9, 2)
-            recall = 1.0 if change == UNCHANGED else recall
-            rows[layer, change, strength] = Recognition(
-                24, recall, precision, precision - 0.1, precision + 0.1
-            )
-    return Table(model, weights, "0" * 64, "avg", "cosine", 24, 24, rows)
-
-
-@pytest.fixture
-def measured(own_grid_dir):
-    """The grid with the robustness of both models."""
-    tables = [
-        table("good", "imagenet", ("early", "middle", "late"), 1),
-        table("plain", "imagenet", ("first", "second", "third"), 2),
-    ]
-    robustness_file.write(own_grid_dir, Grid(own_grid_dir).dataset(DATASET), tables)
-    return own_grid_dir
 
 
 def shown(page):
@@ -100,7 +73,7 @@ def test_the_download_has_every_result(measured):
     by_summary = {one: found[one.configuration] for one in grid.summaries if one.configuration in found}
     text = image_changes.results(by_summary).to_csv(index=False)
     read = pd.read_csv(io.StringIO(text))
-    assert len(read) == 6 * len(CELLS)
+    assert len(read) == 6 * len(ROBUSTNESS_CELLS)
     assert set(read["change"]) == {UNCHANGED, *CHANGES}
     one = read.query("layer == 'late' and change == 'blur' and strength == 2").iloc[0]
     assert one["recall@1"] == pytest.approx(of(measured, "good").rows["late", "blur", 2].recall, abs=1e-4)

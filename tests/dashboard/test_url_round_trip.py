@@ -279,6 +279,7 @@ CASES = {
             url.ROBUST_ROWS: widget("segmented_control", "robust-rows"),
         },
         beside={url.SECTION: "robustness"},
+        fixtures=("measured",),
     ),
     "compare, code": Case(
         "compare",
