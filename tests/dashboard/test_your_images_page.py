@@ -261,7 +261,7 @@ def test_one_change_at_a_time_which_goes_on_when_the_page_is_left_and_can_be_can
     assert "Something slow: 40%" in told(page)
     # Somebody whose page is older asks for another change.
     script = "from dashboard import url\nfrom dashboard.pages.your_images import collection_jobs\ncollection_jobs.change('pets', 'More', print)\nimport streamlit as st\nst.write(url.read(url.YOUR_IMAGES).notices)"
-    other = AppTest.from_string(script).run()
+    other = AppTest.from_string(script, default_timeout=30).run()
     assert "One change at a time" in str(other.json[0].value)
     button(navigation(collection="pets"), "Cancel").click().run()
     page = finish(navigation(collection="pets"))
