@@ -12,6 +12,8 @@ from core.errors import CollectionError
 from core.metrics import get_metric
 from tests.collections.pixels import create, open_
 
+pytestmark = pytest.mark.slow
+
 ROWS = 6_000
 KINDS = ["IVF32,Flat", "IVF32,PQ16np", "IVF32,SQ8"]
 
@@ -109,8 +111,6 @@ import numpy as np
 from core.collections.index import faiss_file, faiss_pieces
 from core.collections.vector_file import VectorFile
 from core.metrics import get_metric
-
-pytestmark = pytest.mark.slow
 
 def anonymous():
     [line] = [line for line in Path("/proc/self/status").read_text().splitlines() if line.startswith("RssAnon")]
