@@ -4,7 +4,6 @@ import ast
 import io
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -37,7 +36,9 @@ from tests.experiments.synthetic import draw_dataset
 # What a collection can be asked to do; a new public name belongs to one of these.
 CHANGES: dict[str, Callable[[Collection, Path], object]] = {
     "create": lambda pets, photos: pixels.create("more"),
-    "create_empty": lambda pets, photos: Collection.create_empty(replace(pets.about, name="more")),
+    "create_empty": lambda pets, photos: Collection.create_empty(
+        pets.about.model_copy(update={"name": "more"})
+    ),
     "add": lambda pets, photos: pets.add([str(photos)]),
     "add_uploads": lambda pets, photos: pets.add_uploads(
         [Upload("a.png", io.BytesIO((photos / "cat" / "a.png").read_bytes()))]
