@@ -92,7 +92,6 @@ def test_every_part_of_core_has_one_layer():
     )
 
 
-@pytest.mark.slow
 def test_imports_of_core_run_one_way():
     backward = {
         (one.source, one.target)

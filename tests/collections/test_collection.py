@@ -782,6 +782,7 @@ def without_rights(folder: Path, root: Path) -> list[str]:
     return ran.stdout.strip().splitlines()
 
 
+@pytest.mark.slow
 def test_a_folder_that_can_only_be_read_is_searched_and_refuses_writers(folder, tmp_path):
     root = photos(tmp_path, 4)
     with create() as pets:
@@ -794,6 +795,7 @@ def test_a_folder_that_can_only_be_read_is_searched_and_refuses_writers(folder, 
     assert "can't be written to" in sentence
 
 
+@pytest.mark.slow
 def test_a_folder_that_can_not_be_read_is_listed_and_the_others_are_added(folder, tmp_path):
     root = photos(tmp_path, 4)
     with create() as pets:

@@ -147,6 +147,7 @@ def test_a_folder_remembered_by_an_earlier_version_keeps_its_labels(anywhere, tm
     assert pets.add([str(root)], label_level=2).changed == 4
 
 
+@pytest.mark.slow
 def test_the_command_line_previews_without_a_model_and_takes_a_level(folder, tmp_path, capsys):
     root = tree(tmp_path / "set")
     draw(root / "@eaDir/x.png", 9)

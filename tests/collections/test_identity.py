@@ -66,6 +66,7 @@ def test_a_copy_that_was_given_its_name_by_hand_gets_an_identity_too(folder):
         assert copy.about.uuid != pets.about.uuid
 
 
+@pytest.mark.slow
 def test_a_copied_folder_that_can_only_be_read_opens_too(folder, tmp_path):
     with create() as pets:
         fill(pets, tmp_path)

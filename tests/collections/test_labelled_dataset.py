@@ -90,6 +90,7 @@ def test_its_images_are_served_within_the_allowed_folder_only(pets, photos, grid
     assert client.get(f"/{dataset.address(3)}").status_code == 200
 
 
+@pytest.mark.slow
 def test_uploaded_images_are_decoded_in_a_process_of_their_own_wherever_they_are_read(
     folder, grid_dir, monkeypatch
 ):

@@ -115,6 +115,7 @@ def test_postgresql_knows_what_is_stored_as_soon_as_it_is_added(stored):
     assert all("ix_images_label" in plan for plan in labels) and labels
 
 
+@pytest.mark.slow
 def test_connections_to_postgresql_are_shared_and_bounded(folder, pgvector_url, monkeypatch):
     monkeypatch.setattr(settings, "CATALOG_URL", pgvector_url + "&application_name=bounded")
     monkeypatch.setattr(settings, "CATALOG_CONNECTIONS", 2)

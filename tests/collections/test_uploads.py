@@ -344,6 +344,7 @@ def test_names_are_metadata_whatever_they_hold(anywhere):
     assert files(pets) == {image.hash for image in pets.images()} and pets.verify() == []
 
 
+@pytest.mark.slow
 def test_random_damage_is_reported_or_survived(folder):
     """Bytes changed anywhere: a refusal, a listed image or none, never another error, and never a stray file."""
     choose = random.Random(0)

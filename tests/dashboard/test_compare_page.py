@@ -189,6 +189,7 @@ def test_recall_and_ndcg_follow_from_the_lists(open_page):
     assert row["nDCG@10"] == pytest.approx(100 * scoring.ndcg_at_k(chance, 10, relevant).mean(), abs=0.01)
 
 
+@pytest.mark.slow
 def test_intervals_of_classes_contain_their_means_and_are_longer_than_those_of_all():
     table = experiment_table.load(Grid().load("objects200"), 10, untrained=False)
     low, high = (float(end[table.best]) for end in table.intervals)
@@ -258,6 +259,7 @@ def test_a_difference_is_called_certain_only_when_its_interval_leaves_zero_out(g
     assert said in configuration_pair.verdict(gap)
 
 
+@pytest.mark.slow
 def test_what_another_choice_costs_follows_from_the_scores(open_page):
     page = open_page("compare", dataset="objects200", section="factors")
     shown = page.dataframe[0].value.set_index("choice")

@@ -137,6 +137,7 @@ def test_selected_images_are_counted_by_class_and_shown(placed, open_page):
     assert numbers(chart_of(page)["selected"], "<u4").tolist() == [0, 1, 9]
 
 
+@pytest.mark.slow
 def test_selected_images_of_another_dataset_are_not_shown(placed, open_page):
     page = open_page("embeddings")
     page.session_state["embeddings-selection"] = ("another", np.array([0, 1, 9]))

@@ -15,6 +15,7 @@ def _page() -> None:
     job_progress.watch(jobs.get("test"), unit="pictures")
 
 
+@pytest.mark.slow
 def test_a_running_job_shows_how_far_it_is_and_can_be_cancelled():
     go = threading.Event()
 

@@ -89,6 +89,7 @@ def test_what_does_not_exist_is_reported(grid_dir, open_page):
     assert "No layer" in sentences
 
 
+@pytest.mark.slow
 def test_models_without_trained_weights_say_how_to_get_them(grid_dir, open_page, monkeypatch):
     monkeypatch.setattr(weights, "availability", lambda model: (False, "Not here."))
     page = open_page("models", model="vgg16", weights="imagenet")

@@ -106,6 +106,7 @@ def test_the_code_uses_the_weights_that_keras_offers(open_page):
     assert not beyond.code and "no code for it" in words(beyond)
 
 
+@pytest.mark.slow
 def test_an_image_of_ones_own_has_no_vectors_to_be_compared_with(open_page):
     page = open_page("your_picture", dataset="shapes18")
     assert not page.exception

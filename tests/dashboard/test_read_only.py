@@ -78,6 +78,7 @@ def test_no_control_of_a_collection_changes_it(pets, read_only, part):
             assert "PLAYGROUND_ACCESS" in one.help
 
 
+@pytest.mark.slow
 def test_the_controls_are_there_and_enabled_with_full_access(pets):
     page = navigation(collection="pets", part="manage")
     assert {"Update", "Build the index again", "Delete this collection"} <= enabled(page) and not says_so(

@@ -158,6 +158,7 @@ def test_every_image_has_an_alternative_text(grid_dir, open_page):
     assert all(tile["alt"] for place in range(3) for tile in gallery_of(page, place)["tiles"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "address",
     [

@@ -40,6 +40,7 @@ def extreme(name: str) -> bytes:
     return encoded(Image.new(mode, size), kind, **options)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", EXTREME)
 def test_an_image_that_is_too_long_is_refused_with_the_limit(name):
     (width, height), _, _ = EXTREME[name]

@@ -249,6 +249,7 @@ def test_a_cached_file_that_is_not_the_published_one_is_reported_and_nothing_is_
     assert not server.requests
 
 
+@pytest.mark.slow
 def test_damaged_cache_is_reported(keras_home):
     (keras_home / "models" / "mobilenet_1_0_224_tf_no_top.h5").write_bytes(b"\x89HDF\r\n\x1a\n cut short")
     with pytest.raises(WeightsError, match=r"damaged .*delete mobilenet_1_0_224_tf_no_top\.h5"):
