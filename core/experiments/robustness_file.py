@@ -3,7 +3,6 @@
 A table for each model, weights, pooling and metric, replaced as a whole file. Reading imports no TensorFlow.
 """
 
-import secrets
 import statistics
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -99,16 +98,11 @@ def write(folder: Path, dataset: Dataset, tables: Iterable[Table]) -> None:
     """
     path = folder / dataset.name / NAME
     disk.require(path.parent)
-    part = path.with_name(f".{path.name}.{secrets.token_hex(4)}.part")
-    try:
-        for killed in path.parent.glob(f".{path.name}.*.part"):
-            killed.unlink()
-        # The same results give the same file, in any order of computation.
-        ordered = sorted(tables, key=lambda table: table.key)
+    disk.remove_unfinished(path)
+    # The same results give the same file, in any order of computation.
+    ordered = sorted(tables, key=lambda table: table.key)
+    with disk.replacing(path) as part:
         parquet_tables.write(part, [_entry(dataset, table) for table in ordered])
-        part.replace(path)
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _entry(dataset: Dataset, table: Table) -> parquet_tables.Entry:

@@ -6,7 +6,6 @@ no TensorFlow. A damaged table reads as a missing one, since it can be computed 
 
 import hashlib
 import logging
-import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property, lru_cache
@@ -15,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from core import disk
 from core.cache import FileState, Shared, file_state
 from core.data.datasets import Dataset
 from core.errors import GridError, ModelDataError
@@ -216,20 +216,16 @@ def _put(model: str, weights: str, kind: str, entries: "list[Entry]") -> None:
     # The same results give the same file, in any order of computation.
     depths = [layer.name for layer in registry.get_model(model).layers]
     entries.sort(key=lambda entry: (entry.key.get("dataset", ""), depths.index(entry.key["layer"])))
-    part = path.with_name(f".{path.name}.{uuid.uuid4().hex}.part")
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        for killed in path.parent.glob(f".{path.name}.*.part"):
-            killed.unlink()
-        tables.write(part, entries)
-        part.replace(path)
+        disk.remove_unfinished(path)
+        with disk.replacing(path) as part:
+            tables.write(part, entries)
     except OSError as error:
         raise ModelDataError(
             f"{model}/{path.name} can't be written ({error.strerror or error}); make room, or choose another folder with "
             "PLAYGROUND_MODELS_DIR."
         ) from None
-    finally:
-        part.unlink(missing_ok=True)
 
 
 def _path(model: str, weights: str, kind: str) -> Path:
