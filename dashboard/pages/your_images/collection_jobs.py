@@ -95,6 +95,23 @@ def result_of(about: About, title: str, query: tuple[Any, ...], work: Callable[[
     return None
 
 
+def result_on_request(
+    about: About, what: str, title: str, pressed: bool, version: Any, work: Callable[[Job], Any]
+) -> Any:
+    """As :func:`result_of`, computed anew whenever a button is pressed; None before the first time.
+
+    Parameters
+    ----------
+    what : names the computation; version : of the collection, that the result depends on.
+    """
+    key = f"images-{what}-{about.uuid}"
+    if pressed:
+        st.session_state[key] = st.session_state.get(key, 0) + 1
+    if key not in st.session_state:
+        return None
+    return result_of(about, title, (what, version, st.session_state[key]), work)
+
+
 def _key(name: str) -> tuple[str, str, str]:
     return "collection", str(settings.COLLECTIONS_DIR), name
 

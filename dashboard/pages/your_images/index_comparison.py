@@ -28,19 +28,17 @@ def show(context: CollectionContext, busy: bool) -> None:
         "Builds each kind beside the one in use, measures it and removes it. Nothing in the collection changes.",
         help=_HELP,
     )
-    key = f"images-tune-{context.source.about.uuid}"
-    if st.button(
+    pressed = st.button(
         "Measure them",
         icon=":material/speed:",
         **read_only_notice.changing(disabled=busy or not context.source.info.images),
-    ):
-        st.session_state[key] = st.session_state.get(key, 0) + 1
-    if key not in st.session_state:
-        return
-    found = collection_jobs.result_of(
+    )
+    found = collection_jobs.result_on_request(
         context.source.about,
+        "tune",
         "Measuring kinds of index",
-        ("tune", context.source.version, st.session_state[key]),
+        pressed,
+        context.source.version,
         lambda job: _measure(context.name, job),
     )
     if found is not None:

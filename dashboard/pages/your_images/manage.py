@@ -190,15 +190,13 @@ def _index(context: CollectionContext, busy: bool) -> None:
 def _verify(context: CollectionContext) -> None:
     st.subheader("Check")
     st.caption("Reads all vectors and the index, and compares them with the catalog.")
-    key = f"images-verify-{context.source.about.uuid}"
-    if st.button("Check it", icon=":material/fact_check:"):
-        st.session_state[key] = st.session_state.get(key, 0) + 1
-    if key not in st.session_state:
-        return
-    problems = collection_jobs.result_of(
+    pressed = st.button("Check it", icon=":material/fact_check:")
+    problems = collection_jobs.result_on_request(
         context.source.about,
+        "verify",
         "Checking",
-        ("verify", context.source.version, st.session_state[key]),
+        pressed,
+        context.source.version,
         lambda job: context.collection.verify(lambda image: context.public_path(image.path, image.metadata)),
     )
     if problems:
