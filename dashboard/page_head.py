@@ -1,6 +1,5 @@
 """What the HTML of the pages has in its head: their style, which holds from the first paint, and where the server is."""
 
-import json
 from http import HTTPStatus
 
 from starlette.datastructures import MutableHeaders
@@ -12,10 +11,10 @@ from dashboard.widgets import style
 _END = b"</head>"
 # Without it, Streamlit first looks for its server below the page's own path, which the browser's console reports as errors.
 # The server may be behind a proxy that strips a prefix, so only the browser knows the whole path.
-_SERVER = """
-const [, base] = location.pathname.match(new RegExp(`^(.*?)/*(?:/(?:${PAGES.join("|")}))?/*$`));
-window.__streamlit = { BACKEND_BASE_URL: location.origin + base };
-""".replace("PAGES", json.dumps([path for path in url.PATHS.values() if path]))
+_SERVER = """{
+  const [, base] = location.pathname.match(/^(.*?)\\/*(?:\\/(?:PAGES))?\\/*$/);
+  window.__streamlit = { BACKEND_BASE_URL: location.origin + base };
+}""".replace("PAGES", "|".join(url.PATHS.values()))
 
 
 class PageHead:
