@@ -1,5 +1,6 @@
 """A catalog of a million images in PostgreSQL against one in SQLite; takes five minutes and 2 GB of disk."""
 
+import itertools
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -49,6 +50,8 @@ def compared(folder: Path, url: str, count: int) -> list[Row]:
             _fill(collection, count)
             collection.optimize(index="flat")
         numbers = {name: iter(range(count, 2 * count, _COMMIT)) for name in both}
+        # What searches remember of a condition is used while the catalog does not change.
+        labels, ranges = ({name: itertools.count(100) for name in both} for _ in range(2))
         query = np.ones((1, sqlite.about.dimensions), np.float32)
 
         def add(name: str) -> None:
@@ -62,12 +65,18 @@ def compared(folder: Path, url: str, count: int) -> list[Row]:
             f"adding {_COMMIT} images": add,
             "the first page": lambda name: list(both[name].images(most=_PAGE)),
             "a page in the middle": lambda name: list(both[name].images(most=_PAGE, start=count // 2)),
-            "a search in one label of a thousand": lambda name: both[name].search_vectors(
+            "a search in one label of a thousand, never the same": lambda name: both[name].search_vectors(
+                query, 10, [f"label=class {next(labels[name])}"]
+            ),
+            "a search in one label of a thousand, the same again": lambda name: both[name].search_vectors(
                 query, 10, ["label=class 7"]
             ),
-            "a search in a range of numbers, half of all": lambda name: both[name].search_vectors(
-                query, 10, ["price<50"]
-            ),
+            "a search in a range of numbers, half of all, never the same": lambda name: both[
+                name
+            ].search_vectors(query, 10, [f"price<{50 + next(ranges[name]) / 1_000}"]),
+            "a search in a range of numbers, half of all, the same again": lambda name: both[
+                name
+            ].search_vectors(query, 10, ["price<50"]),
             "counts of states and labels": lambda name: both[name].info(),
             "verify": lambda name: both[name].verify(lambda image: image.path),
         }

@@ -5,12 +5,10 @@ catalog does not count do not exist.
 """
 
 import fnmatch
-import os
 import tempfile
 import weakref
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, Concatenate, ParamSpec, TypeVar
 
@@ -18,7 +16,7 @@ import numpy as np
 import sqlalchemy as sa
 from sqlalchemy.ext.compiler import compiles
 
-from core.collections import sqlite_file
+from core.collections import postgresql_server, sqlite_file
 from core.collections.schema import (
     CHUNK,
     FAILED,
@@ -34,11 +32,8 @@ from core.collections.schema import (
     tables,
 )
 from core.errors import CatalogUnreachableError, CollectionError
-from core.settings import settings
 
 Conditions = Sequence[sa.ColumnElement[bool]]
-# So many connections to PostgreSQL stay open while nobody uses them.
-_KEPT_CONNECTIONS = 5
 _Value = TypeVar("_Value")
 _Options = ParamSpec("_Options")
 
@@ -87,11 +82,14 @@ class Catalog:
             place = Path(self._copy.name, self._place.name) if self._copy else self._place
             in_place = self._read_only and self._copy is None
             self._engine = sqlite_file.engine(place, create=create, read_only=in_place)
+            self._single_engine = self._engine
+            self._changes: sqlite_file.Changes | postgresql_server.Changes = sqlite_file.Changes(self._engine)
         else:
-            self._engine = _pool(self._place).execution_options(
-                schema_translate_map={None: self._schema}, isolation_level="REPEATABLE READ"
-            )
-        self._changes = sqlite_file.Changes(self._engine) if isinstance(self._place, Path) else None
+            pool = postgresql_server.pool(self._place)
+            here = {"schema_translate_map": {None: self._schema}}
+            self._engine = pool.execution_options(**here, isolation_level="REPEATABLE READ")
+            self._single_engine = pool.execution_options(**here, isolation_level="AUTOCOMMIT")
+            self._changes = postgresql_server.Changes(self._single_engine, f"{self._schema}.{facts.name}")
         # A process that ends without closing it leaves no log behind either.
         self._finalizer = weakref.finalize(self, _close, self._engine, self._changes, self._writes_log())
 
@@ -156,9 +154,7 @@ class Catalog:
         ----------
         single : it has a single statement, which is a transaction by itself: PostgreSQL is not asked to begin and end one.
         """
-        engine = self._engine
-        if single and self._schema:
-            engine = engine.execution_options(isolation_level="AUTOCOMMIT")
+        engine = self._single_engine if single else self._engine
         with database_errors(), engine.begin() as connection:
             yield connection
 
@@ -168,10 +164,8 @@ class Catalog:
         with storage_errors(), self._engine.begin() as connection:
             yield connection
 
-    def changes(self) -> int | None:
-        """A number that is another one after each commit, of any process; None where finding out takes as long as reading."""
-        if self._changes is None:
-            return None
+    def changes(self) -> Hashable:
+        """A value that is another one after each change of the collection, of any process."""
         with database_errors():
             return self._changes.count()
 
@@ -224,7 +218,7 @@ class Catalog:
         elif self._schema:
             # A database that is away has nothing to plan.
             with suppress(CollectionError):
-                self.write(_analyze, f"{self._schema}.{images.name}")
+                self.write(postgresql_server.analyze, f"{self._schema}.{images.name}")
 
     def close(self) -> None:
         """Close the connections to SQLite; those to PostgreSQL stay in the pool."""
@@ -242,13 +236,13 @@ class Catalog:
                 connection.execute(sa.schema.DropSchema(self._schema, cascade=True, if_exists=True))
 
 
-def _close(engine: sa.Engine, changes: sqlite_file.Changes | None, writes_log: bool) -> None:
-    """``changes`` are those of SQLite."""
-    if changes is not None:
+def _close(
+    engine: sa.Engine, changes: sqlite_file.Changes | postgresql_server.Changes, writes_log: bool
+) -> None:
+    if isinstance(changes, sqlite_file.Changes):
         changes.close()
-    if writes_log:
-        sqlite_file.checkpoint(engine)
-    if changes is not None:
+        if writes_log:
+            sqlite_file.checkpoint(engine)
         engine.dispose()
 
 
@@ -483,7 +477,7 @@ def in_state(
     """The images of a state by row, from the ``start``-th on, with few in memory at a time."""
     wanted = is_stored() if state == INDEXED else images.c.state == state
     query = sa.select(images).where(wanted).order_by(images.c.faiss_id, images.c.id)
-    yield from _in_parts(connection, most).execute(query.limit(most).offset(start))
+    yield from _rows(connection, query.offset(start), most)
 
 
 def counts(connection: sa.Connection) -> dict[str, int]:
@@ -541,15 +535,16 @@ def removed(
 ) -> Iterator[Row]:
     """The removed images by path, from the ``start``-th on: those that can be restored, or those known by path only."""
     query = sa.select(images).where(images.c.state == REMOVED, _is_restorable(restorable))
-    query = query.order_by(images.c.path).limit(most).offset(start)
-    yield from _in_parts(connection, most).execute(query)
+    yield from _rows(connection, query.order_by(images.c.path).offset(start), most)
 
 
-def _in_parts(connection: sa.Connection, most: int | None) -> sa.Connection:
-    """A connection that reads at most so many rows, with few of them in memory at a time."""
-    few = most is not None and most <= CHUNK
-    # PostgreSQL's cursors take more round trips.
-    return connection if few else connection.execution_options(yield_per=CHUNK)
+def _rows(connection: sa.Connection, query: sa.Select[Any], most: int | None) -> Iterable[Row]:
+    """At most so many rows of a query, with few of them in memory at a time."""
+    query = query.limit(most)
+    if most is not None and most <= CHUNK:
+        # PostgreSQL's cursors take more round trips.
+        return connection.execute(query).all()
+    return connection.execution_options(yield_per=CHUNK).execute(query)
 
 
 def count_path_only(connection: sa.Connection) -> int:
@@ -582,46 +577,3 @@ def matching_paths(connection: sa.Connection, conditions: Conditions, state: str
     """Paths of the images of a state that meet all conditions."""
     query = sa.select(images.c.path).where(images.c.state == state, *conditions)
     return list(connection.scalars(query.order_by(images.c.path)))
-
-
-def _analyze(connection: sa.Connection, table: str) -> None:
-    """Let PostgreSQL look at a table that has grown by a tenth; by itself it does so up to minutes later, with slow plans until then."""
-    grown = "pg_relation_size(oid) > 1.1 * relpages * current_setting('block_size')::int"
-    query = sa.text(f"SELECT {grown} FROM pg_class WHERE oid = CAST(:name AS regclass)")
-    if connection.scalar(query, {"name": table}):
-        connection.execute(sa.text(f"ANALYZE {table}"))
-
-
-@lru_cache(8)
-def _pool(url: str) -> sa.Engine:
-    """The connections to a database: some stay open, more are opened as needed, and whoever needs yet another one waits."""
-    # None of these errors shows any of the URL: a part of the password may be where the host should be.
-    address = url.partition("://")[2].partition("?")[0]
-    if "@" in address.partition("@")[2] or "/" in address.rpartition("@")[0]:
-        raise CollectionError(
-            "PLAYGROUND_CATALOG_URL has more than one @, or a / before it. Percent-encode these in the user name and the "
-            "password: @ is %40, / is %2F."
-        )
-    try:
-        parsed = sa.make_url(url)
-    except (sa.exc.ArgumentError, ValueError):
-        raise CollectionError(
-            "PLAYGROUND_CATALOG_URL can't be parsed; it is like postgresql://user:password@host:5432/database, with @, / "
-            "and : in user name and password percent-encoded."
-        ) from None
-    if parsed.get_backend_name() != "postgresql":
-        raise CollectionError(
-            "The URL of the catalog must begin with postgresql://; without a URL, SQLite is used."
-        )
-    kept = min(_KEPT_CONNECTIONS, settings.CATALOG_CONNECTIONS)
-    return sa.create_engine(
-        parsed.set(drivername="postgresql+psycopg"),
-        connect_args={"connect_timeout": 10},
-        pool_pre_ping=True,
-        pool_size=kept,
-        max_overflow=settings.CATALOG_CONNECTIONS - kept,
-    )
-
-
-# A child must not talk over the connections of its parent.
-os.register_at_fork(after_in_child=_pool.cache_clear)

@@ -3,7 +3,7 @@
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -249,7 +249,7 @@ class Reader:
     def _search_vectors(self, queries: np.ndarray, k: int, where: Sequence[str]) -> list[list[Hit]]:
         conditions, changes, memory = tuple(where), self._catalog.changes(), self._memory
         found = None
-        if memory is not None and changes is not None and memory.changes == changes:
+        if memory is not None and memory.changes == changes:
             found = memory.nearest(queries, k, conditions)
             if found is not None and (images := memory.images(found[0], conditions)) is not None:
                 return _hits(*found, images)
@@ -438,8 +438,8 @@ class Reader:
     def _unchanged(self, what: str, read: Callable[[], _Found]) -> _Found:
         """What was read of the catalog, kept while nobody changes it."""
         changes = self._catalog.changes()
-        known: tuple[int | None, _Found] | None = self._read.get(what)
-        if changes is None or known is None or known[0] != changes:
+        known: tuple[Hashable, _Found] | None = self._read.get(what)
+        if known is None or known[0] != changes:
             known = self._read[what] = changes, read()
         return known[1]
 

@@ -1,6 +1,6 @@
 """What searches have read of one state of a catalog, used while the catalog does not change."""
 
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -22,11 +22,11 @@ Images = Mapping[int, tuple[Row, list[str]]]
 class Memory:
     """Several threads may use it.
 
-    snapshot : of the state; changes : as :meth:`core.collections.catalog.Catalog.changes` counted them before it was read.
+    snapshot : of the state; changes : what :meth:`core.collections.catalog.Catalog.changes` returned before it was read.
     """
 
     snapshot: Snapshot
-    changes: int | None
+    changes: Hashable
     _images: dict[tuple[Conditions, int], tuple[Row, list[str]]] = field(default_factory=dict)
     _matching: dict[Conditions, np.ndarray] = field(default_factory=dict)
 

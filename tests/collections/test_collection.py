@@ -14,7 +14,7 @@ from PIL import Image
 from scipy.spatial.distance import cdist
 
 from core import collections
-from core.collections import backup, catalog, export, index_tuning, schema
+from core.collections import backup, catalog, export, index_tuning, postgresql_server, schema
 from core.collections.index import exact_search
 from core.collections.state import DESCRIPTION
 from core.data import image_sources
@@ -935,7 +935,7 @@ def test_a_url_without_a_host_shows_no_password(folder, monkeypatch, url):
 
 def test_an_encoded_password_is_used_as_it_is_meant(postgresql_url):
     url = postgresql_url.replace("tester@", "tester:a%40b%2Fc@")
-    assert catalog._pool(url).url.password == "a@b/c"
+    assert postgresql_server.pool(url).url.password == "a@b/c"
 
 
 def test_the_password_of_the_database_is_not_stored(folder, postgresql_url, monkeypatch):

@@ -76,14 +76,17 @@ def explained(collection, without_scans: bool = False) -> Iterator[dict[str, str
         if "images" in statement and not many and not statement.startswith(("INSERT", "ANALYZE")):
             with connection.connection.driver_connection.cursor() as driver:
                 # A small table is read as a whole, whatever indexes it has.
-                driver.execute(f"SET LOCAL enable_seqscan = {'off' if without_scans else 'on'}")
+                driver.execute(f"SET enable_seqscan = {'off' if without_scans else 'on'}")
                 driver.execute(f"EXPLAIN {statement}", parameters)
                 plans[statement] = "\n".join(line for (line,) in driver.fetchall())
+                driver.execute("RESET enable_seqscan")
 
-    engine = collection._catalog._engine
-    sa.event.listen(engine, "before_cursor_execute", note)
+    engines = collection._catalog._engine, collection._catalog._single_engine
+    for engine in engines:
+        sa.event.listen(engine, "before_cursor_execute", note)
     yield plans
-    sa.event.remove(engine, "before_cursor_execute", note)
+    for engine in engines:
+        sa.event.remove(engine, "before_cursor_execute", note)
 
 
 def test_postgresql_finds_images_by_indexes(stored):
