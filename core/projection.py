@@ -45,6 +45,7 @@ Sources
 """
 
 import copy
+import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from importlib.metadata import version
@@ -385,6 +386,9 @@ def _joint_umap(
     if not layers:
         return [], parameters
     import scipy.sparse
+
+    # With this module the package imports TensorFlow, which nothing here needs.
+    sys.modules.setdefault("umap.parametric_umap", None)  # type: ignore[arg-type]
     from umap.umap_ import find_ab_params, fuzzy_simplicial_set, simplicial_set_embedding
 
     random_state = np.random.RandomState(seed)

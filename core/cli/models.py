@@ -49,6 +49,7 @@ def add(commands: Any) -> None:
     )
     adding.add_argument("--show", action="store_true", help="list all tensors and add nothing")
     adding.add_argument("--json", action="store_true", help="with --show")
+    output.grid_option(adding)
     removing = output.command(more, "remove", _remove, "delete a model that was added")
     removing.add_argument("name")
     removing.add_argument("--yes", action="store_true", help="do not ask")
@@ -84,6 +85,7 @@ def _list(options: argparse.Namespace) -> None:
             "parameters": model.parameters,
             "imagenet": file.here if options.json else "here" if file.here else "not here",
             "about": file.about,
+            "license": file.license,
         }
         if options.json:
             row["file"] = {
@@ -193,15 +195,18 @@ def _export(options: argparse.Namespace) -> None:
 
 def _add(options: argparse.Namespace) -> None:
     from core.errors import OnnxError
+    from core.experiments import vector_import
     from core.models import onnx_adding, onnx_description, registry
     from core.models.onnx_description import LayerChoice
+    from core.settings import settings
 
     file = options.file.expanduser()
     beside = options.about or file.with_suffix(".json")
     about = onnx_description.describe(options.like, beside if options.about or beside.is_file() else None)
     name = options.name or file.stem.lower()
     if not options.show:
-        onnx_adding.check_name(name, tuple(registry.FAMILIES))
+        imported = vector_import.names(options.grid or settings.GRID_DIR)
+        onnx_adding.check_name(name, (*registry.FAMILIES, *imported))
     found = onnx_adding.inspect(file, name, about)
     if options.show:
         _show(found, options.json)

@@ -25,9 +25,7 @@ def add(commands: Any) -> None:
         type=Path,
         help=".parquet with a column of lists and one of paths, ids or hashes; or .npy, a row for each image",
     )
-    importing.add_argument(
-        "--dataset", required=True, help="its name, or collection:NAME for the labeled images of one"
-    )
+    _images(importing)
     importing.add_argument("--name", help="of the configuration; default: that of the file")
     importing.add_argument(
         "--by",
@@ -39,20 +37,29 @@ def add(commands: Any) -> None:
     listing.add_argument("--json", action="store_true")
     removing = output.command(vectors, "remove", _remove, "delete imported vectors and their experiments")
     removing.add_argument("name")
-    removing.add_argument("--dataset", required=True)
+    _images(removing)
     removing.add_argument("--yes", action="store_true", help="do not ask")
     for parser in (importing, listing, removing):
         output.grid_option(parser)
 
 
+def _images(parser: argparse.ArgumentParser) -> None:
+    """The options that say whose images the vectors are of."""
+    images = parser.add_mutually_exclusive_group(required=True)
+    images.add_argument("--dataset", help="its name, or a folder of class-named folders")
+    images.add_argument("--collection", help="of its labeled images")
+
+
 def _import(options: argparse.Namespace) -> None:
     from core.cli import grid
+    from core.collections import labelled_dataset
     from core.experiments import vector_import
 
     out = output.grid_folder(options)
     file = options.file.expanduser()
     table, by = vector_import.read(file, options.by, options.column)
-    dataset = grid.dataset_of(options.dataset, out, False)
+    images = options.dataset or f"{labelled_dataset.PREFIX}{options.collection}"
+    dataset = grid.dataset_of(images, out, False)
     name = options.name or file.stem.lower()
     with output.Bar() as bar:
         report = vector_import.import_vectors(out, dataset, name, table, by, file.name, bar)
@@ -99,16 +106,18 @@ def _runs(options: argparse.Namespace) -> "Iterator[tuple[Dataset, StoredRun]]":
 
 
 def _remove(options: argparse.Namespace) -> None:
+    from core.collections import labelled_dataset
     from core.experiments import vector_import
 
     out = output.grid_folder(options)
-    wanted = (options.dataset, options.name)
+    images = options.dataset or labelled_dataset.name(options.collection)
+    wanted = (images, options.name)
     found = [run for dataset, run in _runs(options) if (dataset.name, run.about.model) == wanted]
     for run in found:
         print(
-            f"{options.name!r} has {len(run.summaries)} experiments on {options.dataset!r}; they are deleted.",
+            f"{options.name!r} has {len(run.summaries)} experiments on {images!r}; they are deleted.",
             file=sys.stderr,
         )
     output.confirm(options.yes, f"Remove {options.name!r}?")
-    vector_import.remove(out, options.dataset, options.name)
+    vector_import.remove(out, images, options.name)
     print(f"Removed {options.name!r}.")

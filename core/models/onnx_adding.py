@@ -49,11 +49,11 @@ class InspectedFile:
 
 
 def check_name(name: str, taken: Sequence[str]) -> None:
-    """Raises OnnxError where a model can't have this name: it has other characters, or another model has it.
+    """Raises OnnxError where a model can't have this name: it has other characters, or another model or imported vectors have it.
 
     Parameters
     ----------
-    taken : names of models that were not added.
+    taken : names of models that were not added, and of imported vectors.
     """
     if not NAME.fullmatch(name):
         raise OnnxError(
@@ -61,7 +61,7 @@ def check_name(name: str, taken: Sequence[str]) -> None:
         )
     if name in taken or name in names():
         raise OnnxError(
-            f"There is a model {name!r} already; choose another name (--name), or remove that one first."
+            f"There is a model, or imported vectors, named {name!r} already; choose another name (--name), or remove those first."
         )
 
 

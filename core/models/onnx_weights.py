@@ -60,6 +60,7 @@ class OnnxWeights:
     batched: bool
     taps: tuple[Tap, ...] = field(repr=False)
     about: str
+    license: str = ""
 
     @property
     def slug(self) -> str:
@@ -74,8 +75,9 @@ class OnnxWeights:
     def file(self, model: Model) -> WeightsFile:
         if importlib.util.find_spec("openvino") is None:
             about = f"{model.title} is an ONNX file, which needs OpenVINO; {INSTALL}."
-            return WeightsFile(f"ONNX file {self.path.name}", "", about, None)
-        return WeightsFile(f"ONNX file {self.path.name}", self.about, self.about, self.path)
+            return WeightsFile(f"ONNX file {self.path.name}", "", about, None, self.license)
+        source = f"{self.about} License: {self.license}." if self.license else self.about
+        return WeightsFile(f"ONNX file {self.path.name}", source, self.about, self.path, self.license)
 
     def check(self, model: Model) -> None:
         """Raises WeightsError where OpenVINO is missing, or the files are not those that were added."""

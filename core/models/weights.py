@@ -93,7 +93,8 @@ def provenance(model: Model, weights: str | os.PathLike[str]) -> Provenance:
                 f"{model.title} is an ONNX file, which has its own weights: {model.weights.slug}; {str(weights)!r} can't be had."
             )
         model.weights.check(model)
-        return Provenance("onnx", model.weights.slug, model.weights.about, model.weights.fingerprint)
+        source = model.weights.file(model).source
+        return Provenance("onnx", model.weights.slug, source, model.weights.fingerprint)
     if weights == UNTRAINED:
         keras_major = importlib.metadata.version("keras").partition(".")[0]
         recipe = f"untrained:{model.name}:seed{SEED}:keras{keras_major}"

@@ -162,6 +162,7 @@ def test_datasets_lists_the_shipped_ones(capsys):
 def test_models_lists_fourteen_with_their_layers(capsys, words):
     rows = json.loads(printed(capsys, *words, "--json"))
     assert len(rows) == 14
+    assert all(row["license"] for row in rows)
     assert all([layer["depth"] for layer in row["layers"]] == list(range(1, 9)) for row in rows)
     assert {row["model"] for row in rows if row["imagenet"]} >= {"efficientnet-lite0", "efficientnet-lite1"}
 

@@ -2,6 +2,9 @@
 
 import hashlib
 import json
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -9,15 +12,17 @@ import pyarrow.parquet as pq
 import pytest
 
 from core import cli
-from core.collections import experiment_index
+from core.collections import experiment_index, labelled_dataset
 from core.errors import UserError, VectorsError
 from core.experiments import store, vector_import
 from core.metrics import METRICS
 from core.progress import Silent
 from core.search.engine import Engine
 from core.settings import settings
+from tests.collections import pixels
 from tests.experiments.synthetic import draw_dataset
 
+ROOT = Path(__file__).resolve().parents[2]
 RNG = np.random.default_rng(0)
 
 
@@ -105,6 +110,40 @@ def test_an_absolute_path_below_the_images_is_known(dataset, tmp_path, grid, vec
     keys = [str(dataset.path(item.id)) for item in dataset.items]
     file = parquet(tmp_path / "some.parquet", keys, vectors)
     assert run("import", file, "--dataset", "shapes", "--grid", grid) == 0
+
+
+def test_vectors_of_the_labeled_images_of_a_collection(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(settings, "COLLECTIONS_DIR", tmp_path / "collections")
+    for name, seed in (("cat/a", 1), ("cat/b", 2), ("dog/c", 3), ("dog/d", 4), ("none", 5)):
+        pixels.draw(tmp_path / "photos" / f"{name}.png", seed)
+    with pixels.create("pets") as pets:
+        pets.add([str(tmp_path / "photos")])
+        paths = [str(item.file) for item in labelled_dataset.dataset(pets).dataset.items]
+    grid = tmp_path / "grid"
+    grid.mkdir()
+    rows = RNG.normal(size=(4, 3))
+    file = parquet(tmp_path / "mine.parquet", paths, rows)
+    assert run("import", file, "--collection", "pets", "--grid", grid) == 0
+    assert "4 images of 'collection-pets' have a vector" in capsys.readouterr().out
+    [((name, _), stored)] = store.Grid(grid).load("collection-pets").runs.items()
+    assert name == "mine"
+    np.testing.assert_allclose(stored.vectors("vectors", "avg")[1], rows, atol=1e-2)
+    both = ("--collection", "pets", "--dataset", "shapes")
+    with pytest.raises(SystemExit, match="2"):
+        run("import", file, *both, "--grid", grid)
+    assert run("import", file, "--collection", "fish", "--grid", grid) == 2
+    assert run("remove", "mine", "--collection", "pets", "--grid", grid, "--yes") == 0
+    assert store.Grid(grid).load("collection-pets").runs == {}
+
+
+@pytest.mark.slow
+def test_tensorflow_is_not_imported(tmp_path, grid, vectors):
+    np.save(tmp_path / "mine.npy", vectors)
+    words = ["vectors", "import", str(tmp_path / "mine.npy"), "--dataset", "shapes", "--grid", str(grid)]
+    script = f"import sys; from core.cli import main; sys.exit(main({words}) or 'tensorflow' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert len(only_run(grid)[1].projections("avg", "umap", 2)) == 1
 
 
 def test_a_second_import_replaces_the_first(tmp_path, grid, vectors):

@@ -17,10 +17,10 @@ CONTENT = bytes(range(256)) * 9000  # 2.3 MB
 
 @pytest.fixture
 def offered(server, keras_home, monkeypatch):
-    """VGG16 as the stand-in offers it, with the hash that fits."""
-    file = replace(keras_weights.FILES["VGG16"], known_hash=f"md5:{hashlib.md5(CONTENT).hexdigest()}")
+    """ResNet50 as the stand-in offers it, with the hash that fits."""
+    file = replace(keras_weights.FILES["ResNet50"], known_hash=f"md5:{hashlib.md5(CONTENT).hexdigest()}")
     monkeypatch.setattr(keras_weights, "BASE_URL", server.url)
-    monkeypatch.setattr(keras_weights, "FILES", {**keras_weights.FILES, "VGG16": file})
+    monkeypatch.setattr(keras_weights, "FILES", {**keras_weights.FILES, "ResNet50": file})
     server.put(file.path, CONTENT)
     return keras_home / "models" / file.name
 
@@ -63,39 +63,39 @@ def test_address_name_and_hash_are_those_that_keras_asks_for(name, monkeypatch):
 
 
 def test_fetch_verifies_and_caches_where_keras_looks(offered, server, capsys):
-    assert fetch("vgg16") == 0
+    assert fetch("resnet50") == 0
     assert offered.read_bytes() == CONTENT
-    assert "VGG16: downloaded, 2.3 MB, hash as published" in capsys.readouterr().out
-    assert weights.availability(registry.get_model("vgg16"))[0]
-    assert fetch("vgg16") == 0
+    assert "ResNet50: downloaded, 2.3 MB, hash as published" in capsys.readouterr().out
+    assert weights.availability(registry.get_model("resnet50"))[0]
+    assert fetch("resnet50") == 0
     assert "already there" in capsys.readouterr().out
     assert len(server.requests) == 1
 
 
 def test_another_content_is_thrown_away(offered, server, capsys):
-    server.put(keras_weights.FILES["VGG16"].path, CONTENT[:-1] + b"x")
-    assert fetch("vgg16") == 2
+    server.put(keras_weights.FILES["ResNet50"].path, CONTENT[:-1] + b"x")
+    assert fetch("resnet50") == 2
     assert "its hash is another" in capsys.readouterr().err
     assert list(offered.parent.iterdir()) == []
 
 
 def test_a_connection_that_breaks_off_leaves_nothing(offered, server, capsys):
     server.cut = True
-    assert fetch("vgg16") == 2
+    assert fetch("resnet50") == 2
     assert "broke off" in capsys.readouterr().err
     assert list(offered.parent.iterdir()) == []
 
 
 def test_a_file_that_is_not_there_costs_itself_alone(offered, capsys):
-    assert fetch("vgg19", "vgg16") == 2
+    assert fetch("vgg19", "resnet50") == 2
     assert "VGG19: The server answered 404" in capsys.readouterr().err
     assert offered.is_file()
 
 
 def test_a_damaged_file_in_the_cache_is_replaced(offered):
     offered.write_bytes(b"cut short")
-    assert not keras_weights.is_whole("VGG16")
-    assert fetch("vgg16") == 0
+    assert not keras_weights.is_whole("ResNet50")
+    assert fetch("resnet50") == 0
     assert offered.read_bytes() == CONTENT
 
 
@@ -113,7 +113,7 @@ def test_a_server_that_never_answers_is_given_up(keras_home, monkeypatch, capsys
     monkeypatch.setattr(download, "TIMEOUT", 0.3)
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setattr(keras_weights, "BASE_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/")
-        assert fetch("vgg16") == 2
+        assert fetch("resnet50") == 2
     assert "did not answer" in capsys.readouterr().err
 
 
@@ -141,16 +141,16 @@ def test_models_of_packages_need_no_fetching(capsys):
 def test_the_list_tells_where_each_file_comes_from(offered, capsys):
     assert cli.main(["models", "list", "--json"]) == 0
     rows = {row["model"]: row["file"] for row in json.loads(capsys.readouterr().out)}
-    assert rows["vgg16"] == {
-        "origin": keras_weights.FILES["VGG16"].url,
+    assert rows["resnet50"] == {
+        "origin": keras_weights.FILES["ResNet50"].url,
         "path": None,
         "size": None,
         "sha256": None,
-        "published_hash": keras_weights.FILES["VGG16"].known_hash,
+        "published_hash": keras_weights.FILES["ResNet50"].known_hash,
     }
     offered.write_bytes(CONTENT)
     assert cli.main(["models", "--json"]) == 0
-    file = next(r["file"] for r in json.loads(capsys.readouterr().out) if r["model"] == "vgg16")
+    file = next(r["file"] for r in json.loads(capsys.readouterr().out) if r["model"] == "resnet50")
     assert (file["path"], file["size"]) == (str(offered), len(CONTENT))
     assert file["sha256"] == hashlib.sha256(CONTENT).hexdigest()
     lite = rows["efficientnet-lite0"]

@@ -14,7 +14,7 @@ from PIL import Image
 from core import cli
 from core.collections import Collection
 from core.errors import OnnxError, UnknownNameError, UserError, WeightsError
-from core.experiments import runner, store
+from core.experiments import runner, store, vector_import
 from core.experiments.store import Configuration, Grid
 from core.features import channel_files, compute, visualize
 from core.models import (
@@ -406,7 +406,8 @@ def test_the_command_line_adds_lists_and_removes(files, empty, tmp_path, capsys,
     assert (model.title, model.resample) == ("My net", "bicubic")
     assert cli.main(["models", "list", "--json"]) == 0
     row = json.loads(capsys.readouterr().out)[-1]
-    assert row["model"] == "mine" and "License: MIT." in row["about"]
+    assert (row["model"], row["license"]) == ("mine", "MIT")
+    assert "License: MIT." in weights.provenance(model, "imagenet").source
     assert cli.main(["models", "add", str(file)]) == 2
     assert "already" in capsys.readouterr().err
 
@@ -426,6 +427,17 @@ def test_the_command_line_adds_lists_and_removes(files, empty, tmp_path, capsys,
     assert cli.main([*command, "--yes"]) == 0
     assert nothing_was_added(empty)
     assert len(store.Grid(tmp_path / "grid").load("shapes").summaries) == 1
+
+
+def test_the_name_of_imported_vectors_is_taken(files, empty, tmp_path, capsys):
+    grid = tmp_path / "grid"
+    dataset = draw_dataset(tmp_path / "shapes", 2, 2)
+    table = vector_import.Table(None, np.eye(4, dtype=np.float32))
+    vector_import.import_vectors(grid, dataset, "conv", table, "order", "a test", Silent())
+    command = ["models", "add", str(files["conv"]), "--like", "timm", "--grid", str(grid)]
+    assert cli.main(command) == 2
+    assert "'conv'" in capsys.readouterr().err and nothing_was_added(empty)
+    assert cli.main([*command, "--name", "other"]) == 0
 
 
 @pytest.mark.parametrize(

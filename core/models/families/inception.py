@@ -25,7 +25,7 @@ MODELS = (
             Layer("mixed10", (8, 8, 2048), 21_802_784),
         ),
         build=partial(build, "InceptionV3"),
-        weights=KerasWeights("InceptionV3"),
+        weights=KerasWeights("InceptionV3", "Apache-2.0 (TensorFlow)"),
         source="Szegedy et al. 2015, Rethinking the Inception Architecture (arXiv:1512.00567)",
         position=50,
     ),

