@@ -173,7 +173,8 @@ K = Number("k", "number of neighbors")
 QUERY = Number("query", "image number")
 IMAGE = Number("image", "image number")
 
-# Search: the gallery to choose a query from.
+# Search: two configurations at once, and the gallery to choose a query from.
+SIDE = Switch("side", "switch *Side by side*")
 ORDER = Choice("order", "order", ("class", "shuffled"), "class")
 SHUFFLE = Number("shuffle", "shuffle")
 CLASS = Choice("class", "class", default="")
@@ -270,7 +271,7 @@ HOME = Page("home", "home", (DATASET, *BUDGETS, MACHINE), (COLLECTION,))
 SEARCH = Page(
     "search",
     "search",
-    (DATASET, *PARTS, K, QUERY, SHOW_UNTRAINED, ORDER, SHUFFLE, CLASS, GALLERY_PAGE),
+    (DATASET, *PARTS, K, QUERY, SIDE, *SECOND, SHOW_UNTRAINED, ORDER, SHUFFLE, CLASS, GALLERY_PAGE),
     (COLLECTION,),
 )
 EMBEDDINGS = Page(

@@ -20,10 +20,14 @@ from dashboard.widgets import glossary
 MIN_NEIGHBORS, MAX_NEIGHBORS, DEFAULT_NEIGHBORS = 5, 20, 10
 
 
-def dataset(names: Sequence[str], shown: str, width: int = 155) -> None:
+def dataset(names: Sequence[str], shown: str, width: int = 155, hidden: bool = False) -> None:
     """Choose a dataset, or a collection where its name with :data:`labelled.PREFIX` is among the names.
 
     The configuration is kept as far as another dataset has it.
+
+    Parameters
+    ----------
+    hidden : leave the label to screen readers.
     """
 
     def title(name: str) -> str:
@@ -44,7 +48,7 @@ def dataset(names: Sequence[str], shown: str, width: int = 155) -> None:
 
     if any(name.startswith(labelled_dataset.PREFIX) for name in names):
         width += 80
-    select("Dataset", names, shown, title, chosen, "dataset", glossary.DATASET, width)
+    select("Dataset", names, shown, title, chosen, "dataset", glossary.DATASET, width, hidden)
 
 
 def source(names: Sequence[str], shown: Source) -> None:
@@ -117,12 +121,23 @@ def layer(grid: DatasetGrid, shown: Summary, keys: Sequence[url.Key] = url.PARTS
         offered,
         shown.layer,
         name,
-        lambda value: _change(grid, shown, keys, layer=value),
+        lambda value: change_layer(grid, shown, keys, value),
         keys[2],
         glossary.LAYER
         + "\n\nEach is listed with its depth, its output (height × width × channels) and the parameters up to it.",
         width,
     )
+
+
+def change_layer(grid: DatasetGrid, shown: Summary, keys: Sequence[url.Key], layer: str) -> None:
+    """Go to another layer, from a callback."""
+    _change(grid, shown, keys, layer=layer)
+
+
+def at_layer(grid: DatasetGrid, shown: Summary, layer: str) -> Summary | None:
+    """The experiment that :func:`change_layer` goes to; None where the layer has none."""
+    there = [one for one in _of(grid, shown) if one.layer == layer]
+    return url.closest(there, {}, like=shown) if there else None
 
 
 def pooling(grid: DatasetGrid, shown: Summary, keys: Sequence[url.Key] = url.PARTS, width: int = 100) -> None:
@@ -271,6 +286,7 @@ def select(
     key: str,
     help: str,
     width: int,
+    hidden: bool = False,
 ) -> None:
     """Choose one of some options; ``shown`` is the one that the address says, ``chosen`` is called with another."""
     st.selectbox(
@@ -280,5 +296,6 @@ def select(
         format_func=name,
         help=help,
         width=width,
+        label_visibility="collapsed" if hidden else "visible",
         filter_mode=None if len(options) < 12 else "fuzzy",
     )

@@ -8,10 +8,33 @@ RULES = """
 .stApp .block-container h3 { font-size: 1.05rem; padding: .25rem 0 .3rem; }
 /* Streamlit's own grey for captions falls short of 4.5 : 1. */
 .stApp [data-testid="stCaptionContainer"] { color: inherit; opacity: .82; }
-/* In a narrow window the query is above its neighbors, not beside them. */
+.stApp [class*="st-key-layers"] { min-height: 78px; }
+.stApp .st-key-results { min-height: 14rem; }
+.stApp [data-testid="stColumn"] [class*="st-key-results"] { min-height: 7rem; }
+/* Search: the query beside its neighbors, in a narrow window a small one above them. */
+.stApp .st-key-search { display: grid; grid-template: "query results" auto "more results" 1fr / 230px minmax(0, 1fr); gap: .75rem 1.5rem; }
+.stApp [data-testid="stLayoutWrapper"]:has(> .st-key-search-query) { grid-area: query; }
+.stApp [data-testid="stLayoutWrapper"]:has(> .st-key-search-results) { grid-area: results; }
+.stApp [data-testid="stLayoutWrapper"]:has(> .st-key-search-more) { grid-area: more; }
 @media (max-width: 900px) {
-  .stApp [data-testid="stLayoutWrapper"]:has(> .st-key-search-query), .stApp .st-key-search-query { flex: 1 0 100% !important; width: 100% !important; }
+  .stApp .st-key-search { grid-template: "query" auto "results" auto "more" auto / minmax(0, 1fr); }
+  .stApp .st-key-search-query { display: grid; grid-template-columns: 120px minmax(0, 1fr); align-items: start; gap: .75rem; }
+  .stApp .st-key-search-query .st-key-query { min-height: 10.5rem; }
 }
+@media (max-width: 520px) {
+  .stApp .st-key-search-top { gap: .5rem; flex-wrap: nowrap; }
+  .stApp .st-key-search-top > * { min-width: 0; }
+  .stApp .st-key-results { min-height: 30rem; }
+  .stApp :is(.st-key-bar, .st-key-bar2) p { font-size: .875rem; }
+  .stApp .st-key-search { row-gap: .25rem; }
+  .stApp .st-key-search-top h1 { font-size: 1.5rem; }
+  .stApp .st-key-search-top h1 { margin-right: -24px; }
+  .stApp .st-key-search-top > :has([data-testid="stSelectbox"]), .stApp .st-key-search-top [data-testid="stSelectbox"] { width: 112px !important; flex: none !important; }
+  .stApp .st-key-side-by-side [data-testid="stIconMaterial"] { display: none; }
+}
+.stApp .st-key-search-top [class*="st-key-pick-"]:has([data-testid="stSkeleton"]) { min-height: 40px; }
+.stApp .results-table { border-collapse: collapse; font-size: .875rem; }
+.stApp .results-table :is(td, th) { padding: .15rem .75rem .15rem 0; text-align: left; vertical-align: top; }
 .stApp [data-testid="stMetricValue"] { font-size: 1.9rem; }
 /* It completes the address and shows nothing. */
 .stApp .st-key-address { display: none; }
@@ -31,7 +54,7 @@ RULES = """
   .stApp .st-key-decision-figures [data-testid="stMetricValue"] { font-size: 1.45rem; }
   .stApp .st-key-decision-figures [data-testid="stMetricLabel"] p { font-size: .75rem; }
 }
-.stApp :is(.st-key-query, .st-key-results, .st-key-embeddings-neighbors) { min-height: 18rem; }
+.stApp :is(.st-key-query, .st-key-embeddings-neighbors) { min-height: 18rem; }
 .stApp .st-key-embeddings-picked { min-height: 190px; }
 .stApp [class*="st-key-decision-gallery-"] { min-height: 250px; }
 .stApp .st-key-channel-gallery { min-height: 136px; }

@@ -73,15 +73,77 @@ def test_a_click_on_a_result_moves_on_and_back_returns(search: Page):
     assert words(search) == before
 
 
-def test_another_layer_keeps_the_query(search: Page):
+def layer(page: Page, depth: int) -> Locator:
+    return page.get_by_role("radiogroup", name="Layer").get_by_role(
+        "radio", name=re.compile(f"^Layer {depth} of 8")
+    )
+
+
+def test_another_layer_keeps_the_query_and_marks_what_is_new(search: Page):
     before = words(search)
-    search.get_by_role("combobox", name="Layer").click()
-    search.get_by_role("option").first.click()
+    layer(search, 1).click()
     wait_until_idle(search)
     after = words(search)
     assert after[0] == before[0]
     assert after[1:] != before[1:]
     assert "query=0" in search.url
+    expect(layer(search, 1)).to_be_checked()
+    expect(search.get_by_text(re.compile("new since layer 7")).first).to_be_visible()
+    assert search.errors == []
+
+
+def test_arrow_keys_go_through_the_layers(search: Page):
+    best = search.get_by_role("radiogroup", name="Layer").get_by_role("radio", checked=True)
+    name = best.get_attribute("aria-label")
+    best.focus()
+    search.keyboard.press("ArrowLeft")
+    search.keyboard.press("ArrowLeft")
+    wait_until_idle(search)
+    depth = int(re.match(r"Layer (\d)", name)[1])
+    expect(layer(search, depth - 2)).to_be_checked()
+    expect(layer(search, depth - 2)).to_be_focused()
+    assert search.evaluate("() => new URLSearchParams(location.search).get('layer')") in layer(search, depth - 2).get_attribute("aria-label")  # fmt: skip
+
+
+def test_the_rest_of_a_result_shows_on_hover_and_on_focus(search: Page):
+    detail = results(search).nth(1).locator(".detail")
+    shown = "detail => getComputedStyle(detail).opacity"
+    assert detail.evaluate(shown) == "0"
+    results(search).nth(1).hover()
+    assert detail.evaluate(shown) == "1"
+    search.mouse.move(0, 0)
+    results(search).first.focus()
+    search.keyboard.press("ArrowRight")
+    assert detail.evaluate(shown) == "1"
+    assert "distance" in detail.inner_text()
+
+
+def test_the_configuration_opens_and_a_model_can_be_chosen(search: Page):
+    search.get_by_role("button", name=re.compile("EfficientNet")).click()
+    search.get_by_role("combobox", name="Distance").click()
+    search.get_by_role("option", name="euclidean").click()
+    wait_until_idle(search)
+    assert "metric=euclidean" in search.url
+    search.keyboard.press("Escape")
+    search.get_by_role("button", name="As a table").click()
+    expect(search.get_by_role("table").get_by_role("row")).to_have_count(11)
+
+
+def test_the_same_query_under_two_configurations(search: Page):
+    before = words(search)
+    search.get_by_role("button", name="Side by side").click()
+    wait_until_idle(search)
+    lists = search.get_by_role("group", name=re.compile("nearest first"))
+    expect(lists).to_have_count(2)
+    assert words(search)[:1] == before[:1]
+    assert lists.first.get_by_role("button").count() == lists.last.get_by_role("button").count() == 10
+    assert "side=1" in search.url and "model2=" in search.url
+    assert search.errors == []
+
+
+@pytest.mark.parametrize("width", [400])
+def test_results_begin_early_in_a_narrow_window(search: Page, width: int):
+    assert results(search).first.bounding_box()["y"] < 640
 
 
 def test_the_address_shows_the_same_page_in_another_browser(search: Page):

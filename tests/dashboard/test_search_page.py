@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from core.experiments.query_scores import evaluate
+from core.experiments.store import Configuration, Grid
 from tests.conftest import ROOT
 from tests.dashboard.conftest import DATASET, gallery_of
 
@@ -47,31 +49,110 @@ def test_shows_what_the_address_asks_for(grid_dir, open_page):
 
 def test_results_come_nearest_first_with_a_mark_in_words(grid_dir, open_page):
     tiles = gallery_of(open_page("search", model="plain", query=3, k=20), RESULTS)["tiles"]
-    distances = [float(tile["lines"][0].removeprefix("distance ")) for tile in tiles]
+    distances = [float(tile["detail"][1].removeprefix("distance ")) for tile in tiles]
     assert distances == sorted(distances)
     assert {(tile["mark"]["sign"], tile["mark"]["words"], tile["mark"]["dashed"]) for tile in tiles} == {
         ("✓", "same class", False),
         ("✗", "another class", True),
     }
     assert all(
-        "of pairs" in tile["lines"][1]
-        and re.match(r"same class \d+ of 100 \(\d+–\u2060\d+\)$", tile["lines"][2])
+        "of pairs" in tile["detail"][2]
+        and re.match(r"same class \d+ of 100 \(\d+–\u2060\d+\)$", tile["detail"][3])
         for tile in tiles
     )
 
 
 def test_shares_at_a_distance_never_grow_and_a_class_that_differs_is_named(open_page):
     page = open_page("search", dataset="objects200", query=3, k=20)
-    # Before it is one of feature visualizations.
-    lines = [tile["lines"] for tile in gallery_of(page, RESULTS + 1)["tiles"]]
-    shares = [int(re.search(r"same class (\d+)", one[2])[1]) for one in lines]
+    lines = [tile["detail"] for tile in gallery_of(page, RESULTS)["tiles"]]
+    shares = [int(re.search(r"same class (\d+)", one[3])[1]) for one in lines]
     assert shares == sorted(shares, reverse=True) and shares[0] > shares[-1]
-    classes = [(one[2], one[3]) for one in lines if len(one) > 3]
+    classes = [(one[3], one[4]) for one in lines if len(one) > 4]
     assert classes
     for everywhere, own in classes:
         assert own.startswith("of birds: ")
         low, high = (int(re.search(r"(\d+) of 100", text)[1]) for text in (everywhere, own))
         assert abs(low - high) >= 10
+
+
+def strip_of(page, place: int = 0) -> dict:
+    """What a strip of layers was given."""
+    parts = [part.proto for part in page.get("bidi_component")]
+    return json.loads([part.json for part in parts if part.component_name == "playground_layer_strip"][place])
+
+
+@pytest.mark.parametrize("k", [7, 10])
+def test_the_strip_has_the_score_of_every_layer_under_the_same_pooling_and_metric(grid_dir, open_page, k):
+    page = open_page("search", model="good", layer="middle", pooling="max", metric="euclidean", k=k)
+    strip, grid = strip_of(page), Grid().load(DATASET)
+    assert strip["shown"] == "middle"
+    assert [(one["name"], one["depth"]) for one in strip["layers"]] == [
+        ("early", "1"),
+        ("middle", "2"),
+        ("late", "3"),
+    ]
+    for one in strip["layers"]:
+        of = Configuration("good", "imagenet", one["name"], "max", "euclidean")
+        assert one["score"] == pytest.approx(evaluate(grid, of, k).mean)
+
+
+def dotted(page, place: int) -> list[int]:
+    return [tile["id"] for tile in gallery_of(page, place)["tiles"] if tile["dot"]]
+
+
+def ids(page, place: int) -> list[int]:
+    return [tile["id"] for tile in gallery_of(page, place)["tiles"]]
+
+
+def test_neighbors_that_another_layer_brought_are_marked_until_the_query_changes(grid_dir, open_page):
+    page = open_page("search", model="plain", layer="third", query=3)
+    assert dotted(page, RESULTS) == []
+    before = set(ids(page, RESULTS))
+    page.selectbox(key="pick-layer").select_index(0).run()
+    new = [one for one in ids(page, RESULTS) if one not in before]
+    assert new and dotted(page, RESULTS) == new
+    assert {tile["dot"] for tile in gallery_of(page, RESULTS)["tiles"]} == {"", "new since layer 3"}
+    page.run()
+    assert dotted(page, RESULTS) == new
+    page.query_params["query"] = "4"
+    page.run()
+    assert dotted(page, RESULTS) == []
+
+
+def test_two_configurations_stand_side_by_side_and_neighbors_of_one_alone_are_marked(grid_dir, open_page):
+    page = open_page("search", model="good", layer="late", query=3)
+    page.button(key="side-by-side").click().run()
+    assert page.query_params["side"] == "1"
+    assert page.selectbox(key="pick-model2").value == ("plain", "imagenet")
+    page.selectbox(key="pick-layer2").select_index(0).run()
+    assert (page.query_params["layer"], page.query_params["layer2"]) == ("late", "first")
+    a, b = ids(page, 1), ids(page, 2)
+    assert dotted(page, 1) == [one for one in a if one not in b] != []
+    assert dotted(page, 2) == [one for one in b if one not in a] != []
+    assert any(f"**{len(set(a) & set(b))} of 10**" in one.value for one in page.markdown)
+    page.button(key="side-by-side").click().run()
+    assert "side" not in page.query_params
+    assert ids(page, RESULTS) == a
+
+
+def test_a_damaged_second_configuration_leaves_the_first(own_grid_dir, open_page):
+    path = next((own_grid_dir / DATASET / "plain.imagenet").glob("neighbors*"))
+    data = bytearray(path.read_bytes())
+    data[8:200] = bytes(192)
+    path.write_bytes(data)
+    page = open_page(
+        "search",
+        model="good",
+        layer="late",
+        side=1,
+        model2="plain",
+        layer2="first",
+        pooling2="avg",
+        metric2="cosine",
+    )
+    assert not page.exception
+    assert "can't be shown" in page.error[0].value
+    assert len(ids(page, RESULTS)) == 10
 
 
 def test_another_layer_keeps_everything_else(grid_dir, open_page):

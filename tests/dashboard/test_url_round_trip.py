@@ -169,6 +169,16 @@ CASES = {
             url.CLASS: widget("selectbox", "browse-class"),
         },
     ),
+    "search, side by side": Case(
+        "search",
+        {**CONFIGURATION, url.SIDE: "1", url.SHOW_UNTRAINED: "1", **CONTROL},
+        {
+            **experiment(),
+            **experiment("2"),
+            url.SHOW_UNTRAINED: toggle("pick-untrained"),
+            url.SIDE: lambda page: page.query_params[url.SIDE],
+        },
+    ),
     "search, shuffled": Case(
         "search",
         {url.ORDER: "shuffled", url.SHUFFLE: "7"},

@@ -20,6 +20,8 @@ const make = (pick) => {
   image.draggable = false;
   const frame = part("span", "frame", box);
   const rank = part("span", "rank", box);
+  const dot = part("span", "dot", box);
+  const detail = part("span", "detail", box);
   const about = part("span", "about", tile);
   const title = part("span", "title", about);
   const sign = part("span", "sign", title);
@@ -30,7 +32,7 @@ const make = (pick) => {
   // On the box, since an image with another source is another element; what happens to an image does not bubble.
   box.addEventListener("load", () => placeFrame(tile), true);
   box.addEventListener("error", () => showImage(tile, tile.missing), true);
-  tile.parts = { image, frame, rank, about, title, sign, name, words, lines };
+  tile.parts = { image, frame, rank, dot, detail, about, title, sign, name, words, lines };
   return tile;
 };
 
@@ -61,8 +63,16 @@ const showImage = (tile, source) => {
   tile.parts.image = withSource(tile.parts.image, source);
 };
 
+const setLines = (parent, lines) => {
+  const text = JSON.stringify(lines);
+  if (parent.dataset.text === text) return;
+  parent.dataset.text = text;
+  parent.replaceChildren();
+  for (const line of lines) part("span", "line", parent).textContent = line;
+};
+
 const fill = (tile, data, small) => {
-  const { rank, about, sign, name, words, lines } = tile.parts;
+  const { rank, dot, detail, about, sign, name, words, lines } = tile.parts;
   const mark = data.mark || {};
   set(
     tile,
@@ -84,13 +94,12 @@ const fill = (tile, data, small) => {
   set(sign, "hidden", !mark.sign);
   set(sign, "textContent", mark.sign || "");
   set(name, "textContent", data.title);
-  set(words, "textContent", mark.words ? `${mark.words}.` : "");
-  const text = JSON.stringify(data.lines);
-  if (lines.dataset.text !== text) {
-    lines.dataset.text = text;
-    lines.replaceChildren();
-    for (const line of data.lines) part("span", "line", lines).textContent = line;
-  }
+  set(words, "textContent", [mark.words, data.dot].map((one) => (one ? `${one}.` : "")).join(" "));
+  set(dot, "hidden", !data.dot);
+  set(dot, "title", data.dot);
+  set(detail, "hidden", data.detail.length === 0);
+  setLines(detail, data.detail);
+  setLines(lines, data.lines);
 };
 
 // Index of the tile that a key goes to; it may lie outside the gallery.

@@ -31,7 +31,8 @@ MISSING = "data:image/svg+xml," + quote(
 class Tile:
     """One image.
 
-    alt : the image in words. title : the line below it. lines : smaller lines below that.
+    alt : the image in words. title : the line below it. lines : smaller lines below that. detail : lines over the image while it is
+    hovered over or has the focus. dot : what a dot in its corner means, none where it is empty.
     rank : a number in its corner. mark : a sign before the title and a line along the top.
     selected : whether it is the one shown elsewhere on the page. frame : left, top, right and bottom of a region to frame, as
     shares of width and height.
@@ -42,6 +43,8 @@ class Tile:
     alt: str
     title: str = ""
     lines: tuple[str, ...] = ()
+    detail: tuple[str, ...] = ()
+    dot: str = ""
     rank: int | None = None
     mark: Mark | None = None
     selected: bool = False

@@ -1,0 +1,168 @@
+"""The neighbors of the query under one configuration: a line for each, the rest on hover and focus, and all of it as a table."""
+
+from collections.abc import Sequence, Set
+from dataclasses import dataclass
+from html import escape
+
+import streamlit as st
+
+from core.errors import GridError
+from core.evaluation import scoring
+from core.evaluation.calibration import Share
+from core.experiments.query_scores import Evaluation, evaluate
+from core.experiments.store import DatasetGrid, Summary
+from dashboard import url
+from dashboard.frontend.gallery import gallery
+from dashboard.widgets import glossary, markdown, palette
+
+# A class is named beside all of them where its share differs by more than this.
+_NOTABLE = 0.1
+
+
+@dataclass(frozen=True)
+class Dots:
+    """Which neighbors have a dot, by id, and what it means."""
+
+    ids: Set[int] = frozenset()
+    words: str = ""
+
+
+@dataclass(frozen=True)
+class Results:
+    """The neighbors of an image under one configuration.
+
+    found : None where the experiment can't be read, as ``trouble`` says; row : of the query in it, None where it has no neighbors.
+    """
+
+    grid: DatasetGrid
+    chosen: Summary
+    k: int
+    query: int
+    found: Evaluation | None
+    trouble: str = ""
+
+    @property
+    def row(self) -> int | None:
+        return None if self.found is None else self.found.row(self.query)
+
+    @property
+    def ids(self) -> list[int]:
+        """The neighbors, nearest first."""
+        if self.found is None or self.row is None:
+            return []
+        return [int(one) for one in self.found.ids[self.row, : self.found.k]]
+
+
+def read(grid: DatasetGrid, chosen: Summary, k: int, query: int) -> Results:
+    """The neighbors of an image."""
+    try:
+        return Results(grid, chosen, k, query, evaluate(grid, chosen.configuration, k))
+    except GridError as error:
+        return Results(grid, chosen, k, query, None, str(error))
+
+
+def show(results: Results, dots: Dots, narrow: bool = False, suffix: str = "") -> None:
+    """The neighbors, nearest first.
+
+    Parameters
+    ----------
+    narrow : they have half of the page.
+    suffix : of the keys of its widgets.
+    """
+    found, row = results.found, results.row
+    if found is None:
+        st.header(f"{results.k} nearest")
+        st.error(
+            f"This experiment can't be shown: {markdown.plain(results.trouble)} All others still work; choose another above.",
+            icon=":material/error:",
+        )
+    elif row is None:
+        st.header(f"{found.k} nearest")
+        st.warning("This image was left out of the experiment. Choose another.")
+    else:
+        st.header(f"{found.k} nearest  ·  score {found.scores[row]:.0f} of 100", help=glossary.SCORE)
+        _tiles(results, found, row, dots, narrow, suffix)
+
+
+def _tiles(results: Results, found: Evaluation, row: int, dots: Dots, narrow: bool, suffix: str) -> None:
+    grid, chosen = results.grid, results.chosen
+    about = _about(grid, chosen, found, row)
+    items = [grid.dataset.item(one) for one in results.ids]
+    agree = [bool(one) for one in found.same[row, : found.k]]
+    marks = [palette.mark(same) for same in agree]
+    tiles = [
+        gallery.tile(
+            item,
+            # The class of one that shares the query's would be no news.
+            title=item.name if same else f"{item.label}: {item.name}",
+            rank=rank,
+            mark=sign,
+            detail=(f"class: {item.label}", *lines),
+            dot=dots.words if item.id in dots.ids else "",
+        )
+        for rank, (item, same, sign, lines) in enumerate(zip(items, agree, marks, about, strict=True), 1)
+    ]
+    gallery.show(
+        tiles,
+        key=f"results{suffix}",
+        on_pick=lambda item: url.change({url.QUERY: item}),
+        size=80 if narrow else 150,
+        columns=5,
+        label=f"The {found.k} nearest images, nearest first",
+        announce=f"Nearest to {grid.dataset.item(int(found.queries[row])).alt}: "
+        f"{sum(agree)} of {found.k} are of its class.",
+    )
+    yes, no = palette.mark(True), palette.mark(False)
+    legend = [f"{yes.sign} {yes.words}", f"{no.sign} {no.words}"]
+    if dots.words:
+        legend.append(f"● {len(dots.ids) or 'none'} {dots.words}")
+    with st.container(horizontal=True, vertical_alignment="center", gap="small"):
+        st.caption(
+            "  ·  ".join(legend),
+            help=glossary.DISTANCE if found.distances is not None else glossary.NO_DISTANCES,
+        )
+        with st.popover("As a table", type="tertiary", icon=":material/table_rows:", key=f"as-table{suffix}"):
+            names = [(item.name, item.label or "") for item in items]
+            st.html(_table(names, [sign.sign for sign in marks], about))
+
+
+def _table(names: Sequence[tuple[str, str]], signs: Sequence[str], about: Sequence[tuple[str, ...]]) -> str:
+    rows = "".join(
+        f"<tr><td>{rank}</td><td>{escape(name)}</td><td>{sign} {escape(label)}</td>"
+        + f"<td>{escape('; '.join(lines))}</td></tr>"
+        for rank, ((name, label), sign, lines) in enumerate(zip(names, signs, about, strict=True), 1)
+    )
+    heads = "".join(f"<th>{name}</th>" for name in ("Rank", "Image", "Class", "Distance"))
+    return f'<table class="results-table"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+
+
+def _about(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) -> list[tuple[str, ...]]:
+    """What is said of the distance of each neighbor; nothing where no distances are known."""
+    if found.distances is None:
+        return [()] * found.k
+    try:
+        quantiles = grid.pair_quantiles(chosen.configuration)
+    except GridError as error:
+        quantiles = None
+        st.warning(markdown.plain(str(error)), icon=":material/warning:")
+    lines_of = []
+    everywhere, own = found.calibrations(row) if len(found.queries) > 1 else (None, None)
+    label = grid.dataset.labels[int(found.queries[row])]
+    for distance in map(float, found.distances[row, : found.k]):
+        lines = [f"distance {glossary.distance(distance)}"]
+        if quantiles is not None:
+            lines.append(
+                f"closer than {glossary.percent(scoring.share_farther(distance, quantiles))} of pairs"
+            )
+        if everywhere is not None:
+            share = everywhere.at(distance)
+            lines.append(f"same class {_of_100(share)}")
+            if own is not None and abs((of_class := own.at(distance)).value - share.value) > _NOTABLE:
+                lines.append(f"of {label}: {_of_100(of_class)}")
+        lines_of.append(tuple(lines))
+    return lines_of
+
+
+def _of_100(share: Share) -> str:
+    # A word joiner, so that no line ends at the dash.
+    return f"{100 * share.value:.0f} of 100 ({100 * share.low:.0f}–\u2060{100 * share.high:.0f})"
