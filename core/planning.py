@@ -161,7 +161,7 @@ def plan(wish: Wish) -> Plan:
 def default_index(images: int, dimensions: int, metric: Metric) -> Index:
     """The index that a collection of so many images gets unless another is asked for."""
     factory = faiss_file.factory("auto", images, dimensions, metric)
-    kind = "flat" if factory == "Flat" else "ivfpq" if "PQ" in factory else "ivf"
+    kind = "ivfpq" if "PQ" in factory else "ivf" if "IVF" in factory else "flat"
     return Index(
         kind, index_bytes(kind, images, dimensions), query_ms(kind, images, dimensions), _RECALL[kind]
     )

@@ -41,13 +41,17 @@ class Where:
 
     @property
     def found(self) -> np.ndarray | None:
-        """The rows, if :attr:`matching` was asked for."""
+        """The rows, if they were asked for."""
         return self.__dict__.get("matching")
 
     def few(self, most: int) -> np.ndarray | None:
         """The rows, or None if there are more than so many."""
-        found = catalog.matching_rows(self.connection, self.expressions, most + 1)
-        return found if len(found) <= most else None
+        if self.found is None:
+            rows = catalog.matching_rows(self.connection, self.expressions, most + 1)
+            if len(rows) > most:
+                return None
+            self.__dict__["matching"] = rows
+        return self.matching if len(self.matching) <= most else None
 
 
 @dataclass(frozen=True, eq=False)

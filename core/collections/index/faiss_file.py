@@ -16,7 +16,7 @@ from typing import Any
 
 import numpy as np
 
-from core.collections.index import exact_search, faiss_gpu, faiss_pieces
+from core.collections.index import exact_search, faiss_gpu, faiss_pieces, faiss_scan
 from core.collections.index.exact_search import exact, least_effort, recall, rerank, sample_rows, without_self
 from core.collections.index.index_engine import DamagedIndexError
 from core.collections.index.index_record import IndexFile
@@ -43,6 +43,8 @@ _TUNING_QUERIES = 100
 # Files up to this size are checked completely when opened, larger ones in samples.
 _CHECKED_WHOLE = 64_000_000
 _SAMPLES, _SAMPLE_BYTES = 64, 65_536
+# Files of vectors one after the other.
+_PLAIN = ("Flat", faiss_scan.FACTORY)
 # FAISS supports compressed vectors under two metrics only; under others some combinations end the process.
 _ANY_METRIC = ("IndexFlat", "IndexFlatL2", "IndexFlatIP", "IndexHNSWFlat", "IndexIVFFlat")
 _COMPRESSED = (
@@ -67,7 +69,7 @@ def factory(kind: str, rows: int, dimensions: int, metric: Metric) -> str:
     # Parts of fewer than four numbers gain nothing and are slow to train.
     parts = max(m for m in range(1, min(64, max(1, dimensions // 4)) + 1) if dimensions % m == 0)
     return {
-        "flat": "Flat",
+        "flat": faiss_scan.FACTORY if faiss_scan.is_worth_it(rows, dimensions, metric) else "Flat",
         "hnsw": "HNSW32",
         "ivf": f"IVF{groups},Flat",
         # "np": without FAISS's polysemous training, which takes minutes and is for a search not used here.
@@ -125,8 +127,8 @@ def build(
     description = factory(kind, rows, vectors.dimensions, metric)
     path = _new(folder)
     try:
-        if description == "Flat":
-            _write_flat(path, vectors, rows, metric, step)
+        if description in _PLAIN:
+            description = _write_plain(path, description, vectors, rows, metric, step)
             effort = 0
         else:
             index = _trained(description, vectors, rows, metric)
@@ -155,8 +157,8 @@ def extend(
     step: Callable[[int], None] = lambda n: None,
 ) -> IndexFile:
     """An index with further rows, trained as before, in a new file; raises as :func:`build`."""
-    if old.factory == "Flat":
-        return build(folder, vectors, rows, metric, "Flat", step)
+    if old.factory in _PLAIN:
+        return build(folder, vectors, rows, metric, old.factory, step)
     import faiss
 
     path, before = _new(folder), folder / old.file
@@ -238,14 +240,20 @@ class Ann:
         """
         wanted = effort or self.known.effort
         answer = None
-        if mask is None and faiss_gpu.is_worth_it(len(queries), k, wanted) and self._on_gpu:
+        if self.has_gpu_for(len(queries), k, mask, wanted) and self._on_gpu:
             answer = self._on_gpu.search(queries, k, wanted)
+        if answer is None and self.known.factory == faiss_scan.FACTORY:
+            answer = faiss_scan.search(self._index, queries, k, mask)
         if answer is None:
             # Without parameters: making them takes as long as a fast search.
             given = 0 if mask is None and effort is None else wanted
             answer = search(self._index, queries, k, mask, given)
         found, rows = answer
         return rows, as_distances(found, self.metric)
+
+    def has_gpu_for(self, queries: int, k: int, mask: np.ndarray | None, effort: int = 0) -> bool:
+        """Whether so many queries are searched on a GPU, if it does not fail."""
+        return mask is None and faiss_gpu.is_worth_it(queries, k, effort) and self._on_gpu is not None
 
     @cached_property
     def _on_gpu(self) -> faiss_gpu.Copy | None:
@@ -407,34 +415,45 @@ def _tuned_effort(index: Any, description: str, vectors: VectorFile, rows: int, 
     return least_effort(candidates, recall_at)
 
 
-def _write_flat(
-    path: Path, vectors: VectorFile, rows: int, metric: Metric, step: Callable[[int], None]
-) -> None:
-    """Write an exact index as FAISS would, without having it in memory.
+def _write_plain(
+    path: Path, description: str, vectors: VectorFile, rows: int, metric: Metric, step: Callable[[int], None]
+) -> str:
+    """Write an exact index as FAISS would, without having it in memory, and return its factory: float32 where float16 can't hold the numbers.
 
     FAISS writes the vectors last, so the file begins like an empty index with two other counts. Reading the file back checks this.
     """
     import faiss
 
-    empty = faiss.IndexFlat(vectors.dimensions, getattr(faiss, metric.faiss_metric))
+    empty = faiss.index_factory(vectors.dimensions, description, getattr(faiss, metric.faiss_metric))
     head = bytearray(faiss.serialize_index(empty).tobytes())
-    # Four letters, the dimensions in 4 bytes, the number of rows in 8; the number of numbers in the last 8.
+    # Four letters, the dimensions in 4 bytes, the number of rows in 8; the number of numbers, or of bytes, in the last 8.
     struct.pack_into("<q", head, 8, rows)
-    struct.pack_into("<Q", head, len(head) - 8, rows * vectors.dimensions)
+    size = vectors.dimensions if description == "Flat" else empty.code_size
+    struct.pack_into("<Q", head, len(head) - 8, rows * size)
+    fits = False
     with path.open("wb") as file:
         file.write(head)
         for _, block in vectors.chunks(0, rows):
-            file.write(prepared(block, metric).tobytes())
+            block = prepared(block, metric)
+            if description != "Flat" and np.abs(block).max() > faiss_scan.LARGEST:
+                break
+            file.write(empty.sa_encode(block).tobytes())
             step(len(block))
-        file.flush()
-        os.fsync(file.fileno())
+        else:
+            file.flush()
+            os.fsync(file.fileno())
+            fits = True
+    if not fits:
+        return _write_plain(path, "Flat", vectors, rows, metric, step)
     written = _mapped(path)
+    last = prepared(vectors.map(rows)[-1:], metric)
     if written.ntotal != rows or not np.array_equal(
-        written.reconstruct(rows - 1), prepared(vectors.map(rows)[-1:], metric)[0]
+        written.reconstruct(rows - 1), empty.sa_decode(empty.sa_encode(last))[0]
     ):
         raise CollectionError(
             "This version of FAISS has another file format; choose an index other than flat."
         )
+    return description
 
 
 def _mapped(path: Path) -> Any:

@@ -36,8 +36,12 @@ def has_kind(index: Any) -> bool:
     """Whether GPUs have an index of this kind and metric."""
     import faiss
 
-    metrics = (faiss.METRIC_INNER_PRODUCT, faiss.METRIC_L2)
-    return type(faiss.downcast_index(index)).__name__ in _KINDS and index.metric_type in metrics
+    index = faiss.downcast_index(index)
+    if index.metric_type not in (faiss.METRIC_INNER_PRODUCT, faiss.METRIC_L2):
+        return False
+    if isinstance(index, faiss.IndexScalarQuantizer):
+        return bool(index.sq.qtype == faiss.ScalarQuantizer.QT_fp16)
+    return type(index).__name__ in _KINDS
 
 
 def needed(index: Any, rows: int) -> int:

@@ -11,7 +11,7 @@ import sqlalchemy as sa
 from core import disk
 from core.collections import catalog
 from core.collections.catalog import Catalog
-from core.collections.index import exact_search, faiss_file, filtered_search
+from core.collections.index import exact_search, faiss_file, faiss_scan, filtered_search, proven_search
 from core.collections.index.faiss_file import Ann
 from core.collections.index.index_engine import DamagedIndexError, Engine, Step
 from core.collections.index.index_record import IndexFile
@@ -168,6 +168,8 @@ class FaissSnapshot(Snapshot):
         else:
             mask = np.zeros(known.rows, bool)
             mask[allowed[allowed < known.rows]] = True
+        if known.factory == faiss_scan.FACTORY:
+            return proven_search.nearest(self.index, self.stored, queries, k, mask)
         if mask is not None:
             return filtered_search.nearest(self.index, self.stored, queries, k, mask, effort)
         if not known.compressed:

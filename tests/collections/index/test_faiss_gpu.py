@@ -65,6 +65,8 @@ def test_without_faiss_gpu_nothing_is_uploaded(monkeypatch):
         ("IVF16,Flat", faiss.METRIC_L2, True),
         ("IVF16,Flat", faiss.METRIC_Linf, False),
         ("IVF16,PQ8np", faiss.METRIC_INNER_PRODUCT, True),
+        ("SQfp16", faiss.METRIC_L2, True),
+        ("SQ8", faiss.METRIC_L2, False),
         ("IVF16,SQ8", faiss.METRIC_L2, False),
         ("HNSW32", faiss.METRIC_L2, False),
         ("PCA16,IVF16,Flat", faiss.METRIC_L2, False),
