@@ -49,6 +49,10 @@ class OnnxError(UserError):
     """An ONNX file, or what is said of it, that can't be used."""
 
 
+class CombinationError(UserError):
+    """A combination of configurations that can't be made or used."""
+
+
 class ModelDataError(UserError):
     """What ships about a model that is missing, broken or of another format."""
 

@@ -22,7 +22,7 @@ from core.collections import (
 from core.collections.uploads import Upload
 from core.data import added_datasets
 from core.errors import AccessError, UserError
-from core.experiments import machine_costs, robustness_run, runner, vector_import
+from core.experiments import combination_adding, machine_costs, robustness_run, runner, vector_import
 from core.features import compute
 from core.models import keras_weights, onnx_adding, package_install, registry
 from core.progress import Silent
@@ -95,6 +95,8 @@ OTHERS: dict[str, Callable[[Path], object]] = {
     "remove a dataset": lambda folder: added_datasets.remove(folder, "none"),
     "add a model": lambda folder: onnx_adding.add(None, []),
     "remove a model": lambda folder: onnx_adding.remove("none"),
+    "add a combination": lambda folder: combination_adding.add("both", (), None),
+    "remove a combination": lambda folder: combination_adding.remove("none"),
     "install a package": lambda folder: package_install.install(None, None, Silent()),
     "import vectors": lambda folder: vector_import.import_vectors(
         folder, None, "a", None, "id", "", Silent()
@@ -126,7 +128,7 @@ WITHOUT_CHECK = {
     "collections.collection_reader.Reader._maintaining": "called by writing, which checks, and to repair an index",
     "collections.lifecycle._sweep": "removes what a deletion or creation has left",
     "data.added_datasets._staging": "called by add_fashion_mnist and remove, which check",
-    "models.onnx_adding._staging": "called by add and remove, which check",
+    "models.added_folder.staging": "called by those who add and remove, who check",
     "published.convert._import": "called by import_copy, which checks",
 }
 

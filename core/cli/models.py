@@ -196,7 +196,7 @@ def _export(options: argparse.Namespace) -> None:
 def _add(options: argparse.Namespace) -> None:
     from core.errors import OnnxError
     from core.experiments import vector_import
-    from core.models import onnx_adding, onnx_description, registry
+    from core.models import combinations, onnx_adding, onnx_description, registry
     from core.models.onnx_description import LayerChoice
     from core.settings import settings
 
@@ -206,7 +206,7 @@ def _add(options: argparse.Namespace) -> None:
     name = options.name or file.stem.lower()
     if not options.show:
         imported = vector_import.names(options.grid or settings.GRID_DIR)
-        onnx_adding.check_name(name, (*registry.FAMILIES, *imported))
+        onnx_adding.check_name(name, (*registry.FAMILIES, *combinations.names(), *imported))
     found = onnx_adding.inspect(file, name, about)
     if options.show:
         _show(found, options.json)
@@ -266,26 +266,29 @@ def _choose(found: Any) -> Any:
 
 
 def _remove(options: argparse.Namespace) -> None:
-    from core.models import onnx_adding
+    from core.errors import UnknownNameError
+    from core.models import added_models, onnx_adding
 
-    for sentence in _dependents(options.grid, options.name):
+    if options.name not in added_models.names():
+        raise UnknownNameError("added model", options.name, added_models.names())
+    for sentence in dependents(options.grid, options.name):
         print(sentence, file=sys.stderr)
     output.confirm(options.yes, f"Remove {options.name!r}?")
     onnx_adding.remove(options.name)
     print(f"Removed {options.name!r}.")
 
 
-def _dependents(grid_folder: Path | None, name: str) -> list[str]:
-    """A sentence for all that was computed with an added model."""
+def dependents(grid_folder: Path | None, name: str) -> list[str]:
+    """A sentence for all that was computed with an added model, and for the combinations that it is a part of."""
     from core import collections
-    from core.errors import UnknownNameError
+    from core.experiments import combination_adding
     from core.experiments.store import Grid
-    from core.models import added_models
     from core.settings import settings
 
-    if name not in added_models.names():
-        raise UnknownNameError("added model", name, added_models.names())
-    sentences = []
+    sentences = [
+        f"The combination {one!r} has it as a part; it stays, and can't be used any more."
+        for one in combination_adding.with_model(name)
+    ]
     grid = Grid(grid_folder or settings.GRID_DIR)
     for dataset in grid.dataset_names():
         try:

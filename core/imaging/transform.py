@@ -50,7 +50,7 @@ class Reduction:
             return cls.PACKED.pack(0, 0, 0, *_WHOLE)
         number, share = 0, 0.0
         if reduction.resample is not None:
-            name, square = _parse(reduction.resample)
+            name, square = parse(reduction.resample)
             number, share = 1 + RESAMPLES.index(name), square or 0.0
         return cls.PACKED.pack(reduction.size, number, share, *(reduction.box or _WHOLE))
 
@@ -142,7 +142,7 @@ def with_square(resample: str, share: float | None) -> str:
 
 def seen(image: Image.Image, resample: str) -> Box:
     """The region of an image that :func:`resize` takes."""
-    _, share = _parse(resample)
+    _, share = parse(resample)
     if share is None:
         return _WHOLE
     side = share * min(image.size)
@@ -152,13 +152,13 @@ def seen(image: Image.Image, resample: str) -> Box:
 
 def cuts(resample: str) -> bool:
     """Whether :func:`resize` leaves a part of every image out."""
-    return _parse(resample)[1] is not None
+    return parse(resample)[1] is not None
 
 
 def _square(image: Image.Image, size: int, resample: str) -> Image.Image:
     if image.size == (size, size) and image.info.get(_REDUCED) == resample:
         return image
-    name, _ = _parse(resample)
+    name, _ = parse(resample)
     left, top, right, bottom = seen(image, resample)
     box = (left * image.width, top * image.height, right * image.width, bottom * image.height)
     return mark(image.resize((size, size), _RESAMPLE[name], box), resample)
@@ -170,7 +170,8 @@ def mark(image: Image.Image, resample: str) -> Image.Image:
     return image
 
 
-def _parse(resample: str) -> tuple[str, float | None]:
+def parse(resample: str) -> tuple[str, float | None]:
+    """The filter, and the share of the middle square, of what :func:`with_square` writes; None for the whole image."""
     name, _, share = resample.partition(" ")
     return name, float(share) if share else None
 

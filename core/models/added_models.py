@@ -15,6 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field, PositiveInt, ValidationError
 from core.cache import Shared, file_state
 from core.errors import OnnxError, UnknownNameError, UserError, first_problem
 from core.imaging import transform
+from core.models.added_folder import folder
 from core.models.definition import Layer, Model
 from core.models.onnx_description import MOST_LAYERS, Description
 from core.models.onnx_weights import OnnxWeights, Tap
@@ -70,11 +71,6 @@ class Stored(_Part):
         parts = self.model_dump_json(include={"files", "layout", "size", "taps"})
         how = self.description.model_dump_json(exclude={"title", "license", "source", "layers"})
         return hashlib.sha256(f"{parts}\n{how}".encode()).hexdigest()
-
-
-def folder(name: str) -> Path:
-    """The folder of an added model."""
-    return settings.ADDED_MODELS_DIR / name
 
 
 def names() -> list[str]:

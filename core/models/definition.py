@@ -1,9 +1,10 @@
 """What defines a model: the fields of a row of ``core.models.registry``."""
 
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, ClassVar, Protocol
 
 from core.errors import UnknownNameError, WeightsError
 from core.models.preprocessing import Preprocessing
@@ -11,6 +12,8 @@ from core.progress import Progress
 
 if TYPE_CHECKING:
     import keras
+
+    from core.models.runtime import Network
 
 
 @dataclass(frozen=True)
@@ -76,6 +79,44 @@ class WeightsSource(Protocol):
         ...
 
 
+OWN_KINDS = ("onnx", "combined")
+"""The kinds of weights that belong to one model alone."""
+
+
+class OwnNetwork(ABC):
+    """Weights that come with a network of their own, and with no graph of Keras.
+
+    Parameters
+    ----------
+    kind : of :data:`OWN_KINDS`; fingerprint : of all that the vectors depend on.
+    """
+
+    kind: ClassVar[str]
+    fingerprint: str
+
+    @property
+    def slug(self) -> str:
+        """How the weights are named: their kind and eight hex digits, such as ``"onnx-01234567"``."""
+        return f"{self.kind}-{self.fingerprint[:8]}"
+
+    @property
+    def fingerprints(self) -> tuple[str, ...]:
+        """One, as :class:`WeightsSource` has them."""
+        return (self.fingerprint,)
+
+    @abstractmethod
+    def file(self, model: "Model") -> WeightsFile:
+        """As :class:`WeightsSource` has it."""
+
+    @abstractmethod
+    def check(self, model: "Model") -> None:
+        """Raises WeightsError where something is missing, or is not what was added."""
+
+    @abstractmethod
+    def load(self, model: "Model", progress: Progress) -> "Network":
+        """The network; raises as :meth:`check`."""
+
+
 @dataclass(frozen=True)
 class Model:
     """A network without its classifier, and what goes into it.
@@ -89,7 +130,7 @@ class Model:
     preprocessing : of the resized image.
     parameters : of the graph.
     layers : eight, from the image to the last feature map; of an added model up to eight.
-    build : input size -> the randomly initialized graph; None for a model that is an ONNX file.
+    build : input size -> the randomly initialized graph; None for a model that is an ONNX file or a combination.
     weights : where its ImageNet weights come from; None where there are none.
     source : paper or origin.
     position : models are listed by it, lowest first, and those of one position by the names of their families.
@@ -125,11 +166,11 @@ class Model:
 
         Raises
         ------
-        WeightsError : the model is an ONNX file.
+        WeightsError : the model is an ONNX file or a combination.
         """
         if self.build is None:
             raise WeightsError(
-                f"{self.title} is an ONNX file: it has its own weights, and no graph that can be trained or built without them."
+                f"{self.title} was added here: it has its own weights, and no graph that can be trained or built without them."
             )
         return self.build(self.input_size)
 

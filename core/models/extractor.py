@@ -79,7 +79,7 @@ class Extractor:
         self.batch_size = batch_size
         self._run = network.compile(
             self.layers,
-            lambda ops, x: [_pool(ops, x, pooling) for pooling in self.poolings],
+            lambda ops, x: [pool(ops, x, pooling) for pooling in self.poolings],
             batch_size,
             side_by_side,
         )
@@ -154,8 +154,8 @@ def _read(path: Path, size: int, resample: str) -> np.ndarray | ImageError:
         return error
 
 
-def _pool(ops: Operations, activation: Any, pooling: str) -> Any:
-    """(batch, height, width, channels) to (batch, dimensions).
+def pool(ops: Operations, activation: Any, pooling: str) -> Any:
+    """(batch, height, width, channels) to (batch, dimensions), of :data:`POOLINGS`.
 
     ``gem`` is ``mean(max(x, 1e-6)**3) ** (1/3)``: Radenović, Tolias and Chum, 2018, with their usual p.
     """

@@ -18,9 +18,8 @@ from pathlib import Path
 from core import lock
 from core.errors import DiskError
 from core.models import network_file, runtime, weights
-from core.models.definition import Model
+from core.models.definition import Model, OwnNetwork
 from core.models.network_file import DamagedNetworkError
-from core.models.onnx_weights import OnnxWeights
 from core.models.runtime import Network, OpenVINONetwork, TensorFlowNetwork
 from core.progress import Progress, Silent
 from core.settings import settings
@@ -44,7 +43,7 @@ def load(model: Model, weights_: str | os.PathLike[str], progress: Progress | No
     ------
     UnknownNameError, WeightsError : as :func:`core.models.weights.load`.
     """
-    if isinstance(model.weights, OnnxWeights):
+    if isinstance(model.weights, OwnNetwork):
         weights.provenance(model, weights_)
         return model.weights.load(model, progress or Silent())
     if runtime.name() != "openvino":
@@ -58,7 +57,7 @@ def load(model: Model, weights_: str | os.PathLike[str], progress: Progress | No
 
 def is_exported(model: Model, weights_: str | os.PathLike[str]) -> bool:
     """Whether :func:`load` needs no TensorFlow, unless the file is damaged; raises as :func:`load`."""
-    if isinstance(model.weights, OnnxWeights):
+    if isinstance(model.weights, OwnNetwork):
         return True
     return runtime.name() == "openvino" and _path(model, weights.provenance(model, weights_)).is_file()
 

@@ -1,27 +1,22 @@
-"""Add ONNX files as models, and remove them.
-
-A model's folder is complete or absent: it is built out of sight and renamed.
-"""
+"""Add ONNX files as models, and remove them."""
 
 import os
 import shutil
-from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from core import access, disk, lock
+from core import access, disk
 from core.errors import OnnxError, UnknownNameError
-from core.models import added_models, architecture, file_hash, onnx_check
-from core.models.added_models import DESCRIPTION, NAME, Stored, StoredLayer, StoredTap, folder, names
+from core.models import added_folder, added_models, architecture, file_hash, onnx_check
+from core.models.added_folder import folder
+from core.models.added_models import DESCRIPTION, NAME, Stored, StoredLayer, StoredTap, names
 from core.models.architecture import Architecture, NetworkLayer
 from core.models.definition import Model
 from core.models.onnx_check import FoundTensor, Inspection
 from core.models.onnx_description import MOST_LAYERS, Description, LayerChoice
 from core.models.onnx_weights import Tap
 from core.settings import settings
-
-_STAGING = ".staging"
 
 
 @dataclass(frozen=True)
@@ -53,7 +48,7 @@ def check_name(name: str, taken: Sequence[str]) -> None:
 
     Parameters
     ----------
-    taken : names of models that were not added, and of imported vectors.
+    taken : names of models that were not added, of combinations, and of imported vectors.
     """
     if not NAME.fullmatch(name):
         raise OnnxError(
@@ -107,7 +102,7 @@ def add(candidate: InspectedFile, choices: Sequence[LayerChoice]) -> Model:
     ]
     files = [candidate.path, *(candidate.path.parent / name for name in found.external)]
     disk.require(settings.ADDED_MODELS_DIR, sum(file.stat().st_size for file in files))
-    with _staging(candidate.name) as staged:
+    with added_folder.staging(candidate.name) as staged:
         for file in files:
             shutil.copyfile(file, staged / file.name)
         network = staged / candidate.path.name
@@ -149,10 +144,7 @@ def remove(name: str) -> None:
     access.require_full("remove a model")
     if name not in names():
         raise UnknownNameError("added model", name, names())
-    with _staging(name) as staged:
-        staged.rmdir()
-        # Out of sight in one step.
-        folder(name).rename(staged)
+    added_folder.delete(name)
 
 
 def _tap(choice: LayerChoice, tensor: FoundTensor) -> Tap:
@@ -202,19 +194,3 @@ def _row(tap: Tap, tensor: NetworkLayer, depth: int) -> NetworkLayer:
 def _sync(path: Path) -> None:
     with path.open("rb") as file:
         os.fsync(file.fileno())
-
-
-@contextmanager
-def _staging(name: str) -> Iterator[Path]:
-    """A folder for what is not yet or no longer a model, which is removed if it is left."""
-    place = settings.ADDED_MODELS_DIR / _STAGING
-    with lock.writing(place):
-        for left in place.iterdir():
-            if left.is_dir():
-                shutil.rmtree(left, ignore_errors=True)
-        path = place / name
-        path.mkdir()
-        try:
-            yield path
-        finally:
-            shutil.rmtree(path, ignore_errors=True)

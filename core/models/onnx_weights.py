@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from core.errors import WeightsError
 from core.models import file_hash
-from core.models.definition import Model, WeightsFile
+from core.models.definition import Model, OwnNetwork, WeightsFile
 from core.progress import Progress
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class Tap:
 
 
 @dataclass(frozen=True)
-class OnnxWeights:
+class OnnxWeights(OwnNetwork):
     """An ONNX file.
 
     Parameters
@@ -61,16 +61,7 @@ class OnnxWeights:
     taps: tuple[Tap, ...] = field(repr=False)
     about: str
     license: str = ""
-
-    @property
-    def slug(self) -> str:
-        """How the weights are named: ``"onnx-"`` and eight hex digits."""
-        return f"onnx-{self.fingerprint[:8]}"
-
-    @property
-    def fingerprints(self) -> tuple[str, ...]:
-        """One: of the files and of all else that the vectors depend on."""
-        return (self.fingerprint,)
+    kind = "onnx"
 
     def file(self, model: Model) -> WeightsFile:
         if importlib.util.find_spec("openvino") is None:
@@ -80,7 +71,6 @@ class OnnxWeights:
         return WeightsFile(f"ONNX file {self.path.name}", source, self.about, self.path, self.license)
 
     def check(self, model: Model) -> None:
-        """Raises WeightsError where OpenVINO is missing, or the files are not those that were added."""
         if self.file(model).path is None:
             raise WeightsError(self.file(model).about)
         for name, digest in self.files:

@@ -10,7 +10,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from core.errors import UnknownNameError
-from core.models import added_models, families
+from core.models import added_folder, added_models, combinations, families
 from core.models.definition import Layer, Model
 from core.models.keras_weights import KerasWeights
 from core.settings import settings
@@ -48,7 +48,7 @@ def discover() -> dict[str, Model]:
 
 
 class Models(Mapping[str, Model]):
-    """The models of families, and those that are added at the moment."""
+    """The models of families, and those and the combinations that are added at the moment."""
 
     def __init__(self, families: Mapping[str, Model]):
         self._families = families
@@ -58,14 +58,18 @@ class Models(Mapping[str, Model]):
             return self._families[name]
         if name in added_models.names():
             return added_models.get(name)
+        if name in combinations.names():
+            return combinations.get(name, self)
         raise KeyError(name)
 
     def __contains__(self, name: object) -> bool:
-        return name in self._families or name in added_models.names()
+        return name in self._families or name in added_models.names() or name in combinations.names()
 
     def __iter__(self) -> Iterator[str]:
         yield from self._families
-        yield from (model.name for model in added_models.readable() if model.name not in self._families)
+        for model in (*added_models.readable(), *combinations.readable(self)):
+            if model.name not in self._families:
+                yield model.name
 
     def __len__(self) -> int:
         return sum(1 for _ in self)
@@ -86,7 +90,7 @@ APPLICATIONS = {
 
 
 def get_model(name: str) -> Model:
-    """The model of that name; raises UnknownNameError, and OnnxError where the folder of an added one is damaged."""
+    """The model of that name; raises UnknownNameError, and OnnxError or CombinationError where an added one can't be read."""
     if name not in MODELS:
         raise UnknownNameError("model", name, MODELS)
     return MODELS[name]
@@ -94,4 +98,5 @@ def get_model(name: str) -> Model:
 
 def folder(name: str) -> Path:
     """Where the architecture of a model is and what is computed of it."""
-    return added_models.folder(name) if name in added_models.names() else settings.MODELS_DIR / name
+    added = name in added_models.names() or name in combinations.names()
+    return added_folder.folder(name) if added else settings.MODELS_DIR / name

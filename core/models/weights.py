@@ -1,7 +1,7 @@
 """Where the weights of a model come from, and loading them.
 
-Weights are named by ``"imagenet"``, ``"untrained"`` or the path of a file that Keras has saved. A model that is an ONNX file has one set of
-weights, named by ``"onnx-"`` and eight hex digits; ``"imagenet"``, the usual choice, stands for them too.
+Weights are named by ``"imagenet"``, ``"untrained"`` or the path of a file that Keras has saved. A model that a user has added has one set of
+weights, named by ``"onnx-"`` or ``"combined-"`` and eight hex digits; ``"imagenet"``, the usual choice, stands for them too.
 """
 
 import hashlib
@@ -18,8 +18,7 @@ import numpy as np
 
 from core.errors import WeightsError
 from core.models import file_hash, weights_file
-from core.models.definition import Model, WeightsFile
-from core.models.onnx_weights import OnnxWeights
+from core.models.definition import OWN_KINDS, Model, OwnNetwork, WeightsFile
 from core.progress import Progress, Silent
 
 if TYPE_CHECKING:
@@ -38,9 +37,9 @@ class Provenance:
 
     Parameters
     ----------
-    kind : ``"imagenet"`` | ``"untrained"`` | ``"file"`` | ``"onnx"``.
-    slug : short, fit for a file name: ``"imagenet"``, ``"untrained"``, or ``"file-"`` or ``"onnx-"`` and the first eight hex digits of
-        the fingerprint.
+    kind : ``"imagenet"`` | ``"untrained"`` | ``"file"`` | ``"onnx"`` | ``"combined"``.
+    slug : short, fit for a file name: ``"imagenet"``, ``"untrained"``, or ``"file-"``, ``"onnx-"`` or ``"combined-"`` and the first
+        eight hex digits of the fingerprint.
     source : a sentence.
     others : fingerprints that stand for the same weights.
     fingerprint : the SHA-256 of the weights' file, or of what makes untrained weights what they are. Empty for
@@ -60,7 +59,7 @@ class Provenance:
 
 def trained(model: Model) -> str:
     """How the trained weights of a model are named, whether they are here or not."""
-    return model.weights.slug if isinstance(model.weights, OnnxWeights) else IMAGENET
+    return model.weights.slug if isinstance(model.weights, OwnNetwork) else IMAGENET
 
 
 def names(model: Model) -> tuple[str, ...]:
@@ -70,7 +69,12 @@ def names(model: Model) -> tuple[str, ...]:
 
 def has_name(weights: str) -> bool:
     """Whether weights are named by a word rather than by the path of a file."""
-    return weights in (IMAGENET, UNTRAINED) or weights.startswith("onnx-")
+    return weights in (IMAGENET, UNTRAINED) or is_own(weights)
+
+
+def is_own(weights: str) -> bool:
+    """Whether weights belong to one model alone, which has no others: an ONNX file, or a combination."""
+    return weights.partition("-")[0] in OWN_KINDS
 
 
 def resolve(model: Model, weights: str) -> str:
@@ -87,14 +91,14 @@ def provenance(model: Model, weights: str | os.PathLike[str]) -> Provenance:
     WeightsError : the model has no ImageNet weights or the package with them is not installed, or the file is missing or
         of another kind.
     """
-    if isinstance(model.weights, OnnxWeights):
+    if isinstance(model.weights, OwnNetwork):
         if weights not in (IMAGENET, model.weights.slug):
             raise WeightsError(
-                f"{model.title} is an ONNX file, which has its own weights: {model.weights.slug}; {str(weights)!r} can't be had."
+                f"{model.title} was added here with its own weights, {model.weights.slug}; {str(weights)!r} can't be had."
             )
         model.weights.check(model)
         source = model.weights.file(model).source
-        return Provenance("onnx", model.weights.slug, source, model.weights.fingerprint)
+        return Provenance(model.weights.kind, model.weights.slug, source, model.weights.fingerprint)
     if weights == UNTRAINED:
         keras_major = importlib.metadata.version("keras").partition(".")[0]
         recipe = f"untrained:{model.name}:seed{SEED}:keras{keras_major}"

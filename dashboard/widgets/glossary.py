@@ -167,6 +167,8 @@ def weights(name: str) -> str:
         return f"vectors {name.removeprefix('vectors-')}"
     if name.startswith("onnx-"):
         return f"ONNX file {name.removeprefix('onnx-')}"
+    if name.startswith("combined-"):
+        return f"combination {name.removeprefix('combined-')}"
     return "○ untrained" if name == "untrained" else f"own weights {name.removeprefix('file-')}"
 
 

@@ -5,6 +5,8 @@ import shlex
 
 from core.collections.index import engines
 from core.experiments.store import Configuration
+from core.models import weights as weights_
+from core.models.combinations import Stored
 
 NAME = "images"
 FOLDER = "path/to/your/images"
@@ -73,6 +75,13 @@ def measuring(configuration: Configuration, folder: str = FOLDER) -> str:
     return _command("playground grid run", [("dataset", folder), *_parts(configuration)])
 
 
+def combining(stored: Stored) -> str:
+    """The command that makes a combination."""
+    parts = [("of", f"{part.model}:{part.layer}:{part.pooling}") for part in stored.parts]
+    center = [("center", stored.centered_on)] if stored.centered_on else []
+    return _command(f"playground combinations add {stored.name}", [*parts, *center])
+
+
 def server(engine: str) -> str | None:
     """The line that says where the server of an engine is, None if it needs none."""
     setting = engines.get(engine).setting
@@ -105,8 +114,8 @@ def _quoted(text: str) -> str:
 
 
 def _weights(configuration: Configuration) -> str:
-    # The published results were computed with the weights that Keras downloads. For a model that is an ONNX file the usual weights are its own.
-    if configuration.weights == "published" or configuration.weights.startswith("onnx-"):
+    # The published results were computed with the weights that Keras downloads. For a model that was added the usual weights are its own.
+    if configuration.weights == "published" or weights_.is_own(configuration.weights):
         return "imagenet"
     # Experiments know own weights by a hash; where the file lies, only the reader knows.
     return WEIGHTS_FILE if configuration.weights.startswith("file-") else configuration.weights

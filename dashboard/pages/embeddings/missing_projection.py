@@ -6,6 +6,7 @@ from core import jobs
 from core.data.source import Source
 from core.errors import GridError
 from core.experiments.store import Summary
+from core.models import weights
 from core.server import projections
 from dashboard import url
 from dashboard.widgets import glossary, job_progress, markdown
@@ -102,6 +103,6 @@ def _command(chosen: Summary) -> str:
     command = (
         f"playground grid run --dataset {chosen.dataset} --model {chosen.model} --pooling {chosen.pooling}"
     )
-    if chosen.weights == "imagenet" or chosen.weights.startswith("onnx-"):
+    if chosen.weights == weights.IMAGENET or weights.is_own(chosen.weights):
         return command
     return f"{command} --weights {'untrained' if chosen.weights == url.UNTRAINED else 'FILE'}"

@@ -8,6 +8,7 @@ import streamlit as st
 from core import collections
 from core.errors import UserError
 from core.models import registry
+from core.models import weights as weights_
 from core.search.collection_source import CollectionSource
 from dashboard import url
 from dashboard.pages.your_images import (
@@ -172,7 +173,7 @@ def _facts(source: CollectionSource) -> str:
     model = registry.MODELS[about.model].title if about.model in registry.MODELS else about.model
     weights = (
         ""
-        if about.weights == "imagenet" or about.weights.startswith("onnx-")
+        if about.weights == weights_.IMAGENET or weights_.is_own(about.weights)
         else " (untrained)"
         if about.weights == url.UNTRAINED
         else " (own weights)"

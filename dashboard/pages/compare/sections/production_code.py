@@ -6,7 +6,7 @@ from core.collections.index import engines
 from core.evaluation.comparison import BYTES_PER_NUMBER
 from core.experiments import vector_import
 from core.experiments.store import LayerRun, Summary
-from core.models import registry
+from core.models import combinations, registry
 from dashboard import url
 from dashboard.pages.compare import code_snippets
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section, results_button
@@ -72,6 +72,12 @@ def _about_weights(chosen: Summary, title: str) -> None:
             f"first: `playground models add FILE.onnx --name {chosen.model}`.",
             icon=":material/info:",
         )
+    if chosen.model in combinations.names():
+        st.info(
+            f"{markdown.plain(title)} is a combination that was added here. On another machine, add it first:",
+            icon=":material/info:",
+        )
+        st.code(code_snippets.combining(combinations.description(chosen.model)), language="bash")
     if chosen.weights == glossary.PUBLISHED:
         st.info(
             f"{glossary.CAVEATS[glossary.PUBLISHED]} The code below uses the ImageNet weights that Keras offers, with which they "
