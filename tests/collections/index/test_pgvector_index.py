@@ -132,3 +132,14 @@ def test_a_backup_is_restored_without_the_server(made, tmp_path, monkeypatch):
         found = copy.search_vectors(np.ones(192), 5)
         assert [hit.path for hit in found[0]] == [hit.path for hit in expected[0]]
         assert copy.verify() == []
+
+
+def test_few_images_that_meet_a_condition_are_found_once(made):
+    made.add_vectors(["cat"], np.ones((1, 192)), ["cat"])
+    query, sent = np.ones((1, 192)), []
+    [[first]] = made.search_vectors(query, 5, ["label=cat"])
+    sa.event.listen(made._catalog._engine, "before_cursor_execute", lambda *given: sent.append(given[2]))
+    [[again]] = made.search_vectors(query, 5, ["label=cat"])
+    assert (first.path, sent) == ("cat", []) and again == first
+    made.remove(["cat"])
+    assert made.search_vectors(query, 5, ["label=cat"]) == [[]]
