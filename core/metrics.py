@@ -146,6 +146,11 @@ class PairwiseDistances:
     def _add_chebyshev(self, X: np.ndarray, Y: np.ndarray) -> None:
         np.maximum(self._chebyshev, _scipy("chebyshev", X, Y), out=self._chebyshev)
 
+    @property
+    def dots(self) -> np.ndarray:
+        """(n_samples_X, n_samples_Y) float64 dot products over all blocks so far, where cosine or euclidean is among the metrics."""
+        return self._dot
+
     def result(self, metric: str) -> np.ndarray:
         """(n_samples_X, n_samples_Y) float64 distances under one of the metrics, over all blocks so far."""
         if metric == "cosine":

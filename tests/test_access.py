@@ -22,7 +22,14 @@ from core.collections import (
 from core.collections.uploads import Upload
 from core.data import added_datasets
 from core.errors import AccessError, UserError
-from core.experiments import combination_adding, machine_costs, robustness_run, runner, vector_import
+from core.experiments import (
+    combination_adding,
+    machine_costs,
+    measure_run,
+    robustness_run,
+    runner,
+    vector_import,
+)
 from core.features import compute
 from core.models import keras_weights, onnx_adding, package_install, registry
 from core.progress import Silent
@@ -109,6 +116,9 @@ OTHERS: dict[str, Callable[[Path], object]] = {
     ),
     "measure this machine": lambda folder: machine_costs.measure(
         ("squeezenet",), ("tensorflow",), folder, Silent()
+    ),
+    "measure experiments": lambda folder: measure_run.run(
+        [draw_dataset(folder.with_name("drawn"))], (), folder, Silent()
     ),
     "measure robustness": lambda folder: robustness_run.run(
         [draw_dataset(folder.with_name("drawn"))], robustness_run.Request(("squeezenet",)), folder, Silent()

@@ -49,6 +49,16 @@ def add(commands: Any) -> None:
     )
     robustness.add_argument("--json", action="store_true", help="every result as JSON")
 
+    measures = output.command(
+        grid,
+        "measures",
+        _measures,
+        "compute what pages do not: mAP, MRR and a linear probe, where experiments of before lack them",
+    )
+    measures.add_argument("--dataset", action="append", required=True, help="by name; repeatable")
+    measures.add_argument("--model", action="append", help="repeatable; default: all that have experiments")
+    output.grid_option(measures)
+
     listing = output.command(grid, "list", _list, "list the experiments that exist")
     output.grid_option(listing)
     listing.add_argument("--dataset", action="append", help="only this dataset; repeatable")
@@ -187,6 +197,16 @@ def _robustness(options: argparse.Namespace) -> None:
         print(
             "\nSame-picture recall@1 of each change, mean over its three strengths; --json has all results."
         )
+
+
+def _measures(options: argparse.Namespace) -> None:
+    from core.experiments import measure_run
+    from core.experiments.store import Grid
+
+    grid = Grid(output.grid_folder(options))
+    chosen = [grid.dataset(name) for name in dict.fromkeys(options.dataset)]
+    with output.Bar() as bar:
+        measure_run.run(chosen, tuple(options.model or ()), grid.folder, bar)
 
 
 def _recognition(change: str, strength: int, one: "Recognition") -> dict[str, Any]:

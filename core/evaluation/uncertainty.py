@@ -66,7 +66,7 @@ def contributions(
     n_experiments, n_queries, top = ids.shape
     n_items = len(codes)
     kept = np.float32(1.0 - LEFT_OUT)
-    value, change = _thinned(tuple(gains.tolist()), top)
+    value, change = thinned(tuple(gains.tolist()), top)
     inside, behind = value[:top].astype(np.float32), np.float32(value[top:].sum())
     own_and_behind = change[:, :top].T.astype(np.float32)
     own = np.diagonal(own_and_behind)
@@ -96,15 +96,28 @@ def contributions(
         slots = np.add(ids[one, chosen], 1, dtype=np.intp)
         as_neighbor[one] = np.bincount(slots.ravel(), moved.ravel(), minlength=n_items + 1)[1:]
 
-    strata = _strata(codes)
     queried = np.zeros(n_items, bool)
     queried[queries[chosen]] = True
-    found = _centered(as_query, strata, queried) + _centered(as_neighbor, strata, np.ones(n_items, bool))
-    return np.asarray(found / np.float32(chosen.sum()))
+    return combined(as_query, as_neighbor, codes, queried)
+
+
+def combined(
+    as_query: np.ndarray, as_neighbor: np.ndarray, codes: np.ndarray, asked: np.ndarray
+) -> np.ndarray:
+    """:func:`contributions` from what pictures add in their two parts.
+
+    Parameters
+    ----------
+    as_query : (..., n_items) the value of each query, 0 for others; as_neighbor : of that shape, what each picture adds to the values of all queries.
+    codes : (n_items,) class number by id; asked : (n_items,) bool, the queries that the mean is over.
+    """
+    strata = _strata(codes)
+    found = _centered(as_query, strata, asked) + _centered(as_neighbor, strata, np.ones(len(codes), bool))
+    return np.asarray(found / np.float32(asked.sum()))
 
 
 @cache
-def _thinned(gains: tuple[float, ...], top: int) -> tuple[np.ndarray, np.ndarray]:
+def thinned(gains: tuple[float, ...], top: int) -> tuple[np.ndarray, np.ndarray]:
     """What the places of a list are worth when each picture is left out at random.
 
     Returns
@@ -152,7 +165,7 @@ def _centered(values: np.ndarray, strata: np.ndarray, members: np.ndarray) -> np
     sizes = design.sum(axis=0)
     means = (values @ design) / np.maximum(sizes, 1.0)
     factor = np.sqrt(sizes / np.maximum(sizes - 1.0, 1.0))
-    return np.asarray((values - means[:, strata]) * (factor[strata] * members).astype(np.float32))
+    return np.asarray((values - means[..., strata]) * (factor[strata] * members).astype(np.float32))
 
 
 def standard_errors(contributed: np.ndarray) -> np.ndarray:

@@ -17,7 +17,8 @@ import numpy as np
 from core import access, lock, projection
 from core.data.datasets import Dataset
 from core.errors import GridError, UnknownNameError, UserError
-from core.evaluation import scoring, ties
+from core.evaluation import linear_probe, scoring, ties, whole_ranking
+from core.evaluation.measured import Measured
 from core.evaluation.rankings import Neighbors
 from core.experiments import layer_cost, store
 from core.experiments.column_file import ColumnBlocks
@@ -289,6 +290,9 @@ def compare(
 ) -> tuple[list[store.Computed], np.ndarray | None]:
     """Experiments of one layer and pooling, and the cosine distances of all pairs when they fit in one tile.
 
+    The whole rankings of datasets of at most :data:`core.evaluation.whole_ranking.MOST_IMAGES` images are measured, and a linear probe of at most
+    :data:`core.evaluation.linear_probe.MOST_IMAGES`.
+
     Returns
     -------
     experiments : one per metric.
@@ -299,7 +303,14 @@ def compare(
     wanted = list(dict.fromkeys([*metrics, "cosine"]))
     sample = _sample_rows(n)
     found: dict[str, list[tuple[np.ndarray, np.ndarray, np.ndarray]]] = {metric: [] for metric in metrics}
-    codes = scoring.class_codes(labels)[features.ids]
+    codes, n_classes = scoring.class_codes(labels)[features.ids], len(set(labels))
+    rankings = (
+        {metric: whole_ranking.WholeRankings(codes, n_classes) for metric in metrics}
+        if n <= whole_ranking.MOST_IMAGES
+        else {}
+    )
+    # A probe of vectors that are longer than they are many needs no more than these.
+    dots = np.empty((n, n) if n <= linear_probe.MOST_IMAGES and n < blocks.n_columns else 0)
     pairs: dict[str, list[np.ndarray]] = {metric: [] for metric in metrics}
     cosine = None
     for start, stop in _tiles(n):
@@ -318,19 +329,42 @@ def compare(
             later = np.arange(n)[None, :] > chosen[:, None]
             pairs[metric].append(distances[chosen - start][later].astype(np.float32))
             found[metric].append(nearest_others(distances, rows, top, codes))
+            if metric in rankings:
+                rankings[metric].add(rows, distances)
+        if len(dots):
+            dots[start:stop] = tile.dots
         if stop - start == n:
             cosine = tile.result("cosine")
             np.fill_diagonal(cosine, 0.0)
+    probe = _probe(blocks, dots, codes, n_classes)
     experiments = []
     for metric in metrics:
         places, near, beyond = (np.concatenate(part) for part in zip(*found[metric], strict=True))
         neighbors = Neighbors(features.ids, features.ids[places], near, beyond)
         quantiles = np.quantile(np.concatenate(pairs[metric]), np.linspace(0, 1, store.N_QUANTILES))
         facts = {"dimensions": blocks.n_columns, **summarize(neighbors, labels)}
+        measures = rankings[metric].result() if metric in rankings else {}
+        measures |= {} if probe is None else {linear_probe.PROBE: probe}
         experiments.append(
-            store.Computed(layer, pooling, metric, facts, neighbors, quantiles.astype(np.float32))
+            store.Computed(
+                layer,
+                pooling,
+                metric,
+                facts,
+                neighbors,
+                quantiles.astype(np.float32),
+                {name: one.spread(features.ids, len(labels)) for name, one in measures.items()},
+            )
         )
     return experiments, cosine
+
+
+def _probe(blocks: ColumnBlocks, dots: np.ndarray, codes: np.ndarray, n_classes: int) -> Measured | None:
+    """The linear probe of some vectors, long ones by their dot products (n, n); None where there are too many."""
+    if len(codes) > linear_probe.MOST_IMAGES:
+        return None
+    vectors = linear_probe.isometric(dots) if len(dots) else blocks.whole()
+    return linear_probe.measure(vectors, codes, n_classes)
 
 
 def place(

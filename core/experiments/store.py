@@ -23,6 +23,7 @@ from core.cache import FileState, Shared, file_state, frozen
 from core.data import datasets
 from core.data.datasets import Dataset
 from core.errors import DatasetError, GridError, UnknownNameError, first_problem
+from core.evaluation.measured import Measured
 from core.evaluation.rankings import Neighbors
 from core.experiments import parquet_tables
 from core.settings import settings
@@ -31,8 +32,12 @@ from core.settings import settings
 FORMAT = 3
 _WITHOUT_DISTANCES, _READABLE = 2, (1, 2, FORMAT)
 _MANIFEST = "model.json"
+_EXPERIMENT, _MEASURED = ("layer", "pooling", "metric"), ("values", "influence", "class_errors")
 # Distances of all pairs are kept as this many quantiles, evenly spaced from 0 to 1.
 N_QUANTILES = 201
+
+# The layer, pooling and metric of an experiment.
+Key = tuple[str, str, str]
 
 _STRICT = ConfigDict(strict=True, allow_inf_nan=False)
 _Count = Annotated[int, Field(ge=0)]
@@ -43,6 +48,7 @@ _runs = Shared(256)
 _neighbors = Shared(256)
 _quantiles = Shared(256)
 _projections = Shared(32)
+_measures = Shared(256)
 
 
 @dataclass(frozen=True, order=True)
@@ -208,6 +214,11 @@ class DatasetGrid:
         wanted = (pooling, method, dimensions)
         return _projections.get((run.file("projections"), wanted), lambda: run.projections(*wanted))
 
+    def measures(self, model: str, weights: str, name: str) -> "Mapping[Key, Measured]":
+        """A measure of the experiments of a model that have it, by layer, pooling and metric; raises :class:`GridError`."""
+        run = self.runs[model, weights]
+        return _measures.get((run.file("measures"), name), lambda: run.measures(name))
+
 
 class Grid:
     """All experiments below a folder, for reading.
@@ -278,7 +289,7 @@ def _run(folder: Path, state: FileState, dataset: Dataset) -> "StoredRun":
     return _runs.get((folder, state, dataset.fingerprint), lambda: StoredRun(folder, dataset))
 
 
-def _experiment(configuration: Configuration | Summary) -> tuple[str, str, str]:
+def _experiment(configuration: Configuration | Summary) -> Key:
     return configuration.layer, configuration.pooling, configuration.metric
 
 
@@ -287,7 +298,7 @@ class StoredRun:
 
     def __init__(self, folder: Path, dataset: Dataset):
         self.folder = folder
-        self.about, self._format = _read_manifest(folder)
+        self.about, self.format = _read_manifest(folder)
         if self.about.dataset_fingerprint != dataset.fingerprint:
             raise GridError(
                 f"{self._label} was computed on other images than {dataset.name} has now; run the grid again."
@@ -345,7 +356,7 @@ class StoredRun:
 
     def _beyond(self, key: dict[str, Any], queries: np.ndarray) -> np.ndarray | None:
         """How many images are as far as the last neighbor but not in the list, by class; raises ValueError."""
-        if self._format < FORMAT:
+        if self.format < FORMAT:
             return None
         beyond = np.zeros((len(queries), self._n_classes), np.int32)
         if key in [tied for tied, _ in self._entries("ties")]:
@@ -380,6 +391,11 @@ class StoredRun:
         ids = parquet_tables.numbers(table["id"])
         return ids, parquet_tables.matrix(table["vector"], len(ids))
 
+    @property
+    def vector_keys(self) -> list[tuple[str, str]]:
+        """The layers and poolings whose vectors are stored; raises :class:`GridError`."""
+        return [(key["layer"], key["pooling"]) for key, _ in self._entries("vectors")]
+
     def projections(self, pooling: str, method: str, dimensions: int) -> list[StoredProjection]:
         """The projections of all layers, by depth; empty when there are none; raises :class:`GridError`."""
         wanted = {"pooling": pooling, "method": method, "dimensions": dimensions}
@@ -389,14 +405,49 @@ class StoredRun:
             if key == {**wanted, "layer": key["layer"]}
         ]
 
+    def measures(self, name: str) -> dict[Key, Measured]:
+        """A measure of the experiments that have it, such as ``"map"``; empty where none has; raises :class:`GridError`."""
+        if {"measure": name} not in [key for key, _ in self._entries("measures")]:
+            return {}
+        table = self._tables("measures").read({"measure": name}, [*_EXPERIMENT, *_MEASURED])
+        try:
+            keys = zip(*(table[part].to_pylist() for part in _EXPERIMENT), strict=True)
+            values, influence, errors = (
+                frozen(parquet_tables.matrix(table[part], len(table)).astype(np.float32))
+                for part in _MEASURED
+            )
+            known = np.isfinite(values)
+            if (
+                values.shape[1] != self._n_images
+                or influence.shape != values.shape
+                or errors.shape[1] != self._n_classes
+            ):
+                raise ValueError("wrong shapes")
+            if not known.any(axis=1).all() or values[known].min() < 0 or values[known].max() > 1:
+                raise ValueError("impossible values")
+            if not np.isfinite(influence).all():
+                raise ValueError("an influence is not a number")
+        except ValueError as error:
+            raise GridError(f"{self._label}: the measure {name} is damaged ({error}).") from None
+        return {key: Measured(*rows) for key, *rows in zip(keys, values, influence, errors, strict=True)}
+
+    @property
+    def measure_names(self) -> list[str]:
+        """The measures that some experiment has; raises :class:`GridError`."""
+        return [key["measure"] for key, _ in self._entries("measures")]
+
     def read_all(self) -> "Contents":
         """Everything that is stored of this model; raises :class:`GridError` when a part is damaged."""
+        measures = {name: self.measures(name) for name in self.measure_names}
         experiments = [
             Computed(
                 **key,
                 facts=facts,
                 neighbors=self.neighbors(**key),
                 pair_quantiles=self.pair_quantiles(**key) if self.about.has_distances else None,
+                measures={
+                    name: of[place] for name, of in measures.items() if (place := tuple(key.values())) in of
+                },
             )
             for key, facts in self._tables("neighbors").entries
         ]
@@ -438,7 +489,7 @@ class StoredRun:
 
 @dataclass(frozen=True)
 class Computed:
-    """One experiment; ``pair_quantiles`` (:data:`N_QUANTILES`,) float32, None where no distances are known."""
+    """One experiment; ``pair_quantiles`` (:data:`N_QUANTILES`,) float32, None where no distances are known; measures by their names."""
 
     layer: str
     pooling: str
@@ -446,6 +497,7 @@ class Computed:
     facts: dict[str, Any]
     neighbors: Neighbors
     pair_quantiles: np.ndarray | None
+    measures: Mapping[str, Measured] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -499,6 +551,9 @@ def write_run(dataset_folder: Path, dataset: Dataset, about: ModelRun, contents:
             for e in contents.experiments
             if (table := _ties_table(e.neighbors, len(set(dataset.labels)))) is not None
         ],
+        "measures": _measure_entries(
+            {(e.layer, e.pooling, e.metric): e.measures for e in contents.experiments}
+        ),
         "vectors": [
             parquet_tables.Entry(
                 {"layer": layer, "pooling": pooling},
@@ -532,8 +587,40 @@ def write_run(dataset_folder: Path, dataset: Dataset, about: ModelRun, contents:
         ],
     }
     files = {kind: _write_named(folder, kind, entries) for kind, entries in tables_by_kind.items() if entries}
-    about = replace(about, files=files)
-    manifest = {"format": FORMAT if known else _WITHOUT_DISTANCES, **asdict(about)}
+    return _write_manifest(
+        folder, dataset, replace(about, files=files), FORMAT if known else _WITHOUT_DISTANCES
+    )
+
+
+def add_measures(run: StoredRun, dataset: Dataset, found: Mapping[Key, Mapping[str, Measured]]) -> StoredRun:
+    """Put measures on disk beside a model's experiments, which stay as they are.
+
+    The caller holds the lock of the dataset's folder. A process killed at any moment leaves the measures from before or all of these.
+
+    Parameters
+    ----------
+    found : by layer, pooling and metric, the measures by their names; in place of those of the same experiment and name.
+
+    Raises
+    ------
+    DiskError : the disk is nearly full.
+    """
+    disk.require(run.folder)
+    there = {name: run.measures(name) for name in run.measure_names}
+    keys = [(one.layer, one.pooling, one.metric) for one in run.summaries]
+    merged = {
+        key: {name: of[key] for name, of in there.items() if key in of} | dict(found.get(key, {}))
+        for key in keys
+    }
+    name = _write_named(run.folder, "measures", _measure_entries(merged))
+    about = replace(run.about, files=run.about.files | {"measures": name})
+    return _write_manifest(run.folder, dataset, about, run.format)
+
+
+def _write_manifest(folder: Path, dataset: Dataset, about: ModelRun, version: int) -> StoredRun:
+    """Name the files that a model's experiments are in from now on, and remove all others."""
+    files = about.files
+    manifest = {"format": version, **asdict(about)}
     disk.replace_file(folder / _MANIFEST, json.dumps(manifest, indent=1, ensure_ascii=False).encode())
     for path in folder.iterdir():
         if path.name != _MANIFEST and path.name not in files.values():
@@ -549,6 +636,22 @@ def _neighbors_table(lists: Neighbors) -> pa.Table:
     if lists.distances is not None:
         columns["distances"] = parquet_tables.list_array(lists.distances, pa.float32())
     return pa.table(columns)
+
+
+def _measure_entries(found: Mapping[Key, Mapping[str, Measured]]) -> list[parquet_tables.Entry]:
+    """A table for each measure, with a row for each experiment that has it."""
+    entries = []
+    for name in dict.fromkeys(name for measures in found.values() for name in measures):
+        some = {key: measures[name] for key, measures in found.items() if name in measures}
+        columns = {part: pa.array([key[place] for key in some]) for place, part in enumerate(_EXPERIMENT)}
+        columns |= {
+            part: parquet_tables.list_array(
+                np.array([getattr(one, part) for one in some.values()]), pa.float16()
+            )
+            for part in _MEASURED
+        }
+        entries.append(parquet_tables.Entry({"measure": name}, pa.table(columns)))
+    return entries
 
 
 def _ties_table(lists: Neighbors, n_classes: int) -> pa.Table | None:

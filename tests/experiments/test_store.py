@@ -17,7 +17,7 @@ from core.experiments.column_file import ColumnBlocks
 from core.experiments.runner import Features, compare
 from tests.experiments.synthetic import draw_dataset, random_run
 
-KINDS = ("neighbors", "pairs", "vectors", "projections")
+KINDS = ("neighbors", "pairs", "measures", "vectors", "projections")
 
 
 @pytest.fixture
@@ -47,6 +47,62 @@ def test_what_was_written_is_read_back(run, dataset):
         np.testing.assert_array_equal(one.pair_quantiles, two.pair_quantiles)
     assert len(after.projections) == 4
     assert after.vectors["early", "avg"][1].shape == (len(dataset), 6)
+
+
+def test_measures_are_read_back_to_three_digits(run, dataset):
+    before = run.read_all().experiments
+    after = reopened(run, dataset).read_all().experiments
+    assert run.measure_names == ["map", "mrr", "probe"]
+    for one, two in zip(before, after, strict=True):
+        for name, measure in one.measures.items():
+            assert measure.values.shape == (len(dataset),)
+            np.testing.assert_array_equal(two.measures[name].values, measure.values)
+            np.testing.assert_array_equal(two.measures[name].influence, measure.influence)
+            np.testing.assert_array_equal(two.measures[name].class_errors, measure.class_errors)
+
+
+def test_measures_can_be_added_later_and_all_else_stays(run, dataset):
+    contents = run.read_all()
+    bare = replace(contents, experiments=[replace(e, measures={}) for e in contents.experiments])
+    without = store.write_run(run.folder.parent, dataset, run.about, bare)
+    assert without.measure_names == []
+    assert without.measures("map") == {}
+    first, second, *_ = contents.experiments
+
+    def add(one, **found):
+        return store.add_measures(
+            reopened(run, dataset), dataset, {(one.layer, one.pooling, one.metric): found}
+        )
+
+    added = add(first, map=first.measures["map"])
+    assert list(added.measures("map")) == [(first.layer, first.pooling, first.metric)]
+    added = add(second, map=second.measures["map"], probe=second.measures["probe"])
+    assert len(added.measures("map")) == 2
+    assert len(added.measures("probe")) == 1
+    for kind in ("neighbors", "pairs", "vectors", "projections"):
+        assert added.about.files[kind] == run.about.files[kind]
+    assert {p.name for p in run.folder.iterdir()} == {"model.json", *added.about.files.values()}
+
+
+def changed_measure(run, dataset, **parts):
+    contents = run.read_all()
+    first = contents.experiments[0]
+    wrong = replace(first.measures["map"], **parts)
+    return store.add_measures(run, dataset, {(first.layer, first.pooling, first.metric): {"map": wrong}})
+
+
+@pytest.mark.parametrize("value", [-0.1, 1.5, np.inf])
+def test_impossible_measures_are_refused(run, dataset, value):
+    wrong = changed_measure(run, dataset, values=np.full(len(dataset), value))
+    with pytest.raises(GridError, match="map is damaged"):
+        wrong.measures("map")
+    assert len(wrong.measures("mrr")) == 4
+
+
+def test_measures_without_an_influence_are_refused(run, dataset):
+    wrong = changed_measure(run, dataset, influence=np.full(len(dataset), np.nan))
+    with pytest.raises(GridError, match="map is damaged"):
+        wrong.measures("map")
 
 
 def with_beyond(run, dataset, beyond):
