@@ -18,6 +18,7 @@ import streamlit as st
 
 from core.collections import labelled_dataset
 from core.collections.index import engines
+from core.evaluation.measures import MEASURES, SCORE
 from core.experiments.store import Summary
 from core.imaging.changes import STRENGTHS
 from core.imaging.transform import Box
@@ -190,6 +191,8 @@ SELECTED = Numbers("selected", "selection")
 SECTION = Choice("section", default="overview")
 COST = Choice("cost", "kind of cost")
 HALVES = Switch("halves", "switch *Choose on one half*")
+# What configurations are compared by, here and on Home.
+BY = Choice("by", "measure", tuple(MEASURES), SCORE)
 # Of the code that is handed out.
 ENGINE = Choice("engine", "index engine", default=engines.DEFAULT)
 CLASSES_VIEW = Choice("view", "columns of the table of classes", ("models", "layers"), "models")
@@ -198,7 +201,7 @@ MEASURE = Choice("measure", "measure", ("recall", "precision"), "recall")
 STRENGTH = Choice("strength", "strength", ("all", *STRENGTHS), "all")
 ROBUST_ROWS = Choice("rows", "rows", ("models", "layers"), "models")
 ROBUSTNESS = (MEASURE, STRENGTH, ROBUST_ROWS)
-# Of the leaderboard: values that are let through, and the largest cost.
+# Of the leaderboard: values that are let through, the largest cost, and the lowest value of each measure.
 ONLY_WEIGHTS = Several("only-weights", "filter of weights")
 ONLY_MODEL = Several("only-model", "filter of models")
 ONLY_POOLING = Several("only-pooling", "filter of poolings")
@@ -206,7 +209,12 @@ ONLY_METRIC = Several("only-metric", "filter of distances")
 MOST_BYTES = Limit("most-size", "largest vector")
 MOST_TIME = Limit("most-time", "longest time")
 MOST_PARAMETERS = Limit("most-parameters", "largest number of parameters")
-FILTERS = (ONLY_WEIGHTS, ONLY_MODEL, ONLY_POOLING, ONLY_METRIC, MOST_BYTES, MOST_TIME, MOST_PARAMETERS)
+LOWEST = {name: Limit(f"min-{name}", f"lowest {one.title}") for name, one in MEASURES.items()}
+FILTERS = (
+    *(ONLY_WEIGHTS, ONLY_MODEL, ONLY_POOLING, ONLY_METRIC),
+    *(MOST_BYTES, MOST_TIME, MOST_PARAMETERS),
+    *LOWEST.values(),
+)
 
 # The decision, on Home and Compare: how many images are to be searched, and what a configuration may cost.
 PICTURES_DEFAULT = 10_000
@@ -267,7 +275,7 @@ class Page:
         return str(_PAGES / self.folder / "page.py")
 
 
-HOME = Page("home", "home", (DATASET, *BUDGETS, MACHINE), (COLLECTION,))
+HOME = Page("home", "home", (DATASET, BY, *BUDGETS, MACHINE), (COLLECTION,))
 SEARCH = Page(
     "search",
     "search",
@@ -290,6 +298,7 @@ COMPARE = Page(
         *SECOND,
         SHOW_UNTRAINED,
         HALVES,
+        BY,
         SECTION,
         COST,
         CLASSES_VIEW,

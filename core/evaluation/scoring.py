@@ -102,9 +102,18 @@ def ndcg_at_k(same: np.ndarray, k: int, n_relevant: np.ndarray) -> np.ndarray:
     ``sum(same_i / log2(i + 2))`` for ``i = 0..k-1``, divided by what it is when all good images come first; a query with nothing to find has 0.
     Järvelin and Kekäläinen (2002), Cumulated gain-based evaluation of IR techniques, ACM TOIS 20(4).
     """
-    discounts = 1.0 / np.log2(np.arange(k) + 2.0)
-    ideal = np.concatenate([[0.0], np.cumsum(discounts)])[np.minimum(n_relevant, k)]
-    return np.asarray(_first(same, k) @ discounts / np.where(ideal > 0.0, ideal, 1.0))
+    return np.asarray(_first(same, k) @ discounts(k) / ideal_gain(n_relevant, k))
+
+
+def discounts(k: int) -> np.ndarray:
+    """What a good neighbor at each rank adds to the cumulative gain: (k,)."""
+    return np.asarray(1.0 / np.log2(np.arange(k) + 2.0))
+
+
+def ideal_gain(n_relevant: np.ndarray, k: int) -> np.ndarray:
+    """The cumulative gain where all good images come first: (n_queries,), 1 where there are none."""
+    ideal = np.concatenate([[0.0], np.cumsum(discounts(k))])[np.minimum(n_relevant, k)]
+    return np.where(ideal > 0.0, ideal, 1.0)
 
 
 def average_precision_at_k(

@@ -5,9 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from core.cache import Shared, frozen
+from core.errors import GridError
 from core.evaluation import scoring, uncertainty
 from core.evaluation import ties as ties_
 from core.evaluation.calibration import Calibration, Pairs
+from core.evaluation.measured import Measured
+from core.evaluation.measures import MEASURES, SCORE, Measure, Results
 from core.evaluation.ties import Ties
 from core.experiments.store import Configuration, DatasetGrid, Summary
 
@@ -120,24 +123,68 @@ def _evaluate(grid: DatasetGrid, configuration: Configuration | Summary, k: int)
     )
 
 
-def difference(a: Evaluation, b: Evaluation) -> uncertainty.Difference:
-    """How much better a scores than b, over the queries that both have.
+@dataclass(frozen=True)
+class Values:
+    """A measure of one configuration, query by query.
+
+    queries : (n,) ids; values : (n,) 0..100; results : the lists, which the values of most measures follow from; stored : the measure where they do not.
+    """
+
+    measure: Measure
+    k: int
+    queries: np.ndarray
+    values: np.ndarray
+    results: Results = field(repr=False)
+    stored: Measured | None = field(repr=False)
+
+    def contributed(self, asked: np.ndarray) -> np.ndarray:
+        """(n_items,) what each image adds to the error of the mean over some queries (n,) bool; where the measure is stored, of all queries."""
+        if self.stored is not None:
+            return 100.0 * self.stored.contributed
+        return np.asarray(self.measure.contributions(self.results, self.k, asked)[0])
+
+
+def values(grid: DatasetGrid, configuration: Configuration | Summary, k: int, by: str = SCORE) -> Values:
+    """A measure of a configuration at k, or at the length of its lists if that is less.
 
     Raises
     ------
-    ValueError : the scores are at different k, or there is no common query.
+    GridError : the experiment is missing or damaged, or it was not measured.
     """
-    if a.k != b.k:
-        raise ValueError(f"The scores are at different k, {a.k} and {b.k}.")
-    common = np.intersect1d(a.queries, b.queries)
-    gains = scoring.gains(a.k)
+    measure, found = MEASURES[by], evaluate(grid, configuration, k)
+    labels = grid.dataset.labels
+    relevant = scoring.count_relevant(found.queries, labels)
+    ties = {0: found.ties} if found.ties else {}
+    results = Results(found.queries, found.ids[None], found.same[None], found.codes, relevant, ties)
+    if not measure.stored:
+        return Values(measure, found.k, found.queries, measure.values(results, found.k)[0], results, None)
+    of_model = grid.measures(configuration.model, configuration.weights, by)
+    stored = of_model.get((configuration.layer, configuration.pooling, configuration.metric))
+    if stored is None:
+        raise GridError(
+            f"{configuration.model}.{configuration.weights}/{configuration.layer} has no {measure.title}; "
+            f"`playground grid measures --dataset {grid.dataset.name}` computes it where its weights are on this machine."
+        )
+    return Values(
+        measure,
+        found.k,
+        found.queries,
+        100.0 * stored.values[found.queries].astype(np.float64),
+        results,
+        stored,
+    )
 
-    def of(one: Evaluation) -> tuple[np.ndarray, np.ndarray]:
-        asked = np.isin(one.queries, common)
-        ids, same, ties = one.ids[None], one.same[None], {0: one.ties} if one.ties else {}
-        found = uncertainty.contributions(one.queries, ids, same, one.codes, gains, asked=asked, ties=ties)
-        return one.scores[asked], found[0]
 
-    (scores_a, of_a), (scores_b, of_b) = of(a), of(b)
-    unit = scoring.unit(a.k, tied=bool(a.ties or b.ties))
-    return uncertainty.difference(scores_a, scores_b, of_a - of_b, a.codes, unit)
+def difference(a: Values, b: Values) -> uncertainty.Difference:
+    """How much better a is than b, over the queries that both have.
+
+    Raises
+    ------
+    ValueError : the values are of other measures or at different k, or there is no common query.
+    """
+    if (a.measure, a.k) != (b.measure, b.k):
+        raise ValueError(f"{a.measure.label_at(a.k)} and {b.measure.label_at(b.k)} can't be compared.")
+    in_a, in_b = np.isin(a.queries, b.queries), np.isin(b.queries, a.queries)
+    unit = a.measure.unit(a.k, tied=bool(a.results.ties or b.results.ties))
+    contributed = a.contributed(in_a) - b.contributed(in_b)
+    return uncertainty.difference(a.values[in_a], b.values[in_b], contributed, a.results.codes, unit)

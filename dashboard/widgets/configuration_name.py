@@ -1,9 +1,9 @@
 """Configurations in words."""
 
+from core.experiments.experiment_table import ExperimentTable
 from core.experiments.store import DatasetGrid, Summary
 from dashboard import url
 from dashboard.widgets import glossary
-from dashboard.widgets.experiment_table import ExperimentTable
 
 
 def model_title(grid: DatasetGrid, one: Summary) -> str:

@@ -10,7 +10,9 @@ import streamlit as st
 from core import planning
 from core.errors import GridError
 from core.evaluation import decision
-from core.experiments.query_scores import evaluate
+from core.evaluation.measures import Measure
+from core.experiments.experiment_table import ExperimentTable
+from core.experiments.query_scores import evaluate, values
 from core.experiments.store import DatasetGrid, Summary
 from core.metrics import get_metric
 from core.planning import Index
@@ -18,7 +20,6 @@ from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.url import Address
 from dashboard.widgets import configuration_name, glossary, machine, markdown, palette, pickers
-from dashboard.widgets.experiment_table import ExperimentTable
 from dashboard.widgets.machine import Machine
 
 _FEWEST, _MOST = 100, 1_000_000_000
@@ -66,13 +67,6 @@ _LIMITS = (
         lambda value: glossary.size(int(1e9 * value)),
         glossary.INDEX,
     ),
-    _Limit(
-        url.LEAST_SCORE,
-        "Lowest score",
-        (0, 30, 40, 50, 60, 70, 80, 90),
-        lambda value: f"{value:g}",
-        glossary.SCORE,
-    ),
 )
 
 
@@ -116,7 +110,7 @@ def show(
     images = int(asked[url.PICTURES])
     costs = _costs(table, images)
     with st.container(border=True, key="decision"):
-        _limits(asked)
+        _limits(asked, table.measure)
         machine.show(grid, measured_on)
         found = _decide(table, costs, asked)
         if found is None:
@@ -153,10 +147,17 @@ def _decide(table: ExperimentTable, costs: Costs, asked: Mapping[url.Key, float]
     return table.decide(within, costs.whole)
 
 
-def _limits(asked: Mapping[url.Key, float]) -> None:
+def _limits(asked: Mapping[url.Key, float], measure: Measure) -> None:
     """The widgets; what is not among the choices but in the address is one of them."""
+    lowest = _Limit(
+        url.LEAST_SCORE,
+        f"Lowest {measure.title}",
+        (0, 30, 40, 50, 60, 70, 80, 90),
+        lambda value: f"{value:g}",
+        glossary.MEASURES[measure.name],
+    )
     with st.container(horizontal=True, vertical_alignment="bottom"):
-        for limit in _LIMITS:
+        for limit in (*_LIMITS, lowest):
             _limit(limit, float(asked[limit.key]))
 
 
@@ -180,7 +181,7 @@ def _nothing(table: ExperimentTable, costs: Costs) -> None:
     )
     st.info(
         f"No configuration is within these limits. On their own, {fastest}a vector has at least {glossary.size(int(table.costs['size'].min()))}, "
-        f"an index at least {glossary.size(int(costs.index_bytes.min()))}, and the highest mean score is {table.means.max():.1f}.",
+        f"an index at least {glossary.size(int(costs.index_bytes.min()))}, and the highest {table.measure.noun_at(table.k)} is {table.means.max():.1f}.",
         icon=":material/filter_alt_off:",
     )
 
@@ -199,9 +200,9 @@ def _taken(
     st.header(f"Take {markdown.plain(configuration_name.name(grid, table, one))}", anchor=False)
     with st.container(horizontal=True, gap="medium", key="decision-figures"):
         st.metric(
-            f"Mean score at k = {table.k}",
+            glossary.capital(table.measure.noun_at(table.k)),
             f"{table.means[place]:.1f}",
-            help=f"{glossary.SCORE}\n\n{glossary.INTERVAL}",
+            help=f"{glossary.MEASURES[table.measure.name]}\n\n{glossary.INTERVAL}",
             width="content",
         )
         st.metric(
@@ -228,10 +229,10 @@ def _reason(grid: DatasetGrid, table: ExperimentTable, found: decision.Decision)
     """Why this one and not the one with the highest mean."""
     others = len(found.alike) - 1
     if not others:
-        return "All others within these limits score lower, by more than chance would explain."
+        return "All others within these limits are lower, by more than chance would explain."
     few = f"{others} {'other' if others == 1 else 'others'} within these limits"
     if found.taken == found.best:
-        return f"It has the highest mean score, and none of the {few} that can't be told from it is cheaper."
+        return f"It has the highest {table.measure.noun_at(table.k)}, and none of the {few} that can't be told from it is cheaper."
     best = table.experiments[found.best]
     name = markdown.plain(configuration_name.name(grid, table, best))
     lead = (table.means if table.chosen_on is None else table.chosen_on)[found.best]
@@ -239,7 +240,7 @@ def _reason(grid: DatasetGrid, table: ExperimentTable, found: decision.Decision)
     larger = table.costs["size"][found.best] / table.costs["size"][found.taken]
     size = f", with a vector {larger:.0f} times as large" if larger >= 2 else ""
     return (
-        f"It is the cheapest of those that can't be told from the highest score: {name} has {lead:.1f}{half}{size}. "
+        f"It is the cheapest of those that can't be told from the highest {table.measure.label_at(table.k)}: {name} has {lead:.1f}{half}{size}. "
         f"These images do not show that this is more than luck."
     )
 
@@ -250,10 +251,11 @@ def _searches(
     """A weak, a typical and a strong search."""
     try:
         found = evaluate(grid, one.configuration, table.k)
+        reached = values(grid, one.configuration, table.k, table.measure.name).values
     except GridError as error:
         st.error(markdown.plain(str(error)), icon=":material/error:")
         return
-    rows = decision.examples(found.scores, found.codes[found.queries])
+    rows = decision.examples(reached, found.codes[found.queries])
     kinds = ("weak", "typical", "strong")
     for column, kind, row in zip(st.columns(len(kinds), gap="medium"), kinds, rows, strict=True):
         query = grid.dataset.item(int(found.queries[row]))
@@ -263,19 +265,19 @@ def _searches(
             mark = palette.mark(bool(found.same[row, place]))
             tiles.append(gallery.tile(near, title=near.name, rank=place + 1, mark=mark))
         with column:
-            st.markdown(f"A {kind} search: **{found.scores[row]:.0f}** of 100")
+            st.markdown(f"A {kind} search: **{reached[row]:.0f}** of 100")
             gallery.show(
                 tiles,
                 key=f"decision-gallery-{kind}",
                 on_pick=lambda picked: url.open_page_next(
-                    url.SEARCH, {**shared, **url.configuration(one), url.QUERY: picked}
+                    url.SEARCH, _entries(url.SEARCH, shared, url.configuration(one) | {url.QUERY: picked})
                 ),
                 size=_SIZE,
                 columns=(1 + _SHOWN) // 2,
                 label=f"A {kind} search: the image that is searched for and its nearest",
             )
     st.caption(
-        "A quarter of all searches scores lower than the weak one, a quarter higher than the strong one. Click an image to search for it."
+        "A quarter of all searches is below the weak one, a quarter above the strong one. Click an image to search for it."
     )
 
 
@@ -307,7 +309,7 @@ def _alike(
         height=min(458, 38 + 35 * len(places)),
         column_config={
             "configuration": st.column_config.TextColumn("configuration", width=380),
-            "score": st.column_config.NumberColumn("score", format="%.1f", width=70),
+            "score": st.column_config.NumberColumn(table.measure.label_at(table.k), format="%.1f", width=90),
             "interval": st.column_config.TextColumn("95% interval", width=110),
             "ms": st.column_config.NumberColumn("ms", format="%.1f", width=60),
             "vector": st.column_config.TextColumn("vector", width=90),
@@ -324,21 +326,30 @@ def _alike(
             _buttons(one, table.experiments[found.taken], "alike", shared)
 
 
+def _entries(
+    page: url.Page, shared: Mapping[url.Key, object], entries: Mapping[url.Key, object]
+) -> dict[url.Key, object]:
+    """An address of a page, with those of the shared entries that it has."""
+    return {key: value for key, value in shared.items() if key in page.keys} | dict(entries)
+
+
 def _buttons(one: Summary, other: Summary | None, key: str, shared: Mapping[url.Key, object]) -> None:
     """Where to go with a configuration; side by side with another one where there is one."""
-    entries = {**shared, **url.configuration(one)}
+    entries = url.configuration(one)
     targets = [
         ("Look at its results", ":material/image_search:", url.SEARCH, entries),
         ("Use it on my own images", ":material/code:", url.COMPARE, entries | {url.SECTION: "use"}),
     ]
     if other is not None:
         second = url.configuration(one, url.SECOND)
-        beside = {**shared, **url.configuration(other), **second, url.SECTION: "pair"}
+        beside = {**url.configuration(other), **second, url.SECTION: "pair"}
         targets.insert(1, ("Compare with the one above", ":material/compare_arrows:", url.COMPARE, beside))
-    for place, (label, icon, page, values) in enumerate(targets):
+    for place, (label, icon, page, target) in enumerate(targets):
         st.button(
             label,
             icon=icon,
             key=f"decision-{key}-{place}",
-            on_click=lambda page=page, values=values: url.open_page_next(page, values),
+            on_click=lambda page=page, target=target: url.open_page_next(
+                page, _entries(page, shared, target)
+            ),
         )

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 
 from core.collections.index import engines
+from core.evaluation import measures
 from core.experiments.store import LayerRun
 from core.metrics import METRICS
 from core.models import registry
@@ -37,6 +38,21 @@ SCORE = (
     "How well the neighbors share the query's class, from 0 (none does) to 100 (all do). An early neighbor "
     "counts for more than a late one: with k neighbors, the first has weight k, the last has weight 1."
 )
+MEASURES = {
+    "score": SCORE,
+    "precision": "How many of the k nearest images are of the class of the query (precision@k).",
+    "recall": "How many of all images of the class are among the k nearest (recall@k).",
+    "ndcg": "Like the score, with weights that fall off more slowly, and 100 wherever no order could be better (normalized discounted cumulative gain).",
+    "map": "Mean average precision over the ranking of all images: the mean of the precision at each image of the class, high when those come first.",
+    "mrr": "Mean reciprocal rank: 100 where the nearest image is of the class, 50 where the second is the first that is, 33 where the third is.",
+    "nearest": "How often the nearest image is of the class: the accuracy of a 1-nearest-neighbor classifier, which is precision@1.",
+    "knn": "How often the k nearest images, by a vote, name the class. Of classes with as many votes one is drawn.",
+    "probe": "How often a logistic regression on the vectors names the class of an image that it was not trained on (five-fold cross-validation). It is the "
+    "same for all distances. Its interval counts each image as one that is tested; what it adds as one that is learned from is not known.",
+}
+MEASURE = "What configurations are compared by, everywhere on this page:\n\n" + "\n".join(
+    f"- **{one.title}**: {MEASURES[name]}" for name, one in measures.MEASURES.items()
+)
 INTERVAL = (
     "Other images of the same classes, as many of each, would give another mean. The interval contains the mean over all such sets of "
     "images in about 95 of 100 cases. It counts each image as a query and as a neighbor of others: a quarter of the images is left out "
@@ -58,6 +74,7 @@ HALVES = (
     "each class, and all scores shown are those of the other half. The half is always the same one. Neighbors still come from all "
     "images, since the stored lists are too short to leave half of them out."
 )
+UNDIVIDED = "This measure is stored for all images together, so it can't be chosen on one half of them."
 DISTANCE = (
     "A distance has no unit, so two comparisons are shown below it. **Closer than 97% of pairs**: of all pairs of "
     "images in the dataset, 97% are farther apart. **Same class 93 of 100 (88–96)**: of the neighbors at this distance, in the searches from "
@@ -122,11 +139,10 @@ _POOLINGS = {
 }
 
 
-def attainable(mean: float, k: int) -> str:
-    """Why no configuration can have a mean score of 100."""
-    return (
-        f"At most {mean:.1f} of 100 can be reached on average: some classes have fewer than {k + 1} images."
-    )
+def attainable(mean: float, k: int, by: str = measures.SCORE) -> str:
+    """Why no configuration can have a mean of 100."""
+    classes = "more" if by == "recall" else "fewer"
+    return f"At most {mean:.1f} of 100 can be reached on average: some classes have {classes} than {k + 1} images."
 
 
 def unseparated(share: float, k: int) -> str:
@@ -143,6 +159,11 @@ def ties_unknown(n: int, of: int) -> str:
         f"**Ties unknown.** {n:,} of {of:,} result lists end among equally far images, and how many more are as far was not stored. Scores "
         "count those in the lists only."
     )
+
+
+def capital(text: str) -> str:
+    """A text that begins a sentence."""
+    return text[:1].upper() + text[1:]
 
 
 def depth(number: int) -> str:

@@ -12,6 +12,7 @@ import streamlit as st
 
 from core.collections import labelled_dataset
 from core.data.source import Source
+from core.evaluation.measures import MEASURES
 from core.experiments.store import DatasetGrid, Grid, ModelRun, Summary
 from core.server import projections
 from dashboard import url
@@ -177,6 +178,20 @@ def neighbors(shown: int, most: int = MAX_NEIGHBORS, width: int = 125) -> None:
         **bind("pick-k", shown, url.K),
         help=glossary.NEIGHBORS,
         width=width,
+    )
+
+
+def measure(known: Sequence[str], shown: str) -> None:
+    """Choose what configurations are compared by, of the names of :data:`core.evaluation.measures.MEASURES`."""
+    select(
+        "Compare by",
+        known,
+        shown,
+        lambda name: MEASURES[name].title,
+        lambda name: url.change({url.BY: name}),
+        "measure",
+        glossary.MEASURE,
+        145,
     )
 
 

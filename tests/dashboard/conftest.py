@@ -17,9 +17,10 @@ from streamlit.util import calc_hash
 
 from core.collections import Collection
 from core.data import datasets
-from core.evaluation import scoring
+from core.evaluation import linear_probe, scoring
 from core.evaluation.rankings import Neighbors
 from core.evaluation.robustness import Recognition
+from core.evaluation.whole_ranking import WholeRankings
 from core.experiments import machine_costs, robustness_file, store
 from core.experiments.robustness_file import UNCHANGED
 from core.experiments.store import Grid
@@ -80,9 +81,13 @@ def write_run(
             rows = strength * depth * np.eye(3)[codes] @ np.ones((3, 6)) * codes[:, None]
             rows = (rows + rng.normal(size=(n, 6))).astype(np.float32)
             vectors[layer, pooling] = (np.arange(n), rows)
+            probe = linear_probe.measure(rows, codes, 3)
+            assert probe is not None
             for metric in ("cosine", "euclidean"):
                 distances = pairwise(metric, rows)
                 pairs = distances[np.triu_indices(n, 1)]
+                whole = WholeRankings(codes, 3)
+                whole.add(np.arange(n), distances)
                 np.fill_diagonal(distances, -1.0)
                 ids = np.argsort(distances, axis=1, kind="stable")[:, 1 : top + 1]
                 same = scoring.same_label(np.arange(n), ids, dataset.labels)
@@ -94,7 +99,8 @@ def write_run(
                 }
                 found = Neighbors(np.arange(n), ids, np.take_along_axis(distances, ids, 1).astype(np.float32))
                 quantiles = np.quantile(pairs, np.linspace(0, 1, store.N_QUANTILES)).astype(np.float32)
-                experiments.append(store.Computed(layer, pooling, metric, facts, found, quantiles))
+                measures = whole.result() | {"probe": probe}
+                experiments.append(store.Computed(layer, pooling, metric, facts, found, quantiles, measures))
     about = store.ModelRun(
         dataset=dataset.name,
         dataset_fingerprint=dataset.fingerprint,

@@ -17,6 +17,7 @@ from core.evaluation import comparison as compare
 from core.evaluation import scoring
 from core.evaluation.rankings import Neighbors
 from core.evaluation.uncertainty import Difference
+from core.experiments import experiment_table
 from core.experiments.query_scores import evaluate
 from core.experiments.runner import Request
 from core.experiments.store import Configuration, Grid, StoredRun, Summary
@@ -26,7 +27,6 @@ from core.settings import load as load_settings
 from core.settings import settings
 from dashboard.pages.compare import code_snippets, comparison_context
 from dashboard.pages.compare.sections import configuration_pair, cost_tradeoff
-from dashboard.widgets import experiment_table
 from tests.conftest import ROOT
 from tests.dashboard.conftest import DATASET, app, gallery_of, write_run
 from tests.experiments.synthetic import draw_dataset
@@ -127,11 +127,11 @@ def test_the_best_and_its_rivals_are_true(grid_dir, open_page):
     summaries = [s for s in grid.load(DATASET).summaries if s.weights == "imagenet"]
     best = max(summaries, key=lambda one: one.score_10)
     said = words(open_page("compare"))
-    assert f"with a mean score of **{best.score_10:.1f}** of 100 at k = 10" in said
+    assert f"with **{best.score_10:.1f}** of 100" in said and "Highest mean score at k = 10" in said
     assert f"of the other {len(summaries) - 1} can't be told from it" in said or "by more than chance" in said
     table = experiment_table.load(grid.load(DATASET), 10, untrained=False)
     assert table.certainty.alike[table.best]
-    assert f"such a winner scores about {table.certainty.optimism:.1f} points too high" in said
+    assert f"such a winner has about {table.certainty.optimism:.1f} points too many" in said
 
 
 def test_the_best_may_be_chosen_on_one_half_and_scored_on_the_other(grid_dir, open_page):
@@ -147,7 +147,7 @@ def test_the_best_may_be_chosen_on_one_half_and_scored_on_the_other(grid_dir, op
     assert half.best == int(half.chosen_on.argmax())
     assert half.attainable == pytest.approx(whole.attainable)
     said = words(open_page("compare", halves=1))
-    assert f"with a mean score of **{half.means[half.best]:.1f}** of 100" in said
+    assert f"with **{half.means[half.best]:.1f}** of 100" in said
     assert f"{half.chosen_on[half.best]:.1f} there" in said
 
 
@@ -164,7 +164,7 @@ def test_the_leaderboard_has_the_scores_of_the_command_line(grid_dir):
     table = experiment_table.load(grid, 10, untrained=False)
     for place, one in enumerate(table.experiments):
         assert table.means[place] == pytest.approx(one.score_10)
-        assert table.precision_1[place] == pytest.approx(one.precision_1)
+        assert table.quality["nearest"][place] == pytest.approx(100 * one.precision_1)
     low, high = table.intervals
     place = next(place for place, one in enumerate(table.experiments) if one.model == "plain")
     found = evaluate(grid, table.experiments[place], 10)
@@ -212,7 +212,7 @@ def test_a_limit_leaves_costlier_configurations_out_of_the_leaderboard(grid_dir,
     assert "**6** of 18 configurations" in words(page)
     shown = page.dataframe[0].value
     assert set(shown["ms_per_image"]) == {1.5}
-    assert shown["precision@1"].max() > 1.0
+    assert shown["1-NN"].max() > 1.0
 
 
 def test_what_is_said_of_cost_follows_from_the_numbers(grid_dir):

@@ -45,7 +45,7 @@ def test_the_report_says_what_the_page_says_and_loads_nothing(grid_dir):
     parts = Parts(document)
     words = " ".join(parts.words)
     table = shown.table
-    assert f"with a mean score of {table.means[table.best]:.1f} of 100" in words
+    assert f", with {table.means[table.best]:.1f} of 100" in words
     assert f"{len(table.experiments)} configurations compared by 24 searches" in words
     assert {"script", "img", "link", "iframe", "object"}.isdisjoint(parts.tags) and parts.loaded == []
     assert "default-src 'none'" in document

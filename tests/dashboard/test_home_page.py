@@ -4,9 +4,10 @@ import numpy as np
 import pytest
 
 from core import planning
+from core.experiments import experiment_table
 from core.experiments.store import Grid
 from core.metrics import get_metric
-from dashboard.widgets import decision_card, experiment_table
+from dashboard.widgets import decision_card
 from tests.dashboard.conftest import DATASET, app, gallery_of
 
 

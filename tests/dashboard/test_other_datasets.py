@@ -5,9 +5,9 @@ import pytest
 from scipy.stats import kendalltau, spearmanr
 
 from core.data import datasets
+from core.experiments import experiment_table
 from core.experiments.store import Grid
 from dashboard.pages.compare.sections import other_datasets
-from dashboard.widgets import experiment_table
 from tests.dashboard.conftest import DATASET, MODELS, write_run
 from tests.dashboard.test_compare_page import words
 

@@ -2,9 +2,9 @@
 
 import pytest
 
+from core.experiments import experiment_table
 from core.experiments.query_scores import evaluate
 from core.experiments.store import Grid
-from dashboard.widgets import experiment_table
 
 SATURATED = {
     "model": "efficientnet-lite0",

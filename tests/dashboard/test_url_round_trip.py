@@ -121,10 +121,15 @@ CONFIGURATION = dict(zip(url.PARTS, ("good", "imagenet", "middle", "max", "eucli
 CONTROL = dict(zip(url.SECOND, ("good", "untrained", "late", "avg", "cosine"), strict=True))
 DATASET_PICKER = widget("selectbox", "pick-dataset")
 NEIGHBORS = widget("number_input", "pick-k")
+MEASURE_PICKER = widget("selectbox", "pick-measure")
 
 
 def chosen_limit(key: Key) -> Shown:
     return lambda page: f"{page.selectbox(key=f'decide-{key}').value:.15g}"
+
+
+def lowest(key: Key) -> Shown:
+    return lambda page: f"{page.number_input(key=str(key)).value:g}"
 
 
 BUDGETS = dict(zip(url.BUDGETS, ("123000", "12.5", "1024", "0.5", "42"), strict=True))
@@ -132,8 +137,8 @@ BUDGETS = dict(zip(url.BUDGETS, ("123000", "12.5", "1024", "0.5", "42"), strict=
 CASES = {
     "home": Case(
         "home",
-        {url.DATASET: DATASET, **BUDGETS},
-        {url.DATASET: DATASET_PICKER, **{key: chosen_limit(key) for key in BUDGETS}},
+        {url.DATASET: DATASET, url.BY: "recall", **BUDGETS},
+        {url.DATASET: DATASET_PICKER, url.BY: MEASURE_PICKER, **{key: chosen_limit(key) for key in BUDGETS}},
     ),
     "home, this machine": Case(
         "home",
@@ -254,6 +259,15 @@ CASES = {
             url.MOST_TIME: lambda page: f"{page.selectbox(key='most-time').value:g}",
             url.MOST_PARAMETERS: lambda page: f"{page.selectbox(key='most-parameters').value:.0f}",
         },
+    ),
+    "compare, the lowest measures": Case(
+        "compare",
+        {url.BY: "map", **dict.fromkeys(url.LOWEST.values(), "12.5")},
+        {
+            url.BY: MEASURE_PICKER,
+            **{key: lowest(key) for key in url.LOWEST.values()},
+        },
+        beside={url.SECTION: "leaderboard"},
     ),
     "compare, the size of vectors": Case(
         "compare",

@@ -1,6 +1,6 @@
 """What all sections of the comparison page share: the experiments, the chosen configuration, links to Search."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -8,12 +8,14 @@ import streamlit as st
 
 from core.collections import labelled_dataset
 from core.collections.index import engines
+from core.evaluation.measures import MEASURES, Measure
+from core.experiments import experiment_table
+from core.experiments.experiment_table import ExperimentTable
 from core.experiments.store import DatasetGrid, Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.url import Address
-from dashboard.widgets import configuration_name, experiment_table, glossary, machine, page_frame, pickers
-from dashboard.widgets.experiment_table import ExperimentTable
+from dashboard.widgets import configuration_name, glossary, machine, page_frame, pickers
 from dashboard.widgets.machine import Machine
 
 
@@ -37,7 +39,8 @@ class ComparisonContext:
     """The page in this run.
 
     compared : the experiments; None when none can be read. chosen : the configuration that the
-    pages share; it may be an untrained control that the table leaves out. most : the largest k. cost : kind of cost to compare with;
+    pages share; it may be an untrained control that the table leaves out. most : the largest k. by : the name of the measure to compare by, of those that are
+    ``known``. cost : kind of cost to compare with;
     halves : choose on one half of the images, report on the other; classes_view : columns of the table of classes; engine : of the index that the
     code makes.
     shown : what the address is to say; sections add to it.
@@ -52,6 +55,8 @@ class ComparisonContext:
     query: int
     untrained: bool
     halves: bool
+    by: str
+    known: Sequence[str]
     cost: str
     classes_view: str
     engine: str
@@ -69,6 +74,21 @@ class ComparisonContext:
         """The dataset as ``--dataset`` of commands that compute something takes it."""
         collection = self.grid.dataset.collection
         return f"{labelled_dataset.PREFIX}{collection}" if collection else self.grid.dataset.name
+
+    @property
+    def measure(self) -> Measure:
+        """What configurations are compared by."""
+        return MEASURES[self.by]
+
+    @property
+    def label(self) -> str:
+        """The measure as the name of a column."""
+        return self.measure.label_at(self.k)
+
+    @property
+    def noun(self) -> str:
+        """The measure in a sentence."""
+        return self.measure.noun_at(self.k)
 
     def name(self, one: Summary, model: bool = True) -> str:
         """A configuration in a line, as plain text."""
@@ -97,17 +117,21 @@ def make_context(address: Address, grid: DatasetGrid, section: Section) -> Compa
     query = address.number(url.QUERY, 0, len(grid.dataset) - 1, 0)
     halves = address.switch(url.HALVES)
     shown_machine = machine.read(address)
-    table = experiment_table.load(grid, k, untrained, halves and section.halves, shown_machine.measured)
+    known = experiment_table.known_measures(grid, untrained)
+    by = address.choice(url.BY, known)
+    table = experiment_table.load(grid, k, untrained, halves and section.halves, shown_machine.measured, by)
     kinds = table.known_costs if table else [*experiment_table.COSTS]
     cost, view = address.choice(url.COST, kinds, kinds[0]), address.choice(url.CLASSES_VIEW)
     engine = address.choice(url.ENGINE, engines.with_metric(chosen.metric))
     context = ComparisonContext(
-        address, grid, table, chosen, k, most, query, untrained, halves, cost, view, engine, shown_machine
+        *(address, grid, table, chosen, k, most, query, untrained, halves),
+        *(by, known, cost, view, engine, shown_machine),
     )
     # What belongs to one section is kept in the address while others are shown.
     kept = (*url.SECOND, *url.ROBUSTNESS, *url.FILTERS, *url.BUDGETS)
     context.shown |= address.as_asked(kept) | url.configuration(chosen)
     context.shown |= {url.K: k, url.QUERY: query, url.SHOW_UNTRAINED: untrained, url.HALVES: halves}
+    context.shown[url.BY] = by
     context.shown |= {url.COST: cost if cost != kinds[0] else None, url.CLASSES_VIEW: view}
     context.shown |= {url.ENGINE: engine, url.MACHINE: shown_machine.runtime}
     return context

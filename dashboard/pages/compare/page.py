@@ -30,12 +30,14 @@ def _compare(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     with st.container(horizontal=True, vertical_alignment="bottom", key="pickers"):
         pickers.dataset(names, grid.dataset.name)
         pickers.neighbors(context.k, context.most)
+        pickers.measure(context.known, context.by)
         pickers.untrained(grid, context.untrained)
         if _SECTIONS[section].halves:
             st.toggle(
                 "Choose on one half",
-                **pickers.bind("halves", context.halves, url.HALVES),
-                help=glossary.HALVES,
+                **pickers.bind("halves", context.halves and not context.measure.stored, url.HALVES),
+                disabled=context.measure.stored,
+                help=glossary.UNDIVIDED if context.measure.stored else glossary.HALVES,
             )
     titles = {name: part.title for name, part in _SECTIONS.items()}
     pickers.segments("Section", titles, section, url.SECTION, "section", hidden=True)
@@ -47,7 +49,7 @@ def _compare(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
         )
     else:
         if context.table.attainable < 100:
-            st.caption(glossary.attainable(context.table.attainable, context.table.k))
+            st.caption(glossary.attainable(context.table.attainable, context.table.k, context.by))
         _SECTIONS[section].show(context)
     unreadable = [*grid.notices, *(context.compared.notices if context.compared else ())]
     page_frame.show_notices(notices, address.notices, unreadable)

@@ -44,7 +44,7 @@ def html(context: ComparisonContext) -> bytes:
         _best(context),
         "<h2>Models and layers</h2>",
         _models_by_layers(context),
-        "<h2>Score and size of a vector</h2>",
+        "<h2>Quality and size of a vector</h2>",
         _scores_and_sizes(context),
         *_robustness(context),
         "<h2>All numbers</h2>",
@@ -92,7 +92,7 @@ def _verdict(context: ComparisonContext) -> str:
     low, high = table.intervals
     words = "The best" if table.chosen_on is None else "Chosen on one half of the images"
     lines = [
-        f"{words}: {context.name(best)}, with a mean score of {table.means[table.best]:.1f} of 100 (95% interval {low[table.best]:.1f} to "
+        f"{words} by {context.noun}: {context.name(best)}, with {table.means[table.best]:.1f} of 100 (95% interval {low[table.best]:.1f} to "
         f"{high[table.best]:.1f})."
     ]
     others = len(table.experiments) - 1
@@ -103,10 +103,10 @@ def _verdict(context: ComparisonContext) -> str:
             lines.append(
                 f"The smallest vector among these has {context.name(table.experiments[found.taken])}: "
                 f"{cost_tradeoff.amount('size', table.costs['size'][found.taken])} instead of "
-                f"{cost_tradeoff.amount('size', table.costs['size'][table.best])}, with a mean score of {table.means[found.taken]:.1f}."
+                f"{cost_tradeoff.amount('size', table.costs['size'][table.best])}, with {table.means[found.taken]:.1f}."
             )
     if table.attainable < 100:
-        lines.append(glossary.attainable(table.attainable, table.k))
+        lines.append(glossary.attainable(table.attainable, table.k, context.by))
     return f'<div class="box">{"".join(map(_paragraph, lines))}</div>'
 
 
@@ -114,7 +114,7 @@ def _best(context: ComparisonContext) -> str:
     table = context.table
     places = table.order[:_MOST_IN_CHART]
     low, high = table.intervals
-    description = f"Mean score of the best {len(places)} configurations with its 95% interval. Those in blue can't be told from the best."
+    description = f"{glossary.capital(context.noun)} of the best {len(places)} configurations with its 95% interval. Those in blue can't be told from the best."
     chart = report_charts.intervals(
         [context.name(table.experiments[place]) for place in places],
         table.means[places].tolist(),
@@ -144,7 +144,7 @@ def _models_by_layers(context: ComparisonContext) -> str:
         values[models.index(model), depths.index(depth)] = table.means[place]
     names = {model: context.model_title(table.experiments[place]) for (model, _), place in cells.items()}
     description = (
-        f"Mean score of each model (row) and layer (column) with {best.pooling} pooling and {best.metric} distance, "
+        f"{glossary.capital(context.noun)} of each model (row) and layer (column) with {best.pooling} pooling and {best.metric} distance, "
         f"from {np.nanmin(values):.0f} to {np.nanmax(values):.0f}."
     )
     chart = report_charts.heat_map(
@@ -159,9 +159,9 @@ def _models_by_layers(context: ComparisonContext) -> str:
 def _scores_and_sizes(context: ComparisonContext) -> str:
     table = context.table
     front = comparison.pareto_front(table.means, table.costs["size"])
-    description = "Mean score and bytes of one vector of every configuration. No other configuration is better and as small as those in blue."
+    description = f"{glossary.capital(context.noun)} and bytes of one vector of every configuration. No other configuration is better and as small as those in blue."
     chart = report_charts.scatter(
-        table.costs["size"], table.means, front, "bytes per vector", "mean score", description
+        table.costs["size"], table.means, front, "bytes per vector", context.noun, description
     )
     rows = [
         (
@@ -171,7 +171,7 @@ def _scores_and_sizes(context: ComparisonContext) -> str:
         )
         for place in front.tolist()
     ]
-    return chart + _paragraph(description, "small") + _rows(("configuration", "score", "vector"), rows)
+    return chart + _paragraph(description, "small") + _rows(("configuration", context.label, "vector"), rows)
 
 
 def _robustness(context: ComparisonContext) -> list[str]:
@@ -220,14 +220,14 @@ def _numbers(context: ComparisonContext) -> str:
     numbers = leaderboard.frame(context, table.order[:_MOST_IN_TABLE]).drop(columns=["dataset"])
     rows = list(numbers.astype(object).where(numbers.notna(), "").itertuples(index=False))
     more = len(table.experiments) - len(rows)
-    left_out = [_paragraph(f"{more:,} more score lower.", "small")] if more > 0 else []
+    left_out = [_paragraph(f"{more:,} more are lower.", "small")] if more > 0 else []
     return _rows([str(name).replace("_", " ") for name in numbers.columns], rows) + "".join(left_out)
 
 
 def _method(context: ComparisonContext) -> str:
     dataset, table = context.grid.dataset, context.table
     lines = [
-        f"Score. {glossary.SCORE}",
+        f"{context.measure.title}. {glossary.MEASURES[context.by]}",
         f"95% interval. {glossary.INTERVAL}",
         f"Like the best. {glossary.BEST}",
         machine.sentence(context.grid, context.machine),

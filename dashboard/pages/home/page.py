@@ -4,10 +4,11 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.experiments import experiment_table
 from core.experiments.store import DatasetGrid
 from dashboard import url
 from dashboard.url import Address
-from dashboard.widgets import decision_card, experiment_table, machine, markdown, page_frame, pickers
+from dashboard.widgets import decision_card, machine, markdown, page_frame, pickers
 
 _DOORS: tuple[tuple[str, str, url.Page, str], ...] = (
     (
@@ -45,8 +46,12 @@ def _home(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     asked = decision_card.read(address)
     k = min(pickers.DEFAULT_NEIGHBORS, *(run.about.top for run in grid.runs.values()))
     measured_on = machine.read(address)
-    table = experiment_table.load(grid, k, untrained=False, measured=measured_on.measured)
-    pickers.dataset(names, grid.dataset.name, width=200)
+    known = experiment_table.known_measures(grid, untrained=False)
+    by = address.choice(url.BY, known)
+    table = experiment_table.load(grid, k, untrained=False, measured=measured_on.measured, by=by)
+    with st.container(horizontal=True, vertical_alignment="bottom"):
+        pickers.dataset(names, grid.dataset.name, width=200)
+        pickers.measure(known, by)
     notices = st.container()
     if table is None:
         st.error(
@@ -54,10 +59,15 @@ def _home(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
             icon=":material/error:",
         )
     else:
-        decision_card.show(grid, table, asked, measured_on, {url.K: k})
+        decision_card.show(grid, table, asked, measured_on, {url.K: k, url.BY: by})
     _doors({url.DATASET: grid.dataset.name})
     page_frame.show_notices(notices, address.notices, [*grid.notices, *(table.notices if table else ())])
-    url.write(url.HOME, {url.DATASET: grid.dataset.name, url.MACHINE: measured_on.runtime, **asked})
+    shown: dict[url.Key, object] = {
+        url.DATASET: grid.dataset.name,
+        url.BY: by,
+        url.MACHINE: measured_on.runtime,
+    }
+    url.write(url.HOME, shown | asked)
 
 
 def _doors(entries: dict[url.Key, object]) -> None:

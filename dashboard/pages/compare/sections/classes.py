@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.errors import GridError
 from core.evaluation import rankings
-from core.experiments.query_scores import Evaluation, evaluate
+from core.experiments.query_scores import Evaluation, Values, evaluate, values
 from core.experiments.store import Summary
 from dashboard import url
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section
@@ -37,11 +37,12 @@ def show(context: ComparisonContext) -> None:
     tie_notice.show(context.grid, context.chosen, context.k)
     try:
         found = evaluate(context.grid, context.chosen.configuration, context.k)
+        reached = values(context.grid, context.chosen.configuration, context.k, context.by)
     except GridError as error:
         st.error(f"This experiment can't be shown: {markdown.plain(str(error))}", icon=":material/error:")
         return
     _confusion(context, found, by_id)
-    _bars(context, found, by_id)
+    _bars(context, reached, by_id)
 
 
 def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
@@ -59,16 +60,16 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
     shown = hardest[:_MOST_CLASSES]
     # In the dataset's own order, unless there are too many: then the hardest come first.
     shown = np.sort(shown) if len(there) <= _MOST_CLASSES else shown
-    values = means[shown]
+    cells = means[shown]
     intervals = {(p, c): table.class_interval(p, classes[c]) for p in places for c in shown.tolist()}
-    figure = _class_chart(context, places, shown, values, intervals)
+    figure = _class_chart(context, places, shown, cells, intervals)
     worst = int(hardest[0])
 
     def numbers() -> pd.DataFrame:
         columns: dict[str, object] = {"class": [classes[c] for c in shown]}
         for i, p in enumerate(places):
             name = context.name(table.experiments[p])
-            columns[name] = values[:, i]
+            columns[name] = cells[:, i]
             columns[f"{name}, 95% interval"] = [
                 f"{low:.1f} to {high:.1f}" for low, high in (intervals[p, c] for c in shown.tolist())
             ]
@@ -77,7 +78,7 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
     clicked = plotly_charts.show(
         figure,
         f"classes-{view}",
-        "Mean score of the images of each class (row) "
+        f"{glossary.capital(context.noun)} of the images of each class (row) "
         + (
             "under the best configuration of each model (column)"
             if view == "models"
@@ -106,10 +107,10 @@ def _class_chart(
     context: ComparisonContext,
     places: Sequence[int],
     shown: np.ndarray,
-    values: np.ndarray,
+    cells: np.ndarray,
     intervals: Mapping[tuple[int, int], tuple[float, float]],
 ) -> "go.Figure":
-    """A heat map of the mean scores (classes shown, places) with their intervals by place and class."""
+    """A heat map of the means (classes shown, places) with their intervals by place and class."""
     table, classes, view = context.table, context.grid.dataset.classes, context.classes_view
     heads = [
         context.model_title(table.experiments[p])
@@ -118,20 +119,20 @@ def _class_chart(
         for p in places
     ]
     return plotly_charts.heat_map(
-        values,
+        cells,
         [plotly_charts.short(classes[c]) for c in shown],
         [plotly_charts.wrapped(head, 16) for head in heads],
-        [[f"{value:.0f}" for value in row] for row in values],
+        [[f"{value:.0f}" for value in row] for row in cells],
         [
             [
-                f"<b>{plotly_charts.wrapped(classes[c], 60)}</b><br>{plotly_charts.words(context.name(table.experiments[p]))}<br>mean score {values[r, i]:.1f}"
+                f"<b>{plotly_charts.wrapped(classes[c], 60)}</b><br>{plotly_charts.words(context.name(table.experiments[p]))}<br>{context.label} {cells[r, i]:.1f}"
                 f" ({intervals[p, c][0]:.1f} to {intervals[p, c][1]:.1f})"
                 for i, p in enumerate(places)
             ]
             for r, c in enumerate(shown.tolist())
         ],
         [[[int(p), int(c)] for p in places] for c in shown],
-        "mean score",
+        context.label,
         across=""
         if view == "models"
         else f"layer of {plotly_charts.words(context.model_title(table.experiments[places[0]]))}",
@@ -260,9 +261,7 @@ def _apart(ticks: Sequence[tuple[float, int]], least: float) -> list[tuple[float
     return kept
 
 
-def _bar_chart(
-    context: ComparisonContext, found: Evaluation, rows: np.ndarray, by_id: np.ndarray
-) -> "go.Figure":
+def _bar_chart(context: ComparisonContext, found: Values, rows: np.ndarray, by_id: np.ndarray) -> "go.Figure":
     """A bar for each of some rows of the evaluation, in the color of its class."""
     import plotly.graph_objects as go
 
@@ -275,13 +274,13 @@ def _bar_chart(
     foot = 3.0
     figure.add_bar(
         x=x,
-        y=found.scores[rows] + foot,
+        y=found.values[rows] + foot,
         base=-foot,
         width=1.0,
         marker={"color": [styles[classes[c]].color for c in of], "line": {"width": 0}},
         customdata=found.queries[rows].tolist(),
         hovertext=[
-            f"<b>{plotly_charts.words(dataset.item(int(found.queries[r])).alt)}</b><br>score {found.scores[r]:.0f}<br>click to open it"
+            f"<b>{plotly_charts.words(dataset.item(int(found.queries[r])).alt)}</b><br>{context.label} {found.values[r]:.0f}<br>click to open it"
             for r in rows
         ],
         hovertemplate="%{hovertext}<extra></extra>",
@@ -304,7 +303,7 @@ def _bar_chart(
             "automargin": True,
         },
         yaxis={
-            "title": {"text": f"score at k = {found.k}"},
+            "title": {"text": context.label},
             "range": [-foot, 101],
             "tickvals": [0, 25, 50, 75, 100],
             "zeroline": False,
@@ -315,12 +314,12 @@ def _bar_chart(
     return figure
 
 
-def _bars(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> None:
+def _bars(context: ComparisonContext, found: Values, by_id: np.ndarray) -> None:
     dataset = context.grid.dataset
-    st.subheader("The score of every image")
-    rows = np.lexsort((-found.scores, by_id[found.queries]))
+    st.subheader(f"The {context.label} of every image")
+    rows = np.lexsort((-found.values, by_id[found.queries]))
     if len(rows) > _MOST_BARS:
-        lowest = np.argsort(found.scores, kind="stable")[:_MOST_BARS]
+        lowest = np.argsort(found.values, kind="stable")[:_MOST_BARS]
         rows = rows[np.isin(rows, lowest)]
     figure = _bar_chart(context, found, rows, by_id)
 
@@ -330,23 +329,23 @@ def _bars(context: ComparisonContext, found: Evaluation, by_id: np.ndarray) -> N
             {
                 "image": [dataset.items[int(i)].title or dataset.items[int(i)].file for i in ids],
                 "class": [dataset.labels[int(i)] for i in ids],
-                "score": found.scores[rows],
+                context.label: found.values[rows],
             }
         )
 
-    nothing = int((found.scores == 0).sum())
+    nothing = int((found.values == 0).sum())
     clicked = plotly_charts.show(
         figure,
         "bars",
         (
-            f"The score of {len(rows):,} images"
-            if len(rows) == len(found.scores)
-            else f"The {len(rows):,} lowest scores of {len(found.scores):,} images"
+            f"The {context.label} of {len(rows):,} images"
+            if len(rows) == len(found.values)
+            else f"The {context.label} of the {len(rows):,} lowest of {len(found.values):,} images"
         )
-        + f" under {context.name(context.chosen)}, by class and from high to low; the mean of all is {found.mean:.1f}, "
+        + f" under {context.name(context.chosen)}, by class and from high to low; the mean of all is {found.values.mean():.1f}, "
         f"{nothing:,} of all have 0. Click a bar to open its image.",
         numbers,
-        {"score": st.column_config.NumberColumn(format="%.1f")},
+        {context.label: st.column_config.NumberColumn(format="%.1f")},
     )
     if clicked is not None:
         context.open(context.chosen, int(clicked))

@@ -6,7 +6,7 @@ import streamlit as st
 from core.errors import GridError
 from core.evaluation import rankings
 from core.evaluation.uncertainty import Difference
-from core.experiments.query_scores import Evaluation, difference, evaluate
+from core.experiments.query_scores import Evaluation, Values, difference, evaluate, values
 from core.experiments.store import Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
@@ -44,6 +44,8 @@ def show(context: ComparisonContext) -> None:
         k = min(context.k, context.grid.run(second).about.top)
         a = evaluate(context.grid, context.chosen.configuration, k)
         b = evaluate(context.grid, second.configuration, k)
+        of_a = values(context.grid, context.chosen.configuration, k, context.by)
+        of_b = values(context.grid, second.configuration, k, context.by)
     except GridError as error:
         st.error(
             f"This pair can't be compared: {markdown.plain(str(error))} Choose another above.",
@@ -56,27 +58,38 @@ def show(context: ComparisonContext) -> None:
         return
     if second.configuration == context.chosen.configuration:
         st.info("A and B are the same configuration; change one of them.", icon=":material/info:")
-    gaps = a.scores[rows_a] - b.scores[rows_b]
+    reached_a, reached_b = of_a.values[rows_a], of_b.values[rows_b]
     overlap = rankings.rank_biased_overlap(a.ids[rows_a, : a.k], b.ids[rows_b, : b.k])
     both = rankings.shared(a.ids[rows_a, : a.k], b.ids[rows_b, : b.k])
-    _over_all(difference(a, b), a.scores[rows_a], b.scores[rows_b], overlap, both, a.k)
+    _over_all(of_a, difference(of_a, of_b), reached_a, reached_b, overlap, both)
     place = int(np.searchsorted(queries, context.query))
     if place < len(queries) and queries[place] == context.query:
         _one_picture(
-            context, second, a, b, rows_a[place], rows_b[place], float(overlap[place]), int(both[place])
+            context,
+            second,
+            a,
+            b,
+            rows_a[place],
+            rows_b[place],
+            f"{of_a.measure.label_at(k)}: A has **{reached_a[place]:.0f}**, B has **{reached_b[place]:.0f}** of 100",
+            float(overlap[place]),
+            int(both[place]),
         )
     else:
         st.warning("This image was left out of one of the experiments. Choose another below.")
-    _most_different(context, queries, gaps, a.scores[rows_a], b.scores[rows_b])
+    _most_different(context, queries, reached_a - reached_b, reached_a, reached_b)
 
 
 def _rival(context: ComparisonContext, others: list[Summary]) -> Summary:
     """What to compare with when the address does not say: the best of another model, or else the best other."""
+    if context.compared is not None:
+        ranked = [context.table.experiments[place] for place in context.table.order.tolist()]
+        others = [one for one in ranked if one in others] or others
     trained = [one for one in others if one.weights != url.UNTRAINED] or others
     another = [
         one for one in trained if (one.model, one.weights) != (context.chosen.model, context.chosen.weights)
     ]
-    return min(another or trained, key=lambda one: one.best_first)
+    return (another or trained)[0]
 
 
 def _swap(a: Summary, b: Summary) -> None:
@@ -84,23 +97,24 @@ def _swap(a: Summary, b: Summary) -> None:
 
 
 def _over_all(
-    gap: Difference, a: np.ndarray, b: np.ndarray, overlap: np.ndarray, both: np.ndarray, k: int
+    asked: Values, gap: Difference, a: np.ndarray, b: np.ndarray, overlap: np.ndarray, both: np.ndarray
 ) -> None:
     better, worse = int((a > b + 1e-9).sum()), int((b > a + 1e-9).sum())
     st.subheader(f"Over all {len(a):,} images")
     with st.container(horizontal=True, gap="medium"):
-        st.metric("A scores", f"{a.mean():.1f}", width="content")
-        st.metric("B scores", f"{b.mean():.1f}", width="content")
+        label = asked.measure.label_at(asked.k)
+        st.metric(f"A: {label}", f"{a.mean():.1f}", width="content")
+        st.metric(f"B: {label}", f"{b.mean():.1f}", width="content")
         st.metric(
             "A − B",
             f"{gap.mean:+.1f}",
             width="content",
             help="The mean over all images of the difference on the same image.",
         )
-        st.metric("Neighbors shared", f"{both.mean():.1f} of {k}", width="content")
+        st.metric("Neighbors shared", f"{both.mean():.1f} of {asked.k}", width="content")
         st.metric("Rank-biased overlap", f"{overlap.mean():.2f}", help=_RBO, width="content")
     st.markdown(
-        f"{verdict(gap)} A scores higher on {better:,} of the images, B on {worse:,}; on {len(a) - better - worse:,} they score the same.",
+        f"{verdict(gap)} A is higher on {better:,} of the images, B on {worse:,}; on {len(a) - better - worse:,} they are equal.",
         help=f"{glossary.DIFFERENCE} One comparison is tested here; who tries many pairs finds some by luck.",
     )
 
@@ -124,6 +138,7 @@ def _one_picture(
     b: Evaluation,
     row_a: int,
     row_b: int,
+    reached: str,
     overlap: float,
     both: int,
 ) -> None:
@@ -142,7 +157,7 @@ def _one_picture(
         with st.container(width="stretch"):
             st.markdown(
                 f"The lists share **{both} of {a.k}** images; their rank-biased overlap is **{overlap:.2f}**. "
-                f"A scores **{a.scores[row_a]:.0f}**, B scores **{b.scores[row_b]:.0f}** of 100.",
+                f"{reached}.",
                 help=_RBO,
             )
             yes, no = palette.mark(True), palette.mark(False)
@@ -215,7 +230,7 @@ def _most_different(
                 columns=6,
                 label=f"Images on which {words}, largest difference first",
             )
-    st.caption("Click an image to see both lists for it above.", help=glossary.SCORE)
+    st.caption("Click an image to see both lists for it above.", help=glossary.MEASURES[context.by])
 
 
 SECTION = Section("pair", "Side by side", 5, show)

@@ -97,7 +97,7 @@ def _instead(kind: str, less: float, more: float) -> str:
 def show(context: ComparisonContext) -> None:
     """Scatter chart with the front, the front as a list, and a sentence."""
     table, kind = context.table, context.cost
-    st.header("What does a better score cost?")
+    st.header("What does better quality cost?")
     st.markdown(
         "Each mark is a configuration. On the **Pareto front** nothing else is both as good and as cheap: whatever you "
         "choose, choose from the front. All distances cost the same, so configurations that differ only in the distance share a column.",
@@ -108,7 +108,7 @@ def show(context: ComparisonContext) -> None:
         machine.show(context.grid, context.machine)
     best = table.best
     st.markdown(
-        f"{'Highest mean score' if table.chosen_on is None else 'Chosen on one half'}: **{markdown.plain(context.name(table.experiments[best]))}** with {table.means[best]:.1f} of 100. "
+        f"{'Highest ' + context.noun if table.chosen_on is None else 'Chosen on one half'}: **{markdown.plain(context.name(table.experiments[best]))}** with {table.means[best]:.1f} of 100. "
         + verdict(context, kind)
     )
     cost = table.costs[kind]
@@ -175,13 +175,13 @@ def _chart(context: ComparisonContext, kind: str, front: np.ndarray) -> None:
             "fixedrange": True,
             **ticks,
         },
-        yaxis={"title": {"text": f"mean score at k = {table.k}"}, "fixedrange": True, "zeroline": False},
+        yaxis={"title": {"text": context.noun}, "fixedrange": True, "zeroline": False},
         legend={"orientation": "h", "y": -0.2, "x": 0, "yanchor": "top"},
     )
     clicked = plotly_charts.show(
         figure,
         f"cost-{kind}",
-        f"Mean score over {_KINDS[kind].axis} (logarithmic) for {np.isfinite(cost).sum()} configurations. The front has "
+        f"{glossary.capital(context.noun)} over {_KINDS[kind].axis} (logarithmic) for {np.isfinite(cost).sum()} configurations. The front has "
         f"{len(front)}, from {table.means[front[0]]:.0f} points at {amount(kind, cost[front[0]])} to "
         f"{table.means[front[-1]]:.0f} at {amount(kind, cost[front[-1]])}. Click a mark to look at its results.",
     )
@@ -211,7 +211,7 @@ def _hover(context: ComparisonContext, kind: str, place: int) -> str:
     table, one = context.table, context.table.experiments[place]
     return (
         f"<b>{plotly_charts.words(context.model_title(one))}</b><br>{plotly_charts.words(context.name(one, model=False))}<br>"
-        f"score {table.means[place]:.1f}<br>{amount(kind, table.costs[kind][place])}"
+        f"{context.label} {table.means[place]:.1f}<br>{amount(kind, table.costs[kind][place])}"
     )
 
 
@@ -221,7 +221,7 @@ def _listed(context: ComparisonContext, kind: str, front: np.ndarray) -> None:
     st.subheader("The Pareto front, from cheap to good")
     st.markdown(
         "With other images of the same classes, the front would be another. *On the front* is how often a configuration is on it over sets of "
-        "images in which the scores vary as far as their intervals let them.",
+        "images in which the means vary as far as their intervals let them.",
     )
     _table(context, kind, front, probability, "front")
     others = np.flatnonzero(probability >= _OFTEN)
@@ -256,7 +256,7 @@ def _table(
         height="content" if len(places) <= 20 else 500,
         column_config={
             "number": st.column_config.NumberColumn("", width=40),
-            "score": st.column_config.NumberColumn("mean score", format="%.1f"),
+            "score": st.column_config.NumberColumn(context.label, format="%.1f"),
             "low": st.column_config.NumberColumn("95% from", format="%.1f"),
             "high": st.column_config.NumberColumn("to", format="%.1f"),
             "cost": _KINDS[kind].column,

@@ -1,4 +1,4 @@
-"""What matters more: how the score's variation divides among model, layer, pooling and metric."""
+"""What matters more: how the variation of a measure divides among model, layer, pooling and metric."""
 
 import numpy as np
 import pandas as pd
@@ -18,8 +18,8 @@ def show(context: ComparisonContext) -> None:
     _changes(context)
     st.header("What matters more?")
     st.markdown(
-        "Configurations score differently. How much of that is due to the model, how much to the layer, the pooling, the "
-        "distance? Each bar is a share of all the variance of the mean scores: what is explained by this choice alone, and, "
+        f"Configurations differ. How much of that is due to the model, how much to the layer, the pooling, the "
+        f"distance? Each bar is a share of all the variance of the {context.noun}: what is explained by this choice alone, and, "
         "below, by two choices together.",
         help="Analysis of variance, one factor at a time: the share is eta squared, the sum of squares between a factor's "
         "levels divided by the total sum of squares. It describes these experiments and is no promise for others.",
@@ -69,7 +69,7 @@ def _changes(context: ComparisonContext) -> None:
     best = table.best
     st.header("What does another choice cost?")
     st.markdown(
-        f"From the highest score, {markdown.plain(context.name(table.experiments[best]))} with **{table.means[best]:.1f}**, only one choice is changed, and "
+        f"From the highest {context.noun}, {markdown.plain(context.name(table.experiments[best]))} with **{table.means[best]:.1f}**, only one choice is changed, and "
         "all others stay.",
         help=glossary.DIFFERENCE,
     )
@@ -188,7 +188,7 @@ def _levels(
     means: np.ndarray, columns: dict[str, tuple], order: list[str], context: ComparisonContext
 ) -> None:
     """The mean score of every level of every factor."""
-    st.subheader("The mean score of each choice, over all others")
+    st.subheader("The mean of each choice, over all others")
     titles = {(one.model, one.weights): context.model_title(one) for one in context.table.experiments}
     # A row that breaks where it must, unlike columns, which get ever narrower.
     row = st.container(horizontal=True)
@@ -208,7 +208,7 @@ def _levels(
                 column_config={
                     "level": st.column_config.TextColumn(_NAMES[name], width=150),
                     "score": st.column_config.ProgressColumn(
-                        "mean score", format="%.1f", min_value=0, max_value=100, width=138
+                        context.label, format="%.1f", min_value=0, max_value=100, width=138
                     ),
                 },
             )

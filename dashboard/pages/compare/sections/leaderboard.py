@@ -7,6 +7,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.evaluation.measures import MEASURES, SCORE
+from core.experiments.experiment_table import ExperimentTable
 from core.experiments.store import Summary
 from dashboard import url
 from dashboard.pages.compare.comparison_context import (
@@ -16,7 +18,6 @@ from dashboard.pages.compare.comparison_context import (
     section_button,
 )
 from dashboard.widgets import download_button, glossary, machine, markdown, pickers
-from dashboard.widgets.experiment_table import ExperimentTable
 
 _PARTS = (
     ("weights", "Weights", url.ONLY_WEIGHTS),
@@ -53,23 +54,13 @@ def show(context: ComparisonContext) -> None:
     # The depth is part of the layer's name here, so that the column sorts by it.
     shown = numbers.assign(
         layer=[f"{glossary.depth(d)} {name}" for d, name in zip(numbers.depth, numbers.layer, strict=True)],
-        **{
-            name: 100 * numbers[name]
-            for name in (
-                "probability_best",
-                "tied",
-                "precision@1",
-                f"recall@{table.k}",
-                f"nDCG@{table.k}",
-                f"AP@{table.k}",
-            )
-        },
+        **{name: 100 * numbers[name] for name in _shares(context)},
     )
     event = st.dataframe(
         shown.drop(columns=["dataset", "depth", *(["weights"] if one_kind else [])]),
         hide_index=True,
         height=min(560, 38 + 35 * len(numbers)),
-        column_config=_columns(table.k),
+        column_config=_columns(context),
         on_select="rerun",
         selection_mode="single-row",
         key=f"leaderboard-{hash(tuple(places.tolist()))}",
@@ -89,14 +80,13 @@ def show(context: ComparisonContext) -> None:
     machine.show(context.grid, context.machine)
     with st.expander("What the columns mean"):
         st.markdown(
-            f"- **score@{table.k}**: {glossary.SCORE}\n"
-            f"- **95% from, to**: {glossary.INTERVAL}\n"
+            "".join(
+                f"- **{MEASURES[name].label_at(table.k)}**: {glossary.MEASURES[name]}\n"
+                for name in table.quality
+            )
+            + f"- **95% from, to**: {glossary.INTERVAL}\n"
             f"- **best**, **like best**: {glossary.BEST}\n"
             f"- **tied**: {glossary.TIES}\n"
-            "- **P@1**: precision at 1, how often the nearest image is of the same class.\n"
-            f"- **R@{table.k}**: recall, how many of all images of the class are among the first {table.k}.\n"
-            f"- **nDCG@{table.k}**: normalized discounted cumulative gain: like the score, with weights that fall off more slowly, and 100% wherever no "
-            "order could be better.\n"
             f"- **AP@{table.k}**: average precision, the mean of the precision at each neighbor of the same class: high when "
             "those come first.\n"
             "- **bytes**: of one vector, 4 for each number.\n"
@@ -121,15 +111,16 @@ def frame(context: ComparisonContext, places: np.ndarray) -> pd.DataFrame:
             "layer": [one.layer for one in some],
             "pooling": [one.pooling for one in some],
             "metric": [one.metric for one in some],
-            f"score@{table.k}": table.means[places].round(4),
-            "low_95": low[places].round(4),
-            "high_95": high[places].round(4),
+            context.label: (table.means[places] / _whole(context.by)).round(4),
+            "low_95": (low[places] / _whole(context.by)).round(4),
+            "high_95": (high[places] / _whole(context.by)).round(4),
             "probability_best": table.certainty.probability[places].round(4),
             "like_best": table.certainty.alike[places],
             "tied": table.tied[places].round(4),
-            "precision@1": table.precision_1[places].round(4),
-            f"recall@{table.k}": table.recall[places].round(4),
-            f"nDCG@{table.k}": table.ndcg[places].round(4),
+            **{
+                MEASURES[name].label_at(table.k): (table.quality[name][places] / _whole(name)).round(4)
+                for name in _others(context)
+            },
             f"AP@{table.k}": table.average_precision[places].round(4),
             "bytes_per_vector": table.costs["size"][places].astype(np.int64),
             "parameters": pd.Series(table.costs["parameters"][places]).astype("Int64"),
@@ -139,7 +130,25 @@ def frame(context: ComparisonContext, places: np.ndarray) -> pd.DataFrame:
     )
 
 
-def _columns(k: int) -> dict[str, Any]:
+def _others(context: ComparisonContext) -> list[str]:
+    """The measures beside the one that configurations are compared by."""
+    return [name for name in context.table.quality if name != context.by]
+
+
+def _whole(name: str) -> float:
+    """What the highest value of a measure is divided by in files: scores go to 100, all others are shares."""
+    return 1.0 if name == SCORE else 100.0
+
+
+def _shares(context: ComparisonContext) -> list[str]:
+    """The columns that are shares in files and percentages on the page."""
+    k, compared = context.table.k, [] if context.by == SCORE else [context.label, "low_95", "high_95"]
+    others = [MEASURES[name].label_at(k) for name in _others(context) if name != SCORE]
+    return ["probability_best", "tied", *compared, *others, f"AP@{k}"]
+
+
+def _columns(context: ComparisonContext) -> dict[str, Any]:
+    k = context.table.k
     number = st.column_config.NumberColumn
     text = st.column_config.TextColumn
     return {
@@ -149,18 +158,19 @@ def _columns(k: int) -> dict[str, Any]:
         "layer": text("layer", width=135),
         "pooling": text("pooling", width=75),
         "metric": text("distance", width=95),
-        f"score@{k}": st.column_config.ProgressColumn(
-            f"score@{k}", format="%.1f", min_value=0, max_value=100, width=120
-        ),
         "low_95": number("95% from", format="%.1f", width=80),
         "high_95": number("to", format="%.1f", width=60),
         "probability_best": number("best", format="%.0f%%", width=60),
         "like_best": st.column_config.CheckboxColumn("like best", width=75),
         "tied": number("tied", format="%.0f%%", width=60),
-        "precision@1": number("P@1", format="%.1f%%", width=70),
-        f"recall@{k}": number(f"R@{k}", format="%.1f%%", width=75),
-        f"nDCG@{k}": number(f"nDCG@{k}", format="%.1f%%", width=85),
-        f"AP@{k}": number(f"AP@{k}", format="%.1f%%", width=75),
+        **{
+            (label := MEASURES[name].label_at(k)): number(label, format="%.1f", width=30 + 8 * len(label))
+            for name in _others(context)
+        },
+        context.label: st.column_config.ProgressColumn(
+            context.label, format="%.1f", min_value=0, max_value=100, width=125
+        ),
+        f"AP@{k}": number(f"AP@{k}", format="%.1f", width=75),
         "bytes_per_vector": number("bytes", format="localized", width=90),
         "parameters": number("params", format="compact", width=70),
         "ms_per_image": number("ms", format="%.1f", width=60),
@@ -179,6 +189,7 @@ def _filter(context: ComparisonContext) -> np.ndarray:
                 passing &= np.array([getattr(one, part) in wanted for one in table.experiments])
         for kind, label, limit, text in _LIMITS:
             passing &= _at_most(context, label, limit, text, table.costs[kind])
+        passing &= _at_least(context)
     return passing
 
 
@@ -206,6 +217,29 @@ def _at_most(
             width=130,
         )
     return cost <= most if most else np.ones(len(cost), bool)
+
+
+def _at_least(context: ComparisonContext) -> np.ndarray:
+    """(experiments,) bool: the measures are at least what the address says; those that were not measured pass where it says nothing."""
+    table, passing = context.table, np.ones(len(context.table.experiments), bool)
+    lowest = {name: context.address.limit(url.LOWEST[name]) for name in table.quality}
+    asked = [f"{MEASURES[name].label_at(table.k)} ≥ {least:g}" for name, least in lowest.items() if least]
+    with st.popover(", ".join(asked) or "Lowest quality", icon=":material/filter_alt:"):
+        st.caption("Only configurations with at least so much of 100; 0 lets all through.")
+        for name, least in lowest.items():
+            context.shown[url.LOWEST[name]] = least
+            st.number_input(
+                MEASURES[name].label_at(table.k),
+                0.0,
+                100.0,
+                step=5.0,
+                format="%g",
+                **pickers.bind(str(url.LOWEST[name]), min(least, 100.0), url.LOWEST[name]),
+                help=glossary.MEASURES[name],
+            )
+            if least:
+                passing &= table.quality[name] >= least
+    return passing
 
 
 def _act(context: ComparisonContext, one: Summary) -> None:

@@ -35,15 +35,14 @@ def _hardest(context: ComparisonContext) -> None:
     nobody = int((best[order] == 0).sum())
     st.header("The hardest images")
     st.markdown(
-        f"Lowest mean score over all {len(table.experiments)} configurations. Look for odd images and for doubtful "
-        "labels."
-        + (f" Of these, {nobody} have no neighbor of their class under any configuration." if nobody else "")
+        f"Lowest {context.label} on average over all {len(table.experiments)} configurations. Look for odd images and for doubtful "
+        "labels." + (f" Of these, {nobody} have 0 under every configuration." if nobody else "")
     )
     _gallery(
         context,
         "hardest",
-        "Images with the lowest mean score, lowest first",
-        [(int(table.queries[i]), (f"mean score {means[i]:.0f}", f"at best {best[i]:.0f}")) for i in order],
+        f"Images with the lowest {context.label}, lowest first",
+        [(int(table.queries[i]), (f"mean {means[i]:.0f}", f"at best {best[i]:.0f}")) for i in order],
     )
 
 
@@ -54,7 +53,7 @@ def _dividing(context: ComparisonContext) -> None:
     low, high = table.scores.min(axis=0), table.scores.max(axis=0)
     st.header("Images on which configurations disagree")
     st.markdown(
-        "Largest standard deviation of the score over configurations: here the choice of a configuration matters most."
+        f"Largest standard deviation of the {context.label} over configurations: here the choice of a configuration matters most."
     )
     _gallery(
         context,

@@ -10,14 +10,15 @@ import streamlit as st
 from core.errors import UserError
 from core.evaluation import agreement, comparison
 from core.evaluation.agreement import Correlation
+from core.experiments import experiment_table
+from core.experiments.experiment_table import ExperimentTable
 from core.experiments.store import Grid
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section
-from dashboard.widgets import download_button, experiment_table, glossary, markdown
-from dashboard.widgets.experiment_table import ExperimentTable
+from dashboard.widgets import download_button, glossary, markdown
 
 _FEWEST = 3
 _HELP = (
-    "**Spearman** is the rank correlation of the mean scores of the same configurations on both datasets: 1 when both rank them alike, 0 when the rankings "
+    "**Spearman** is the rank correlation of the means of the same configurations on both datasets: 1 when both rank them alike, 0 when the rankings "
     "have nothing in common, −1 when one is the reverse of the other. **Kendall** counts pairs: both datasets prefer the same of two configurations in "
     "(1 + Kendall) / 2 of all pairs. The 95% intervals are for other sets of as many images of the same classes."
 )
@@ -42,7 +43,8 @@ def show(context: ComparisonContext) -> None:
     """A row for each other dataset, and a sentence."""
     st.header("Does a choice carry over?")
     st.markdown(
-        "The same configurations on other datasets: are those that are good here good there?", help=_HELP
+        f"The same configurations on other datasets, by their {context.noun}: are those that are good here good there?",
+        help=_HELP,
     )
     names = [name for name in Grid().dataset_names() if name != context.grid.dataset.name]
     found = [one for one in (_with(context, name) for name in names) if one is not None]
@@ -66,22 +68,19 @@ def _with(context: ComparisonContext, name: str) -> Agreement | None:
     """The agreement with another dataset; None where it can't be read or has too little in common."""
     try:
         grid = Grid().load(name)
-        other = experiment_table.load(grid, context.k, context.untrained)
+        other = experiment_table.load(grid, context.k, context.untrained, by=context.by)
     except UserError:
         return None
     if other is None:
         return None
-    return _agree(
-        context.grid.key, grid.key, context.k, context.untrained, grid.dataset.title, context.table, other
-    )
+    here = (context.grid.key, context.k, context.untrained, context.by)
+    return _agree(here, grid.key, grid.dataset.title, context.table, other)
 
 
 @st.cache_resource(show_spinner=False, max_entries=16)
 def _agree(
-    here_key: str,
+    here_key: tuple[str, int, bool, str],
     there_key: str,
-    k: int,
-    untrained: bool,
     title: str,
     _here: ExperimentTable,
     _there: ExperimentTable,

@@ -4,6 +4,8 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
+from core.experiments import experiment_table
+from core.experiments.experiment_table import ExperimentTable
 from core.models import registry
 from dashboard import url
 from dashboard.pages.compare.comparison_context import (
@@ -11,15 +13,14 @@ from dashboard.pages.compare.comparison_context import (
     Section,
 )
 from dashboard.pages.compare.sections import cost_tradeoff
-from dashboard.widgets import decision_card, experiment_table, glossary, markdown, pickers, plotly_charts
-from dashboard.widgets.experiment_table import ExperimentTable
+from dashboard.widgets import decision_card, glossary, markdown, pickers, plotly_charts
 
 
 def show(context: ComparisonContext) -> None:
     """Decision, verdict and heat map."""
     asked = decision_card.read(context.address)
     context.shown |= asked
-    shared: dict[url.Key, object] = {url.K: context.k, url.QUERY: context.query}
+    shared: dict[url.Key, object] = {url.K: context.k, url.QUERY: context.query, url.BY: context.by}
     decision_card.show(context.grid, context.table, asked, context.machine, shared)
     _verdict(context)
     st.header("Models and layers")
@@ -34,12 +35,11 @@ def _verdict(context: ComparisonContext) -> None:
     best = table.experiments[table.best]
     low, high = table.intervals
     n = len(table.experiments)
-    st.header("The highest score")
+    st.header(f"The highest {context.measure.label_at(table.k)}")
     st.markdown(
-        f"**{'Highest mean score' if table.chosen_on is None else 'Chosen on one half'}: {markdown.plain(context.name(best))}** with a mean score of "
-        f"**{table.means[table.best]:.1f}** of 100 at k = {table.k} "
-        f"(95% interval {low[table.best]:.1f} to {high[table.best]:.1f}).",
-        help=f"{glossary.SCORE}\n\n{glossary.INTERVAL}",
+        f"**{'Highest ' + context.noun if table.chosen_on is None else 'Chosen on one half'}: {markdown.plain(context.name(best))}** with "
+        f"**{table.means[table.best]:.1f}** of 100 (95% interval {low[table.best]:.1f} to {high[table.best]:.1f}).",
+        help=f"{glossary.MEASURES[context.by]}\n\n{glossary.INTERVAL}",
     )
     if n == 1:
         st.markdown("It is the only experiment here; compute more to compare it with.")
@@ -53,9 +53,9 @@ def _verdict(context: ComparisonContext) -> None:
 def rivals(alike: int, others: int) -> str:
     """How many of the others can't be told from the best, in a sentence."""
     if alike == 0:
-        return f"All {others} others score lower, by more than chance would explain."
+        return f"All {others} others are lower, by more than chance would explain."
     if alike == others:
-        return "With these images, none of the others scores lower by more than chance: let cost decide."
+        return "With these images, none of the others is lower by more than chance: let cost decide."
     return f"With these images, {alike} of the other {others} can't be told from it: among them, let cost decide."
 
 
@@ -64,13 +64,13 @@ def luck(table: ExperimentTable) -> str:
     if table.chosen_on is not None:
         chosen = len(table.gallery) - len(table.queries)
         return (
-            f"It was chosen as the best on {chosen:,} of the images, with {table.chosen_on[table.best]:.1f} there. All scores here are those of the "
+            f"It was chosen as the best on {chosen:,} of the images, with {table.chosen_on[table.best]:.1f} there. All numbers here are those of the "
             f"other {len(table.queries):,} images, which had no part in the choice."
         )
     certainty = table.certainty
     return (
         f"It is the best in {glossary.percent(certainty.probability[table.best])} of resampled sets of images. The best of many is also "
-        f"lucky: such a winner scores about {certainty.optimism:.1f} points too high."
+        f"lucky: such a winner has about {certainty.optimism:.1f} points too many."
     )
 
 
@@ -103,7 +103,7 @@ def _models_by_layers(context: ComparisonContext) -> None:
         texts[r][c] = f"{table.means[place]:.0f}" + (" ★" if place == top else "")
         hover[r][c] = (
             f"<b>{plotly_charts.words(context.model_title(one))}</b><br>layer {glossary.depth(one.depth)}: {plotly_charts.words(one.layer)}"
-            f"<br>score {table.means[place]:.1f} "
+            f"<br>{context.label} {table.means[place]:.1f} "
             f"({low[place]:.1f} to {high[place]:.1f})<br>click to look at its results"
         )
         data[r][c] = place
@@ -116,7 +116,7 @@ def _models_by_layers(context: ComparisonContext) -> None:
         texts,
         hover,
         data,
-        "mean score",
+        context.label,
         across="layer, from the first (1) to the last"
         + (" and those beside them (+)" if depths[-1] > registry.N_LAYERS else ""),
     )
@@ -133,7 +133,7 @@ def _models_by_layers(context: ComparisonContext) -> None:
     clicked = plotly_charts.show(
         figure,
         "heat-map",
-        f"Mean score at k = {table.k} of each model (row) and layer (column) with {chosen.pooling} pooling and "
+        f"{glossary.capital(context.noun)} of each model (row) and layer (column) with {chosen.pooling} pooling and "
         f"{chosen.metric} distance, from {np.nanmin(values):.0f} to {np.nanmax(values):.0f}. "
         f"The best is {context.name(best)} (★). Click a cell to look at its results.",
         numbers,

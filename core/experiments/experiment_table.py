@@ -1,41 +1,46 @@
-"""All experiments of a dataset at one k, ready to be compared; read and computed once."""
+"""All experiments of a dataset at one k, ready to be compared by one measure; read and computed once."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from functools import cached_property
+from dataclasses import dataclass, field
+from functools import cached_property, partial
 
 import numpy as np
-import streamlit as st
 
+from core.cache import Shared
 from core.errors import GridError
 from core.evaluation import comparison, decision, rankings, scoring, uncertainty
 from core.evaluation import ties as ties_
 from core.evaluation.decision import Decision
+from core.evaluation.measured import Measured
+from core.evaluation.measures import MEASURES, SCORE, Measure, Results
 from core.evaluation.rankings import Neighbors
 from core.evaluation.ties import Ties
 from core.evaluation.uncertainty import Difference
-from core.experiments.machine_costs import Measured
-from core.experiments.store import Configuration, DatasetGrid, LayerRun, Summary
-from dashboard import url
+from core.experiments.machine_costs import Measured as MachineCosts
+from core.experiments.store import Configuration, DatasetGrid, Key, LayerRun, Summary
+from core.models.weights import UNTRAINED
 
 COSTS = ("time", "parameters", "size")
 # Only the images that all experiments have are compared. An experiment with fewer than this share of them is left out.
 _ENOUGH = 0.5
+
+_tables, _stacks, _lists = Shared(12), Shared(4), Shared(64)
 
 
 @dataclass(frozen=True)
 class ExperimentTable:
     """Experiments side by side: row i of every array belongs to ``experiments[i]``.
 
-    gallery : (m,) ids of the images that all experiments have; queries : (n,) those that the scores are of, all or half of
-    them; chosen_on : (experiments,) mean scores of the other half, by which the best is chosen, None where it is all; ids, same : (experiments, n, top) the whole
-    result lists, -1 behind the end of shorter ones;
-    scores : (experiments, n) 0..100; costs : by name of :data:`COSTS`, (experiments,): milliseconds
-    per image, parameters up to the layer, bytes per vector, not a number where unknown.
+    measure : by which they are compared; gallery : (m,) ids of the images that all experiments have; queries : (n,) those that the values are of, all or
+    half of them; chosen_on : (experiments,) mean values of the other half, by which the best is chosen, None where it is all; ids, same : (experiments, n, top)
+    the whole result lists, -1 behind the end of shorter ones;
+    scores : (experiments, n) values of the measure, 0..100; stored : by the measures that are stored, those of each experiment or None; costs : by name of
+    :data:`COSTS`, (experiments,): milliseconds per image, parameters up to the layer, bytes per vector, not a number where unknown.
     notices : a sentence for each thing that is left out.
     """
 
     k: int
+    measure: Measure
     experiments: tuple[Summary, ...]
     gallery: np.ndarray
     queries: np.ndarray
@@ -44,6 +49,7 @@ class ExperimentTable:
     same: np.ndarray
     ties: Mapping[int, Ties]
     scores: np.ndarray
+    stored: Mapping[str, Sequence[Measured | None]] = field(repr=False)
     costs: Mapping[str, np.ndarray]
     labels: tuple[str, ...]
     notices: tuple[str, ...]
@@ -55,8 +61,8 @@ class ExperimentTable:
 
     @cached_property
     def means(self) -> np.ndarray:
-        """(experiments,) mean score."""
-        return self.scores.mean(axis=1)
+        """(experiments,) mean value of the measure."""
+        return np.asarray(self.scores.mean(axis=1))
 
     @cached_property
     def best(self) -> int:
@@ -76,9 +82,9 @@ class ExperimentTable:
     @cached_property
     def contributed(self) -> np.ndarray:
         """(experiments, images) what each image adds to the error of each mean, as :func:`core.evaluation.uncertainty.contributions` has it."""
-        return uncertainty.contributions(
-            self.queries, self.ids, self.same, self._codes, scoring.gains(self.k), ties=self.ties
-        )
+        if not self.measure.stored:
+            return self.measure.contributions(self._results, self.k)
+        return np.array([100.0 * one.contributed for one in self._measured])
 
     @cached_property
     def intervals(self) -> tuple[np.ndarray, np.ndarray]:
@@ -88,61 +94,70 @@ class ExperimentTable:
     @cached_property
     def certainty(self) -> uncertainty.BestOfMany:
         """How certain it is that the best is the best."""
-        unit = scoring.unit(self.k, tied=bool(self.ties))
-        return uncertainty.compare_with_best(self.scores, self.contributed, self.best, unit)
+        return uncertainty.compare_with_best(self.scores, self.contributed, self.best, self._unit)
 
     def decide(self, within: np.ndarray, cost: np.ndarray) -> Decision | None:
         """The decision among those within some limits, as :func:`core.evaluation.decision.decide`."""
         quality = self.means if self.chosen_on is None else self.chosen_on
-        unit = scoring.unit(self.k, tied=bool(self.ties))
-        return decision.decide(quality, self.scores, self.contributed, cost, within, unit)
+        return decision.decide(quality, self.scores, self.contributed, cost, within, self._unit)
 
     def front_probability(self, kind: str) -> np.ndarray:
-        """(experiments,) how often each is on the Pareto front of score and one of the costs."""
+        """(experiments,) how often each is on the Pareto front of the measure and one of the costs."""
         return uncertainty.front_probability(self.means, self.contributed, self.costs[kind])
 
     def difference(self, a: int, b: int) -> Difference:
-        """How much higher one experiment scores than another."""
+        """How much higher the mean of one experiment is than that of another."""
         between = self.contributed[a] - self.contributed[b]
-        unit = scoring.unit(self.k, tied=bool(self.ties))
-        return uncertainty.difference(self.scores[a], self.scores[b], between, self._codes, unit)
+        return uncertainty.difference(self.scores[a], self.scores[b], between, self._codes, self._unit)
 
     @cached_property
-    def precision_1(self) -> np.ndarray:
-        """(experiments,) share of queries whose nearest neighbor is good."""
-        return comparison.scores(self.same, 1, self.ties).mean(axis=1) / 100.0
-
-    @cached_property
-    def recall(self) -> np.ndarray:
-        """(experiments,) mean share of all images of the query's class that are among the first k, 0..1."""
-        found = comparison.of_each(
-            lambda same: scoring.recall_at_k(same, self.k, self._relevant), self.same, self.ties
-        )
-        return found.mean(axis=1)
-
-    @cached_property
-    def ndcg(self) -> np.ndarray:
-        """(experiments,) mean normalized discounted cumulative gain at k, 0..1."""
-        found = comparison.of_each(
-            lambda same: scoring.ndcg_at_k(same, self.k, self._relevant), self.same, self.ties
-        )
-        return found.mean(axis=1)
+    def quality(self) -> Mapping[str, np.ndarray]:
+        """(experiments,) mean value of every measure that some experiment has, 0..100, by its name; not a number where it was not measured."""
+        found = {}
+        for name, one in MEASURES.items():
+            if not one.stored:
+                found[name] = one.values(self._results, self.k).mean(axis=1)
+            elif any(self.stored[name]):
+                means = [
+                    np.nan if m is None else 100.0 * m.values[self.queries].mean(dtype=np.float64)
+                    for m in self.stored[name]
+                ]
+                found[name] = np.array(means)
+        return found
 
     def class_interval(self, place: int, label: str) -> tuple[float, float]:
         """Low and high end of the 95% interval of an experiment's mean over one class, which has queries."""
         asked = np.array([self.labels[query] == label for query in self.queries])
-        ties = {0: self.ties[place]} if place in self.ties else {}
-        ids, same = self.ids[place : place + 1], self.same[place : place + 1]
-        gains = scoring.gains(self.k)
-        found = uncertainty.contributions(self.queries, ids, same, self._codes, gains, asked=asked, ties=ties)
-        mean = self.scores[place, asked].mean()
-        low, high = uncertainty.interval(np.array([mean]), found, self._codes, highest=100.0)
+        mean = np.array([self.scores[place, asked].mean()])
+        if self.measure.stored:
+            code = self._codes[self.queries[asked][0]]
+            # Squared and added up they are the variance of the mean.
+            found = np.array([[100.0 * self._measured[place].class_errors[code]]])
+        else:
+            found = self.measure.contributions(self._results.of(place), self.k, asked)
+        low, high = uncertainty.interval(mean, found, self._codes, highest=100.0)
         return float(low[0]), float(high[0])
+
+    @property
+    def _measured(self) -> list[Measured]:
+        """What is stored of each experiment, where the measure is."""
+        found = [one for one in self.stored[self.measure.name] if one is not None]
+        assert len(found) == len(self.experiments)
+        return found
+
+    @property
+    def _unit(self) -> float:
+        return self.measure.unit(self.k, tied=bool(self.ties))
+
+    @cached_property
+    def _results(self) -> Results:
+        return Results(self.queries, self.ids, self.same, self._codes, self._relevant, self.ties)
 
     @cached_property
     def average_precision(self) -> np.ndarray:
         """(experiments,) mean average precision at k, 0..1."""
-        return comparison.average_precision(self.same, self.k, self._relevant, self.ties).mean(axis=1)
+        found = comparison.average_precision(self.same, self.k, self._relevant, self.ties)
+        return np.asarray(found.mean(axis=1))
 
     @cached_property
     def saturated(self) -> frozenset[int]:
@@ -164,8 +179,8 @@ class ExperimentTable:
 
     @cached_property
     def attainable(self) -> float:
-        """The highest mean score that an experiment can have: below 100 where classes are smaller than k + 1."""
-        return float(scoring.attainable_score(self._relevant, self.k).mean())
+        """The highest mean that an experiment can have: below 100 where classes are smaller than k + 1, or for recall where they are larger."""
+        return self.measure.attainable(self._relevant, self.k)
 
     @cached_property
     def _relevant(self) -> np.ndarray:
@@ -188,59 +203,88 @@ class ExperimentTable:
 
 
 def load(
-    grid: DatasetGrid, k: int, untrained: bool, halves: bool = False, measured: Measured | None = None
+    grid: DatasetGrid,
+    k: int,
+    untrained: bool,
+    halves: bool = False,
+    measured: MachineCosts | None = None,
+    by: str = SCORE,
 ) -> ExperimentTable | None:
-    """The experiments of a dataset with lists of at least k; None when none can be read.
+    """The experiments of a dataset with lists of at least k; None when none can be read, or none has the measure.
 
     Parameters
     ----------
     untrained : with the untrained controls. A dataset that has nothing else shows them anyway.
-    halves : choose the best on one half of the images, and score the other half.
+    halves : choose the best on one half of the images, and compare on the other half. Measures that are stored can't be divided.
     measured : times of another machine than that of the experiments.
+    by : the name of the measure.
     """
-    trained = any(weights != url.UNTRAINED for _, weights in grid.runs)
+    trained = any(weights != UNTRAINED for _, weights in grid.runs)
+    untrained = untrained or not trained
+    halves = halves and not MEASURES[by].stored
     times = "" if measured is None else repr(measured.ms_per_image)
-    return _compare(grid.key, k, untrained or not trained, halves, times, grid, measured)
+    key = (grid.key, k, untrained, halves, times, by)
+    return _tables.get(key, lambda: _compare(grid, k, untrained, halves, measured, MEASURES[by]))
 
 
-@st.cache_resource(show_spinner=False, max_entries=8)
+def known_measures(grid: DatasetGrid, untrained: bool) -> list[str]:
+    """The measures that some experiment has."""
+    runs = [run for key, run in grid.runs.items() if untrained or key[1] != UNTRAINED] or [
+        *grid.runs.values()
+    ]
+    stored = set()
+    for run in runs:
+        try:
+            stored |= set(run.measure_names)
+        except GridError:
+            # Its experiments are compared by all else.
+            continue
+    return [name for name, one in MEASURES.items() if not one.stored or name in stored]
+
+
 def _compare(
-    key: str,
-    k: int,
-    untrained: bool,
-    halves: bool,
-    times: str,
-    _grid: DatasetGrid,
-    _measured: Measured | None,
+    grid: DatasetGrid, k: int, untrained: bool, halves: bool, measured: MachineCosts | None, measure: Measure
 ) -> ExperimentTable | None:
-    stacked = _stacked(key, untrained, _grid)
+    stacked = _stacks.get((grid.key, untrained), lambda: _stacked(grid, untrained))
     if stacked is None:
         return None
-    summaries, lists, all_ties, notices = stacked
+    summaries, lists, all_ties, stored, notices = stacked
     enough = np.flatnonzero(lists.lengths >= k)
-    if not len(enough) or not len(lists.queries):
-        return None
     if len(enough) < len(summaries):
         short = len(summaries) - len(enough)
         notices = (
             *notices,
             f"{short} experiments hold fewer than {k} neighbors and are left out; a smaller k shows them.",
         )
+    if measure.stored:
+        there = np.array([stored[measure.name][place] is not None for place in enough], bool)
+        if not there.all():
+            notices = (*notices, _unmeasured(grid, measure, int((~there).sum())))
+        enough = enough[there]
+    if not len(enough) or not len(lists.queries):
+        return None
     summaries = tuple(summaries[place] for place in enough)
+    kept = {name: [some[place] for place in enough] for name, some in stored.items()}
     ids = lists.ids[enough]
-    labels = _grid.dataset.labels
+    labels, codes = grid.dataset.labels, scoring.class_codes(grid.dataset.labels)
     same = scoring.same_label(lists.queries, ids, labels)
     ties = {place: all_ties[old] for place, old in enumerate(enough.tolist()) if old in all_ties}
-    scores = comparison.scores(same, k, ties)
+    if measure.stored:
+        rows = [one.values[lists.queries] for one in kept[measure.name] if one is not None]
+        scores = 100.0 * np.array(rows, np.float64)
+    else:
+        relevant = scoring.count_relevant(lists.queries, labels)
+        scores = measure.values(Results(lists.queries, ids, same, codes, relevant, ties), k)
     queries, chosen_on = lists.queries, None
     if halves and len(queries) > 1:
-        first = uncertainty.halves(scoring.class_codes(labels)[queries])
+        first = uncertainty.halves(codes[queries])
         chosen_on = scores[:, first].mean(axis=1)
         queries, ids, same, scores = queries[~first], ids[:, ~first], same[:, ~first], scores[:, ~first]
         ties = {place: tied.rows(~first) for place, tied in ties.items()}
-    layers = [_grid.run(one).about.layer(one.layer) for one in summaries]
+    layers = [grid.run(one).about.layer(one.layer) for one in summaries]
     table = ExperimentTable(
         k=k,
+        measure=measure,
         experiments=summaries,
         gallery=lists.queries,
         queries=queries,
@@ -249,8 +293,9 @@ def _compare(
         same=same,
         ties=ties,
         scores=scores,
+        stored=kept,
         costs={
-            "time": _times(summaries, layers, _measured),
+            "time": _times(summaries, layers, measured),
             # Of vectors that were computed elsewhere they are not known.
             "parameters": np.array([float(one.parameters) or np.nan for one in layers]),
             "size": np.array([float(comparison.BYTES_PER_NUMBER * one.dimensions) for one in summaries]),
@@ -263,7 +308,16 @@ def _compare(
     return table
 
 
-def _times(summaries: Sequence[Summary], layers: Sequence[LayerRun], measured: Measured | None) -> np.ndarray:
+def _unmeasured(grid: DatasetGrid, measure: Measure, n: int) -> str:
+    return (
+        f"{n} experiments have no {measure.title} and are left out; "
+        f"`playground grid measures --dataset {grid.dataset.name}` computes it where the weights are on this machine."
+    )
+
+
+def _times(
+    summaries: Sequence[Summary], layers: Sequence[LayerRun], measured: MachineCosts | None
+) -> np.ndarray:
     """(experiments,) milliseconds per image, not a number where they were not measured."""
     found: list[float | None] = [one.ms_per_image for one in layers]
     if measured is not None:
@@ -271,15 +325,24 @@ def _times(summaries: Sequence[Summary], layers: Sequence[LayerRun], measured: M
     return np.array([np.nan if ms is None else ms for ms in found])
 
 
-@st.cache_resource(show_spinner=False, max_entries=4)
 def _stacked(
-    key: str, untrained: bool, _grid: DatasetGrid
-) -> tuple[tuple[Summary, ...], comparison.Lists, dict[int, Ties], tuple[str, ...]] | None:
-    """The result lists of all experiments, whatever k, the ties in them, and a sentence for each thing that is missing."""
+    grid: DatasetGrid, untrained: bool
+) -> (
+    tuple[
+        tuple[Summary, ...],
+        comparison.Lists,
+        dict[int, Ties],
+        dict[str, list[Measured | None]],
+        tuple[str, ...],
+    ]
+    | None
+):
+    """The result lists of all experiments, whatever k, the ties in them, what is stored of each, and a sentence for each thing that is missing."""
     read, notices = [], []
-    for run in _grid.runs:
-        if untrained or run[1] != url.UNTRAINED:
-            found, failed = _read(key, run, _grid)
+    stored: dict[tuple[str, str], dict[str, Mapping[Key, Measured]]] = {}
+    for run in grid.runs:
+        if untrained or run[1] != UNTRAINED:
+            found, stored[run], failed = _lists.get((grid.key, run), partial(_read, grid, run))
             read += found
             notices += failed
     if not read:
@@ -302,15 +365,23 @@ def _stacked(
         notices.append(
             f"{missing} images are missing from some experiments; only the other {len(lists.queries)} are compared."
         )
-    return tuple(summary for summary, *_ in read), lists, ties, tuple(notices)
+    summaries = tuple(summary for summary, *_ in read)
+    measures = {
+        name: [
+            stored[one.model, one.weights].get(name, {}).get((one.layer, one.pooling, one.metric))
+            for one in summaries
+        ]
+        for name, measure in MEASURES.items()
+        if measure.stored
+    }
+    return summaries, lists, ties, measures, tuple(notices)
 
 
-@st.cache_resource(show_spinner=False, max_entries=64)
 def _read(
-    key: str, run: tuple[str, str], _grid: DatasetGrid
-) -> tuple[list[tuple[Summary, Neighbors, Ties | None]], list[str]]:
-    """The result lists of a model with their ties, and a sentence for each experiment that can't be read."""
-    stored, found, failed, labels = _grid.runs[run], [], [], _grid.dataset.labels
+    grid: DatasetGrid, run: tuple[str, str]
+) -> tuple[list[tuple[Summary, Neighbors, Ties | None]], dict[str, Mapping[Key, Measured]], list[str]]:
+    """The result lists of a model with their ties, its stored measures by name, and a sentence for each thing that can't be read."""
+    stored, found, failed, labels = grid.runs[run], [], [], grid.dataset.labels
     codes = scoring.class_codes(labels)
     for one in stored.summaries:
         try:
@@ -322,4 +393,11 @@ def _read(
             tied = ties_.find(lists.distances, same, lists.beyond, codes[lists.queries])
             # Distances take as much memory as all the rest, and nothing else here needs them.
             found.append((one, Neighbors(lists.queries, lists.ids, None), tied))
-    return found, failed
+    measures: dict[str, Mapping[Key, Measured]] = {}
+    for name, measure in MEASURES.items():
+        if measure.stored:
+            try:
+                measures[name] = grid.measures(*run, name)
+            except GridError as error:
+                failed.append(str(error))
+    return found, measures, failed
