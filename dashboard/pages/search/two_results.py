@@ -5,7 +5,7 @@ from collections.abc import Callable
 import streamlit as st
 
 from core.evaluation.uncertainty import Difference
-from core.experiments.query_scores import difference
+from core.experiments.query_scores import difference, values
 from core.experiments.store import DatasetGrid, Summary
 from dashboard import url
 from dashboard.pages.search import result_list
@@ -54,7 +54,7 @@ def show(a: Results, b: Results, untrained: bool, more: Callable[[], None]) -> N
     if a.found is None or b.found is None:
         return
     shared = len(set(a.ids) & set(b.ids))
-    gap = difference(a.found, b.found)
+    gap = difference(values(a.grid, a.chosen, a.k), values(b.grid, b.chosen, b.k))
     st.markdown(
         f"**{shared} of {a.k}** neighbors are in both lists. {_verdict(gap)}", help=glossary.DIFFERENCE
     )
