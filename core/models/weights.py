@@ -94,7 +94,7 @@ def provenance(model: Model, weights: str | os.PathLike[str]) -> Provenance:
     if isinstance(model.weights, OwnNetwork):
         if weights not in (IMAGENET, model.weights.slug):
             raise WeightsError(
-                f"{model.title} was added here with its own weights, {model.weights.slug}; {str(weights)!r} can't be had."
+                f"{model.title} was added here and has its own weights, {model.weights.slug}; {str(weights)!r} can't be had."
             )
         model.weights.check(model)
         source = model.weights.file(model).source
