@@ -41,6 +41,7 @@ SECTIONS = (
     "classes",
     "robustness",
     "carry",
+    "combine",
     "use",
     "export",
 )

@@ -15,6 +15,7 @@ from core.errors import WeightsError
 from core.features import activations, channel_files
 from core.imaging import decode, transform
 from core.models import architecture, registry, weights
+from core.models.definition import WeightsFile
 from core.settings import settings
 from dashboard.pages.models import architecture_section
 from dashboard.widgets import image_input
@@ -91,7 +92,7 @@ def test_what_does_not_exist_is_reported(grid_dir, open_page):
 
 @pytest.mark.slow
 def test_models_without_trained_weights_say_how_to_get_them(grid_dir, open_page, monkeypatch):
-    monkeypatch.setattr(weights, "availability", lambda model: (False, "Not here."))
+    monkeypatch.setattr(weights, "imagenet_file", lambda model: WeightsFile("", "", "Not here.", None))
     page = open_page("models", model="vgg16", weights="imagenet")
     assert page.query_params["weights"] == "untrained"
     assert "models fetch vgg16" in texts(page)
@@ -225,7 +226,8 @@ def test_shipped_visualizations_need_no_weights_but_computing_one_does(shipped, 
     last = whole.grid_layers[-1].name
     made = [channel_files.Visualization(5, transform.thumbnail(Image.new("RGB", (8, 8)), 8), 1.0)]
     channel_files.write_visualizations(SMALL, "imagenet", last, made, {})
-    monkeypatch.setattr(weights, "availability", lambda model: (False, "Install the package of the weights."))
+    lacking = WeightsFile("", "", "Install the package of the weights.", None)
+    monkeypatch.setattr(weights, "imagenet_file", lambda model: lacking)
     page = open_page("models", model=SMALL, layer=last, part="channels", channel=6, dataset=DATASET)
     assert page.query_params["weights"] == "imagenet"
     assert len(gallery_of(page, 0)["tiles"]) == 1

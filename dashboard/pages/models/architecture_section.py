@@ -9,6 +9,7 @@ import streamlit as st
 
 from core.models import weights
 from core.models.architecture import Architecture, NetworkLayer
+from core.models.combined_weights import CombinedWeights
 from dashboard import url
 from dashboard.pages.models import model_context, network_diagram
 from dashboard.pages.models.model_context import ModelContext
@@ -30,10 +31,25 @@ _COUNTS = dict(enumerate(["none", "one", "two", "three", "four", "five", "six", 
 def show(context: ModelContext) -> None:
     """Show the section."""
     _facts(context)
+    if isinstance(context.model.weights, CombinedWeights):
+        _networks(context.model.weights)
+        return
     st.header("From the image to the last layer")
     network_diagram.show(context)
     st.markdown(sentence(context.architecture, context.layer))
     _table(context)
+
+
+def _networks(combined: CombinedWeights) -> None:
+    """The networks of a combination, each with a way to its own layers."""
+    st.header("Its networks")
+    st.markdown(
+        "Their vectors are joined in this order. Each network has layers, channels and activations of its own:"
+    )
+    for place, part in enumerate(combined.parts):
+        words = f"{part.model.title} · {part.layer} · {part.pooling}"
+        if st.button(markdown.plain(words), icon=":material/account_tree:", key=f"network-{place}"):
+            url.open_page(url.MODELS, {url.MODEL: part.model.name, url.LAYER: part.layer})
 
 
 def sentence(architecture: Architecture, layer: NetworkLayer) -> str:
@@ -82,20 +98,28 @@ def _facts(context: ModelContext) -> None:
             "Parameters", glossary.count(model.parameters), width="content", help="Without a classifier."
         )
         st.metric("FLOPs", glossary.count(end.flops), width="content", help=_FLOPS)
-        st.metric(
-            "Layers",
-            f"{len(architecture.layers):,}",
-            width="content",
-            help=f"As {'Keras counts them' if model.build else 'tensors of the ONNX graph'}, with activations and normalizations; {end.path} of them on the longest path.",
-        )
-        # A class token has no place of its own: that of the last layer which has one.
-        fields = [layer.receptive_field for layer in architecture.layers if layer.receptive_field]
-        st.metric("Receptive field", f"{max(fields[-1]):,} px", width="content", help=_FIELD)
+        if not isinstance(model.weights, CombinedWeights):
+            _graph_facts(context)
     st.markdown(
         f"- **Weights**: {_origin(context)}\n"
         f"- **Input**: resized to {model.input_size} × {model.input_size}, {_resized(model.resample)}, then {markdown.plain(model.preprocessing.description)}\n"
         f"- **Source**: {markdown.plain(model.source)}"
     )
+
+
+def _graph_facts(context: ModelContext) -> None:
+    """How many layers the graph has, and what its end sees."""
+    model, architecture = context.model, context.architecture
+    end = architecture.layers[-1]
+    st.metric(
+        "Layers",
+        f"{len(architecture.layers):,}",
+        width="content",
+        help=f"As {'Keras counts them' if model.build else 'tensors of the ONNX graph'}, with activations and normalizations; {end.path} of them on the longest path.",
+    )
+    # A class token has no place of its own: that of the last layer which has one.
+    fields = [layer.receptive_field for layer in architecture.layers if layer.receptive_field]
+    st.metric("Receptive field", f"{max(fields[-1]):,} px", width="content", help=_FIELD)
 
 
 def _resized(resample: str) -> str:

@@ -98,7 +98,7 @@ def spatial(context: ModelContext, consequence: str) -> bool:
     if not context.layer.spatial:
         st.info(
             f"{markdown.plain(context.layer.name)} has no positions: the whole image has been pooled to one before it, so "
-            f"{consequence}. Choose another layer above.",
+            f"{consequence}.{' Choose another layer above.' if len(context.architecture.grid_layers) > 1 else ''}",
             icon=":material/info:",
         )
     return context.layer.spatial

@@ -1,0 +1,110 @@
+"""Make a combination of networks and measure it on the dataset."""
+
+import streamlit as st
+
+from core import jobs
+from core.errors import UserError
+from core.experiments import combination_adding, runner
+from core.experiments.combination_adding import Chosen
+from core.experiments.store import Grid, Summary
+from core.jobs import Job
+from core.models import combinations, registry, weights
+from core.settings import settings
+from dashboard.pages.compare.comparison_context import ComparisonContext, Section
+from dashboard.widgets import job_progress, markdown, read_only_notice
+
+_HELP = (
+    "The vectors of each network are scaled to length one, less their mean on this dataset if you say so, and put one behind the other. A query "
+    "then costs one pass of each network."
+)
+
+
+def show(context: ComparisonContext) -> None:
+    """The combinations that there are, and the form that makes one."""
+    st.header("Combine networks", help=_HELP)
+    st.markdown(
+        "Join the vectors of several networks to one, and measure the result on this dataset. It then is a model as any other, on every page."
+    )
+    job = jobs.get(_key(context))
+    if job is not None:
+        job_progress.watch(job)
+        if job.running:
+            return
+        if job.state == "done":
+            st.success(f"{markdown.quoted(str(job.result))} is on the leaderboard.", icon=":material/check:")
+    best = best_of_each(context.grid.summaries)
+    if len(best) < 2:
+        st.info(
+            "This dataset has experiments with average pooling and cosine distance of fewer than two trained networks whose weights are on this machine.",
+            icon=":material/info:",
+        )
+        return
+    _form(context, best)
+
+
+def best_of_each(summaries: tuple[Summary, ...]) -> dict[str, Summary]:
+    """Of each trained network whose weights are here, the experiment that scores highest with average pooling and cosine distance."""
+    made = combinations.names()
+    found: dict[str, Summary] = {}
+    for one in sorted(summaries, key=lambda one: one.best_first):
+        if (one.pooling, one.metric) != ("avg", "cosine") or one.model in made:
+            continue
+        if one.model in registry.MODELS and one.weights == weights.trained(registry.get_model(one.model)):
+            found.setdefault(one.model, one)
+    return {name: one for name, one in found.items() if weights.availability(registry.get_model(name))[0]}
+
+
+def _form(context: ComparisonContext, best: dict[str, Summary]) -> None:
+    with st.form("combine", border=False):
+        chosen = st.multiselect(
+            "Networks",
+            list(best),
+            default=list(best)[:2],
+            format_func=lambda name: _words(best[name]),
+            max_selections=combinations.MOST_PARTS,
+            help="Each at the layer that scores highest here, with average pooling and cosine distance.",
+            key="combine-networks",
+        )
+        center = st.toggle("Subtract the mean of this dataset", value=True, key="combine-center")
+        name = st.text_input(
+            "Name",
+            placeholder="lower case letters, digits, - and _",
+            max_chars=63,
+            key="combine-name",
+        )
+        pressed = st.form_submit_button(
+            "Add and measure", icon=":material/join_inner:", **read_only_notice.changing()
+        )
+    if not pressed:
+        return
+    if len(chosen) < 2 or not name:
+        st.warning("Choose at least two networks and a name.", icon=":material/warning:")
+        return
+    parts = [Chosen(best[one].model, best[one].layer, best[one].pooling) for one in chosen]
+    dataset = context.grid.dataset.name
+    try:
+        combination_adding.add(name, parts, Grid(), dataset if center else None)
+    except UserError as error:
+        st.error(markdown.plain(str(error)), icon=":material/error:")
+        return
+    with job_progress.limited():
+        jobs.start(
+            _key(context), f"The experiments of {name} on {dataset}", lambda job: _run(name, dataset, job)
+        )
+    st.rerun()
+
+
+def _words(one: Summary) -> str:
+    return f"{registry.get_model(one.model).title} · {one.layer} · {one.score_10:.1f}"
+
+
+def _key(context: ComparisonContext) -> tuple[str, str]:
+    return "combine", context.grid.dataset.name
+
+
+def _run(name: str, dataset: str, job: Job) -> str:
+    runner.run([Grid().dataset(dataset)], runner.Request((name,), poolings=("avg",)), settings.GRID_DIR, job)
+    return name
+
+
+SECTION = Section("combine", "Combine", 9, show)
