@@ -22,6 +22,7 @@ from core.evaluation.measures import MEASURES, SCORE
 from core.experiments.store import Summary
 from core.imaging.changes import STRENGTHS
 from core.imaging.transform import Box
+from core.search import recommendation
 from core.server import projections
 from dashboard.frontend.address import address as address_bar
 from dashboard.widgets import markdown
@@ -217,8 +218,7 @@ FILTERS = (
 )
 
 # The decision, on Home and Compare: how many images are to be searched, and what a configuration may cost.
-PICTURES_DEFAULT = 10_000
-PICTURES = Number("pictures", "number of images", PICTURES_DEFAULT)
+PICTURES = Number("pictures", "number of images", recommendation.IMAGES)
 MOST_MS = Limit("most-ms", "longest query")
 MOST_VECTOR = Limit("most-vector", "largest vector")
 MOST_GB = Limit("most-gb", "largest index")

@@ -94,12 +94,12 @@ class ExperimentTable:
     @cached_property
     def certainty(self) -> uncertainty.BestOfMany:
         """How certain it is that the best is the best."""
-        return uncertainty.compare_with_best(self.scores, self.contributed, self.best, self._unit)
+        return uncertainty.compare_with_best(self.scores, self.contributed, self.best, self.unit)
 
     def decide(self, within: np.ndarray, cost: np.ndarray) -> Decision | None:
         """The decision among those within some limits, as :func:`core.evaluation.decision.decide`."""
         quality = self.means if self.chosen_on is None else self.chosen_on
-        return decision.decide(quality, self.scores, self.contributed, cost, within, self._unit)
+        return decision.decide(quality, self.scores, self.contributed, cost, within, self.unit)
 
     def front_probability(self, kind: str) -> np.ndarray:
         """(experiments,) how often each is on the Pareto front of the measure and one of the costs."""
@@ -108,7 +108,7 @@ class ExperimentTable:
     def difference(self, a: int, b: int) -> Difference:
         """How much higher the mean of one experiment is than that of another."""
         between = self.contributed[a] - self.contributed[b]
-        return uncertainty.difference(self.scores[a], self.scores[b], between, self._codes, self._unit)
+        return uncertainty.difference(self.scores[a], self.scores[b], between, self._codes, self.unit)
 
     @cached_property
     def quality(self) -> Mapping[str, np.ndarray]:
@@ -146,7 +146,8 @@ class ExperimentTable:
         return found
 
     @property
-    def _unit(self) -> float:
+    def unit(self) -> float:
+        """What all values are multiples of, or as good as."""
         return self.measure.unit(self.k, tied=bool(self.ties))
 
     @cached_property

@@ -1,11 +1,12 @@
-"""Which configuration a collection gets where its maker leaves that open: the best of the experiments that are here."""
+"""Which configuration a collection gets where its maker leaves that open: the recommended one of the experiments that are here."""
 
 from dataclasses import dataclass, replace
 
 from core.errors import CollectionError, UserError, WeightsError
-from core.experiments.store import Summary
+from core.experiments.store import Configuration
 from core.models import registry
 from core.models import weights as weights_
+from core.search import recommendation
 from core.search.engine import Engine
 from core.settings import settings
 
@@ -33,9 +34,9 @@ def choose(
     pooling: str | None = None,
     metric: str | None = None,
 ) -> Choice:
-    """The best configuration that has the parts that are given and works on this machine without a download.
+    """The configuration to take that has the parts that are given and works on this machine without a download.
 
-    Judged by the mean score at k = 10 on the shipped datasets, or on all others where none of those are here, among vectors of
+    The cheapest that can't be told from the best by the mean score at k = 10 on the shipped datasets, or on all others where none of those are here, among vectors of
     at most ``MAX_CHOSEN_DIMENSIONS`` numbers. Weights from a file are judged by what the ImageNet weights of the model score. Without
     such an experiment it is the layer before the last, average pooling and cosine distance. Loads no model.
 
@@ -80,8 +81,8 @@ def choose(
 
 
 def _best(engine: Engine, names: list[str], trained: bool, given: dict[str, str]) -> Choice | None:
-    """The best configuration by its mean score on as many of these datasets as any has been computed on."""
-    scores: dict[tuple[str, str, str, str], list[Summary]] = {}
+    """The configuration to take on as many of these datasets as any has been computed on."""
+    there: dict[Configuration, list[str]] = {}
     for name in names:
         try:
             found = engine.searchable(engine.grid.dataset(name))
@@ -93,31 +94,29 @@ def _best(engine: Engine, names: list[str], trained: bool, given: dict[str, str]
                 one.weights != weights_.UNTRAINED
             ) == trained and one.dimensions <= settings.MAX_CHOSEN_DIMENSIONS
             if fits and all(getattr(one, part) == value for part, value in given.items()):
-                scores.setdefault((one.model, one.layer, one.pooling, one.metric), []).append(one)
-    if not scores:
+                there.setdefault(one.configuration, []).append(name)
+    # Of those on as many datasets, the ones on the first of them, so that all are compared on the same.
+    most = max(there.values(), key=len, default=[])
+    among = [one for one, on in there.items() if on == most]
+    if (
+        not among
+        or (chosen := recommendation.recommend([engine.grid.load(name) for name in most], among)) is None
+    ):
         return None
-    most = max(map(len, scores.values()))
-    # Of equals the one with the shorter vectors.
-    best = max(
-        (experiments for experiments in scores.values() if len(experiments) == most),
-        key=lambda experiments: (_mean(experiments), -experiments[0].dimensions),
-    )
-    chosen = best[0]
-    on = " and ".join(sorted(one.dataset for one in best))
+    taken = chosen.taken
+    on = " and ".join(sorted(most))
     untrained = "" if trained else "untrained "
     parts = f" with {', '.join(given.values())}" if given else ""
-    return Choice(
-        chosen.model,
-        chosen.layer,
-        chosen.pooling,
-        chosen.metric,
-        f"Of the {untrained}configurations{parts} that work on this machine without a download, this is the best on {on}: "
-        f"{'a mean score of ' if most > 1 else ''}{_mean(best):.1f} of 100 at k = 10.",
-    )
-
-
-def _mean(experiments: list[Summary]) -> float:
-    return sum(one.score_10 for one in experiments) / len(experiments)
+    mean = "a mean score of " if len(most) > 1 else ""
+    why = f"Of the {untrained}configurations{parts} that work on this machine without a download, this is "
+    if taken == chosen.best:
+        why += f"the best on {on}: {mean}{chosen.taken_mean:.1f} of 100 at k = 10."
+    else:
+        why += (
+            f"the cheapest that can't be told from the best on {on}: {mean}{chosen.taken_mean:.1f} of 100 at k = 10; the best has "
+            f"{chosen.best_mean:.1f}."
+        )
+    return Choice(taken.model, taken.layer, taken.pooling, taken.metric, why)
 
 
 def _without_experiments(model: str | None, trained: bool, layer: str | None) -> registry.Model:

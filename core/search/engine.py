@@ -21,6 +21,8 @@ from core.models.intermediate_model import IntermediateModel
 from core.models.query_extractor import QueryExtractor
 from core.models.runtime import Network
 from core.published.names import WEIGHTS as PUBLISHED
+from core.search import recommendation
+from core.search.recommendation import Recommendation
 from core.settings import settings
 
 if TYPE_CHECKING:
@@ -46,6 +48,7 @@ class Engine:
         self._networks = Shared(settings.LIVE_MODELS * 4)
         self._indexes = Shared(settings.LIVE_INDEXES)
         self._searchable = Shared(settings.LIVE_INDEXES)
+        self._recommended = Shared(settings.LIVE_INDEXES)
         self._collections = Shared(settings.LIVE_INDEXES)
         # More forward passes at a time than there are cores only take memory.
         self._passes = threading.BoundedSemaphore(settings.LIVE_PASSES)
@@ -57,6 +60,18 @@ class Engine:
         """
         key = (dataset.fingerprint, self.grid.version(dataset.name))
         return self._searchable.get(key, lambda: self._list_searchable(self.grid.load(dataset.name)))
+
+    def recommended(self, dataset: Dataset) -> Recommendation | None:
+        """The configuration to search a dataset under, of those of :meth:`searchable` that are trained; None where there is none."""
+
+        def recommend() -> Recommendation | None:
+            found = self.searchable(dataset)
+            trained = [one.configuration for one in found if one.weights != weights.UNTRAINED]
+            among = trained or [one.configuration for one in found]
+            return recommendation.recommend([self.grid.load(dataset.name)], among) if among else None
+
+        key = (dataset.fingerprint, self.grid.version(dataset.name))
+        return self._recommended.get(key, recommend)
 
     def _list_searchable(self, grid: DatasetGrid) -> list[Summary]:
         limit = settings.LIVE_INDEX_BYTES / (4 * len(grid.dataset))

@@ -408,7 +408,7 @@ def _image(asked: SearchRequest, data: bytes, source: Source) -> tuple[Image.Ima
 
 
 def _configuration(engine: Engine, dataset: Dataset, asked: SearchRequest) -> Configuration:
-    """What was asked for; the rest from the best experiment that has it, so that a model alone is enough."""
+    """What was asked for; the rest from the experiment that has it, so that a model alone is enough: the recommended one, or else the best."""
     wanted = {part: getattr(asked, part) for part in _PARTS if getattr(asked, part) is not None}
     if "model" in wanted:
         # Before anything else, so that a wrong name gets its own error.
@@ -418,6 +418,8 @@ def _configuration(engine: Engine, dataset: Dataset, asked: SearchRequest) -> Co
     if len(wanted) == len(_PARTS):
         return Configuration(**wanted)
     fitting = engine.searchable(dataset)
+    if (found := engine.recommended(dataset)) is not None:
+        fitting = sorted(fitting, key=lambda one: one.configuration != found.taken)
     best = max(fitting, key=lambda one: sum(getattr(one, p) == v for p, v in wanted.items()), default=None)
     if best is None:
         raise GridError(

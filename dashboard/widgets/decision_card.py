@@ -7,15 +7,14 @@ import numpy as np
 import pandas as pd
 import streamlit as st
 
-from core import planning
 from core.errors import GridError
 from core.evaluation import decision
 from core.evaluation.measures import Measure
 from core.experiments.experiment_table import ExperimentTable
 from core.experiments.query_scores import evaluate, values
 from core.experiments.store import DatasetGrid, Summary
-from core.metrics import get_metric
-from core.planning import Index
+from core.search import recommendation
+from core.search.recommendation import Costs
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.url import Address
@@ -70,28 +69,10 @@ _LIMITS = (
 )
 
 
-@dataclass(frozen=True)
-class Costs:
-    """What every configuration costs with so many images.
-
-    ms : (experiments,) of one query: the network, up to the layer, and the search in the index; not a number where it was not measured.
-    indexes : the index that a collection of so many images gets; index_bytes : (experiments,) its size.
-    """
-
-    ms: np.ndarray
-    indexes: tuple[Index, ...]
-    index_bytes: np.ndarray
-
-    @property
-    def whole(self) -> np.ndarray:
-        """(experiments,) time of a query times size of the index, by which configurations are ordered; the size alone where no time is known."""
-        return self.index_bytes * self.ms if np.isfinite(self.ms).any() else self.index_bytes
-
-
 def read(address: Address) -> dict[url.Key, float]:
     """The number of images and the limits of an address, 0 for no limit."""
     limits: dict[url.Key, float] = {key: address.limit(key) for key in url.LIMITS}
-    return {url.PICTURES: address.number(url.PICTURES, _FEWEST, _MOST, url.PICTURES_DEFAULT)} | limits
+    return {url.PICTURES: address.number(url.PICTURES, _FEWEST, _MOST, recommendation.IMAGES)} | limits
 
 
 def show(
@@ -108,7 +89,7 @@ def show(
     asked : what :func:`read` found; measured_on : where the times of the table are from; shared : entries of the address that other pages take over, such as the number of neighbors.
     """
     images = int(asked[url.PICTURES])
-    costs = _costs(table, images)
+    costs = recommendation.costs(table, images)
     with st.container(border=True, key="decision"):
         _limits(asked, table.measure)
         machine.show(grid, measured_on)
@@ -122,20 +103,8 @@ def show(
             _alike(grid, table, costs, found, shared)
 
 
-def _costs(table: ExperimentTable, images: int) -> Costs:
-    indexes = tuple(
-        planning.default_index(images, one.dimensions, get_metric(one.metric)) for one in table.experiments
-    )
-    return Costs(
-        table.costs["time"] + np.array([one.query_ms for one in indexes]),
-        indexes,
-        np.array([float(one.bytes) for one in indexes]),
-    )
-
-
 def _decide(table: ExperimentTable, costs: Costs, asked: Mapping[url.Key, float]) -> decision.Decision | None:
-    within = np.ones(len(table.experiments), bool)
-    within[list(table.saturated)] = False
+    within = recommendation.separating(table)
     for key, cost in (
         (url.MOST_MS, costs.ms),
         (url.MOST_VECTOR, table.costs["size"]),

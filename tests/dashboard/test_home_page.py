@@ -7,7 +7,7 @@ from core import planning
 from core.experiments import experiment_table
 from core.experiments.store import Grid
 from core.metrics import get_metric
-from dashboard.widgets import decision_card
+from core.search import recommendation
 from tests.dashboard.conftest import DATASET, app, gallery_of
 
 
@@ -100,9 +100,9 @@ def test_home_goes_on_with_a_dataset_without_experiments(grid_dir, open_page):
 def test_without_measured_times_the_size_decides(grid_dir):
     table = experiment_table.load(Grid().load(DATASET), 10, untrained=False)
     assert table is not None
-    costs = decision_card._costs(table, 1000)
+    costs = recommendation.costs(table, 1000)
     assert np.isfinite(costs.ms).all()
-    unmeasured = decision_card.Costs(np.full(len(costs.ms), np.nan), costs.indexes, costs.index_bytes)
+    unmeasured = recommendation.Costs(np.full(len(costs.ms), np.nan), costs.indexes, costs.index_bytes)
     np.testing.assert_array_equal(unmeasured.whole, costs.index_bytes)
 
 

@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.search import shared_engine
 from dashboard.widgets import heatmap
 from tests.conftest import ROOT
 from tests.dashboard.conftest import app
@@ -18,22 +19,26 @@ def open_page() -> AppTest:
     return test.run()
 
 
-def test_the_page_opens_on_the_best_configuration_that_is_here_and_says_so():
+def test_the_page_opens_on_the_recommended_configuration_that_is_here_and_says_so():
     page = open_page()
+    engine = shared_engine.engine()
+    recommended = engine.recommended(engine.grid.dataset("objects200"))
+    assert page.selectbox(key="pick-layer").value == recommended.taken.layer
+    assert page.selectbox(key="pick-model").value == (recommended.taken.model, recommended.taken.weights)
     assert not page.exception
     assert page.title[0].value == "Your picture"
     told = " ".join(caption.value for caption in page.caption)
-    assert "highest score" in told and "without a download" in told
+    assert f"{recommended.best_mean:.1f}" in told and "without a download" in told
     assert "imagenet" in page.query_params["weights"]
     assert any("Nothing to search with yet" in info.value for info in page.info)
 
 
-def test_another_configuration_is_compared_with_the_best():
+def test_another_configuration_is_compared_with_the_recommended_one():
     page = app("your_picture")
     page.query_params.update({"model": "squeezenet", "weights": "imagenet", "layer": "conv1_activation"})
     page.run()
     assert not page.exception
-    assert any(caption.value.startswith("The highest score here") for caption in page.caption)
+    assert any(caption.value.startswith("Recommended here") for caption in page.caption)
 
 
 @pytest.mark.slow

@@ -84,9 +84,9 @@ def test_an_image_is_its_own_nearest_neighbor_with_votes_and_times(client, pictu
     assert "vector" not in answer
 
 
-def test_without_a_configuration_the_best_one_here_is_used_and_named(client, picture):
+def test_without_a_configuration_the_recommended_one_is_used_and_named(client, picture):
     engine = shared_engine.engine()
-    best = engine.searchable(engine.grid.dataset("emoji200"))[0]
+    best = engine.recommended(engine.grid.dataset("emoji200")).taken
     answer = post(client, picture, dataset="emoji200", k="2").json()
     assert answer["configuration"] == {part: getattr(best, part) for part in CONFIGURATION}
 

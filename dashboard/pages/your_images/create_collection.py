@@ -1,4 +1,4 @@
-"""Create a collection: a name, and the best configuration on this machine or another one."""
+"""Create a collection: a name, and the recommended configuration on this machine or another one."""
 
 from typing import Any
 

@@ -11,7 +11,7 @@ from core.experiments.query_scores import evaluate
 from core.experiments.store import DatasetGrid, Grid
 from core.jobs import Job
 from core.models import extractor, registry, weights
-from core.search import shared_engine
+from core.search import recommendation, shared_engine
 from core.settings import settings
 from dashboard import url
 from dashboard.pages.your_images.collection_context import plural
@@ -109,15 +109,19 @@ def _run(name: str, models: tuple[str, ...], poolings: tuple[str, ...], job: Job
 
 def _results(grid: DatasetGrid) -> None:
     titles = ", ".join(pickers.model_name(run.about) for run in grid.runs.values())
-    best = url.closest(grid.summaries, {})
+    trained = [one for one in grid.summaries if one.weights != url.UNTRAINED] or [*grid.summaries]
+    found = recommendation.recommend([grid], [one.configuration for one in trained])
+    taken = url.closest(grid.summaries, {}).configuration if found is None else found.taken
     # Few images have fewer than k neighbors.
-    scores = evaluate(grid, best, _K)
+    scores = evaluate(grid, taken, _K)
+    highest = ""
+    if found is not None and found.taken != found.best:
+        highest = f" It is the cheapest that can't be told from the highest, which is {found.best_mean:.1f}."
     st.markdown(
-        f"Computed: {markdown.plain(titles)}. The highest score is **{best.score_10:.1f}** of 100 at k = {scores.k} "
-        f"(95% interval {scores.low:.1f} to {scores.high:.1f}): "
-        f"{markdown.plain(grid.run(best).about.title)}, {markdown.plain(best.layer)}, {best.pooling}, {best.metric}. *Compare* says which "
-        "others can't be told from it.",
-        help=glossary.SCORE,
+        f"Computed: {markdown.plain(titles)}. Take {markdown.plain(grid.run(taken).about.title)}, {markdown.plain(taken.layer)}, {taken.pooling}, "
+        f"{taken.metric}: a mean score of **{scores.mean:.1f}** of 100 at k = {scores.k} (95% interval {scores.low:.1f} to {scores.high:.1f})."
+        f"{highest} *Compare* has all of them.",
+        help=f"{glossary.SCORE}\n\n{glossary.BEST}",
     )
     if (most := float(scores.attainable.mean())) < 100:
         st.caption(glossary.attainable(most, scores.k))

@@ -43,13 +43,14 @@ def show() -> None:
 
 
 def _choose(address: Address, grid: DatasetGrid) -> GridSource | str:
-    """The experiment in the address, or the best of those that an image can be searched under here."""
+    """The experiment in the address, or the recommended one of those that an image can be searched under here."""
     found = _searchable(grid.key, grid)
     if found:
         keys = {(one.model, one.weights) for one in found}
         runs = {key: run for key, run in grid.runs.items() if key in keys}
         return GridSource(
-            replace(grid, summaries=found, runs=runs), address.configuration(found, default=found[0])
+            replace(grid, summaries=found, runs=runs),
+            address.configuration(found, default=_taken(grid, found)),
         )
     if all(one.weights == glossary.PUBLISHED for one in grid.summaries):
         return (
@@ -112,18 +113,28 @@ def _page(address: Address, names: Sequence[str], source: Source) -> None:
     url.write(url.YOUR_PICTURE, shown)
 
 
+def _taken(grid: DatasetGrid, found: Sequence[Summary]) -> Summary:
+    """The recommended one of some experiments; the best where none is."""
+    recommended = shared_engine.engine().recommended(grid.dataset)
+    return next((one for one in found if recommended and one.configuration == recommended.taken), found[0])
+
+
 def _score(source: GridSource) -> str:
-    """The score of the configuration, beside that of the best."""
-    grid, chosen, best = source.grid, source.chosen, source.grid.summaries[0]
-    name = pickers.model_name(grid.run(best).about)
-    if chosen.configuration == best.configuration:
+    """The score of the configuration, beside that of the recommended one."""
+    grid, chosen, taken = source.grid, source.chosen, _taken(source.grid, source.grid.summaries)
+    recommended = shared_engine.engine().recommended(grid.dataset)
+    if chosen.configuration != taken.configuration or recommended is None:
+        name = pickers.model_name(grid.run(taken).about)
         return (
-            f"Of those that work on this machine without a download, this configuration has the highest score on {markdown.plain(grid.dataset.title)}: "
-            f"{best.score_10:.1f} of 100 at k = 10. *Compare* says which others can't be told from it."
+            f"Recommended here without a download: {markdown.plain(name)}, layer {markdown.plain(taken.layer)}, {taken.pooling}, {taken.metric}, with "
+            f"{taken.score_10:.1f} of 100 at k = 10; this one has {chosen.score_10:.1f}."
         )
+    on = f"on {markdown.plain(grid.dataset.title)} of those that work on this machine without a download"
+    if recommended.taken == recommended.best:
+        return f"This configuration has the highest score {on}: {taken.score_10:.1f} of 100 at k = 10, and none that can't be told from it is cheaper."
     return (
-        f"The highest score here without a download has {markdown.plain(name)}, layer {markdown.plain(best.layer)}, {best.pooling}, "
-        f"{best.metric}: {best.score_10:.1f} of 100 at k = 10; this one has {chosen.score_10:.1f}."
+        f"This configuration is the cheapest that can't be told from the best {on}: {taken.score_10:.1f} of 100 at k = 10; the highest score is "
+        f"{recommended.best_mean:.1f}."
     )
 
 
