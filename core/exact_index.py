@@ -47,6 +47,12 @@ class Index:
         found, places = self._index.search(prepared(queries, self.metric), min(k, self.size))
         return places, as_distances(found, self.metric)
 
+    def mean(self, places: np.ndarray) -> np.ndarray:
+        """(dimensions,) float32: the mean of some of the vectors, at length one under the cosine distance; places : (n,) their rows."""
+        return np.asarray(
+            np.mean([self._index.reconstruct(int(place)) for place in places], axis=0), np.float32
+        )
+
 
 def prepared(vectors: np.ndarray, metric: Metric) -> np.ndarray:
     """Vectors (n, dimensions) as FAISS wants them for a metric: float32, scaled to length one for cosine."""

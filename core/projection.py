@@ -58,6 +58,7 @@ from core.metrics import pairwise
 from core.progress import Progress, Silent
 
 METHODS = ("umap", "pca")
+_LEAST_IN_CLUSTER = 5
 DIMENSIONS = (2, 3)
 
 # Weight of the edge between an image and itself in the next layer; a nearest neighbor weighs 1.
@@ -465,6 +466,30 @@ def _trustworthiness(distances: np.ndarray, coordinates: np.ndarray, k: int) -> 
 def _judged_neighbors(n: int) -> int:
     # More neighbors than half of the images leave no strangers to mistake for neighbors.
     return min(JUDGED_NEIGHBORS, (n - 1) // 2)
+
+
+def clusters(coordinates: np.ndarray) -> np.ndarray:
+    """(n,) the cluster of each point of a projection, from 0 for the largest; -1 for points between clusters.
+
+    HDBSCAN (Campello, Moulavi and Sander 2013, PAKDD): clusters are where points are dense, however many there are. One has at least
+    five points, and at least a fiftieth of all.
+
+    Parameters
+    ----------
+    coordinates : (n, 2) or (n, 3), finite.
+    """
+    n = len(coordinates)
+    if n < 2 * _LEAST_IN_CLUSTER:
+        return np.full(n, -1)
+    from sklearn.cluster import HDBSCAN
+
+    found = HDBSCAN(max(_LEAST_IN_CLUSTER, n // 50), min_samples=_LEAST_IN_CLUSTER, copy=True).fit_predict(
+        coordinates
+    )
+    sizes = np.bincount(found[found >= 0])
+    places = np.empty(len(sizes) + 1, np.int64)
+    places[np.argsort(-sizes, kind="stable")], places[-1] = np.arange(len(sizes)), -1
+    return np.asarray(places[found])
 
 
 def continuity(distances: np.ndarray, coordinates: np.ndarray) -> float:

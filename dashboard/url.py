@@ -185,6 +185,9 @@ GALLERY_PAGE = Number("page", "page", 1)
 # Embeddings.
 METHOD = Choice("method", "projection", tuple(projections.METHODS), "umap")
 DIMENSIONS = Choice("dimensions", "number of dimensions", ("2", "3"), "2")
+# What colors the points: their class, a score, a cluster, or "of-" and one of the metadata.
+COLOR = Choice("color", "color of the points", default="class")
+SIMILAR = Switch("similar", "switch *More like these*")
 PANEL = Choice("panel", options=("image", "selection"), default="image")
 SELECTED = Numbers("selected", "selection")
 
@@ -285,7 +288,21 @@ SEARCH = Page(
 EMBEDDINGS = Page(
     "embeddings",
     "embeddings",
-    (DATASET, COLLECTION, *PARTS, K, QUERY, IMAGE, METHOD, DIMENSIONS, SHOW_UNTRAINED, PANEL, SELECTED),
+    (
+        DATASET,
+        COLLECTION,
+        *PARTS,
+        K,
+        QUERY,
+        IMAGE,
+        METHOD,
+        DIMENSIONS,
+        COLOR,
+        SHOW_UNTRAINED,
+        PANEL,
+        SELECTED,
+        SIMILAR,
+    ),
 )
 COMPARE = Page(
     "compare",

@@ -84,6 +84,7 @@ READS: dict[str, Callable[[Collection, Path], object]] = {
     "shared_rows": lambda pets, photos: pets.shared_rows(),
     "labels_by_row": lambda pets, photos: pets.labels_by_row(),
     "nearest_to": lambda pets, photos: pets.nearest_to(next(pets.images()).id, 2),
+    "nearest_to_mean": lambda pets, photos: pets.nearest_to_mean([next(pets.images()).id], 2),
     "sample": lambda pets, photos: pets.sample(3),
     "pages": lambda pets, photos: pets.pages(2).__enter__(),
     "preview": lambda pets, photos: pets.preview([str(photos)]),

@@ -10,7 +10,7 @@ import pytest
 
 from core import metrics
 from core.errors import UnknownNameError, UserError
-from core.projection import JUDGED_NEIGHBORS, METHODS, _DistanceLayer, continuity, project
+from core.projection import JUDGED_NEIGHBORS, METHODS, _DistanceLayer, clusters, continuity, project
 
 N, CLASSES, LAYERS = 60, 4, 4
 LABELS = [f"class {i % CLASSES}" for i in range(N)]
@@ -416,3 +416,20 @@ def test_one_kind_of_input_with_a_layer_in_it_must_be_given():
         project(LABELS, distances=_distances(layers=1), vectors=list(_vectors(layers=1)))
     with pytest.raises(ValueError, match="at least one layer"):
         project(LABELS, vectors=[])
+
+
+def test_clusters_are_where_points_are_dense_the_largest_first():
+    rng = np.random.default_rng(0)
+    middles = np.array([[0, 0], [10, 0], [0, 10]])
+    sizes = (20, 40, 30)
+    points = np.concatenate(
+        [rng.normal(middle, 0.2, (n, 2)) for middle, n in zip(middles, sizes, strict=True)]
+    )
+    found = clusters(np.concatenate([points, [[50.0, 50.0]]]).astype(np.float32))
+    assert found[-1] == -1
+    by_blob = [set(found[start : start + n].tolist()) - {-1} for start, n in ((0, 20), (20, 40), (60, 30))]
+    assert by_blob == [{2}, {0}, {1}]
+
+
+def test_few_points_are_no_cluster():
+    assert clusters(np.zeros((9, 3), np.float32)).tolist() == [-1] * 9

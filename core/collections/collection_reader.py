@@ -38,7 +38,9 @@ from core.collections.state import About, State
 from core.collections.writer import Writer
 from core.data import image_sources, object_store
 from core.errors import CollectionError, UserError
+from core.exact_index import prepared
 from core.imaging import servable_files
+from core.metrics import get_metric
 from core.models import image_embedder
 from core.models.image_embedder import Embedder
 from core.settings import settings
@@ -289,6 +291,37 @@ class Reader:
                 (row, distance)
                 for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True)
                 if row != image.faiss_id
+            ][:k]
+            images = catalog.first_and_paths_of_rows(connection, [row for row, _ in near])
+        return [_hit(*images[row], distance) for row, distance in near]
+
+    def nearest_to_mean(self, image_ids: Sequence[int], k: int) -> list[Hit]:
+        """The images nearest to the mean vector of some stored ones, without these and those of the same content.
+
+        Images that were removed meanwhile are left out of the mean. Under the cosine distance it is the mean of the vectors at length one.
+
+        Raises
+        ------
+        CollectionError : none of them is there any more, or the storage can't be read.
+        """
+        return self._searching(lambda: self._nearest_to_mean(image_ids, k))
+
+    def _nearest_to_mean(self, image_ids: Sequence[int], k: int) -> list[Hit]:
+        with self._reading() as (connection, snapshot):
+            own = {
+                image.faiss_id
+                for image in catalog.find(connection, schema.images.c.id, image_ids)
+                if image.state == schema.INDEXED
+            }
+            if not own:
+                raise CollectionError("The collection has none of these images any more.")
+            vectors = prepared(snapshot.stored[sorted(own)], get_metric(snapshot.state.metric))
+            mean = vectors.mean(axis=0, keepdims=True)
+            rows, distances = snapshot.nearest(mean, k + len(own), Where(connection))
+            near = [
+                (row, distance)
+                for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True)
+                if row not in own
             ][:k]
             images = catalog.first_and_paths_of_rows(connection, [row for row, _ in near])
         return [_hit(*images[row], distance) for row, distance in near]

@@ -177,6 +177,12 @@ class Source(Protocol):
     def nearest_to(self, item_id: int, k: int) -> list[Neighbor]:
         """The images nearest to one of them, nearest first; raises UserError where they are not known."""
 
+    def nearest_to_mean(self, item_ids: Sequence[int], k: int) -> list[Neighbor]:
+        """The images nearest to the mean vector of some of them, without these; raises UserError where there are no vectors."""
+
+    def metadata(self) -> Mapping[int, Mapping[str, Any]]:
+        """What is stored beside each image, by its id; empty where there is nothing."""
+
     def projection(self, method: str, dimensions: int) -> Projection | None:
         """Its images in two or three dimensions, None where that was not computed; raises GridError when it is damaged.
 

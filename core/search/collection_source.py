@@ -138,6 +138,15 @@ class CollectionSource:
     def nearest_to(self, item_id: int, k: int) -> list[Neighbor]:
         return [self._neighbor(hit) for hit in self.collection.nearest_to(item_id, k)]
 
+    def nearest_to_mean(self, item_ids: Sequence[int], k: int) -> list[Neighbor]:
+        return [self._neighbor(hit) for hit in self.collection.nearest_to_mean(item_ids, k)]
+
+    def metadata(self) -> Mapping[int, Mapping[str, Any]]:
+        return {
+            row.id: {key: value for key, value in row.metadata.items() if key != image_sources.NAME}
+            for row in self.collection.images()
+        }
+
     def _neighbor(self, hit: Hit) -> Neighbor:
         return Neighbor(self.of_row(hit), hit.distance, len(hit.also))
 

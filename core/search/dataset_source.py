@@ -97,6 +97,18 @@ class DatasetSource:
         items = map(self.dataset.item, lists.ids[row, :k].tolist())
         return [Neighbor(item, distance) for item, distance in zip(items, distances, strict=False)]
 
+    def nearest_to_mean(self, item_ids: Sequence[int], k: int) -> list[Neighbor]:
+        ids, vectors = self._engine.index(self.dataset, self._configuration)
+        own = np.flatnonzero(np.isin(ids, item_ids))
+        if not len(own):
+            raise GridError("These images were left out of the experiment.")
+        places, distances = vectors.search(vectors.mean(own)[None], k + len(own))
+        near = [one for one in zip(places[0], distances[0], strict=True) if one[0] not in own][:k]
+        return [Neighbor(self.dataset.item(int(ids[place])), float(distance)) for place, distance in near]
+
+    def metadata(self) -> Mapping[int, Mapping[str, Any]]:
+        return {}
+
     def projection(self, method: str, dimensions: int) -> Projection | None:
         one = self._configuration
         stored = self.grid.projections(one.model, one.weights, one.pooling, method, dimensions)

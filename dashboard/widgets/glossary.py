@@ -198,6 +198,11 @@ def pooling(name: str) -> str:
     return _POOLINGS.get(name, name)
 
 
+def plural(count: int, noun: str) -> str:
+    """A number with its noun."""
+    return f"{count:,} {noun}{'' if count == 1 else 's'}"
+
+
 def count(number: float) -> str:
     """A large number, short: 4.7 M, 125 k."""
     for size, sign in ((1e9, "G"), (1e6, "M"), (1e3, "k")):

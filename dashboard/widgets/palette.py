@@ -5,8 +5,10 @@ Class colors differ in lightness as well as in hue, each against the page's back
 tell apart do not exist.
 """
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
+import numpy as np
 import streamlit as st
 
 _LIGHT = (
@@ -33,6 +35,10 @@ _DARK = (
     "#7f7bff",
     "#b6c2cf",
 )
+# From low to high: one hue, each at least 3 : 1 against the background, without a symbol of its own.
+_LIGHT_STEPS = ("#7595c2", "#5478ad", "#365c95", "#1f4274", "#0c2547")
+_DARK_STEPS = ("#4f77a8", "#6c95c7", "#8db3de", "#b4d0ee", "#e4f0fc")
+_LIGHT_NONE, _DARK_NONE = "#8c8c8c", "#7f8791"
 # Plotly's names; the flat charts know more than the ones with depth.
 _SYMBOLS = (
     "circle",
@@ -89,6 +95,22 @@ def class_styles(classes: tuple[str, ...], dark: bool | None = None) -> dict[str
         )
         for place, name in enumerate(classes)
     }
+
+
+def ordered_styles(names: Sequence[str], dark: bool | None = None) -> dict[str, ClassStyle]:
+    """A style for each of at most five groups in order, from faint to strong."""
+    steps = _DARK_STEPS if (is_dark() if dark is None else dark) else _LIGHT_STEPS
+    spread = np.linspace(0, len(steps) - 1, len(names)).round().astype(int)
+    return {
+        name: ClassStyle(steps[place], "circle", "circle") for name, place in zip(names, spread, strict=True)
+    }
+
+
+def no_group(dark: bool | None = None) -> ClassStyle:
+    """The style of what is in no group."""
+    return ClassStyle(
+        _DARK_NONE if (is_dark() if dark is None else dark) else _LIGHT_NONE, "circle", "circle"
+    )
 
 
 def mark(same: bool, dark: bool | None = None) -> Mark:

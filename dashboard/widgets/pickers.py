@@ -52,10 +52,10 @@ def dataset(names: Sequence[str], shown: str, width: int = 155, hidden: bool = F
     select("Dataset", names, shown, title, chosen, "dataset", glossary.DATASET, width, hidden)
 
 
-def source(names: Sequence[str], shown: Source) -> None:
+def source(names: Sequence[str], shown: Source, hidden: bool = False) -> None:
     """Choose a dataset or a collection, as :func:`dataset`; a source is shown."""
     prefix = labelled_dataset.PREFIX if shown.url_key == url.COLLECTION else ""
-    dataset(names, prefix + shown.name)
+    dataset(names, prefix + shown.name, hidden=hidden)
 
 
 def configuration(
@@ -197,13 +197,14 @@ def measure(known: Sequence[str], shown: str) -> None:
 
 def projection(method: str, dimensions: int) -> None:
     """Choose how and in how many dimensions the points are laid out."""
-    segments("Projection", projections.METHODS, method, url.METHOD, "pick-method", help=glossary.PROJECTION)
+    segments("Projection", projections.METHODS, method, url.METHOD, "pick-method", hidden=True)
     segments(
         "Dimensions",
         {2: "2-D", 3: "3-D"},
         dimensions,
         lambda number: url.change({url.DIMENSIONS: str(number)}),
         "pick-dimensions",
+        hidden=True,
     )
 
 

@@ -22,6 +22,9 @@ RULES = """
   .stApp .st-key-search-query .st-key-query { min-height: 10.5rem; }
 }
 @media (max-width: 520px) {
+  .stApp .st-key-embeddings-top { display: grid; grid-template-columns: auto auto; grid-auto-rows: minmax(40px, auto); gap: .5rem; }
+  .stApp .st-key-embeddings-top > * { min-width: 0; max-width: 100%; }
+  .stApp .st-key-embeddings-top h1 { font-size: 1.5rem; }
   .stApp .st-key-search-top { gap: .5rem; flex-wrap: nowrap; }
   .stApp .st-key-search-top > * { min-width: 0; }
   .stApp .st-key-results { min-height: 30rem; }
@@ -32,7 +35,7 @@ RULES = """
   .stApp .st-key-search-top > :has([data-testid="stSelectbox"]), .stApp .st-key-search-top [data-testid="stSelectbox"] { width: 112px !important; flex: none !important; }
   .stApp .st-key-side-by-side [data-testid="stIconMaterial"] { display: none; }
 }
-.stApp .st-key-search-top [class*="st-key-pick-"]:has([data-testid="stSkeleton"]) { min-height: 40px; }
+.stApp :is(.st-key-search-top, .st-key-embeddings-top) [class*="st-key-pick-"]:has([data-testid="stSkeleton"]) { min-height: 40px; }
 .stApp .results-table { border-collapse: collapse; font-size: .875rem; }
 .stApp .results-table :is(td, th) { padding: .15rem .75rem .15rem 0; text-align: left; vertical-align: top; }
 .stApp [data-testid="stMetricValue"] { font-size: 1.9rem; }

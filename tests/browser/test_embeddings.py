@@ -223,7 +223,7 @@ def test_few_points_are_shown_as_their_images(page: Page):
     expect(pictures).to_have_count(20)
     expect(names).to_have_text(["birds"])
     expect(pictures.first).not_to_have_js_property("naturalWidth", 0)
-    page.get_by_role("button", name="Class names").click()
+    page.get_by_role("button", name="Names").click()
     expect(names).to_have_count(0)
     assert page.errors == []
 
@@ -471,4 +471,26 @@ def test_a_hundred_thousand_points_move_in_ten_frames_a_second(page: Page, many_
     page.wait_for_function("() => document.querySelector('.playground-scatter').dataset.moving === 'false'")
     assert sum(map(len, page.evaluate(DRAWN))) == MANY
     assert position(page) >= 1
+    assert page.errors == []
+
+
+def test_colors_of_the_points_and_their_density(page: Page):
+    page.goto("/embeddings?dataset=objects200&color=score")
+    wait_until_idle(page)
+    legend = page.get_by_role("group", name="Classes to show")
+    expect(legend.get_by_role("button", name=re.compile("^Score 80 to 100"))).to_be_visible()
+    page.get_by_role("combobox", name="Color").click()
+    page.get_by_role("option", name="Color: cluster").click()
+    wait_until_idle(page)
+    expect(legend.get_by_role("button", name=re.compile(r"^cluster 1 \d+$"))).to_be_visible()
+    density = page.get_by_role("button", name="Density")
+    expect(density).to_have_attribute("aria-pressed", "false")
+    density.click()
+    expect(density).to_have_attribute("aria-pressed", "true")
+    expect(page.locator(".contourlayer path").first).to_be_attached()
+    page.get_by_role("button", name="Next layer").click()
+    wait_until_idle(page)
+    expect(page.locator(".contourlayer path").first).to_be_attached()
+    density.click()
+    expect(page.locator(".contourlayer path")).to_have_count(0)
     assert page.errors == []

@@ -110,3 +110,22 @@ def test_the_nearest_to_a_stored_image_are_the_others(pets):
     pets.remove([images["9.png"].path])
     with pytest.raises(CollectionError, match="removed"):
         pets.nearest_to(images["9.png"].id, 3)
+
+
+def test_the_nearest_to_the_mean_of_some_are_others(pets):
+    images = {image.path.rpartition("/")[2]: image for image in pets.images()}
+    own = [images["1.png"], images["9.png"]]
+    near = pets.nearest_to_mean([one.id for one in own], 3)
+    assert len(near) == 3 and not {hit.row for hit in near} & {one.faiss_id for one in own}
+    vectors = pets.snapshot().stored[[one.faiss_id for one in own]].astype(np.float64)
+    mean = (vectors / np.linalg.norm(vectors, axis=1, keepdims=True)).mean(axis=0)
+    expected = [
+        hit for hit in pets.search_vectors(mean, 5)[0] if hit.row not in {one.faiss_id for one in own}
+    ]
+    assert [hit.id for hit in near] == [hit.id for hit in expected[:3]]
+    pets.remove([images["9.png"].path])
+    assert (
+        pets.nearest_to_mean([one.id for one in own], 3)[0].id == pets.nearest_to(images["1.png"].id, 3)[0].id
+    )
+    with pytest.raises(CollectionError, match="none of these"):
+        pets.nearest_to_mean([images["9.png"].id], 3)

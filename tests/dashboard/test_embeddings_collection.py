@@ -10,7 +10,7 @@ import pytest
 from starlette.applications import Starlette
 
 from core import jobs
-from core.collections import collection_projection
+from core.collections import Collection, collection_projection
 from core.progress import Silent
 from core.search import collection_source, shared_engine
 from core.search.collection_source import CollectionSource
@@ -144,3 +144,26 @@ def test_missing_files_give_a_warning(pets, open_page):
     assert not page.exception
     assert "is missing; restore its folder from a copy" in page.warning[0].value
     assert chart(page)["picked"] is not None
+
+
+@pytest.mark.slow
+def test_points_are_colored_by_metadata(collections_dir, photos, tmp_path, open_page):
+    rows = [
+        (path, "red" if seed < 2 else "blue" if seed < 4 else "")
+        for seed, path in enumerate(sorted(photos.rglob("*.png")))
+    ]
+    listed = tmp_path / "list.csv"
+    listed.write_text("path,color\n" + "".join(f"{path},{color}\n" for path, color in rows))
+    made = Collection.create(
+        "pets", model="squeezenet", layer="conv1_activation", load=shared_engine.engine()._embedder
+    )
+    made.add([str(listed)])
+    collection_projection.compute(made, "pca", 2, Silent())
+    page = open_page("embeddings", **ADDRESS, color="of-color")
+    assert not page.exception and not page.warning
+    assert "score" not in page.selectbox(key="pick-color").options
+    groups = chart(page)["groups"]
+    codes = np.frombuffer(base64.b64decode(groups["codes"]), "<u2")
+    stored = collection_projection.read(made, "pca", 2)
+    by_title = {path.name: color or "not known" for path, color in rows}
+    assert [groups["styles"][code]["name"] for code in codes] == [by_title[title] for title in stored.titles]

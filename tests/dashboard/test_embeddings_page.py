@@ -1,6 +1,7 @@
 """The embeddings page without a browser: what it asks the chart to show, and what it serves to it."""
 
 import base64
+import hashlib
 import json
 import os
 import re
@@ -13,14 +14,19 @@ import numpy as np
 import pytest
 from starlette.applications import Starlette
 
+from core import jobs
+from core.collections import Collection
 from core.data import datasets
 from core.data.source import Projection
 from core.experiments import store
+from core.experiments.query_scores import evaluate
 from core.experiments.store import Configuration, Grid, StoredProjection
 from core.search import shared_engine
 from core.search.dataset_source import DatasetSource
 from core.server import plotly_js, projections
+from core.settings import settings
 from dashboard.frontend.scatter import scatter
+from dashboard.widgets import collection_jobs
 from tests.conftest import ROOT
 from tests.dashboard.conftest import DATASET, gallery_of, http_get
 
@@ -294,3 +300,97 @@ def test_opening_the_page_imports_nothing_heavy(placed):
         timeout=120,
     )
     assert answer.stdout.strip().splitlines()[-1:] == ["[]"], answer.stderr
+
+
+def groups_of(page) -> tuple[list[str], np.ndarray]:
+    """The names of the groups that the points are colored by, and the group of each image."""
+    groups = chart_of(page)["groups"]
+    return [one["name"] for one in groups["styles"]], np.frombuffer(base64.b64decode(groups["codes"]), "<u2")
+
+
+def test_points_are_colored_by_their_classes_unless_the_address_says_otherwise(placed, open_page):
+    assert chart_of(open_page("embeddings", dataset=DATASET))["groups"] is None
+
+
+def test_points_are_colored_by_the_score_of_a_search_for_each(placed, open_page):
+    page = open_page(
+        "embeddings", dataset=DATASET, model="good", layer="late", pooling="avg", metric="cosine", k=7
+    )
+    page.selectbox(key="pick-color").set_value("score").run()
+    assert page.query_params["color"] == "score"
+    names, codes = groups_of(page)
+    assert names[:5] == [f"Score {low} to {low + 20}" for low in range(0, 100, 20)]
+    scores = evaluate(
+        Grid().load(DATASET), Configuration("good", "imagenet", "late", "avg", "cosine"), 7
+    ).scores
+    assert codes.tolist() == [min(4, int(score // 20)) for score in scores]
+
+
+def test_points_are_colored_by_clusters_of_the_layer_that_is_shown(own_grid_dir, open_page):
+    made = some_layouts()
+    for one in made:
+        one.coordinates[:12] += 9
+    place(own_grid_dir, made)
+    names, codes = groups_of(open_page("embeddings", dataset=DATASET, color="cluster"))
+    assert "cluster 1" in names and "cluster 2" in names
+    first, second = (
+        set(codes[part].tolist()) - {names.index(n) for n in names if "between" in n}
+        for part in (slice(12), slice(12, 24))
+    )
+    assert len(first) == len(second) == 1 and first != second
+
+
+def test_an_unknown_color_gives_a_notice(placed, open_page):
+    page = open_page("embeddings", dataset=DATASET, color="of-price")
+    assert not page.exception
+    assert "`of-price`" in page.warning[0].value and chart_of(page)["groups"] is None
+
+
+def test_the_images_most_like_a_selection_are_shown_without_it(placed, open_page):
+    page = open_page(
+        "embeddings", dataset=DATASET, model="good", layer="late", panel="selection", selected="0-3"
+    )
+    page.button(key="similar").click().run()
+    assert page.query_params["similar"] == "1"
+    similar = [tile["id"] for tile in gallery_of(page, 0)["tiles"]]
+    source = DatasetSource(shared_engine.engine(), datasets.load(settings.GRID_DIR / DATASET), Configuration(*(page.query_params[key] for key in ("model", "weights", "layer", "pooling", "metric"))))  # fmt: skip
+    assert similar == [one.item.id for one in source.nearest_to_mean(range(4), 10)]
+    assert len(similar) == 10 and not set(similar) & set(range(4))
+
+
+@pytest.mark.slow
+def test_a_selection_becomes_a_collection_with_its_labels(collections_dir, open_page, monkeypatch):
+    monkeypatch.setattr(collection_jobs, "jobs", jobs.Jobs())
+    page = open_page(
+        "embeddings",
+        dataset="objects200",
+        model="squeezenet",
+        layer="fire9_concat",
+        panel="selection",
+        selected="3-5,40",
+    )
+    page.text_input(key="selection-name").set_value("My birds")
+    page.button(key="create-from-selection").click().run()
+    job = collection_jobs.jobs.get(collection_jobs._key("my-birds"))
+    assert job.wait(120) and job.state == "done", job.error
+    dataset = datasets.load(settings.GRID_DIR / "objects200")
+    with Collection.open("my-birds") as made:
+        stored = list(made.images())
+        assert (made.about.model, made.about.layer, made.about.pooling) == (
+            "squeezenet",
+            "fire9_concat",
+            "avg",
+        )
+        assert sorted((one.label, one.hash) for one in stored) == sorted(
+            (dataset.labels[i], hashlib.sha256(dataset.path(i).read_bytes()).hexdigest())
+            for i in (3, 4, 5, 40)
+        )
+
+
+def test_a_collection_needs_a_name_that_is_free_and_allowed(placed, collections_dir, open_page):
+    page = open_page("embeddings", dataset=DATASET, panel="selection", selected="0-3")
+    page.button(key="create-from-selection").click().run()
+    assert "name" in page.error[0].value
+    page.text_input(key="selection-name").set_value("../evil")
+    page.button(key="create-from-selection").click().run()
+    assert page.error and not (collections_dir.exists() and list(collections_dir.iterdir()))

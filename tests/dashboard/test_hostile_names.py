@@ -16,7 +16,7 @@ from core.data import datasets
 from core.errors import UserError
 from core.jobs import Job
 from core.settings import settings
-from dashboard.pages.your_images import collection_jobs
+from dashboard.widgets import collection_jobs
 from tests.collections import pixels
 from tests.dashboard.conftest import write_run
 from tests.dashboard.test_compare_page import SECTIONS

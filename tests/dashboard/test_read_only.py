@@ -9,7 +9,8 @@ from streamlit.testing.v1 import AppTest
 from core import jobs
 from core.collections import Collection, embedder
 from core.settings import settings
-from dashboard.pages.your_images import collection_jobs, grid_section
+from dashboard.pages.your_images import grid_section
+from dashboard.widgets import collection_jobs
 from tests.collections import pixels
 from tests.dashboard.conftest import app
 from tests.dashboard.test_your_images_page import button, looked

@@ -218,6 +218,24 @@ CASES = {
             url.DIMENSIONS: widget("segmented_control", "pick-dimensions"),
         },
     ),
+    "embeddings, colors": Case(
+        "embeddings",
+        {url.COLOR: "cluster"},
+        {url.COLOR: widget("selectbox", "pick-color")},
+        fixtures=(),
+        beside={url.DATASET: "objects200"},
+    ),
+    "embeddings, more like a selection": Case(
+        "embeddings",
+        {url.SIMILAR: "1"},
+        {
+            url.SIMILAR: lambda page: (
+                "1" if any(one.value == "More like these" for one in page.subheader) else "0"
+            )
+        },
+        fixtures=(),
+        beside={url.DATASET: "objects200", url.PANEL: "selection", url.SELECTED: "3-5"},
+    ),
     "embeddings, a selection": Case(
         "embeddings",
         {url.PANEL: "selection", url.SELECTED: "3-5,9"},

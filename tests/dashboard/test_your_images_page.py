@@ -22,7 +22,8 @@ from core.collections.uploads import Upload
 from core.evaluation.uncertainty import Difference
 from core.search import default_configuration, shared_engine
 from core.settings import settings
-from dashboard.pages.your_images import collection_jobs, index_comparison
+from dashboard.pages.your_images import index_comparison
+from dashboard.widgets import collection_jobs
 from tests.collections import pixels
 from tests.collections.pixels import draw, picture
 from tests.conftest import ROOT
@@ -260,7 +261,7 @@ def test_one_change_at_a_time_which_goes_on_when_the_page_is_left_and_can_be_can
     page = navigation(view="all")
     assert "Something slow: 40%" in told(page)
     # Somebody whose page is older asks for another change.
-    script = "from dashboard import url\nfrom dashboard.pages.your_images import collection_jobs\ncollection_jobs.change('pets', 'More', print)\nimport streamlit as st\nst.write(url.read(url.YOUR_IMAGES).notices)"
+    script = "from dashboard import url\nfrom dashboard.widgets import collection_jobs\ncollection_jobs.change('pets', 'More', print)\nimport streamlit as st\nst.write(url.read(url.YOUR_IMAGES).notices)"
     other = AppTest.from_string(script, default_timeout=30).run()
     assert "One change at a time" in str(other.json[0].value)
     button(navigation(collection="pets"), "Cancel").click().run()

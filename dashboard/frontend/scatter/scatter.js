@@ -18,6 +18,7 @@ import {
   rowsOfTraces,
   tracesOf,
 } from "./chart.js";
+import { densityOf, densityTrace, MANY_POINTS } from "./density.js";
 import { DepthChart } from "./depth_chart.js";
 import { button } from "./elements.js";
 import { listen } from "./gestures.js";
@@ -61,7 +62,7 @@ class Scatter {
   }
 
   listen() {
-    const { back, play, forward, slider, reset, stage, find, names } = this.parts;
+    const { back, play, forward, slider, reset, stage, find, names, density } = this.parts;
     back.onclick = () => this.choose(Math.ceil(this.position - NEAR) - 1);
     forward.onclick = () => this.choose(Math.floor(this.position + NEAR) + 1);
     play.onclick = () => (this.playing ? this.pause() : this.play());
@@ -70,6 +71,7 @@ class Scatter {
     find.oninput = () => this.find();
     find.onkeydown = (event) => event.key === "Enter" && this.openFound();
     names.onclick = () => this.showNames(!this.named);
+    density.onclick = () => this.drawn && this.showDensity(!this.isDense());
     stage.addEventListener("mousemove", (event) => this.trackMouse(event));
     stage.addEventListener("mouseleave", () => this.hideCard());
     this.gestures = listen(stage, {
@@ -130,6 +132,7 @@ class Scatter {
     note.hidden = true;
     const changed = points !== this.points || about !== this.about;
     if (changed) this.adoptPoints(points, about, before);
+    this.adoptGroups(before);
     if (data.selected !== this.servedSelection) this.adoptSelection(data.selected);
     this.requestColors();
     const look = JSON.stringify({ ...data, layer: 0, colors: this.colors() });
@@ -168,6 +171,16 @@ class Scatter {
     this.box = comparable ? this.fromBox : points.boxes[this.position];
     this.turning = `${before?.about === this.data.about ? "" : this.data.about}${points.dimensions}`;
     this.root.dataset.dimensions = points.dimensions;
+  }
+
+  // What the points are colored by: the style of each group, and the group of each image.
+  adoptGroups(before) {
+    const { classes, groups } = this.data;
+    const names = (data) => (data?.groups?.styles ?? []).map(({ name }) => name).join("\n");
+    if (names(this.data) !== names(before)) this.hidden.clear();
+    this.groups = groups
+      ? { ...groups, of: unpack(groups.codes, Uint16Array) }
+      : { styles: classes, of: this.about.labels, named: classes.length > 1 };
   }
 
   adoptSelection(text) {
@@ -402,11 +415,11 @@ class Scatter {
 
   // Which style every row has: `styleOf`, `styles` and the rows of each, `members`. Rows that are hidden have none.
   style() {
-    const { points, about, data } = this;
-    const { styles, of } = stylesOfClasses(data.classes);
+    const { ids } = this.points;
+    const { styles: classes, of: labels } = this.groups;
+    const { styles, of } = stylesOfClasses(classes);
     this.styles = styles;
-    const { ids } = points;
-    this.styleOf = styleOfRows({ ids, labels: about.labels, classes: data.classes, hidden: this.hidden, of });
+    this.styleOf = styleOfRows({ ids, labels, classes, hidden: this.hidden, of });
     this.members = rowsByStyle(this.styleOf, styles.length);
     this.brighten();
   }
@@ -444,6 +457,8 @@ class Scatter {
     });
     const { marks } = data;
     const traces = tracesOf({ styles, marks, points, now, box, members, around: this.around, bright });
+    if (this.isDense())
+      traces.push(densityTrace(densityOf(now, this.styleOf, points.boxes[this.nextLayer()]), colors.primary));
     const config = {
       displayModeBar: false,
       responsive: false,
@@ -458,12 +473,23 @@ class Scatter {
     });
     const first = !this.drawn;
     this.drawn = true;
+    this.parts.density.setAttribute("aria-pressed", this.isDense());
     this.drawing += 1;
     return this.Plotly.react(this.parts.plot, traces, layout, config).then(() => {
       this.drawing -= 1;
       if (first) this.listenToPlot();
       this.annotate();
     });
+  }
+
+  // Whether the density of the points is drawn over them: the reader's choice, or where they are many.
+  isDense() {
+    return this.points.dimensions === 2 && (this.dense ?? this.points.ids.length > MANY_POINTS);
+  }
+
+  showDensity(shown) {
+    this.dense = shown;
+    this.draw();
   }
 
   // Shows the points where they are now, as fast as can be.
@@ -479,7 +505,7 @@ class Scatter {
     // A chart that is still being drawn takes the next frame.
     if (this.pushing) return;
     this.pushing = true;
-    this.Plotly.restyle(this.parts.plot, this.coordinates()).finally(() => {
+    this.Plotly.restyle(this.parts.plot, this.coordinates(), [...this.rows.keys()]).finally(() => {
       this.pushing = false;
     });
   }
@@ -518,7 +544,11 @@ class Scatter {
     const [x, y] = this.points.dimensions === 2 ? rangesOf(this.shownView(size), size) : [];
     const view = x ? { ...size, "xaxis.range": x, "yaxis.range": y } : {};
     this.drawing += 1;
-    this.Plotly.update(this.parts.plot, this.coordinates(), view).finally(() => {
+    const traces = [...this.rows.keys()];
+    const drawn = this.isDense()
+      ? this.draw()
+      : this.Plotly.update(this.parts.plot, this.coordinates(), view, traces);
+    drawn.finally(() => {
       this.drawing -= 1;
       if (motion !== this.motion) return;
       this.root.dataset.moving = false;
@@ -566,12 +596,12 @@ class Scatter {
   }
 
   drawLegend() {
-    const { classes } = this.data;
-    const counts = classes.map(() => 0);
-    for (const id of this.points.ids) counts[this.about.labels[id]] += 1;
-    drawLegend(this.parts.legend, classes, counts, this.points.dimensions, this.hidden, {
+    const { styles, of } = this.groups;
+    const counts = styles.map(() => 0);
+    for (const id of this.points.ids) counts[of[id]] += 1;
+    drawLegend(this.parts.legend, styles, counts, this.points.dimensions, this.hidden, {
       toggle: (name) => this.hide(toggled(this.hidden, name)),
-      only: (name) => this.hide(allBut(classes, name)),
+      only: (name) => this.hide(allBut(styles, name)),
     });
   }
 
@@ -585,7 +615,7 @@ class Scatter {
   // Names of classes and images over the points that rest.
   annotate() {
     const { annotations } = this.parts;
-    const { points, about, data, now, styleOf } = this;
+    const { points, about, data, now, styleOf, groups } = this;
     const moving = this.playing || this.target !== undefined || this.root.dataset.moving === "true";
     if (points.dimensions !== 2 || moving) {
       annotations.replaceChildren();
@@ -598,13 +628,13 @@ class Scatter {
       styleOf,
       view: this.shownView(size),
       size,
-      classes: data.classes,
-      classOf: (row) => about.labels[ids[row]],
+      classes: groups.styles,
+      classOf: (row) => groups.of[ids[row]],
       imageOf: (row) => ({
         source: describeItem(ids[row], about, data.classes, data.pictures).source,
         color: this.styles[styleOf[row]].color,
       }),
-      labels: this.named && data.classes.length > 1,
+      labels: this.named && groups.named,
     });
   }
 

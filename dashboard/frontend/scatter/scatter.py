@@ -6,7 +6,7 @@ gets an event when a layer is chosen, an image is clicked or images are selected
 
 import base64
 import binascii
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -35,6 +35,19 @@ class ChartLayer:
 
 
 @dataclass(frozen=True)
+class Groups:
+    """What the points are colored by, instead of their classes.
+
+    styles : the name of each group with its style; codes : (n_images,) the group of each image by its number; named : write the names on
+    the chart.
+    """
+
+    styles: Sequence[tuple[str, palette.ClassStyle]]
+    codes: np.ndarray
+    named: bool
+
+
+@dataclass(frozen=True)
 class Events:
     """What the page does when a layer, an image or several images are chosen in the chart."""
 
@@ -50,6 +63,7 @@ def show(
     picked: int | None,
     links: Mapping[int, bool],
     selected: np.ndarray,
+    groups: Groups | None,
     description: str,
     events: Events,
     key: str,
@@ -63,6 +77,7 @@ def show(
     picked : id of the highlighted image, if any.
     links : ids of its neighbors, each with whether its class is the same.
     selected : ids of the selected images; the others are faint unless it is empty.
+    groups : what the points are colored by, None for their classes.
     description : the chart in words, for screen readers.
     """
     images = projection.images
@@ -95,7 +110,13 @@ def show(
             "points": projections.url(projection),
             "about": projections.url(images),
             "pictures": [gallery.address(before), after],
-            "classes": [{"name": name, **asdict(style)} for name, style in styles.items()],
+            "classes": _listed(styles.items()),
+            "groups": groups
+            and {
+                "styles": _listed(groups.styles),
+                "codes": projections.packed(groups.codes, "u2"),
+                "named": groups.named,
+            },
             "dimensions": projection.dimensions,
             "layers": [asdict(one) for one in layers],
             "layer": layer,
@@ -112,6 +133,10 @@ def show(
         # Any handler starts a run, which draws everything in the colors of the new theme.
         on_theme_change=lambda: None,
     )
+
+
+def _listed(styles: Iterable[tuple[str, palette.ClassStyle]]) -> list[dict[str, str]]:
+    return [{"name": name, **asdict(style)} for name, style in styles]
 
 
 def _unpacked(text: object, n_images: int) -> np.ndarray | None:

@@ -1,18 +1,20 @@
 """The page Embeddings: all images of a source as points."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import numpy as np
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.data.source import Capability, Neighbor, Source
 from core.errors import GridError, UserError
 from core.experiments.store import DatasetGrid, Summary
 from dashboard import url
-from dashboard.pages.embeddings import missing_projection, projection_chart
+from dashboard.pages.embeddings import missing_projection, point_groups, projection_chart
 from dashboard.pages.embeddings import selection_panel as panel
 from dashboard.url import Address
-from dashboard.widgets import glossary, page_frame, palette, pickers, sources
+from dashboard.widgets import glossary, markdown, page_frame, palette, pickers, sources
 from dashboard.widgets.sources import GridSource
 
 # Chart and details are side by side where there is room for both.
@@ -26,8 +28,7 @@ _RULES = """<style>
   [data-testid="stColumn"]:has(.st-key-embeddings-sheet) { position: sticky; bottom: 0; z-index: 10; max-height: 46vh; overflow: auto;
     background: BACKGROUND; border-top: 1px solid #8c8c8c; box-shadow: 0 -6px 16px rgb(0 0 0 / .18); padding: .5rem .25rem; }
 }
-.st-key-pickers [data-testid="stButtonGroup"] button { min-height: 2.5rem; }
-.st-key-pickers [data-testid="stButtonGroup"] [data-testid="stWidgetLabel"] { height: 1.5rem; white-space: nowrap; }
+.st-key-embeddings-top [data-testid="stButtonGroup"] button { min-height: 2.5rem; }
 .class-counts { display: grid; grid-template-columns: max-content 1fr max-content; gap: .15rem .6rem;
   align-items: center; font-size: .875rem; margin: 0; max-height: 16rem; overflow: auto; }
 .class-counts i { display: block; height: .6rem; border-radius: 2px; }
@@ -38,8 +39,9 @@ _RULES = """<style>
 def show() -> None:
     """The page from top to bottom."""
     st.html(_RULES.replace("BACKGROUND", palette.background()))
-    st.title("Embeddings")
-    page_frame.source_page(url.EMBEDDINGS, _page, _choose)
+    top = st.container(horizontal=True, vertical_alignment="center", gap="small", key="embeddings-top")
+    top.title("Embeddings", width="content")
+    page_frame.source_page(url.EMBEDDINGS, partial(_page, top), _choose)
 
 
 def _choose(address: Address, grid: DatasetGrid) -> GridSource:
@@ -49,11 +51,22 @@ def _choose(address: Address, grid: DatasetGrid) -> GridSource:
     return GridSource(grid, address.configuration(grid.summaries, default=best))
 
 
-def _page(address: Address, names: Sequence[str], source: Source) -> None:
+def _model(source: GridSource, untrained: bool) -> None:
+    """The model and pooling, which open the pickers that change them."""
+    about = source.grid.run(source.chosen).about
+    name = f"{about.title} · {source.chosen.pooling}"
+    with st.popover(markdown.plain(name), icon=":material/tune:", key="model"):
+        pickers.model(source.grid, source.chosen, untrained)
+        pickers.pooling(source.grid, source.chosen)
+        pickers.untrained(source.grid, untrained)
+
+
+def _page(top: DeltaGenerator, address: Address, names: Sequence[str], source: Source) -> None:
     layers = Capability.LAYER_PROJECTIONS in source.capabilities
-    st.markdown(
+    st.caption(
         "Every point is an image; those that a layer takes for similar lie together."
-        + (" Press **Play** to go through the layers and see the classes come apart." if layers else "")
+        + (" Press **Play** to go through the layers and see the classes come apart." if layers else ""),
+        help=glossary.PROJECTION,
     )
     several = sources.experiments(source)
     most = min(pickers.MAX_NEIGHBORS, source.most_neighbors)
@@ -64,15 +77,14 @@ def _page(address: Address, names: Sequence[str], source: Source) -> None:
     shown = sources.entries(source) | {url.K: k, item_key: picked, url.METHOD: method}
     side = address.choice(url.PANEL)
     shown |= {url.DIMENSIONS: str(dimensions), url.PANEL: side, url.SELECTED: address.asked.get(url.SELECTED)}
-    with st.container(horizontal=True, vertical_alignment="bottom", key="pickers"):
-        pickers.source(names, source)
+    shown[url.SIMILAR] = similar = address.switch(url.SIMILAR)
+    with top:
+        pickers.source(names, source, hidden=True)
         if several:
             shown[url.SHOW_UNTRAINED] = untrained = address.switch(url.SHOW_UNTRAINED)
-            pickers.model(several.grid, several.chosen, untrained)
-            pickers.pooling(several.grid, several.chosen)
+            _model(several, untrained)
         pickers.projection(method, dimensions)
-        if several:
-            pickers.untrained(several.grid, untrained)
+        shown[url.COLOR] = color = point_groups.choose(address, source)
     if not several:
         st.caption(sources.describe(source), width="stretch")
     elif several.chosen.weights in glossary.CAVEATS:
@@ -101,12 +113,22 @@ def _page(address: Address, names: Sequence[str], source: Source) -> None:
                     missing_projection.show(several, method, dimensions, damage)
                 elif projection:
                     projection_chart.show(
-                        address, source, projection, method, picked, neighbors, selected, pick
+                        address, source, projection, method, picked, neighbors, selected, (color, k), pick
                     )
             chosen = picked is not None if side == "image" else len(selected) > 0
             with right, st.container(key="embeddings-sheet" if chosen else None):
                 panel.show(
-                    side, source, projection, method, picked, neighbors, trouble, selected, pick, (k, most)
+                    side,
+                    source,
+                    projection,
+                    method,
+                    picked,
+                    neighbors,
+                    trouble,
+                    selected,
+                    similar,
+                    pick,
+                    (k, most),
                 )
             if projection is not None:
                 projection_chart.explain(source, projection, method, pick)

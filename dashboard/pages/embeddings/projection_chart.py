@@ -6,9 +6,11 @@ import numpy as np
 import streamlit as st
 
 from core.data.source import Neighbor, Projection, Source
+from core.errors import UserError
 from core.server import projections
 from dashboard import url
 from dashboard.frontend.scatter import scatter
+from dashboard.pages.embeddings import point_groups
 from dashboard.pages.embeddings import selection_panel as panel
 from dashboard.url import Address
 from dashboard.widgets import glossary, markdown, sources
@@ -23,6 +25,7 @@ def show(
     picked: int | None,
     neighbors: Sequence[Neighbor],
     selected: np.ndarray,
+    color: tuple[str, int],
     pick: Callable[[int], None],
 ) -> None:
     """The points with everything that moves them.
@@ -30,6 +33,7 @@ def show(
     Parameters
     ----------
     picked : id of an image, whose neighbors are joined to it with lines.
+    color : what the points are colored by, and the k of their scores.
     pick : takes the id of the image that was clicked.
     """
     images, by_id = projection.images, projection.by_id
@@ -45,6 +49,14 @@ def show(
         st.caption(
             f"These are {len(images):,} of {projection.total:,} different images, drawn at random and always the same."
         )
+    groups = None
+    try:
+        groups = point_groups.of(color[0], source, projection, layer, color[1])
+    except UserError as error:
+        st.warning(
+            f"{markdown.plain(str(error))} The points have the colors of their classes.",
+            icon=":material/warning:",
+        )
     item = None if picked is None else source.item(picked)
     label = item.label if item else None
     scatter.show(
@@ -54,6 +66,7 @@ def show(
         None if picked is None else by_id.get(picked),
         {by_id[one.item.id]: one.item.label == label for one in neighbors if one.item.id in by_id},
         selected,
+        groups,
         f"Scatter chart of {len(projection.numbers):,} images in {len(images.classes)} classes: "
         f"{projections.METHODS[method]} in {projection.dimensions} dimensions of what {sources.model_title(source)} answers "
         f"at {layers[layer].text}."

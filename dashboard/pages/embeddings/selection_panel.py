@@ -7,8 +7,10 @@ import numpy as np
 import streamlit as st
 
 from core.data.source import ChartImages, Neighbor, Projection, Source
+from core.errors import UserError
 from dashboard import url
 from dashboard.frontend.gallery import gallery
+from dashboard.pages.embeddings import selection_collection
 from dashboard.url import Address
 from dashboard.widgets import download_button, glossary, markdown, palette, pickers, sources
 
@@ -28,6 +30,7 @@ def show(
     neighbors: Sequence[Neighbor],
     trouble: str,
     selected: np.ndarray,
+    similar: bool,
     pick: Callable[[int], None],
     k: tuple[int, int],
 ) -> None:
@@ -37,6 +40,7 @@ def show(
     ----------
     panel : which of the two, of :data:`url.PANEL`.
     picked : id of an image; neighbors : of it; trouble : why they are not known.
+    similar : show the images that are most like the selected ones.
     pick : takes the id of an image that is clicked.
     k : how many neighbors there are, and may be.
     """
@@ -52,7 +56,7 @@ def show(
                 "Points can be selected in two dimensions."
             )
         else:
-            _selected(source, projection, method, picked, selected, pick)
+            _selected(source, projection, method, picked, selected, k[0] if similar else 0, pick)
         return
     if picked is None:
         st.markdown("Click a point to see its image and what is nearest to it.")
@@ -135,9 +139,10 @@ def _selected(
     method: str,
     picked: int | None,
     selected: np.ndarray,
+    k: int,
     pick: Callable[[int], None],
 ) -> None:
-    """The images that were selected, by class and one by one."""
+    """The images that were selected, by class and one by one, and the ``k`` that are most like them."""
     images = projection.images
     st.markdown(f"**{len(selected):,} of {len(images):,} images** are selected.")
     _class_counts(images, selected)
@@ -151,11 +156,22 @@ def _selected(
             help="Number, class, title, file and place in the chart of each image.",
         )
         st.button(
+            "Hide those like these" if k else "More like these",
+            icon=":material/image_search:",
+            key="similar",
+            help="Search with the mean of their vectors",
+            on_click=lambda: url.change({url.SIMILAR: not k}),
+        )
+        selection_collection.show(source, [images.item(number) for number in selected.tolist()])
+        st.button(
             "Clear",
             icon=":material/close:",
             key="clear-selection",
             on_click=lambda: select(projection, np.empty(0, np.int64)),
         )
+    if k:
+        _similar(source, projection, selected, k, pick)
+        st.subheader("The selection")
     pages = -(-len(selected) // _PER_PAGE)
     # Each selection has pages of its own, so that a new one begins at its first.
     turn = f"{_PAGE}-{st.session_state.get(_PAGE, 0)}"
@@ -172,6 +188,31 @@ def _selected(
     )
     if pages > 1:
         st.pagination(pages, key=turn, max_visible_pages=5)
+
+
+def _similar(
+    source: Source, projection: Projection, selected: np.ndarray, k: int, pick: Callable[[int], None]
+) -> None:
+    """The images nearest to the mean of the selected ones."""
+    st.subheader("More like these")
+    ids = [projection.images.item(number).id for number in selected.tolist()]
+    try:
+        found = source.nearest_to_mean(ids, k)
+    except UserError as error:
+        st.warning(markdown.plain(str(error)), icon=":material/warning:")
+        return
+    gallery.show(
+        [
+            gallery.tile(
+                one.item, title=one.item.name, rank=rank, detail=glossary.distance_lines(one.distance)
+            )
+            for rank, one in enumerate(found, 1)
+        ],
+        key="embeddings-similar",
+        on_pick=pick,
+        size=76,
+        label=f"The {len(found)} images nearest to the mean of the selected ones, nearest first",
+    )
 
 
 def _class_counts(images: ChartImages, selected: np.ndarray) -> None:
@@ -213,7 +254,7 @@ def select(projection: Projection, numbers: np.ndarray) -> None:
     """Select images, none to clear the selection, from a callback."""
     chosen = set(numbers.tolist())
     ids = [item for item, number in projection.by_id.items() if number in chosen]
-    changed: dict[url.Key, object] = {url.SELECTED: ids}
+    changed: dict[url.Key, object] = {url.SELECTED: ids, url.SIMILAR: None}
     if ids:
         changed[url.PANEL] = "selection"
     url.change(changed)

@@ -14,10 +14,10 @@ from core.errors import UserError
 from core.imaging import file_types
 from core.settings import settings
 from dashboard import url
-from dashboard.pages.your_images import collection_jobs
-from dashboard.pages.your_images.collection_context import CollectionContext, plural
-from dashboard.widgets import glossary, markdown, pickers, read_only_notice
+from dashboard.pages.your_images.collection_context import CollectionContext
+from dashboard.widgets import collection_jobs, glossary, markdown, pickers, read_only_notice
 from dashboard.widgets.error_box import show_error
+from dashboard.widgets.glossary import plural
 
 # In the session: the folder of the server that is previewed, and a token, so that each preview is computed again.
 _PREVIEWED = "images-looked-at"

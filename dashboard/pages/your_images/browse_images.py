@@ -7,10 +7,10 @@ import streamlit as st
 from core.data import image_sources
 from core.errors import UserError
 from dashboard.frontend.gallery import gallery
-from dashboard.pages.your_images import collection_jobs
-from dashboard.pages.your_images.collection_context import CollectionContext, plural
-from dashboard.widgets import glossary, markdown, read_only_notice
+from dashboard.pages.your_images.collection_context import CollectionContext
+from dashboard.widgets import collection_jobs, glossary, markdown, read_only_notice
 from dashboard.widgets.error_box import show_error
+from dashboard.widgets.glossary import plural
 
 _PER_PAGE = 48
 _PICKED = "images-picked"

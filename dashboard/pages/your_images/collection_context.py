@@ -61,11 +61,6 @@ def short_name(image: Any) -> str:
     return Path(image_sources.title(image.path, image.metadata)).stem
 
 
-def plural(count: int, noun: str) -> str:
-    """A number with its noun."""
-    return f"{count:,} {noun}{'' if count == 1 else 's'}"
-
-
 def download_csv(table: Callable[[], pd.DataFrame], file: str) -> None:
     """A button that downloads a table, which is made when it is pressed."""
     download_button.show("Download the list (CSV)", lambda: download_button.csv(table()), file)

@@ -12,15 +12,14 @@ from core.collections.curation import Finding
 from core.jobs import Job
 from dashboard import url
 from dashboard.frontend.gallery import gallery
-from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.browse_images import details, pick
 from dashboard.pages.your_images.collection_context import (
     CollectionContext,
     download_csv,
-    plural,
     short_name,
 )
-from dashboard.widgets import glossary, markdown, pickers
+from dashboard.widgets import collection_jobs, glossary, markdown, pickers
+from dashboard.widgets.glossary import plural
 
 _MOST, _MOST_GROUPS, _MOST_ROWS = 500, 1_000, 100_000
 _MOST_NAMED = 10

@@ -14,8 +14,8 @@ from core.models import extractor, registry, weights
 from core.search import recommendation, shared_engine
 from core.settings import settings
 from dashboard import url
-from dashboard.pages.your_images.collection_context import plural
 from dashboard.widgets import glossary, job_progress, markdown, pickers, read_only_notice, sources
+from dashboard.widgets.glossary import plural
 
 # Experiments are ranked by their score at this k, if there are so many neighbors.
 _K = 10

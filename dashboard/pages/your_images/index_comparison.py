@@ -9,9 +9,8 @@ import streamlit as st
 from core.collections import Collection, index_tuning
 from core.collections.index_tuning import Limits, MeasuredIndex
 from core.jobs import Job
-from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.collection_context import CollectionContext, download_csv
-from dashboard.widgets import markdown, read_only_notice
+from dashboard.widgets import collection_jobs, markdown, read_only_notice
 
 _HELP = (
     "Up to 200 stored images are searched for with each kind of index, each without itself. **Recall** is the share of the ten nearest images "

@@ -14,15 +14,15 @@ from core.jobs import Job
 from core.metrics import METRICS
 from core.settings import settings
 from dashboard import url
-from dashboard.pages.your_images import collection_jobs, index_comparison
+from dashboard.pages.your_images import index_comparison
 from dashboard.pages.your_images.collection_context import (
     OWN,
     CollectionContext,
     download_csv,
-    plural,
 )
-from dashboard.widgets import download_button, glossary, markdown, read_only_notice
+from dashboard.widgets import collection_jobs, download_button, glossary, markdown, read_only_notice
 from dashboard.widgets.error_box import show_error
+from dashboard.widgets.glossary import plural
 
 _TO_DELETE = "images-asked-to-delete"
 _MOST_FAILURES = 10_000

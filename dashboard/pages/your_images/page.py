@@ -14,17 +14,17 @@ from dashboard import url
 from dashboard.pages.your_images import (
     add_images,
     browse_images,
-    collection_jobs,
     create_collection,
     curation_galleries,
     grid_section,
     manage,
     removed_images,
 )
-from dashboard.pages.your_images.collection_context import OWN, CollectionContext, plural
+from dashboard.pages.your_images.collection_context import OWN, CollectionContext
 from dashboard.url import Address
-from dashboard.widgets import glossary, job_progress, markdown, pickers, sources
+from dashboard.widgets import collection_jobs, glossary, job_progress, markdown, pickers, sources
 from dashboard.widgets.error_box import show_error
+from dashboard.widgets.glossary import plural
 
 # In the URL: all collections are listed, whichever the session showed last.
 _ALL = "all"

@@ -7,10 +7,10 @@ import pandas as pd
 import streamlit as st
 
 from dashboard.frontend.gallery import gallery
-from dashboard.pages.your_images import collection_jobs
 from dashboard.pages.your_images.browse_images import facts
-from dashboard.pages.your_images.collection_context import CollectionContext, plural
-from dashboard.widgets import markdown, read_only_notice
+from dashboard.pages.your_images.collection_context import CollectionContext
+from dashboard.widgets import collection_jobs, markdown, read_only_notice
+from dashboard.widgets.glossary import plural
 
 _PER_PAGE, _MOST_PATHS = 48, 10_000
 _PICKED = "images-removed-picked"

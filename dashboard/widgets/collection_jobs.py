@@ -15,9 +15,9 @@ from core.jobs import Job
 from core.models.image_embedder import Embedder
 from core.settings import settings
 from dashboard import url
-from dashboard.pages.your_images.collection_context import plural
 from dashboard.widgets import job_progress, markdown, sources
 from dashboard.widgets.error_box import show_error
+from dashboard.widgets.glossary import plural
 
 
 def change(name: str, title: str, work: Callable[[Collection, Job], Any]) -> bool:
