@@ -63,7 +63,7 @@ def contributions(
         alone = np.diagonal(change)
         moved = tied.shared(moved - expected * alone) + margin * tied.shared(alone)
     mean = expected @ inside + behind * last
-    deviation = np.sqrt(np.maximum((expected**2) @ (inside * (1.0 - inside)), _LEAST_VARIANCE))
+    deviation = np.sqrt(np.maximum(np.square(expected) @ (inside * (1.0 - inside)), _LEAST_VARIANCE))
     there = _normal((mean[:, None] + LEFT_OUT * moved) / deviation[:, None])
     gone = _normal((mean[:, None] - (1.0 - LEFT_OUT) * moved) / deviation[:, None])
     as_query, queried = np.zeros(len(codes), np.float32), np.zeros(len(codes), bool)
@@ -91,4 +91,4 @@ def _counts(labels: np.ndarray, votes: np.ndarray, n_classes: int) -> np.ndarray
 
 def _normal(x: np.ndarray) -> np.ndarray:
     """The distribution function of a normal variable to 0.0003 (Page, 1977, Applied Statistics 26(1)); importing SciPy takes longer than all else here."""
-    return np.asarray(0.5 * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * x**3))))
+    return np.asarray(0.5 * (1.0 + np.tanh(np.sqrt(2.0 / np.pi) * (x + 0.044715 * x * x * x))))

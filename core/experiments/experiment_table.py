@@ -312,7 +312,7 @@ def _compare(
 def _unmeasured(grid: DatasetGrid, measure: Measure, n: int) -> str:
     return (
         f"{n} experiments have no {measure.title} and are left out; "
-        f"`playground grid measures --dataset {grid.dataset.name}` computes it where the weights are on this machine."
+        f"playground grid measures --dataset {grid.dataset.name} computes it where the weights are on this machine."
     )
 
 

@@ -47,30 +47,41 @@ def run(chosen: Sequence[Dataset], models: Sequence[str], out: Path, progress: P
                     raise UnknownNameError("model", name, known)
             for notice in grid.notices:
                 progress.say(notice)
-            for (model, _), stored in grid.runs.items():
-                if not models or model in models:
-                    _measure(dataset, stored, progress)
+            some = [run for (model, _), run in grid.runs.items() if not models or model in models]
+            # What takes seconds first: another run may be needed for the rest.
+            for stored in some:
+                _measure_stored(dataset, stored, progress)
+            for stored in some:
+                _measure_again(dataset, store.StoredRun(stored.folder, dataset), progress)
 
 
-def _measure(dataset: Dataset, stored: StoredRun, progress: Progress) -> None:
-    label = f"{stored.about.model} · {stored.about.weights} · {dataset.name}"
+def _measure_stored(dataset: Dataset, stored: StoredRun, progress: Progress) -> None:
+    """Measure the experiments of a model whose vectors are stored."""
+    there = set(stored.vector_keys)
+    missing = [key for key in _missing(dataset, stored) if key[:2] in there]
+    if missing:
+        progress.say(f"{_label(stored)}: {len(missing)} experiments to measure by stored vectors")
+        features = _stored_features(stored, missing)
+        store.add_measures(stored, dataset, _computed(features, dataset, stored, missing, progress))
+
+
+def _measure_again(dataset: Dataset, stored: StoredRun, progress: Progress) -> None:
+    """Measure the experiments of a model whose images have to pass the network again."""
     missing = _missing(dataset, stored)
     if not missing:
-        progress.say(f"{label}: already there")
+        progress.say(f"{_label(stored)}: complete")
         return
-    progress.say(f"{label}: {len(missing)} experiments to measure")
-    there = set(stored.vector_keys)
-    found = _computed(_stored_features(stored, missing), dataset, stored, missing, progress)
-    others = [key for key in missing if key[:2] not in there]
-    if others:
-        try:
-            found |= _computed(
-                _network_features(dataset, stored, others, progress), dataset, stored, others, progress
-            )
-        except UserError as error:
-            progress.say(f"{label}: {len(others)} experiments are not measured. {error}")
-    if found:
-        store.add_measures(stored, dataset, found)
+    progress.say(f"{_label(stored)}: {len(missing)} experiments to measure by the network")
+    try:
+        features = _network_features(dataset, stored, missing, progress)
+    except UserError as error:
+        progress.say(f"{_label(stored)}: {len(missing)} experiments are not measured. {error}")
+        return
+    store.add_measures(stored, dataset, _computed(features, dataset, stored, missing, progress))
+
+
+def _label(stored: StoredRun) -> str:
+    return f"{stored.about.model} · {stored.about.weights} · {stored.about.dataset}"
 
 
 def _computed(

@@ -163,7 +163,7 @@ def values(grid: DatasetGrid, configuration: Configuration | Summary, k: int, by
     if stored is None:
         raise GridError(
             f"{configuration.model}.{configuration.weights}/{configuration.layer} has no {measure.title}; "
-            f"`playground grid measures --dataset {grid.dataset.name}` computes it where its weights are on this machine."
+            f"playground grid measures --dataset {grid.dataset.name} computes it where its weights are on this machine."
         )
     return Values(
         measure,

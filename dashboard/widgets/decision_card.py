@@ -11,7 +11,7 @@ from core.errors import GridError
 from core.evaluation import decision
 from core.evaluation.measures import Measure
 from core.experiments.experiment_table import ExperimentTable
-from core.experiments.query_scores import evaluate, values
+from core.experiments.query_scores import evaluate
 from core.experiments.store import DatasetGrid, Summary
 from core.search import recommendation
 from core.search.recommendation import Costs
@@ -120,7 +120,7 @@ def _limits(asked: Mapping[url.Key, float], measure: Measure) -> None:
     """The widgets; what is not among the choices but in the address is one of them."""
     lowest = _Limit(
         url.LEAST_SCORE,
-        f"Lowest {measure.title}",
+        f"Lowest {measure.title}" if len(measure.title) < 10 else "Lowest accuracy",
         (0, 30, 40, 50, 60, 70, 80, 90),
         lambda value: f"{value:g}",
         glossary.MEASURES[measure.name],
@@ -209,7 +209,7 @@ def _reason(grid: DatasetGrid, table: ExperimentTable, found: decision.Decision)
     larger = table.costs["size"][found.best] / table.costs["size"][found.taken]
     size = f", with a vector {larger:.0f} times as large" if larger >= 2 else ""
     return (
-        f"It is the cheapest of those that can't be told from the highest {table.measure.label_at(table.k)}: {name} has {lead:.1f}{half}{size}. "
+        f"It is the cheapest of those that can't be told from the highest {table.measure.noun_at(table.k)}: {name} has {lead:.1f}{half}{size}. "
         f"These images do not show that this is more than luck."
     )
 
@@ -220,11 +220,10 @@ def _searches(
     """A weak, a typical and a strong search."""
     try:
         found = evaluate(grid, one.configuration, table.k)
-        reached = values(grid, one.configuration, table.k, table.measure.name).values
     except GridError as error:
         st.error(markdown.plain(str(error)), icon=":material/error:")
         return
-    rows = decision.examples(reached, found.codes[found.queries])
+    rows = decision.examples(found.scores, found.codes[found.queries])
     kinds = ("weak", "typical", "strong")
     for column, kind, row in zip(st.columns(len(kinds), gap="medium"), kinds, rows, strict=True):
         query = grid.dataset.item(int(found.queries[row]))
@@ -234,7 +233,7 @@ def _searches(
             mark = palette.mark(bool(found.same[row, place]))
             tiles.append(gallery.tile(near, title=near.name, rank=place + 1, mark=mark))
         with column:
-            st.markdown(f"A {kind} search: **{reached[row]:.0f}** of 100")
+            st.markdown(f"A {kind} search: **{found.scores[row]:.0f}** of 100", help=glossary.SCORE)
             gallery.show(
                 tiles,
                 key=f"decision-gallery-{kind}",
@@ -246,7 +245,7 @@ def _searches(
                 label=f"A {kind} search: the image that is searched for and its nearest",
             )
     st.caption(
-        "A quarter of all searches is below the weak one, a quarter above the strong one. Click an image to search for it."
+        "A quarter of all searches scores lower than the weak one, a quarter higher than the strong one. Click an image to search for it."
     )
 
 

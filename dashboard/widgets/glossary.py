@@ -162,8 +162,8 @@ def ties_unknown(n: int, of: int) -> str:
 
 
 def capital(text: str) -> str:
-    """A text that begins a sentence."""
-    return text[:1].upper() + text[1:]
+    """A text that begins a sentence; words such as mAP stay as they are."""
+    return text if text[1:2].isupper() else text[:1].upper() + text[1:]
 
 
 def depth(number: int) -> str:

@@ -191,7 +191,7 @@ def measure(known: Sequence[str], shown: str) -> None:
         lambda name: url.change({url.BY: name}),
         "measure",
         glossary.MEASURE,
-        145,
+        165,
     )
 
 

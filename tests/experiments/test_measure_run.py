@@ -94,9 +94,9 @@ def test_what_is_missing_is_computed_as_the_runner_does_and_all_else_stays(grid,
         for key, one in found.items():
             np.testing.assert_allclose(one.values, expected[key].values, atol=0.02)
     assert again.about.files == part.about.files | {"measures": again.about.files["measures"]}
-    assert "5 experiments to measure" in listener.said[-1]
+    assert "5 experiments to measure by the network" in listener.said[-1]
     measure_run.run([dataset], (), grid, listener)
-    assert listener.said[-1].endswith("already there")
+    assert listener.said[-1].endswith("complete")
 
 
 def test_imported_vectors_are_measured_by_what_is_stored(grid, dataset):

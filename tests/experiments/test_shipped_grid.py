@@ -4,8 +4,15 @@ import itertools
 
 import numpy as np
 import pytest
+from scipy.stats import rankdata
+from sklearn.linear_model import LogisticRegression
+from sklearn.metrics import average_precision_score
+from sklearn.metrics.pairwise import cosine_distances
+from sklearn.model_selection import StratifiedKFold, cross_val_score
 
 from core.evaluation import scoring, ties
+from core.evaluation.linear_probe import PROBE
+from core.evaluation.whole_ranking import MAP, MRR
 from core.experiments import runner, store
 from core.metrics import METRICS
 from core.models import extractor, networks, registry
@@ -130,3 +137,35 @@ def test_recomputed_from_the_images_the_neighbors_are_the_same(name):
     np.testing.assert_allclose(fresh.neighbors.distances, shipped.distances, rtol=1e-3, atol=1e-5)
     # Another processor may round otherwise, which swaps neighbors at equal distance and nothing else.
     assert (fresh.neighbors.ids == shipped.ids).mean() > 0.99
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_experiments_with_stored_vectors_have_all_measures(name):
+    for run in SHIPPED.load(name).runs.values():
+        there = set(run.vector_keys)
+        wanted = {(s.layer, s.pooling, s.metric) for s in run.summaries if (s.layer, s.pooling) in there}
+        for measure in (MAP, MRR, PROBE):
+            assert wanted <= run.measures(measure).keys()
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_measures_are_those_of_scikit_learn(name):
+    dataset = SHIPPED.dataset(name)
+    run = SHIPPED.run(dataset, "efficientnet-lite1", "imagenet")
+    ids, rows = run.vectors("block6_output")
+    vectors, codes = rows.astype(np.float64), scoring.class_codes(dataset.labels)[ids]
+    distances = cosine_distances(vectors)
+    key = ("block6_output", "avg", "cosine")
+    precisions = run.measures(MAP)[key].values
+    reciprocals = run.measures(MRR)[key].values
+    for query in range(0, len(ids), 25):
+        others = np.arange(len(ids)) != query
+        good, near = (codes == codes[query])[others], distances[query][others]
+        assert precisions[query] == pytest.approx(average_precision_score(good, -near), abs=2e-3)
+        first = good & (near == near[good].min())
+        assert reciprocals[query] == pytest.approx(1 / rankdata(near)[first][0], rel=2e-3)
+    vectors -= vectors.mean(axis=0)
+    vectors /= np.sqrt(np.square(vectors).sum(axis=1).mean())
+    folds = StratifiedKFold(5, shuffle=True, random_state=0)
+    accuracy = cross_val_score(LogisticRegression(C=100, max_iter=300), vectors, codes, cv=folds).mean()
+    assert run.measures(PROBE)[key].values.mean() == pytest.approx(accuracy, abs=0.01)

@@ -226,9 +226,10 @@ def _at_least(context: ComparisonContext) -> np.ndarray:
     asked = [f"{MEASURES[name].label_at(table.k)} ≥ {least:g}" for name, least in lowest.items() if least]
     with st.popover(", ".join(asked) or "Lowest quality", icon=":material/filter_alt:"):
         st.caption("Only configurations with at least so much of 100; 0 lets all through.")
-        for name, least in lowest.items():
+        columns = st.columns(2)
+        for place, (name, least) in enumerate(lowest.items()):
             context.shown[url.LOWEST[name]] = least
-            st.number_input(
+            columns[place % 2].number_input(
                 MEASURES[name].label_at(table.k),
                 0.0,
                 100.0,
