@@ -8,6 +8,7 @@ import pytest
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
+from core.models import registry, weights
 from core.search import shared_engine
 from dashboard.widgets import heatmap
 from tests.conftest import ROOT
@@ -39,6 +40,20 @@ def test_another_configuration_is_compared_with_the_recommended_one():
     page.run()
     assert not page.exception
     assert any(caption.value.startswith("Recommended here") for caption in page.caption)
+
+
+@pytest.mark.skipif(
+    weights.availability(registry.get_model("mobilenet"))[0], reason="the weights of MobileNet are here"
+)
+def test_an_experiment_whose_weights_are_not_here_says_how_to_get_them():
+    page = app("your_picture")
+    page.query_params.update({"dataset": "objects200", "model": "mobilenet", "weights": "imagenet"})
+    page.run()
+    assert not page.exception
+    [notice] = [warning.value.replace("\\", "") for warning in page.warning]
+    assert "models fetch mobilenet" in notice and "There are no experiments" not in notice
+    # Not the untrained control: another one that can be searched under.
+    assert page.query_params["weights"] == "imagenet"
 
 
 @pytest.mark.slow

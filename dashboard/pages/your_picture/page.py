@@ -10,6 +10,7 @@ import streamlit as st
 from core.data.source import Capability, Source
 from core.experiments.store import DatasetGrid, Summary
 from core.imaging import transform
+from core.models import registry, weights
 from core.search import shared_engine
 from core.search.query import Answer
 from dashboard import url
@@ -48,6 +49,12 @@ def _choose(address: Address, grid: DatasetGrid) -> GridSource | str:
     if found:
         keys = {(one.model, one.weights) for one in found}
         runs = {key: run for key, run in grid.runs.items() if key in keys}
+        if why_not := _without_weights(address, grid):
+            address.notices.append(why_not)
+            # The best instead, not another configuration of a model that can't be used.
+            address = replace(
+                address, asked={key: value for key, value in address.asked.items() if key not in url.PARTS}
+            )
         return GridSource(
             replace(grid, summaries=found, runs=runs),
             address.configuration(found, default=_taken(grid, found)),
@@ -58,6 +65,18 @@ def _choose(address: Address, grid: DatasetGrid) -> GridSource | str:
             f"This computes some: `playground grid run --dataset {grid.dataset.name} --model efficientnet-lite0`"
         )
     return "No model with weights on this machine has experiments on this dataset, so there is nothing to search under."
+
+
+def _without_weights(address: Address, grid: DatasetGrid) -> str | None:
+    """That the experiment in the address needs weights that are not here, in Markdown; None otherwise."""
+    name, asked = address.asked.get(url.MODEL, ""), address.asked.get(url.WEIGHTS)
+    if (name, asked) not in grid.runs or name not in registry.MODELS:
+        return None
+    model = registry.get_model(name)
+    here, about = weights.availability(model)
+    if here or asked != weights.trained(model):
+        return None
+    return f"No new image can be searched for with {markdown.plain(model.title)}, whose weights are not here. {markdown.plain(about)}"
 
 
 # For a minute: installing a package with weights needs no new start.
