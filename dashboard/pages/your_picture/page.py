@@ -51,7 +51,7 @@ def _choose(address: Address, grid: DatasetGrid) -> GridSource | str:
         runs = {key: run for key, run in grid.runs.items() if key in keys}
         if why_not := _without_weights(address, grid):
             address.notices.append(why_not)
-            # The best instead, not another configuration of a model that can't be used.
+            # The recommended one instead, not another configuration of a model that can't be used.
             address = replace(
                 address, asked={key: value for key, value in address.asked.items() if key not in url.PARTS}
             )
