@@ -12,10 +12,8 @@ from core.errors import UnknownNameError, UserError
 if TYPE_CHECKING:
     import numpy as np
 
-    from core.evaluation.rankings import Neighbors
     from core.evaluation.robustness import Recognition
-    from core.evaluation.ties import Ties
-    from core.experiments.store import DatasetGrid, StoredRun
+    from core.experiments.store import Configuration, DatasetGrid, StoredRun
 
 _DEFAULT_K = 10
 
@@ -307,31 +305,23 @@ def _tune(options: argparse.Namespace) -> None:
 def _show(options: argparse.Namespace) -> None:
     import numpy as np
 
-    from core.evaluation import scoring, ties
-    from core.experiments.store import Grid
+    from core.evaluation import scoring
+    from core.experiments.query_scores import evaluate
+    from core.experiments.store import Configuration, Grid
 
     grid = Grid(output.grid_folder(options)).load(options.dataset)
     dataset, run = grid.dataset, _known_run(grid, options)
-    neighbors = run.neighbors(options.layer, options.pooling, options.metric)
-    longest = neighbors.ids.shape[1]
+    one = Configuration(options.model, options.weights, options.layer, options.pooling, options.metric)
+    longest = run.neighbors(options.layer, options.pooling, options.metric).ids.shape[1]
     k = min(_DEFAULT_K, longest) if options.k is None else options.k
     if not 1 <= k <= longest:
         raise UserError(f"-k is {k}; this experiment holds 1 to {longest} neighbors per image.")
-    same = scoring.same_label(neighbors.queries, neighbors.ids, dataset.labels)
-    relevant, codes = (
-        scoring.count_relevant(neighbors.queries, dataset.labels),
-        scoring.class_codes(dataset.labels),
-    )
-    tied = ties.find(neighbors.distances, same, neighbors.beyond, codes[neighbors.queries])
-    chance = same if tied is None else tied.chance
-    values = {
-        f"score@{k}": scoring.score(chance, k),
-        "precision@1": scoring.precision_at_k(chance, 1),
-        f"precision@{k}": scoring.precision_at_k(chance, k),
-        f"AP@{k}": scoring.average_precision_at_k(chance, k, relevant, tied),
-        f"recall@{k}": scoring.recall_at_k(chance, k, relevant),
-    }
-    labels = np.asarray(dataset.labels)[neighbors.queries]
+    found = evaluate(grid, one, k)
+    values, intervals = _measured(grid, one, k)
+    relevant = scoring.count_relevant(found.queries, dataset.labels)
+    chance = found.same if found.ties is None else found.ties.chance
+    values[f"AP@{k}"] = scoring.average_precision_at_k(chance, k, relevant, found.ties)
+    labels = np.asarray(dataset.labels)[found.queries]
     classes = {name: scoring.per_class(column, labels) for name, column in values.items()}
     rows = [
         {"class": label, "queries": int((labels == label).sum())}
@@ -341,64 +331,50 @@ def _show(options: argparse.Namespace) -> None:
     ]
     total: dict[str, Any] = {"class": "all", "queries": len(labels)}
     total |= {name: round(float(column.mean()), 4) for name, column in values.items()}
-    intervals = _intervals(neighbors, same, tied, codes, values, k, relevant)
-    attainable = round(float(scoring.attainable_score(relevant, k).mean()), 4)
+    attainable = round(float(found.attainable.mean()), 4)
     if options.json:
         capped = {"attainable": {f"score@{k}": attainable}} if attainable < 100 else {}
-        undecided = {} if tied is None else {"undecided": round(tied.undecided(k), 4)}
+        undecided = {} if found.ties is None else {"undecided": round(found.ties.undecided(k), 4)}
         output.print_json({"classes": rows, "all": total, "interval_95": intervals, **capped, **undecided})
         return
     output.table([*rows, total], False, "")
     low, high = intervals[f"score@{k}"]
     print(f"\n95% interval of score@{k} over all queries: {low:.1f} to {high:.1f} (delete-d jackknife)")
-    if tied is not None and tied.saturated(k):
+    if found.ties is not None and found.saturated:
         print(
-            f"These distances do not separate the images: for {tied.undecided(k):.0%} of them the {k}th neighbor and others are equally "
+            f"These distances do not separate the images: for {found.ties.undecided(k):.0%} of them the {k}th neighbor and others are equally "
             "far, and the scores are means over all orders of these."
         )
-    if tied is not None and (unknown := tied.n_unknown(k)):
+    if found.n_unknown_ties:
         print(
-            f"Ties unknown: {unknown} lists end among equally distant neighbors; images beyond count as farther."
+            f"Ties unknown: {found.n_unknown_ties} lists end among equally distant neighbors; images beyond count as farther."
         )
     if attainable < 100:
         print(f"At most {attainable:.1f} can be reached: some classes have fewer than {k + 1} images.")
 
 
-def _intervals(
-    neighbors: "Neighbors",
-    same: "np.ndarray",
-    tied: "Ties | None",
-    codes: "np.ndarray",
-    values: dict[str, "np.ndarray"],
-    k: int,
-    relevant: "np.ndarray",
-) -> dict[str, list[float]]:
-    """The 95% interval of each value's mean; of those that are sums over ranks."""
+def _measured(
+    grid: "DatasetGrid", one: "Configuration", k: int
+) -> tuple[dict[str, "np.ndarray"], dict[str, list[float]]]:
+    """Every measure that the experiment has, by its name: the values of all queries, and the 95% interval of their mean."""
     import numpy as np
 
-    from core.evaluation import scoring, uncertainty
+    from core.evaluation import uncertainty
+    from core.evaluation.measures import MEASURES
+    from core.experiments import query_scores
 
-    share = 1.0 / np.maximum(relevant, 1)
-    gains: dict[str, tuple[np.ndarray, np.ndarray | None, float]] = {
-        f"score@{k}": (scoring.gains(k), None, 100.0),
-        "precision@1": (np.ones(1), None, 1.0),
-        f"precision@{k}": (np.full(k, 1.0 / k), None, 1.0),
-        f"recall@{k}": (np.ones(k), share, 1.0),
-    }
-    found = {}
-    for name, (gain, scale, highest) in gains.items():
-        contributed = uncertainty.contributions(
-            neighbors.queries,
-            neighbors.ids[None],
-            same[None],
-            codes,
-            gain,
-            scale,
-            ties={0: tied} if tied else {},
-        )[0]
-        ends = uncertainty.interval(values[name].mean(), contributed, codes, highest)
-        found[name] = [round(float(end), 4) for end in ends]
-    return found
+    values, intervals = {}, {}
+    key = (one.layer, one.pooling, one.metric)
+    for name, measure in MEASURES.items():
+        if measure.stored and key not in grid.measures(one.model, one.weights, name):
+            continue
+        found = query_scores.values(grid, one, k, name)
+        contributed = found.contributed(np.ones(len(found.queries), bool))
+        ends = uncertainty.interval(found.values.mean(), contributed, found.results.codes, 100.0)
+        label = measure.label_at(k)
+        values[label] = found.values / measure.whole
+        intervals[label] = [round(float(end) / measure.whole, 4) for end in ends]
+    return values, intervals
 
 
 def _known_run(grid: "DatasetGrid", options: argparse.Namespace) -> "StoredRun":

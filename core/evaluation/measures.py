@@ -67,6 +67,11 @@ class Measure:
         """What all values are multiples of, or as good as."""
         return scoring.unit(k, tied) if self.name == SCORE else _FINE
 
+    @property
+    def whole(self) -> float:
+        """What values are divided by in files and tables of commands: scores go to 100, all others are shares."""
+        return 1.0 if self.name == SCORE else 100.0
+
     def values(self, results: Results, k: int) -> np.ndarray:
         """The value of each query: (n_experiments, n_queries), 0..100; expectations where there are ties. Not for those that are stored."""
         if self.gains is None:
@@ -140,7 +145,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
             ),
             Measure(MAP, "mAP", "mAP", "mAP", stored=True),
             Measure(MRR, "MRR", "MRR", "MRR", stored=True),
-            Measure("nearest", "1-NN accuracy", "1-NN", "1-NN accuracy", lambda k: np.full(1, 100.0)),
+            Measure("nearest", "1-NN accuracy", "precision@1", "1-NN accuracy", lambda k: np.full(1, 100.0)),
             Measure(KNN, "k-NN accuracy", "{k}-NN", "{k}-NN accuracy"),
             Measure(PROBE, "Linear probe", "probe", "accuracy of the linear probe", stored=True),
         )

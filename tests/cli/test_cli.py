@@ -80,7 +80,11 @@ def test_grid_show_gives_the_scores_by_class(tmp_path, run, dataset, capsys):
     assert np.mean([row["score@3"] for row in shown["classes"]]) == pytest.approx(
         shown["all"]["score@3"], abs=1e-3
     )
-    assert set(shown["interval_95"]) == {"score@3", "precision@1", "precision@3", "recall@3"}
+    of_lists = {"score@3", "precision@1", "precision@3", "recall@3", "nDCG@3", "3-NN"}
+    assert set(shown["interval_95"]) == of_lists | {"mAP", "MRR", "probe"}
+    assert shown["all"]["mAP"] == pytest.approx(
+        run.measures("map")["late", "avg", "cosine"].values.mean(), abs=1e-3
+    )
     for name, (low, high) in shown["interval_95"].items():
         assert low <= shown["all"][name] <= high
     assert "class-0" in printed(capsys, *show(tmp_path))

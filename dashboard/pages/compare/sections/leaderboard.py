@@ -111,14 +111,16 @@ def frame(context: ComparisonContext, places: np.ndarray) -> pd.DataFrame:
             "layer": [one.layer for one in some],
             "pooling": [one.pooling for one in some],
             "metric": [one.metric for one in some],
-            context.label: (table.means[places] / _whole(context.by)).round(4),
-            "low_95": (low[places] / _whole(context.by)).round(4),
-            "high_95": (high[places] / _whole(context.by)).round(4),
+            context.label: (table.means[places] / context.measure.whole).round(4),
+            "low_95": (low[places] / context.measure.whole).round(4),
+            "high_95": (high[places] / context.measure.whole).round(4),
             "probability_best": table.certainty.probability[places].round(4),
             "like_best": table.certainty.alike[places],
             "tied": table.tied[places].round(4),
             **{
-                MEASURES[name].label_at(table.k): (table.quality[name][places] / _whole(name)).round(4)
+                MEASURES[name].label_at(table.k): (table.quality[name][places] / MEASURES[name].whole).round(
+                    4
+                )
                 for name in _others(context)
             },
             f"AP@{table.k}": table.average_precision[places].round(4),
@@ -133,11 +135,6 @@ def frame(context: ComparisonContext, places: np.ndarray) -> pd.DataFrame:
 def _others(context: ComparisonContext) -> list[str]:
     """The measures beside the one that configurations are compared by."""
     return [name for name in context.table.quality if name != context.by]
-
-
-def _whole(name: str) -> float:
-    """What the highest value of a measure is divided by in files: scores go to 100, all others are shares."""
-    return 1.0 if name == SCORE else 100.0
 
 
 def _shares(context: ComparisonContext) -> list[str]:
