@@ -19,6 +19,7 @@ from core.settings import settings
 
 # Maps are upsampled to at least this many positions a side before a region is cut out of them.
 _FINE = 56
+_LOWEST = np.finfo(np.float16).min
 _kept = Shared(settings.LIVE_INDEXES)
 
 
@@ -134,7 +135,9 @@ class _Best:
         risen = np.flatnonzero(peaks > self.values[np.arange(n_channels), last])
         self.values[risen, last[risen]] = peaks[risen]
         self.items[risen, last[risen]] = item
-        self.maps[risen, last[risen]] = (activation[..., risen] / peaks[risen]).transpose(2, 0, 1)
+        # Without a rectifier, what lies far below a small peak is more than half precision holds.
+        shares = np.maximum(activation[..., risen] / peaks[risen], _LOWEST)
+        self.maps[risen, last[risen]] = shares.transpose(2, 0, 1)
 
     def found(self) -> channel_files.TopImages:
         boxes = np.zeros((*self.values.shape, 4), np.float32)

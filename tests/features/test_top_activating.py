@@ -90,6 +90,17 @@ def test_a_region_is_the_connected_area_at_half_height():
     assert (left, top, right, bottom) == pytest.approx((2 / 8, 1 / 8, 6 / 8, 3 / 8), abs=0.03)
 
 
+def test_a_small_peak_far_above_the_rest_has_a_region():
+    best = top_activating._Best()
+    activation = np.full((4, 4, 1), -100.0, np.float32)
+    activation[1, 2, 0] = 1e-4
+    best.add(7, activation)
+    found = best.found()
+    assert found.items[0, 0] == 7
+    # Its own position, since all others are far below.
+    np.testing.assert_allclose(found.boxes[0, 0], [0.5, 0.25, 0.75, 0.5])
+
+
 def test_a_lone_peak_has_its_own_position_for_a_region():
     coarse = np.full((5, 5), -3, np.float16)
     coarse[4, 0] = 1
