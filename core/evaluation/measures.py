@@ -147,7 +147,7 @@ MEASURES: Mapping[str, Measure] = MappingProxyType(
             Measure(MRR, "MRR", "MRR", "MRR", stored=True),
             Measure("nearest", "1-NN accuracy", "precision@1", "1-NN accuracy", lambda k: np.full(1, 100.0)),
             Measure(KNN, "k-NN accuracy", "{k}-NN", "{k}-NN accuracy"),
-            Measure(PROBE, "Linear probe", "probe", "accuracy of the linear probe", stored=True),
+            Measure(PROBE, "Linear probe", "linear probe", "accuracy of the linear probe", stored=True),
         )
     }
 )

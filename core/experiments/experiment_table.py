@@ -311,7 +311,7 @@ def _compare(
 
 def _unmeasured(grid: DatasetGrid, measure: Measure, n: int) -> str:
     return (
-        f"{n} experiments have no {measure.title} and are left out; "
+        f"{n} experiments have no {measure.label} and are left out; "
         f"playground grid measures --dataset {grid.dataset.name} computes it where the weights are on this machine."
     )
 

@@ -162,7 +162,7 @@ def values(grid: DatasetGrid, configuration: Configuration | Summary, k: int, by
     stored = of_model.get((configuration.layer, configuration.pooling, configuration.metric))
     if stored is None:
         raise GridError(
-            f"{configuration.model}.{configuration.weights}/{configuration.layer} has no {measure.title}; "
+            f"{configuration.model}.{configuration.weights}/{configuration.layer} has no {measure.label}; "
             f"playground grid measures --dataset {grid.dataset.name} computes it where its weights are on this machine."
         )
     return Values(

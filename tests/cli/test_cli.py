@@ -81,7 +81,7 @@ def test_grid_show_gives_the_scores_by_class(tmp_path, run, dataset, capsys):
         shown["all"]["score@3"], abs=1e-3
     )
     of_lists = {"score@3", "precision@1", "precision@3", "recall@3", "nDCG@3", "3-NN"}
-    assert set(shown["interval_95"]) == of_lists | {"mAP", "MRR", "probe"}
+    assert set(shown["interval_95"]) == of_lists | {"mAP", "MRR", "linear probe"}
     assert shown["all"]["mAP"] == pytest.approx(
         run.measures("map")["late", "avg", "cosine"].values.mean(), abs=1e-3
     )

@@ -71,7 +71,7 @@ def show(context: ComparisonContext) -> None:
             b,
             rows_a[place],
             rows_b[place],
-            f"{of_a.measure.label_at(k)}: A has **{reached_a[place]:.0f}**, B has **{reached_b[place]:.0f}** of 100",
+            f"{glossary.capital(of_a.measure.label_at(k))}: A has **{reached_a[place]:.0f}**, B has **{reached_b[place]:.0f}** of 100",
             float(overlap[place]),
             int(both[place]),
         )
