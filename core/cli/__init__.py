@@ -49,7 +49,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="playground", description="How should images become vectors for semantic search?"
+        prog="playground",
+        description="Compare image embeddings for semantic search, and search your own images.",
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for part in (

@@ -12,7 +12,9 @@ def add(commands: Any) -> None:
         commands, "bench-here", _bench, "measure the time of every layer on this machine, for the pages"
     )
     bench.add_argument(
-        "--model", action="append", help="repeatable; default: every model whose weights are on this machine"
+        "--model",
+        action="append",
+        help="repeatable; default: every model whose weights are on this machine",
     )
     bench.add_argument(
         "--runtime",
@@ -21,7 +23,7 @@ def add(commands: Any) -> None:
         help="repeatable; default: tensorflow, and openvino where it is installed",
     )
     output.grid_option(bench)
-    bench.add_argument("--json", action="store_true")
+    output.json_option(bench)
 
 
 def _bench(options: argparse.Namespace) -> None:

@@ -10,7 +10,9 @@ from core.errors import UserError
 
 def add(commands: Any) -> None:
     """Add the command to a parser."""
-    channels = output.group(commands, "channels", "feature visualizations and top-activating images")
+    channels = output.group(
+        commands, "channels", "compute and list feature visualizations and top-activating images"
+    )
 
     compute = output.command(
         channels,
@@ -22,21 +24,27 @@ def add(commands: Any) -> None:
         "--model", action="append", help="repeatable; default: those whose weights come in packages"
     )
     compute.add_argument("--weights", default="imagenet", help="imagenet (default) or untrained")
-    compute.add_argument("--dataset", action="append", help="repeatable; default: objects200 and emoji200")
-    compute.add_argument("-n", type=int, help="channels of each layer to visualize (default: 6)")
-    compute.add_argument("--steps", type=int, help="steps of gradient ascent for each visualization")
+    compute.add_argument(
+        "--dataset", action="append", help="by name; repeatable; default: objects200 and emoji200"
+    )
+    compute.add_argument("-n", type=int, help="number of channels of each layer to visualize (default: 6)")
+    compute.add_argument(
+        "--steps", type=int, help="steps of gradient ascent for each visualization (default: 112)"
+    )
 
-    show = output.command(channels, "show", _show, "list the top-activating images of channels of a layer")
-    show.add_argument("--model", required=True)
-    show.add_argument("--layer", required=True)
+    show = output.command(
+        channels, "show", _show, "list the top-activating images of the channels of a layer"
+    )
+    show.add_argument("--model", required=True, help="see models list")
+    show.add_argument("--layer", required=True, help="a layer of the model, such as block6_output")
     show.add_argument("--weights", default="imagenet", help="imagenet (default) or untrained")
-    show.add_argument("--dataset", default="objects200", help="default: objects200")
+    show.add_argument("--dataset", default="objects200", help="by name (default: objects200)")
     show.add_argument(
         "--channel", type=int, action="append", help="repeatable; default: those with a feature visualization"
     )
     show.add_argument("-k", type=int, default=3, help="images for each channel, 1 to 9 (default: 3)")
     output.grid_option(show)
-    show.add_argument("--json", action="store_true")
+    output.json_option(show)
 
 
 def _compute(options: argparse.Namespace) -> None:

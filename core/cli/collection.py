@@ -12,34 +12,37 @@ from core.errors import UserError
 
 def add(commands: Any) -> None:
     """Add the commands to a parser."""
-    group = output.group(commands, "collection", "index your own images and search them")
+    group = output.group(commands, "collection", "build and search collections of your own images")
 
     create = _command(group, "create", _create, "create an empty collection")
-    create.add_argument("--model", help="see models list; default: the best one that works here")
+    create.add_argument(
+        "--model",
+        help="see models list; default: chosen by the experiments, among those that work on this machine",
+    )
     create.add_argument("--weights", default="imagenet", help="imagenet (default), untrained, or a file")
     create.add_argument(
-        "--layer", help="a layer of the model, such as block6_output; default: the best by the experiments"
+        "--layer", help="a layer of the model, such as block6_output; default: chosen by the experiments"
     )
     create.add_argument(
         "--pooling", help="avg (default where model and layer are given), max, gem or flatten"
     )
     create.add_argument(
         "--metric",
-        help="cosine (default where model and layer are given), euclidean, manhattan, chebyshev",
+        help="cosine (default where model and layer are given), euclidean, manhattan or chebyshev",
     )
     create.add_argument(
         "--engine",
         default="faiss",
-        help="of the index: faiss (default: a file), pgvector in the catalog's PostgreSQL, or milvus",
+        help="index engine: faiss (default, a file), pgvector (in the PostgreSQL database of the catalog) or milvus",
     )
     create.add_argument(
         "--index",
         default="auto",
-        help="auto (default: exact below 50,000 images), flat, hnsw; with faiss also ivf, ivfpq, or a factory string of FAISS; "
-        "see the documentation for milvus",
+        help="kind of index: auto (default; exact below 50,000 images), flat or hnsw; with faiss also ivf, ivfpq or a factory string; with "
+        "milvus also ivf_flat and kinds of a cluster",
     )
     create.add_argument(
-        "--dtype", default="float16", help="of the stored vectors: float16 (default), float32"
+        "--dtype", default="float16", help="number type of the stored vectors: float16 (default) or float32"
     )
 
     adding = _stageable(group, "add", _add, "add images; unchanged images are not read again")
@@ -52,7 +55,7 @@ def add(commands: Any) -> None:
     adding.add_argument(
         "--path-column",
         metavar="NAME",
-        help="the column of a list that holds paths; default: the first of the usual names, such as path or file_name",
+        help="column of a list that has the paths; default: the first with a usual name, such as path or file_name",
     )
     _labels_from(adding)
     adding.add_argument("--restore-removed", action="store_true", help="also add images that were removed")
@@ -60,33 +63,33 @@ def add(commands: Any) -> None:
         "--label-level",
         type=output.level,
         metavar="N",
-        help="which level of folders names the labels: 1 for those directly in the folder, 2 for those in them, or none; remembered "
-        "with the folder; default: derived from the structure",
+        help="level of the folders that name the labels: 1 for those directly in the added folder, 2 for those below, or none; it is "
+        "remembered for the folder; default: found from the structure",
     )
     adding.add_argument(
         "--preview",
         action="store_true",
-        help="show the labels and what is left out, without storing anything",
+        help="show the labels and what is left out, and store nothing",
     )
-    adding.add_argument("--json", action="store_true")
+    output.json_option(adding)
 
     importing = _stageable(
         group, "import", _import, "add the images of shards whose vectors were computed elsewhere"
     )
-    importing.add_argument("shards", metavar="FOLDER", help="of the shards, or its URL: s3://…, gs://…")
+    importing.add_argument("shards", metavar="FOLDER", help="folder of the shards, or a URL: s3://…, gs://…")
     importing.add_argument("--restore-removed", action="store_true", help="also add images that were removed")
     importing.add_argument(
         "--allow-other-versions",
         action="store_true",
-        help="accept vectors that were computed with other versions of what decodes images",
+        help="accept vectors that were computed with other versions of the libraries that decode images",
     )
-    importing.add_argument("--json", action="store_true")
+    output.json_option(importing)
 
     update = _stageable(group, "update", _update, "read the sources again and store what changed")
     _labels_from(update)
-    update.add_argument("--json", action="store_true")
+    output.json_option(update)
 
-    remove = _command(group, "remove", _remove, "remove images, which can be undone; their files stay")
+    remove = _command(group, "remove", _remove, "remove images; their files stay, and --undo restores them")
     _which(remove)
     remove.add_argument("--undo", action="store_true", help="restore removed images: those named, or all")
 
@@ -94,62 +97,76 @@ def add(commands: Any) -> None:
         group,
         "purge",
         _purge,
-        "forget removed images permanently, and delete the files of uploads among them",
+        "forget removed images permanently, and delete the files of those that were uploaded",
     )
     _which(purge)
-    purge.add_argument("--yes", action="store_true", help="do not ask")
+    output.yes_option(purge)
 
-    search = _stageable(group, "search", _search, "find the images nearest to some images")
+    search = _stageable(group, "search", _search, "find the nearest neighbors of images")
     search.add_argument("images", nargs="+", metavar="IMAGE", type=Path)
-    search.add_argument("-k", type=int, default=10, help="how many (default: 10)")
+    search.add_argument("-k", type=int, default=10, help="neighbors of each image (default: 10)")
     _where(search)
-    search.add_argument("--json", action="store_true")
+    output.json_option(search)
 
     info = _stageable(group, "info", _info, "show what is in a collection")
-    info.add_argument("--failures", action="store_true", help="the files that can't be read, with the reason")
-    info.add_argument("--removed", action="store_true", help="the removed images, and how to restore them")
-    info.add_argument("--json", action="store_true")
+    info.add_argument(
+        "--failures", action="store_true", help="list the files that can't be read, with the reason"
+    )
+    info.add_argument(
+        "--removed", action="store_true", help="list the removed images, and how to restore them"
+    )
+    output.json_option(info)
 
     listing = output.command(group, "list", _list, "list the collections")
-    listing.add_argument("--json", action="store_true")
+    output.json_option(listing)
 
     _stageable(group, "verify", _verify, "check that catalog, vectors and index are complete and agree")
 
     optimize = _stageable(group, "optimize", _optimize, "compact the vectors and rebuild the index")
-    optimize.add_argument("--index", help="another kind of index from now on")
-    optimize.add_argument("--metric", help="another metric from now on")
+    optimize.add_argument("--index", help="switch to this kind of index")
+    optimize.add_argument("--metric", help="switch to this metric")
 
-    migrate = _command(group, "migrate", _migrate, "build the index with another engine, and use that one")
+    migrate = _command(group, "migrate", _migrate, "move the index to another engine")
     migrate.add_argument("--engine", required=True, help="faiss, pgvector or milvus")
-    migrate.add_argument("--index", help="a kind of index of that engine; default: auto")
+    migrate.add_argument("--index", help="kind of index (default: auto)")
 
-    export = _command(group, "export", _export, "write vectors and metadata into a Parquet file")
+    export = _command(group, "export", _export, "write vectors and metadata to a Parquet file")
     export.add_argument("file", type=Path, metavar="FILE.parquet")
 
-    backup = _command(group, "backup", _backup, "write a collection into one archive")
+    backup = _command(group, "backup", _backup, "write a collection to one archive")
     backup.add_argument("file", type=Path, metavar="FILE.tar")
 
     restore = output.command(
-        group, "restore", _restore, "create a collection from an archive that backup wrote"
+        group, "restore", _restore, "create a collection from an archive of collection backup"
     )
     restore.add_argument("file", type=Path, metavar="FILE.tar")
-    restore.add_argument("--as", dest="name", metavar="NAME", help="its name; default: that of the old one")
+    restore.add_argument(
+        "--as",
+        dest="name",
+        metavar="NAME",
+        help="name of the new collection; default: the name in the archive",
+    )
 
-    tune = _command(group, "tune", _tune, "measure kinds of index on the collection's own vectors")
+    tune = _command(group, "tune", _tune, "measure kinds of index on the vectors of a collection")
     index_table.add_options(tune)
     tune.add_argument(
-        "--engine", action="append", help="an engine to try; repeatable; default: the one in use"
+        "--engine", action="append", help="engine to measure; repeatable; default: the one in use"
     )
-    tune.add_argument("--apply", action="store_true", help="use the best from now on")
+    tune.add_argument("--apply", action="store_true", help="switch the collection to the best")
 
-    duplicates = _command(group, "duplicates", _duplicates, "find groups of images that are nearly the same")
-    duplicates.add_argument("--threshold", type=float, default=0.05, help="largest distance (default: 0.05)")
-    duplicates.add_argument("--json", action="store_true")
+    duplicates = _command(group, "duplicates", _duplicates, "list groups of near-duplicates")
+    duplicates.add_argument(
+        "--threshold",
+        type=float,
+        default=0.05,
+        help="largest distance between near-duplicates (default: 0.05)",
+    )
+    output.json_option(duplicates)
 
     stage = _command(
-        group, "stage", _stage, "make a copy of a collection, to change and check it before it is used"
+        group, "stage", _stage, "make a copy of a collection, to change and check before it is published"
     )
-    stage.add_argument("--replace", action="store_true", help="delete the staged copy that is there")
+    stage.add_argument("--replace", action="store_true", help="replace an existing staged copy")
 
     publish = _command(
         group, "publish", _publish, "replace a collection by its staged copy, unless the copy is worse"
@@ -159,24 +176,24 @@ def add(commands: Any) -> None:
         type=float,
         default=0.02,
         metavar="X",
-        help="how far recall@10 of the index may fall, from 0.95 if it was higher (default: 0.02)",
+        help="how much recall@10 of the index may fall; what it had above 0.95 does not count (default: 0.02)",
     )
     publish.add_argument(
         "--precision-margin",
         type=float,
         default=0.02,
         metavar="X",
-        help="how far precision@10 of the labels may fall (default: 0.02)",
+        help="how much precision@10 of the labels may fall (default: 0.02)",
     )
     publish.add_argument(
-        "--sample", type=int, default=500, metavar="N", help="how many images are searched (default: 500)"
+        "--sample", type=int, default=500, metavar="N", help="number of images to search with (default: 500)"
     )
-    publish.add_argument("--json", action="store_true")
+    output.json_option(publish)
 
     delete = _stageable(
         group, "delete", _delete, "delete a collection and its experiments; files of images stay"
     )
-    delete.add_argument("--yes", action="store_true", help="do not ask")
+    output.yes_option(delete)
 
 
 def _command(group: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
@@ -187,7 +204,7 @@ def _command(group: Any, name: str, function: Any, text: str) -> argparse.Argume
 
 def _stageable(group: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
     parser = _command(group, name, function, text)
-    parser.add_argument("--staged", action="store_true", help="of the staged copy, see collection stage")
+    parser.add_argument("--staged", action="store_true", help="use the staged copy (see collection stage)")
     return parser
 
 
@@ -195,7 +212,7 @@ def _labels_from(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--labels-from",
         metavar="LIST",
-        help="the list whose labels win where lists disagree; without it such images keep the label they have",
+        help="list whose labels count where lists disagree; without it, these images keep their label",
     )
 
 
@@ -325,7 +342,9 @@ def _report(report: Any, options: argparse.Namespace) -> None:
         for conflict in report.conflicts:
             print(f"  {conflict.sentence()}", file=sys.stderr)
     if report.kept_out:
-        print(f"`collection add {options.name} PATH --restore-removed` also adds what was removed.")
+        print(
+            f"`playground collection add {options.name} PATH --restore-removed` also adds what was removed."
+        )
     if report.duplicates:
         print(
             f"{report.duplicates:,} of the added images have the same content as another one and share its vector."

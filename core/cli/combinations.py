@@ -13,17 +13,15 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Add the commands to a parser."""
-    group = output.group(
-        commands, "combinations", "several configurations whose vectors are joined, as a model"
-    )
+    group = output.group(commands, "combinations", "join the vectors of several configurations to one model")
     adding = output.command(group, "add", _add, "add a combination of configurations as a model")
-    adding.add_argument("name")
+    adding.add_argument("name", metavar="NAME", help="of the new model")
     adding.add_argument(
         "--of",
         action="append",
         required=True,
         metavar="MODEL:LAYER[:POOLING]",
-        help="a configuration with trained weights; two to eight, repeatable; default pooling: avg",
+        help="a configuration with trained weights; give two to eight; default pooling: avg",
     )
     adding.add_argument(
         "--center",
@@ -31,10 +29,10 @@ def add(commands: Any) -> None:
         help="subtract the mean of the stored vectors of this dataset; default: subtract nothing",
     )
     listing = output.command(group, "list", _list, "list the combinations")
-    listing.add_argument("--json", action="store_true")
+    output.json_option(listing)
     removing = output.command(group, "remove", _remove, "delete a combination")
-    removing.add_argument("name")
-    removing.add_argument("--yes", action="store_true", help="do not ask")
+    removing.add_argument("name", metavar="NAME")
+    output.yes_option(removing)
     for parser in (adding, removing):
         output.grid_option(parser)
 
@@ -47,7 +45,10 @@ def _add(options: argparse.Namespace) -> None:
     made = combination_adding.add(options.name, [_chosen(one) for one in options.of], grid, options.center)
     [layer] = made.layers
     print(f"Added {made.name}: {made.source}; {layer.shape[2]:,} numbers.")
-    print(f"playground grid run --dataset NAME --model {made.name} --pooling avg", file=sys.stderr)
+    print(
+        f"`playground grid run --dataset NAME --model {made.name} --pooling avg` computes its experiments.",
+        file=sys.stderr,
+    )
 
 
 def _chosen(text: str) -> "Chosen":

@@ -11,20 +11,22 @@ from core.errors import UnknownNameError, UserError
 
 def add(commands: Any) -> None:
     """Add the commands to a parser; ``datasets`` alone lists."""
-    about = "list the datasets"
-    datasets = output.command(commands, "datasets", _list, about)
+    datasets = output.command(
+        commands, "datasets", _list, "list the datasets, add a known one, or remove one that was added"
+    )
     output.grid_option(datasets)
-    datasets.add_argument("--json", action="store_true")
+    output.json_option(datasets)
     more = datasets.add_subparsers(metavar="COMMAND")
-    listing = output.command(more, "list", _list, about)
-    listing.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
+    listing = output.command(more, "list", _list, "list the datasets")
+    output.json_option(listing, default=argparse.SUPPRESS)
     adding = output.command(more, "add", _add, "add a known dataset with its images")
-    adding.add_argument("name", help="fashion-mnist: 70,000 pictures of clothes")
+    adding.add_argument("name", metavar="NAME", help="fashion-mnist: 70,000 pictures of clothes")
     adding.add_argument(
         "--from",
         dest="source",
         type=Path,
-        help="folder of the four IDX files, packed or not; default: where Debian's package dataset-fashion-mnist has them",
+        metavar="FOLDER",
+        help="folder of the four IDX files, compressed or not; default: where Debian's package dataset-fashion-mnist has them",
     )
     removing = output.command(
         more,
@@ -32,8 +34,8 @@ def add(commands: Any) -> None:
         _remove,
         "delete a dataset that was added, its experiments, and its images if it has its own",
     )
-    removing.add_argument("name")
-    removing.add_argument("--yes", action="store_true", help="do not ask")
+    removing.add_argument("name", metavar="NAME")
+    output.yes_option(removing)
     for parser in (listing, adding, removing):
         output.grid_option(parser, default=argparse.SUPPRESS)
 

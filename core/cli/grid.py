@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
         grid,
         "robustness",
         _robustness,
-        "measure how well changed images are recognized; what is measured is kept",
+        "measure how well changed images are recognized; results that exist are kept",
     )
     _what_to_compute(robustness)
     robustness.add_argument("--pooling", action="append", help="repeatable: avg, max, gem; default: avg")
@@ -43,37 +43,37 @@ def add(commands: Any) -> None:
         "--images",
         type=int,
         default=1000,
-        help="of a larger dataset so many images are used, always the same (default: 1000)",
+        help="most images of a dataset; of more, the same ones are always drawn (default: 1000)",
     )
-    robustness.add_argument("--json", action="store_true", help="every result as JSON")
+    output.json_option(robustness, "print every result as JSON")
 
     measures = output.command(
         grid,
         "measures",
         _measures,
-        "compute what pages do not: mAP, MRR and a linear probe, where experiments of before lack them",
+        "compute mAP, MRR and a linear probe for experiments that lack them",
     )
     measures.add_argument("--dataset", action="append", required=True, help="by name; repeatable")
     measures.add_argument("--model", action="append", help="repeatable; default: all that have experiments")
     output.grid_option(measures)
 
-    listing = output.command(grid, "list", _list, "list the experiments that exist")
+    listing = output.command(grid, "list", _list, "list the experiments and their scores")
     output.grid_option(listing)
     listing.add_argument("--dataset", action="append", help="only this dataset; repeatable")
-    listing.add_argument("--json", action="store_true", help="a JSON array, one object per experiment")
+    output.json_option(listing)
 
-    show = output.command(grid, "show", _show, "the scores of one experiment, by class")
+    show = output.command(grid, "show", _show, "show the scores of one experiment, by class")
     _which_experiment(show)
     show.add_argument(
         "-k", type=int, help="neighbors to score (default: 10, or all if the experiment has fewer)"
     )
-    show.add_argument("--json", action="store_true")
+    output.json_option(show)
 
     export = output.command(
         grid, "export", _export, "write the neighbors of every image under every configuration into one file"
     )
     export.add_argument("file", type=Path, metavar="FILE", help="ends in .csv or .parquet")
-    export.add_argument("--dataset", required=True)
+    export.add_argument("--dataset", required=True, help="by name")
     for name in ("model", "weights", "layer", "pooling", "metric"):
         export.add_argument(f"--{name}", action="append", help="repeatable; default: all")
     export.add_argument(
@@ -85,7 +85,7 @@ def add(commands: Any) -> None:
         grid,
         "tune",
         _tune,
-        "measure kinds of index on the vectors of an experiment, and what they cost its labels",
+        "measure kinds of index on the vectors of an experiment, and the label precision that they lose",
     )
     _which_experiment(tune)
     index_table.add_options(tune)
@@ -94,10 +94,9 @@ def add(commands: Any) -> None:
 def _which_experiment(parser: argparse.ArgumentParser) -> None:
     """The options that name one experiment."""
     for name in ("dataset", "model", "layer"):
-        parser.add_argument(f"--{name}", required=True)
-    parser.add_argument("--weights", default="imagenet", help="as grid list prints it (default: imagenet)")
-    parser.add_argument("--pooling", default="avg")
-    parser.add_argument("--metric", default="cosine")
+        parser.add_argument(f"--{name}", required=True, help="as grid list prints it")
+    for name, default in (("weights", "imagenet"), ("pooling", "avg"), ("metric", "cosine")):
+        parser.add_argument(f"--{name}", default=default, help=f"as grid list prints it (default: {default})")
     output.grid_option(parser)
 
 
@@ -112,7 +111,7 @@ def _what_to_compute(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--model",
         action="append",
-        help="repeatable; default: every model whose ImageNet weights are on this machine",
+        help="repeatable; default: every model whose weights are on this machine",
     )
     parser.add_argument(
         "--weights",
@@ -122,9 +121,11 @@ def _what_to_compute(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--rescan",
         action="store_true",
-        help="read a folder again; without it a folder that was run before keeps the images that it was run with",
+        help="read a folder again that was run before; without it, its list of images stays as it was",
     )
-    parser.add_argument("--out", type=Path, help="folder of the grid; default: where the dashboard looks")
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="folder of the grid; default: where the dashboard looks"
+    )
 
 
 def _models(options: argparse.Namespace) -> tuple[str, ...]:

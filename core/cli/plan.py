@@ -18,19 +18,19 @@ def add(commands: Any) -> None:
     command.add_argument("--dimensions", type=int, default=1280, help="numbers per vector (default: 1280)")
     for option, name, text in (
         ("--qps", "queries_per_second", "queries per second"),
-        ("--p95-ms", "p95_ms", "milliseconds that 95%% of the queries may take"),
-        ("--recall", "recall", "the least recall@10"),
-        ("--hours", "hours", "hours for the extraction"),
-        ("--memory-gb", "memory_gb", "gigabytes of memory of a machine"),
+        ("--p95-ms", "p95_ms", "longest time of 95%% of the queries, in milliseconds"),
+        ("--recall", "recall", "lowest recall@10"),
+        ("--hours", "hours", "time for the extraction, in hours"),
+        ("--memory-gb", "memory_gb", "memory of a machine, in gigabytes"),
     ):
         default = getattr(Wish, name)
         command.add_argument(
             option, dest=name, type=float, default=default, help=f"{text} (default: {default:g})"
         )
     command.add_argument(
-        "--cores", type=int, default=Wish.cores, help=f"of a machine (default: {Wish.cores})"
+        "--cores", type=int, default=Wish.cores, help=f"cores of a machine (default: {Wish.cores})"
     )
-    command.add_argument("--json", action="store_true")
+    output.json_option(command)
 
 
 def _count(text: str) -> int:

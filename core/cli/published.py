@@ -11,16 +11,25 @@ from core.errors import UserError
 
 def add(commands: Any) -> None:
     """Add the commands to a parser."""
-    published = output.group(commands, "published", "the published ConvNet Playground beside our own results")
+    published = output.group(
+        commands, "published", "import and check the published results of the ConvNet Playground"
+    )
     copy = output.command(published, "import", _import, "import a copy of the published data into the grid")
     copy.add_argument(
-        "copy", type=Path, help="a folder that has the data at any depth, or a zip or tar archive"
+        "copy",
+        type=Path,
+        metavar="COPY",
+        help="a folder that has the data at any depth, or a zip or tar archive",
     )
-    copy.add_argument("--out", type=Path, help="folder of the grid; default: where the dashboard looks")
+    copy.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="folder of the grid; default: where the dashboard looks"
+    )
     fetch = output.command(
         published, "fetch", _fetch, "download the published data and import it into the grid"
     )
-    fetch.add_argument("--out", type=Path, help="folder of the grid; default: where the dashboard looks")
+    fetch.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="folder of the grid; default: where the dashboard looks"
+    )
     check = output.command(
         published, "check", _check, "compute the published experiments again and compare the neighbors"
     )
@@ -34,9 +43,9 @@ def add(commands: Any) -> None:
     check.add_argument(
         "--weights",
         default="imagenet",
-        help="imagenet (default), as published; untrained or a file as a control",
+        help="imagenet (default), as published; untrained or a file are controls",
     )
-    check.add_argument("--json", action="store_true")
+    output.json_option(check)
 
 
 def _import(options: argparse.Namespace) -> None:

@@ -22,9 +22,9 @@ def add(commands: Any) -> None:
     run = output.command(
         commands, "run", _run, "start the dashboard with its REST API, or the API alone", aliases=["serve"]
     )
-    run.add_argument("--api-only", action="store_true", help="without the pages")
-    run.add_argument("--host", default="127.0.0.1")
-    run.add_argument("--port", type=int, default=8501)
+    run.add_argument("--api-only", action="store_true", help="serve the REST API without the pages")
+    run.add_argument("--host", default="127.0.0.1", help="address to listen on (default: 127.0.0.1)")
+    run.add_argument("--port", type=int, default=8501, help="port to listen on (default: 8501)")
 
 
 def _run(options: argparse.Namespace) -> None:

@@ -16,14 +16,14 @@ def add(commands: Any) -> None:
     _scanning(scan)
 
     extract = output.command(
-        group, "extract", _extract, "compute the vectors of all shards that are missing, or of one"
+        group, "extract", _extract, "compute the vectors of the missing shards, or of one shard"
     )
     _scanning(extract)
     extract.add_argument(
         "--shard",
         type=int,
         metavar="N",
-        help="only this shard of what was scanned before, from 0 on",
+        help="only this shard of an earlier scan, counted from 0",
     )
 
 
@@ -32,8 +32,7 @@ def _scanning(parser: argparse.ArgumentParser) -> None:
         "sources",
         nargs="*",
         metavar="SOURCE",
-        help="as for collection add, and folders in object stores such as s3://bucket/folder; without any, those of the collection, or "
-        "what was scanned before",
+        help="as for collection add, and folders in object stores such as s3://bucket/folder; default: those of the collection, or of an earlier scan",
     )
     parser.add_argument(
         "--out", required=True, metavar="FOLDER", help="a folder, or one in an object store: s3://…, gs://…"
@@ -41,7 +40,7 @@ def _scanning(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--collection",
         metavar="NAME",
-        help="take the configuration from a collection, and leave out what it has unchanged",
+        help="take the configuration of a collection, and leave out the images that it already has unchanged",
     )
     parser.add_argument("--model", help="see models list")
     parser.add_argument("--weights", default="imagenet", help="imagenet (default), untrained, or a file")
@@ -54,11 +53,11 @@ def _scanning(parser: argparse.ArgumentParser) -> None:
         "--shard-size",
         type=output.count,
         metavar="N",
-        help="about how many images a shard has; default: 5,000",
+        help="about how many images a shard has (default: 5,000)",
     )
     parser.add_argument("--path-column", metavar="NAME", help="as for collection add")
     parser.add_argument("--label-level", type=output.level, metavar="N", help="as for collection add")
-    parser.add_argument("--json", action="store_true")
+    output.json_option(parser)
 
 
 def _scan(options: argparse.Namespace) -> None:

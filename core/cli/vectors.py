@@ -16,38 +16,43 @@ if TYPE_CHECKING:
 
 def add(commands: Any) -> None:
     """Add the commands to a parser."""
-    vectors = output.group(commands, "vectors", "vectors that something else computed, as a configuration")
+    vectors = output.group(
+        commands,
+        "vectors",
+        "import vectors that something else computed, to compare them with the other configurations",
+    )
     importing = output.command(
-        vectors, "import", _import, "compare vectors of a dataset's images with all other configurations"
+        vectors, "import", _import, "import a file of vectors for the images of a dataset or a collection"
     )
     importing.add_argument(
         "file",
         type=Path,
-        help=".parquet with a column of lists and one of paths, ids or hashes; or .npy, a row for each image",
+        metavar="FILE",
+        help=".parquet with a column of vectors and one of paths, ids or hashes; or .npy with one row per image",
     )
-    _images(importing)
-    importing.add_argument("--name", help="of the configuration; default: that of the file")
+    _images(importing, "name of a dataset, or a folder of class-named folders")
+    importing.add_argument("--name", help="name of the vectors; default: the name of the file")
     importing.add_argument(
         "--by",
         choices=("path", "id", "hash"),
-        help="what the rows are named by, which is the name of the column; default: the first that there is",
+        help="column that says which image a row is for; default: the first of these that the file has",
     )
-    importing.add_argument("--column", default="vector", help="of the lists (default: vector)")
+    importing.add_argument("--column", default="vector", help="column of the vectors (default: vector)")
     listing = output.command(vectors, "list", _list, "list the imported vectors")
-    listing.add_argument("--json", action="store_true")
+    output.json_option(listing)
     removing = output.command(vectors, "remove", _remove, "delete imported vectors and their experiments")
-    removing.add_argument("name")
-    _images(removing)
-    removing.add_argument("--yes", action="store_true", help="do not ask")
+    removing.add_argument("name", metavar="NAME")
+    _images(removing, "name of a dataset")
+    output.yes_option(removing)
     for parser in (importing, listing, removing):
         output.grid_option(parser)
 
 
-def _images(parser: argparse.ArgumentParser) -> None:
-    """The options that say whose images the vectors are of."""
+def _images(parser: argparse.ArgumentParser, dataset: str) -> None:
+    """The options that say which images the vectors are of; ``dataset`` is the help of one of them."""
     images = parser.add_mutually_exclusive_group(required=True)
-    images.add_argument("--dataset", help="its name, or a folder of class-named folders")
-    images.add_argument("--collection", help="of its labeled images")
+    images.add_argument("--dataset", help=dataset)
+    images.add_argument("--collection", help="name of a collection: its labeled images")
 
 
 def _import(options: argparse.Namespace) -> None:
