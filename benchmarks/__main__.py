@@ -18,6 +18,7 @@ PARTS = (
     "startup",
     "pages",
     "browser",
+    "interactions",
     "reading",
     "forward",
     "extraction",

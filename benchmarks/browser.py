@@ -1,4 +1,4 @@
-"""The pages in a real browser: until the first image is there, and until all is drawn."""
+"""The pages in a real browser: until the first image is there, until all is drawn, and how far things move meanwhile."""
 
 import os
 import statistics
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 _ROUNDS = 5
 _GOAL = 2.0  # times bare Streamlit
 _FIRST_GOAL = 8.0  # seconds
+_SHIFT_GOAL = 0.1
 _LATE = 3000  # milliseconds that an image may come after all else is drawn
 # The least that a page of that kind can be.
 _BARE = {
@@ -36,21 +37,22 @@ _BARE = {
 @dataclass(frozen=True)
 class Visit:
     """What was seen first, ``"picture"``, ``"chart"`` or nothing, after how many seconds; when all was drawn; and how
-    many scripts the browser fetched for it."""
+    many scripts the browser fetched for it; and the sum of the layout shifts, as the Web Vitals count them."""
 
     kind: str | None
     seconds: float
     drawn: float
     scripts: int
+    shift: float
 
 
 def rows() -> list[Row]:
     """Seconds from entering the address with an empty cache, as a new visitor does."""
-    with _browser() as browser, servers.pages() as server, ExitStack() as stack:
+    with started() as browser, servers.pages() as server, ExitStack() as stack:
         names = list(url.PATHS.values())
-        started = time.perf_counter()
+        opened = time.perf_counter()
         _visit(browser, server, names[0])
-        first = server.seconds + time.perf_counter() - started
+        first = server.seconds + time.perf_counter() - opened
         bare = {kind: stack.enter_context(_bare(kind)) for kind in _BARE}
         visits: dict[str, list[Visit]] = {name: [] for name in [*_BARE, *names]}
         for _ in range(_ROUNDS + 1):
@@ -84,6 +86,14 @@ def rows() -> list[Row]:
                 "visitor with an empty cache, window of 1400 x 900, no graphics card, browser and server on the same cores",
             )
         )
+        table.append(
+            Row.of(
+                f"{name} page, cumulative layout shift",
+                Sample(tuple(visit.shift for visit in visits[name][1:])),
+                "",
+                goal=_SHIFT_GOAL,
+            )
+        )
     return table
 
 
@@ -105,6 +115,7 @@ def _visit(browser: "Browser", server: servers.Server, name: str) -> Visit:
     context = browser.new_context(viewport={"width": 1400, "height": 900})
     try:
         page = context.new_page()
+        page.add_init_script(_SHIFTS)
         page.add_init_script(_WATCH)
         started = time.perf_counter()
         page.goto(f"http://127.0.0.1:{server.port}/{name}")
@@ -114,12 +125,20 @@ def _visit(browser: "Browser", server: servers.Server, name: str) -> Visit:
             page.wait_for_function("window.firstSeen", timeout=_LATE)
         kind, milliseconds = page.evaluate("window.firstSeen ?? [null, 0]")
         seconds = milliseconds / 1000 if kind else drawn
-        return Visit(kind, seconds, max(drawn, seconds), page.evaluate(_SCRIPTS))
+        shift = page.evaluate("window.layoutShift")
+        return Visit(kind, seconds, max(drawn, seconds), page.evaluate(_SCRIPTS), shift)
     finally:
         context.close()
 
 
 _SCRIPTS = "performance.getEntriesByType('resource').filter((one) => one.name.includes('.js')).length"
+
+_SHIFTS = """
+window.layoutShift = 0;
+new PerformanceObserver((list) => {
+  for (const entry of list.getEntries()) if (!entry.hadRecentInput) window.layoutShift += entry.value;
+}).observe({ type: 'layout-shift', buffered: true });
+"""
 
 # An image that has loaded, or a chart, large enough to be no icon; components keep theirs in shadow trees.
 _WATCH = """
@@ -148,7 +167,8 @@ _WATCH = """
 
 
 @contextmanager
-def _browser() -> Iterator["Browser"]:
+def started() -> Iterator["Browser"]:
+    """A headless Chromium; raises :class:`LeftOut` where there is none."""
     try:
         from playwright.sync_api import sync_playwright
 

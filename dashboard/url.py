@@ -415,9 +415,9 @@ class Address:
         number = _whole(wanted)
         if number is not None and low <= number <= high:
             return number
-        valid = f"a number from {low} to {high}" if low < high else f"{low}, the only one there can be"
+        valid = f"a number from {low:,} to {high:,}" if low < high else f"{low:,}, the only one there can be"
         self.notices.append(
-            f"The {key.words} {markdown.quoted(wanted)} is not {valid}; this shows {default}."
+            f"The {key.words} {markdown.quoted(wanted)} is not {valid}; this shows {default:,}."
         )
         return default
 

@@ -14,6 +14,7 @@ project = "Embedding Playground"
 copyright = "the authors of Embedding Playground"
 html_title = project
 html_theme = "furo"
+html_logo = html_favicon = "../dashboard/icon.svg"
 html_show_sphinx = False
 html_copy_source = False
 
@@ -45,6 +46,7 @@ napoleon_google_docstring = False
 _INCLUDED = {
     "../docs/": "",
     "docs/": "",
+    "dashboard/": "../dashboard/",
     "CHANGELOG.md": "changelog.md",
     "CONTRIBUTING.md": "contributing.md",
     "precomputed/README.md": "datasets.md",

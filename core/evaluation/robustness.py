@@ -1,7 +1,7 @@
 """How well changed pictures are recognized among unchanged ones.
 
 Every picture is changed and searched for in the gallery of all unchanged pictures: whether its own original comes
-first (same-picture recall@1), and how many of the nearest others share its label (precision@k).
+first (same-image recall@1), and how many of the nearest others share its label (precision@k).
 """
 
 from collections.abc import Sequence
@@ -22,7 +22,7 @@ TOP = 20
 class Recognition:
     """How well pictures are recognized under one change, as shares from 0 to 1.
 
-    n : pictures searched for; recall : same-picture recall@1; precision : of labels at :data:`K`, or at as many as
+    n : pictures searched for; recall : same-image recall@1; precision : of labels at :data:`K`, or at as many as
     there are, with the ends of its 95% interval.
     """
 

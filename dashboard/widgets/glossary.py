@@ -212,6 +212,12 @@ def count(number: float) -> str:
     return f"{number:.0f}"
 
 
+def signed(number: float) -> str:
+    """A difference with one decimal and its sign, a minus sign and not a hyphen: +1.2, −0.3, 0.0."""
+    text = f"{number:+.1f}"
+    return "0.0" if text in ("+0.0", "-0.0") else text.replace("-", "−")
+
+
 def distance(number: float) -> str:
     """A distance with three digits that count."""
     if number >= 1000:

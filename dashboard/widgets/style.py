@@ -22,6 +22,12 @@ RULES = """
   .stApp .st-key-search-query .st-key-query { min-height: 10.5rem; }
 }
 @media (max-width: 520px) {
+  /* Matrices with many columns move sideways, so that their names do not lie over each other. */
+  .stApp :is(.st-key-confusion, [class*="st-key-classes-"]:not([class*="-table"])) { overflow-x: auto; }
+  .stApp :is(.st-key-confusion, [class*="st-key-classes-"]:not([class*="-table"])) > div { min-width: 640px; }
+  .stApp .st-key-doors { display: grid; grid-template-columns: 1fr 1fr; grid-auto-rows: 40px; gap: .5rem; }
+  .stApp .st-key-doors > :first-child { grid-column: span 2; }
+  .stApp .st-key-doors button { padding-inline: .5rem; }
   .stApp .st-key-embeddings-top { display: grid; grid-template-columns: auto auto; grid-auto-rows: minmax(40px, auto); gap: .5rem; }
   .stApp .st-key-embeddings-top > * { min-width: 0; max-width: 100%; }
   .stApp .st-key-embeddings-top h1 { font-size: 1.5rem; }
@@ -38,6 +44,10 @@ RULES = """
 .stApp :is(.st-key-search-top, .st-key-embeddings-top) [class*="st-key-pick-"]:has([data-testid="stSkeleton"]) { min-height: 40px; }
 .stApp .results-table { border-collapse: collapse; font-size: .875rem; }
 .stApp .results-table :is(td, th) { padding: .15rem .75rem .15rem 0; text-align: left; vertical-align: top; }
+.stApp [data-testid="stLogo"] { height: 1.75rem; border-radius: 6px; }
+/* Behind an arrow alone, nobody looks for the pages. */
+.stApp [data-testid="stExpandSidebarButton"]::after { content: "Menu"; font-size: .875rem; margin-left: .25rem; color: inherit; }
+.stApp [data-testid="stExpandSidebarButton"] { width: auto; }
 .stApp [data-testid="stMetricValue"] { font-size: 1.9rem; }
 /* It completes the address and shows nothing. */
 .stApp .st-key-address { display: none; }

@@ -51,6 +51,12 @@ def wait_until_idle(page: Page, timeout: float = 60_000) -> None:
     page.wait_for_function(IDLE, timeout=timeout, polling=50)
 
 
+def open_from_menu(page: Page, section: str, name: str) -> None:
+    """Go to a page by the navigation of a wide window, where its section is a menu."""
+    page.get_by_role("navigation").get_by_role("button", name=section).click()
+    page.get_by_role("menu").get_by_text(name, exact=True).click()
+
+
 @pytest.fixture(scope="session")
 def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Browser]:
     path = find_chromium()

@@ -10,7 +10,7 @@ from playwright.sync_api import Locator, Page, expect
 
 from core.data import datasets
 from tests import conftest
-from tests.browser.conftest import wait_until_idle
+from tests.browser.conftest import open_from_menu, wait_until_idle
 from tests.dashboard.conftest import DATASET, draw_grid, write_run
 
 SECTIONS = (
@@ -160,7 +160,8 @@ def test_the_configuration_goes_along_to_the_search_page_and_back(page: Page):
     )
     before = address_of(page)
     assert (before["model2"], before["layer2"]) == ("good", "early")
-    go_to(page, "Search")
+    open_from_menu(page, "Explore", "Search")
+    wait_until_idle(page)
     assert {"model": "plain", "layer": "second", "metric": "euclidean", "query": "4"}.items() <= address_of(
         page
     ).items()

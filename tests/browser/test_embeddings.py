@@ -13,7 +13,7 @@ from core.evaluation.rankings import Neighbors
 from core.experiments import store
 from core.settings import settings
 from tests import conftest
-from tests.browser.conftest import wait_until_idle
+from tests.browser.conftest import open_from_menu, wait_until_idle
 
 START = "/embeddings?dataset=objects200&model=efficientnet-lite0&weights=imagenet&layer={layer}&pooling=avg&metric=cosine&k=10"
 MANY = 100_000
@@ -299,7 +299,7 @@ def test_hovering_a_point_shows_its_image_and_a_click_its_neighbors(page: Page):
     wait_until_idle(page)
     expect(page.get_by_role("heading", name="Search", exact=True)).to_be_visible()
     assert all(part in page.url for part in ("query=", "model=efficientnet-lite0", "k=10"))
-    page.get_by_role("link", name="Embeddings").first.click()
+    open_from_menu(page, "Explore", "Embeddings")
     settle(page)
     expect(neighbors(page)).to_have_count(10)
     assert page.errors == []

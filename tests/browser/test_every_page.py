@@ -16,9 +16,10 @@ new PerformanceObserver((list) => {
     if (!entry.hadRecentInput) window.shifts.push([entry.value, entry.sources.map((source) => source.node?.className ?? "")]);
 }).observe({ type: "layout-shift", buffered: true });
 """
-# What Streamlit draws and no page can change: the field for files has a role and a label at once, the canvas of tables empty headers.
+# What Streamlit draws and no page can change: the field for files has a role and a label at once, the canvas of tables empty headers, and
+# the list of pages the names of its sections among its items.
 CHECK = """async () => {
-  const exclude = ["[data-testid=stFileUploaderDropzone]", "[data-testid=stDataFrame]"];
+  const exclude = ["[data-testid=stFileUploaderDropzone]", "[data-testid=stDataFrame]", "[data-testid=stSidebarNavItems]"];
   const { violations } = await axe.run({ exclude }, { resultTypes: ["violations"] });
   return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 4).map((node) => node.html.slice(0, 200)).join("  ")}`);
 }"""

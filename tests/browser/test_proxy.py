@@ -13,7 +13,7 @@ import urllib3
 from playwright.sync_api import Browser, Page, Response, expect
 
 from tests import servers
-from tests.browser.conftest import HEIGHT, wait_until_idle
+from tests.browser.conftest import HEIGHT, open_from_menu, wait_until_idle
 from tests.collections import pixels
 from tests.conftest import ROOT, free_port, serving
 
@@ -99,7 +99,7 @@ def see_all(page: Page, url: str) -> None:
     """Open a page with a gallery, one with a layout, and one with a collection of the reader's own."""
     see_gallery(page, url)
     # By the link, since an address below the prefix is made by the page too.
-    page.get_by_role("link", name="Embeddings").click()
+    open_from_menu(page, "Explore", "Embeddings")
     page.wait_for_url(f"{url}embeddings*")
     page.wait_for_selector(".playground-scatter .plot canvas", timeout=60_000)
     see_gallery(page, f"{url}images?collection=pets")

@@ -12,7 +12,7 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from core.search import shared_engine
-from tests.browser.conftest import wait_until_idle
+from tests.browser.conftest import open_from_menu, wait_until_idle
 
 # Adding starts TensorFlow.
 FIRST = 120_000
@@ -72,7 +72,7 @@ def test_a_zip_becomes_a_collection_while_the_page_is_left_and_its_galleries_sho
     # Another page, and back: it went on, and a page that is loaded anew shows it too.
     page.get_by_role("link", name="Compare").click()
     wait_until_idle(page)
-    page.get_by_role("link", name="Your images").click()
+    open_from_menu(page, "Your own", "Your images")
     expect(page.get_by_text(re.compile("Adding your upload|60 added")).first).to_be_visible()
     assert page.errors == []
     # The list of collections shows how far it is and that it has ended, without a reload.

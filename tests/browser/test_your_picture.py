@@ -91,7 +91,7 @@ def test_an_address_within_the_network_is_refused(live: Page):
 
 def test_a_pasted_image_is_searched_with(live: Page):
     live.get_by_text("Paste", exact=True).click()
-    box = live.get_by_role("button", name=re.compile("paste a picture"))
+    box = live.get_by_role("button", name=re.compile("paste an image"))
     box.click()
     live.evaluate(
         """async (text) => {

@@ -180,7 +180,7 @@ def test_recall_and_ndcg_follow_from_the_lists(open_page):
     found = evaluate(grid, one.configuration, 10)
     chance = found.same if found.ties is None else found.ties.chance
     [row] = shown[
-        (shown["model"] == one.model)
+        (shown["model"] == grid.run(one).about.title)
         & (shown["layer"] == f"{one.depth} {one.layer}")
         & (shown["pooling"] == one.pooling)
         & (shown["metric"] == one.metric)

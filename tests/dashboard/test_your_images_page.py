@@ -461,7 +461,7 @@ def test_kinds_of_index_are_compared_by_what_they_cost_the_labels(collections_di
         (None, "Without labels"),
         (Difference(0.021, 0.01, 0.032, 60, None), "It loses 2.1 points"),
         (Difference(0.021, -0.01, 0.052, 60, None), "no label precision beyond chance"),
-        (Difference(-0.021, -0.03, -0.01, 60, None), "no label precision beyond chance: -2.1 points"),
+        (Difference(-0.021, -0.03, -0.01, 60, None), "no label precision beyond chance: −2.1 points"),
     ],
 )
 def test_the_sentence_on_kinds_of_index_says_what_is_lost(loss, said):

@@ -1,12 +1,12 @@
 // A box to paste an image into. A browser pastes only into what has the focus.
 
-const PROMPT = "Click here, then paste a picture (Ctrl+V or ⌘V)";
+const PROMPT = "Click here, then paste an image (Ctrl+V or ⌘V)";
 
 // The first image among the files of a clipboard, or why there is none.
 export const imageOf = (files, most) => {
   const file = [...files].find(({ type }) => type.startsWith("image/"));
-  if (!file) return { problem: "There is no picture in the clipboard." };
-  return file.size > most ? { problem: "That picture is too large." } : { file };
+  if (!file) return { problem: "There is no image in the clipboard." };
+  return file.size > most ? { problem: "That image is too large." } : { file };
 };
 
 export default function ({ data, parentElement, setTriggerValue }) {

@@ -191,7 +191,7 @@ def _robustness(context: ComparisonContext) -> list[str]:
         [[one[UNCHANGED, 0].recall, *robustness_file.over_strengths(one, "recall").values()] for one in found]
     )
     description = (
-        f"How many of 100 changed images find their own original first (same-picture recall@1, mean over three strengths), under the "
+        f"How many of 100 changed images find their own original first (same-image recall@1, mean over three strengths), under the "
         f"best {len(places)} configurations for which it was measured, with {found[0][UNCHANGED, 0].n:,} images."
     )
     names = [

@@ -36,10 +36,10 @@ def show() -> None:
     """The page from top to bottom."""
     st.title("How should your images become vectors?")
     st.markdown(
-        "Searching images by similarity takes a network, a layer of it, a pooling and a distance. This compares all of them on labeled images "
-        "and says which to take."
+        "Search by similarity takes a network, a layer of it, a pooling and a distance. Here all of them are compared on labeled images."
     )
-    page_frame.page(url.HOME, _home, lambda grid: _doors({url.DATASET: grid.dataset.name}))
+    _doors()
+    page_frame.page(url.HOME, _home)
 
 
 def _home(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
@@ -60,7 +60,6 @@ def _home(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
         )
     else:
         decision_card.show(grid, table, asked, measured_on, {url.K: k, url.BY: by})
-    _doors({url.DATASET: grid.dataset.name})
     page_frame.show_notices(notices, address.notices, [*grid.notices, *(table.notices if table else ())])
     shown: dict[url.Key, object] = {
         url.DATASET: grid.dataset.name,
@@ -70,22 +69,17 @@ def _home(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     url.write(url.HOME, shown | asked)
 
 
-def _doors(entries: dict[url.Key, object]) -> None:
-    for place, (column, (label, icon, page, words)) in enumerate(
-        zip(st.columns(len(_DOORS)), _DOORS, strict=True)
-    ):
-        with column.container(border=True):
+def _doors() -> None:
+    """To other pages, which go on with the dataset that is shown here."""
+    with st.container(horizontal=True, gap="small", key="doors"):
+        for place, (label, icon, page, words) in enumerate(_DOORS):
             st.button(
                 label,
                 icon=icon,
                 key=f"door-{place}",
-                type="primary",
-                width="stretch",
-                on_click=lambda page=page: url.open_page_next(
-                    page, {key: value for key, value in entries.items() if key in page.keys}
-                ),
+                help=words,
+                on_click=lambda page=page: url.open_page_next(page, {}),
             )
-            st.caption(words)
 
 
 show()

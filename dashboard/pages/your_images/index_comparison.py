@@ -10,7 +10,7 @@ from core.collections import Collection, index_tuning
 from core.collections.index_tuning import Limits, MeasuredIndex
 from core.jobs import Job
 from dashboard.pages.your_images.collection_context import CollectionContext, download_csv
-from dashboard.widgets import collection_jobs, markdown, read_only_notice
+from dashboard.widgets import collection_jobs, glossary, markdown, read_only_notice
 
 _HELP = (
     "Up to 200 stored images are searched for with each kind of index, each without itself. **Recall** is the share of the ten nearest images "
@@ -63,13 +63,13 @@ def verdict(found: Sequence[MeasuredIndex]) -> str:
         labels = "Without labels nothing can be said of what is found."
     elif loss.certain and loss.mean > 0:
         labels = (
-            f"It loses {100 * loss.mean:.1f} points of label precision (95% interval {100 * loss.low:+.1f} to {100 * loss.high:+.1f}), "
+            f"It loses {100 * loss.mean:.1f} points of label precision (95% interval {glossary.signed(100 * loss.low)} to {glossary.signed(100 * loss.high)}), "
             "more than chance explains."
         )
     else:
         labels = (
-            f"It loses no label precision beyond chance: {100 * loss.mean + 0.0:+.1f} points (95% interval {100 * loss.low + 0.0:+.1f} "
-            f"to {100 * loss.high + 0.0:+.1f})."
+            f"It loses no label precision beyond chance: {glossary.signed(100 * loss.mean)} points (95% interval {glossary.signed(100 * loss.low)} "
+            f"to {glossary.signed(100 * loss.high)})."
         )
     return (
         f"Of those that find at least {limits.min_recall:.0%} of the nearest images, {best.kind} is the fastest: recall@10 {best.recall:.3f}, "

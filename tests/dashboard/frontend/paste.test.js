@@ -8,6 +8,6 @@ test("the first image of a clipboard is taken", () => {
 });
 
 test("without an image, or with one that is too large, there is a message", () => {
-  assert.match(imageOf([], 10).problem, /no picture/);
+  assert.match(imageOf([], 10).problem, /no image/);
   assert.match(imageOf([{ type: "image/png", size: 11 }], 10).problem, /too large/);
 });

@@ -107,7 +107,7 @@ def _over_all(
         st.metric(f"B: {label}", f"{b.mean():.1f}", width="content")
         st.metric(
             "A − B",
-            f"{gap.mean:+.1f}",
+            glossary.signed(gap.mean),
             width="content",
             help="The mean over all images of the difference on the same image.",
         )
@@ -121,7 +121,7 @@ def _over_all(
 
 def verdict(gap: Difference) -> str:
     """A paired difference in a sentence."""
-    span = f"95% interval of the difference {gap.low:+.1f} to {gap.high:+.1f}"
+    span = f"95% interval of the difference {glossary.signed(gap.low)} to {glossary.signed(gap.high)}"
     if gap.p is not None:
         differing = "1 image differs" if gap.differing == 1 else f"{gap.differing} images differ"
         span += f"; only {differing}, so the exact sign-flip test decides: p = {gap.p:.2g}"

@@ -19,15 +19,15 @@ from dashboard.widgets import download_button, glossary, markdown, pickers, plot
 
 Found = Mapping[tuple[str, int], Recognition]
 
-_MEASURES = {"recall": "Same picture", "precision": "Same class"}
+_MEASURES = {"recall": "Same image", "precision": "Same class"}
 _ROWS = {"models": "Models", "layers": "Layers"}
 _MEANS = {
     "recall": "of the changed images find their own original first",
     "precision": f"of the {K} nearest other images are of the same class",
 }
 _HELP = (
-    f"Each image is changed and searched for among all unchanged images. **Same picture**: how often its own original comes first "
-    f"(same-picture recall@1). **Same class**: how many of the {K} nearest other images share its class (label precision@{K})."
+    f"Each image is changed and searched for among all unchanged images. **Same image**: how often its own original comes first "
+    f"(same-image recall@1). **Same class**: how many of the {K} nearest other images share its class (label precision@{K})."
 )
 
 
@@ -229,7 +229,7 @@ def _hover(context: ComparisonContext, row: _Row, change: str | None) -> str:
         one = row.found[change, strength]
         low, high = one.recall_interval
         lines.append(
-            f"{words}: same picture {100 * one.recall:.0f}% ({100 * low:.0f} to {100 * high:.0f}), same class "
+            f"{words}: same image {100 * one.recall:.0f}% ({100 * low:.0f} to {100 * high:.0f}), same class "
             f"{100 * one.precision:.0f}% ({100 * one.precision_low:.0f} to {100 * one.precision_high:.0f})"
         )
     return "<br>".join(lines)

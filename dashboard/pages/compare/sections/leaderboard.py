@@ -1,6 +1,6 @@
 """The leaderboard: every configuration in numbers, to sort, filter and download."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
@@ -53,11 +53,15 @@ def show(context: ComparisonContext) -> None:
     one_kind = len({one.weights for one in table.experiments}) == 1
     # The depth is part of the layer's name here, so that the column sorts by it.
     shown = numbers.assign(
+        model=[context.grid.run(table.experiments[place]).about.title for place in places],
         layer=[f"{glossary.depth(d)} {name}" for d, name in zip(numbers.depth, numbers.layer, strict=True)],
         **{name: 100 * numbers[name] for name in _shares(context)},
     )
+    shown = shown.drop(columns=["dataset", "depth", *(["weights"] if one_kind else [])])
+    # So that a narrow window has the score too.
+    first = ["rank", context.label]
     event = st.dataframe(
-        shown.drop(columns=["dataset", "depth", *(["weights"] if one_kind else [])]),
+        shown[[*first, *shown.columns.drop(first)]],
         hide_index=True,
         height=min(560, 38 + 35 * len(numbers)),
         column_config=_columns(context),
@@ -165,7 +169,7 @@ def _columns(context: ComparisonContext) -> dict[str, Any]:
             for name in _others(context)
         },
         context.label: st.column_config.ProgressColumn(
-            context.label, format="%.1f", min_value=0, max_value=100, width=125
+            context.label, format="%.1f", min_value=0, max_value=100, width=110
         ),
         f"AP@{k}": number(f"AP@{k}", format="%.1f", width=75),
         "bytes_per_vector": number("bytes", format="localized", width=90),
@@ -180,8 +184,10 @@ def _filter(context: ComparisonContext) -> np.ndarray:
     table = context.table
     passing = np.ones(len(table.experiments), bool)
     with st.container(horizontal=True, vertical_alignment="bottom"):
+        titles = {one.model: context.grid.run(one).about.title for one in table.experiments}
         for part, label, key in _PARTS:
-            wanted = _values(context, label, key, sorted({getattr(one, part) for one in table.experiments}))
+            options = sorted({getattr(one, part) for one in table.experiments})
+            wanted = _values(context, label, key, options, titles if part == "model" else {})
             if wanted:
                 passing &= np.array([getattr(one, part) in wanted for one in table.experiments])
         for kind, label, limit, text in _LIMITS:
@@ -190,11 +196,20 @@ def _filter(context: ComparisonContext) -> np.ndarray:
     return passing
 
 
-def _values(context: ComparisonContext, label: str, key: url.Several, options: list[str]) -> list[str]:
-    """The values that are let through, none for all of them."""
+def _values(
+    context: ComparisonContext, label: str, key: url.Several, options: list[str], titles: Mapping[str, str]
+) -> list[str]:
+    """The values that are let through, none for all of them; shown by their titles where they have some."""
     context.shown[key] = wanted = context.address.several(key, options)
     if len(options) > 1:
-        st.multiselect(label, options, **pickers.bind(str(key), wanted, key), placeholder="All", width=180)
+        st.multiselect(
+            label,
+            options,
+            **pickers.bind(str(key), wanted, key),
+            format_func=lambda name: titles.get(name, name),
+            placeholder="All",
+            width=180,
+        )
     return wanted
 
 
