@@ -1,4 +1,4 @@
-"""Whether vectors of several networks, one behind the other, find better neighbors than those of the best network alone.
+"""Whether concatenated vectors of several networks find better neighbors than those of the best network alone.
 
     .venv/bin/python -m benchmarks.combinations objects200 emoji200 fashion1000
 

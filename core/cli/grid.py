@@ -62,7 +62,7 @@ def add(commands: Any) -> None:
     listing.add_argument("--dataset", action="append", help="only this dataset; repeatable")
     output.json_option(listing)
 
-    show = output.command(grid, "show", _show, "show the scores of one experiment, by class")
+    show = output.command(grid, "show", _show, "show the measures of one experiment, by class")
     _which_experiment(show)
     show.add_argument(
         "-k", type=int, help="neighbors to score (default: 10, or all if the experiment has fewer)"

@@ -120,21 +120,21 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m core.pipelines.extraction_pipeline",
         usage="%(prog)s [SOURCE ...] --out OUT [options] [options of Beam]",
-        description="Extract shards on Apache Beam: of all images in the sources, or without sources those that are missing of a plan.",
+        description="Extract shards on Apache Beam: of all images in the sources, or without sources the missing shards of a plan.",
         allow_abbrev=False,
     )
     parser.add_argument(
-        "--out", required=True, help="folder of the shards, or its URL such as s3://bucket/folder"
+        "--out", required=True, help="folder of the shards, or a URL such as s3://bucket/folder"
     )
-    parser.add_argument("--model", help="of the vectors; needed with sources")
-    parser.add_argument("--layer", help="of the model; needed with sources")
-    parser.add_argument("--pooling", default="avg", help="of the layer (default: avg)")
+    parser.add_argument("--model", help="see models list; needed with sources")
+    parser.add_argument("--layer", help="a layer of the model; needed with sources")
+    parser.add_argument("--pooling", default="avg", help="avg (default), max, gem or flatten")
     parser.add_argument(
         "--weights", default=weights.IMAGENET, help="imagenet (default), untrained, or a file"
     )
-    parser.add_argument("--path-column", help="the column of a list that holds paths")
+    parser.add_argument("--path-column", help="column of a list that has the paths")
     parser.add_argument(
-        "--label-level", type=output.level, help="which level of folders names the labels; 0 for no labels"
+        "--label-level", type=output.level, help="level of the folders that name the labels, or none"
     )
     parser.add_argument("--shards", type=output.count, metavar="N", help="how many shards")
     parser.add_argument(
@@ -147,7 +147,7 @@ def _parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--failures", metavar="FILE", help="write the images that can't be read to FILE-...jsonl"
     )
-    parser.add_argument("--json", action="store_true")
+    output.json_option(parser)
     return parser
 
 

@@ -10,7 +10,7 @@ from core.search import recommendation
 from core.search.engine import Engine
 from core.settings import settings
 
-# The datasets that ship: every model was computed on all of them, so their scores can be compared.
+# The shipped datasets on which every model was computed, so their scores can be compared.
 _SHIPPED = ("objects200", "emoji200")
 
 

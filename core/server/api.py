@@ -61,7 +61,7 @@ _PREFIX = re.compile(r"(/(?!\.+(/|$))[A-Za-z0-9._~-]+)+/?", re.ASCII)
 
 
 class SearchRequest(BaseModel):
-    """What to search for. What is left out of the configuration is taken from the best one of the dataset."""
+    """What to search in, and with. Parts of the configuration that are left out come from the recommended experiment of the dataset."""
 
     model_config = ConfigDict(extra="forbid")
 
@@ -241,7 +241,7 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared_engine.engine
 
     @app.get(
         "/v1/configurations",
-        summary="The experiments of a dataset that can be searched under, the best first",
+        summary="The experiments of a dataset that this machine can search with, best first",
     )
     def configurations(dataset: Annotated[str, Query()] = "objects200") -> list[dict[str, Any]]:
         searched = engine().grid.dataset(dataset)
@@ -252,7 +252,7 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared_engine.engine
 
     @app.get(
         "/v1/neighbors",
-        summary="The stored neighbors of every image of a dataset as a file, under the configurations that have the parts that are given",
+        summary="The stored neighbors of every image of a dataset as a file, for all configurations with the given parts",
         response_class=Response,
         responses={200: {"content": {kind: {} for kind in _TABLES.values()}}},
     )
