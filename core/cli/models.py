@@ -109,9 +109,11 @@ def _list(options: argparse.Namespace) -> None:
             }
             row["layers"] = [{**asdict(layer), "depth": depth} for depth, layer in enumerate(model.layers, 1)]
         else:
-            row["MB"] = f"{here.stat().st_size / 1e6:.1f}" if here else ""
+            row["MB"] = round(here.stat().st_size / 1e6, 1) if here else None
             row["sha256"] = file_hash.sha256(here)[:12] if here else ""
             row["file"] = here.name if here else file.origin
+            # Sentences, which are longer than all else.
+            row["about"] = row.pop("about")
         rows.append(row)
     output.table(rows, options.json, "")
 

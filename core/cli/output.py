@@ -137,10 +137,17 @@ def table(rows: list[dict[str, Any]], as_json: bool, empty: str) -> None:
         print(empty)
     else:
         names = dict.fromkeys(name for row in rows for name in row)
-        columns = [[name, *_cells([row.get(name) for row in rows])] for name in names]
-        widths = [max(map(len, column)) for column in columns]
+        columns = [_column(name, [row.get(name) for row in rows]) for name in names]
         for line in zip(*columns, strict=True):
-            print(" ".join(cell.rjust(width) for cell, width in zip(line, widths, strict=True)))
+            print(" ".join(line).rstrip())
+
+
+def _column(name: str, values: Sequence[Any]) -> list[str]:
+    """The lines of a column, as wide as its longest: numbers to the right, text to the left."""
+    cells = [name, *_cells(values)]
+    width = max(map(len, cells))
+    numeric = all(value is None or isinstance(value, numbers.Real) for value in values)
+    return [cell.rjust(width) if numeric else cell.ljust(width) for cell in cells]
 
 
 def _cells(values: Sequence[Any]) -> list[str]:

@@ -8,12 +8,12 @@ from core.cli import output
     [
         (
             [{"rank": 1, "distance": 0.0, "label": "cat"}, {"rank": 10, "distance": 0.275983, "label": None}],
-            ["rank distance label", "   1 0.000000   cat", "  10 0.275983      "],
+            ["rank distance label", "   1 0.000000 cat", "  10 0.275983"],
         ),
         ([{"ms": 12.5, "n": 3}, {"ms": 1.0, "n": 4}], ["  ms n", "12.5 3", " 1.0 4"]),
         (
             [{"a": float("nan"), "b": True}, {"b": "None", "c": ["x"]}],
-            ["  a    b     c", "nan True      ", "    None ['x']"],
+            ["  a b    c", "nan True", "    None ['x']"],
         ),
         ([{"whole": 2.0, "part": 1e-9}], ["whole part", "  2.0  0.0"]),
     ],
