@@ -103,7 +103,9 @@ def add(commands: Any) -> None:
     output.yes_option(purge)
 
     search = _stageable(group, "search", _search, "find the nearest neighbors of images")
-    search.add_argument("images", nargs="+", metavar="IMAGE", type=Path)
+    search.add_argument(
+        "images", nargs="+", metavar="IMAGE", type=Path, help="file of an image to search with"
+    )
     search.add_argument("-k", type=int, default=10, help="neighbors of each image (default: 10)")
     _where(search)
     output.json_option(search)
@@ -131,15 +133,15 @@ def add(commands: Any) -> None:
     migrate.add_argument("--index", help="kind of index (default: auto)")
 
     export = _command(group, "export", _export, "write vectors and metadata to a Parquet file")
-    export.add_argument("file", type=Path, metavar="FILE.parquet")
+    export.add_argument("file", type=Path, metavar="FILE.parquet", help="file to write")
 
     backup = _command(group, "backup", _backup, "write a collection to one archive")
-    backup.add_argument("file", type=Path, metavar="FILE.tar")
+    backup.add_argument("file", type=Path, metavar="FILE.tar", help="archive to write")
 
     restore = output.command(
         group, "restore", _restore, "create a collection from an archive of collection backup"
     )
-    restore.add_argument("file", type=Path, metavar="FILE.tar")
+    restore.add_argument("file", type=Path, metavar="FILE.tar", help="archive to read")
     restore.add_argument(
         "--as",
         dest="name",
@@ -198,7 +200,7 @@ def add(commands: Any) -> None:
 
 def _command(group: Any, name: str, function: Any, text: str) -> argparse.ArgumentParser:
     parser = output.command(group, name, function, text)
-    parser.add_argument("name", metavar="NAME")
+    parser.add_argument("name", metavar="NAME", help="name of the collection")
     return parser
 
 

@@ -15,7 +15,7 @@ def add(commands: Any) -> None:
     """Add the commands to a parser."""
     group = output.group(commands, "combinations", "join the vectors of several configurations to one model")
     adding = output.command(group, "add", _add, "add a combination of configurations as a model")
-    adding.add_argument("name", metavar="NAME", help="of the new model")
+    adding.add_argument("name", metavar="NAME", help="name of the new model")
     adding.add_argument(
         "--of",
         action="append",
@@ -31,7 +31,7 @@ def add(commands: Any) -> None:
     listing = output.command(group, "list", _list, "list the combinations")
     output.json_option(listing)
     removing = output.command(group, "remove", _remove, "delete a combination")
-    removing.add_argument("name", metavar="NAME")
+    removing.add_argument("name", metavar="NAME", help="name of the combination")
     output.yes_option(removing)
     for parser in (adding, removing):
         output.grid_option(parser)

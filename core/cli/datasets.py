@@ -34,7 +34,7 @@ def add(commands: Any) -> None:
         _remove,
         "delete a dataset that was added, its experiments, and its images if it has its own",
     )
-    removing.add_argument("name", metavar="NAME")
+    removing.add_argument("name", metavar="NAME", help="name of the dataset")
     output.yes_option(removing)
     for parser in (listing, adding, removing):
         output.grid_option(parser, default=argparse.SUPPRESS)

