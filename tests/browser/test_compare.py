@@ -122,7 +122,7 @@ def test_a_bar_opens_its_image_and_a_mixed_up_cell_opens_one_of_its_class(page: 
 
 def test_an_image_of_a_gallery_opens_on_the_search_page(page: Page):
     open_compare(page, "section=pictures")
-    page.get_by_role("group", name=re.compile("lowest mean score")).get_by_role("button").nth(2).click()
+    page.get_by_role("group", name=re.compile("with the lowest")).get_by_role("button").nth(2).click()
     wait_until_idle(page)
     expect(page.get_by_role("heading", name="Search", exact=True)).to_be_visible()
     assert page.errors == []
