@@ -13,7 +13,9 @@ from sklearn.model_selection import StratifiedKFold, cross_val_score
 from core.evaluation import scoring, ties
 from core.evaluation.linear_probe import PROBE
 from core.evaluation.whole_ranking import MAP, MRR
-from core.experiments import runner, store
+from core.experiments import robustness_file, runner, store
+from core.imaging import decode, transform
+from core.imaging.changes import CHANGES
 from core.metrics import METRICS
 from core.models import extractor, networks, registry
 from core.models.package_weights import PackageWeights
@@ -115,6 +117,48 @@ def test_every_layer_says_what_it_costs(name):
             assert layer.ms_per_image > 0
             defined = registry.get_model(run.about.model).layer(layer.name)
             assert (layer.shape, layer.parameters) == (defined.shape, defined.parameters)
+
+
+@pytest.mark.parametrize("name", DATASETS)
+def test_robustness_of_all_trained_networks_is_there(name):
+    dataset = SHIPPED.dataset(name)
+    found = robustness_file.by_configuration(robustness_file.read(SHIPPED.folder, dataset))
+    assert {(one.model, one.layer, one.pooling, one.metric) for one in found} == {
+        (model, layer, pooling, metric)
+        for model, weights, layer, pooling, metric in EXPECTED
+        if model in SMALL and (weights, pooling, metric) == ("imagenet", "avg", "cosine")
+    }
+    for rows in found.values():
+        # In some pairs of images, a network sees no difference.
+        assert rows[robustness_file.UNCHANGED, 0].recall > 0.85
+    for strength in (1, 2):
+        # Over all configurations, what is changed more is recognized less.
+        weaker, stronger = (
+            np.mean([rows[change, one].recall for rows in found.values() for change in CHANGES])
+            for one in (strength, strength + 1)
+        )
+        assert weaker > stronger
+
+
+def test_recomputed_from_the_images_the_robustness_is_the_same():
+    dataset = SHIPPED.dataset("emoji200")
+    model = registry.get_model("squeezenet")
+    layer = model.layers[-1].name
+    network = extractor.Extractor(model, networks.load(model, "imagenet"), [layer])
+    images = [decode.read(dataset.path(item)) for item in range(len(dataset))]
+
+    def vectors(change):
+        pixels = [transform.resize(change(image), model.input_size, model.resample) for image in images]
+        batches = [np.stack(pixels[start : start + 8]) for start in range(0, len(pixels), 8)]
+        return np.concatenate([network(batch)[layer, "avg"] for batch in batches])
+
+    distances = cosine_distances(
+        vectors(lambda image: CHANGES["rotate"](image, 3)), vectors(lambda image: image)
+    )
+    recall = (distances.argmin(axis=1) == np.arange(len(dataset))).mean()
+    found = robustness_file.by_configuration(robustness_file.read(SHIPPED.folder, dataset))
+    shipped = found[store.Configuration("squeezenet", "imagenet", layer, "avg", "cosine")]
+    assert shipped["rotate", 3].recall == pytest.approx(recall, abs=0.01)
 
 
 def test_everything_together_is_small():
