@@ -1,5 +1,6 @@
 """The documentation builds, and what it says about commands, settings, numbers and files is so."""
 
+import argparse
 import doctest
 import json
 import re
@@ -129,6 +130,19 @@ def test_command_line_page_lists_every_command() -> None:
     [groups] = [action for action in cli._parser()._actions if action.choices]
     for name in {parser.prog.split()[-1] for parser in groups.choices.values()}:
         assert f"\n| `{name}" in text, name
+
+
+def test_every_option_and_name_of_a_command_has_a_help_text() -> None:
+    def without_help(parser: argparse.ArgumentParser) -> list[str]:
+        found = []
+        for action in parser._actions:
+            if isinstance(action, argparse._SubParsersAction):
+                found += [name for one in action.choices.values() for name in without_help(one)]
+            elif not action.help:
+                found.append(f"{parser.prog} {action.dest}")
+        return found
+
+    assert without_help(cli._parser()) == []
 
 
 def test_user_guide_lists_the_pages_in_their_order() -> None:
