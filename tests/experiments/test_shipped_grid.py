@@ -128,9 +128,10 @@ def test_robustness_of_all_trained_networks_is_there(name):
         for model, weights, layer, pooling, metric in EXPECTED
         if model in SMALL and (weights, pooling, metric) == ("imagenet", "avg", "cosine")
     }
-    for rows in found.values():
-        # In some pairs of images, a network sees no difference.
-        assert rows[robustness_file.UNCHANGED, 0].recall > 0.85
+    for one, rows in found.items():
+        if one.layer == registry.get_model(one.model).layers[-1].name:
+            # Early layers take some images for the same.
+            assert rows[robustness_file.UNCHANGED, 0].recall > 0.95
     for strength in (1, 2):
         # Over all configurations, what is changed more is recognized less.
         weaker, stronger = (
