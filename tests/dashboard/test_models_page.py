@@ -240,9 +240,10 @@ def test_the_search_page_previews_channels_where_visualizations_ship(shipped, ow
     write_run(own_grid_dir, dataset, SMALL, "imagenet", 1.0, (shipped, "fire9_concat"), ("avg",))
     page = open_page("search", model=SMALL, layer=shipped)
     assert not page.exception
-    assert [one.label for one in page.button] == ["What it looks for"]
+    assert "What it looks for" in [one.label for one in page.button]
     assert [tile["id"] for tile in gallery_of(page, 0)["tiles"]] == [40, 3]
-    assert not open_page("search", model=SMALL, layer="fire9_concat").button
+    other = open_page("search", model=SMALL, layer="fire9_concat")
+    assert "What it looks for" not in [one.label for one in other.button]
 
 
 def test_what_is_not_stored_is_computed_in_the_background(grid_dir, open_page):
