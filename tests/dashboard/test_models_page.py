@@ -241,7 +241,8 @@ def test_the_search_page_previews_channels_where_visualizations_ship(shipped, ow
     page = open_page("search", model=SMALL, layer=shipped)
     assert not page.exception
     assert "What it looks for" in [one.label for one in page.button]
-    assert [tile["id"] for tile in gallery_of(page, 0)["tiles"]] == [40, 3]
+    # After the query and the results.
+    assert [tile["id"] for tile in gallery_of(page, 2)["tiles"]] == [40, 3]
     other = open_page("search", model=SMALL, layer="fire9_concat")
     assert "What it looks for" not in [one.label for one in other.button]
 
