@@ -24,7 +24,7 @@ class Lists:
     """Result lists of several experiments over the queries that all of them have.
 
     queries : (n_queries,) ids, ascending; ids : (n_experiments, n_queries, top) of the smallest integer
-    type that holds them, nearest first, -1 behind the end of a shorter list; lengths : (n_experiments,)
+    type that holds them, nearest first, -1 beyond the end of a shorter list; lengths : (n_experiments,)
     of the lists.
     """
 

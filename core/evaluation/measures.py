@@ -19,7 +19,7 @@ _FINE = 0.1
 class Results:
     """Result lists of some experiments over the same queries.
 
-    queries : (n_queries,) ids; ids, same : (n_experiments, n_queries, top) the neighbors, below zero behind the end of a list, and whether labels agree;
+    queries : (n_queries,) ids; ids, same : (n_experiments, n_queries, top) the neighbors, below zero beyond the end of a list, and whether labels agree;
     codes : (n_items,) class number by id; relevant : (n_queries,) how many other images share each query's label; ties : of the experiments that have
     some, by place.
     """

@@ -23,12 +23,12 @@ def same_label(queries: np.ndarray, neighbors: np.ndarray, labels: Sequence[str]
     Parameters
     ----------
     queries : (n_queries,) ids.
-    neighbors : (..., n_queries, n_neighbors) ids, below zero behind the end of a shorter list.
+    neighbors : (..., n_queries, n_neighbors) ids, below zero beyond the end of a shorter list.
     labels : label by id.
 
     Returns
     -------
-    same : (..., n_queries, n_neighbors) bool; False behind the end of a list.
+    same : (..., n_queries, n_neighbors) bool; False beyond the end of a list.
     """
     codes = class_codes(labels)
     return np.asarray((codes[neighbors] == codes[queries][:, None]) & (neighbors >= 0))

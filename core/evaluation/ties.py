@@ -17,9 +17,9 @@ SATURATED = 0.2
 class Ties:
     """Groups of equally distant neighbors, by the place in the list: every array is (n_queries, top).
 
-    first : place of the first of the group, from 0; size : how many images are in it, those behind the end of the list
+    first : place of the first of the group, from 0; size : how many images are in it, those beyond the end of the list
     among them; good : how many of these share the query's label; unknown : (n_queries,) bool, where it is not known how many of the last
-    group are behind the end of the list, and they count as none.
+    group are beyond the end of the list, and they count as none.
     """
 
     first: np.ndarray
@@ -63,7 +63,7 @@ def find(
     Parameters
     ----------
     distances, same : (n_queries, top) of the neighbors, nearest first, and whether labels agree.
-    beyond : (n_queries, n_classes) how many images of each class are as far as the last neighbor but behind the end of the list;
+    beyond : (n_queries, n_classes) how many images of each class are as far as the last neighbor but beyond the end of the list;
         below zero where that is not known; None where it is not known for any.
     own : (n_queries,) class number of each query.
     """

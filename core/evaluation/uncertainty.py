@@ -51,12 +51,12 @@ def contributions(
     Parameters
     ----------
     queries : (n_queries,) ids; ids : (n_experiments, n_queries, top) of neighbors, nearest first, below
-        zero behind the end of a list; same : of that shape, whether labels agree.
+        zero beyond the end of a list; same : of that shape, whether labels agree.
     codes : (n_items,) class number by id.
     gains : (k,) what a good neighbor at each rank adds to the value of a query (:func:`core.evaluation.scoring.gains`).
     scale : (n_queries,) a factor of each query's value; 1 when not given.
     asked : (n_queries,) bool, the queries that the mean is over; all when not given.
-    ties : of those experiments, by place, that have equally distant neighbors. Of images behind the end of a list that are as far as
+    ties : of those experiments, by place, that have equally distant neighbors. Of images beyond the end of a list that are as far as
         its last, only the number is known, so what they contribute is taken to be the same within a class.
 
     Returns
@@ -92,7 +92,7 @@ def contributions(
             tied = tied.rows(chosen)
             moved = tied.shared(moved - good * own) + same[one, chosen] * tied.shared(own)
         moved *= kept * factor[chosen, None]
-        # Slot 0 takes the places behind the end of a list.
+        # Slot 0 takes the places beyond the end of a list.
         slots = np.add(ids[one, chosen], 1, dtype=np.intp)
         as_neighbor[one] = np.bincount(slots.ravel(), moved.ravel(), minlength=n_items + 1)[1:]
 

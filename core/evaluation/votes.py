@@ -18,9 +18,9 @@ def correct(
 
     Parameters
     ----------
-    labels : (n_queries, top) class number of each neighbor, nearest first, below zero behind the end of a list; own : (n_queries,) that of the query.
+    labels : (n_queries, top) class number of each neighbor, nearest first, below zero beyond the end of a list; own : (n_queries,) that of the query.
     ties : the groups of equally distant neighbors. Of a group that is only partly among the first k, each has the same part of a vote; those
-        behind the end of the list have none.
+        beyond the end of the list have none.
     """
     counts = _counts(labels, _parts(labels, k, ties), n_classes)
     most = counts.max(axis=1)
@@ -42,7 +42,7 @@ def contributions(
 
     Parameters
     ----------
-    queries : (n_queries,) ids; ids : (n_queries, top) of the neighbors, below zero behind the end of a list; codes : (n_items,) class number by id;
+    queries : (n_queries,) ids; ids : (n_queries, top) of the neighbors, below zero beyond the end of a list; codes : (n_items,) class number by id;
         asked : (n_queries,) bool, the queries that the mean is over; ties : the groups of equally distant neighbors.
     """
     ids, own = ids[asked], codes[queries[asked]]
@@ -68,7 +68,7 @@ def contributions(
     gone = _normal((mean[:, None] - (1.0 - LEFT_OUT) * moved) / deviation[:, None])
     as_query, queried = np.zeros(len(codes), np.float32), np.zeros(len(codes), bool)
     as_query[queries[asked]], queried[queries[asked]] = _normal(mean / deviation), True
-    # Slot 0 takes the places behind the end of a list.
+    # Slot 0 takes the places beyond the end of a list.
     slots = np.add(ids, 1, dtype=np.intp).ravel()
     added = np.bincount(slots, ((1.0 - LEFT_OUT) * (there - gone)).ravel(), minlength=len(codes) + 1)[1:]
     return uncertainty.combined(as_query, added.astype(np.float32), codes, queried)
@@ -83,7 +83,7 @@ def _parts(labels: np.ndarray, k: int, ties: Ties | None) -> np.ndarray:
 
 def _counts(labels: np.ndarray, votes: np.ndarray, n_classes: int) -> np.ndarray:
     """Votes for each class: (n_queries, n_classes)."""
-    # Slot 0 takes the places behind the end of a list.
+    # Slot 0 takes the places beyond the end of a list.
     slots = labels + 1 + np.arange(len(labels))[:, None] * (n_classes + 1)
     counts = np.bincount(slots.ravel(), votes.ravel(), minlength=len(labels) * (n_classes + 1))
     return np.asarray(counts.reshape(len(labels), n_classes + 1)[:, 1:])

@@ -33,7 +33,7 @@ class ExperimentTable:
 
     measure : by which they are compared; gallery : (m,) ids of the images that all experiments have; queries : (n,) those that the values are of, all or
     half of them; chosen_on : (experiments,) mean values of the other half, by which the best is chosen, None where it is all; ids, same : (experiments, n, top)
-    the whole result lists, -1 behind the end of shorter ones;
+    the whole result lists, -1 beyond the end of shorter ones;
     scores : (experiments, n) values of the measure, 0..100; stored : by the measures that are stored, those of each experiment or None; costs : by name of
     :data:`COSTS`, (experiments,): milliseconds per image, parameters up to the layer, bytes per vector, not a number where unknown.
     notices : a sentence for each thing that is left out.

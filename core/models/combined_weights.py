@@ -80,7 +80,7 @@ class CombinedWeights(OwnNetwork):
 
 
 def joined(vectors: Sequence[np.ndarray], means: Sequence[np.ndarray | None]) -> np.ndarray:
-    """Vectors of several networks, one behind the other: each scaled to length one, less the mean where there is one.
+    """The concatenated vectors of several networks: each scaled to length one, less the mean where there is one.
 
     Parameters
     ----------

@@ -120,7 +120,7 @@ def _limits(asked: Mapping[url.Key, float], measure: Measure) -> None:
     """The widgets; what is not among the choices but in the address is one of them."""
     lowest = _Limit(
         url.LEAST_SCORE,
-        f"Lowest {measure.title}" if len(measure.title) < 10 else "Lowest accuracy",
+        f"Lowest {glossary.small(measure.title)}" if len(measure.title) < 10 else "Lowest accuracy",
         (0, 30, 40, 50, 60, 70, 80, 90),
         lambda value: f"{value:g}",
         glossary.MEASURES[measure.name],

@@ -166,6 +166,11 @@ def capital(text: str) -> str:
     return text if text[1:2].isupper() else text[:1].upper() + text[1:]
 
 
+def small(text: str) -> str:
+    """A text inside a sentence; words such as nDCG stay as they are."""
+    return text if text[1:2].isupper() else text[:1].lower() + text[1:]
+
+
 def depth(number: int) -> str:
     """A layer's depth; a layer that was published beside the eight has a plus."""
     return str(number) if number <= registry.N_LAYERS else f"+{number - registry.N_LAYERS}"

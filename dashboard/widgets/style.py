@@ -48,6 +48,8 @@ RULES = """
 /* Behind an arrow alone, nobody looks for the pages. */
 .stApp [data-testid="stExpandSidebarButton"]::after { content: "Menu"; font-size: .875rem; margin-left: .25rem; color: inherit; }
 .stApp [data-testid="stExpandSidebarButton"] { width: auto; }
+/* The sections of Compare fit one line of a wide window. */
+.stApp .st-key-section [data-testid="stButtonGroup"] button { padding-inline: .6rem; }
 .stApp [data-testid="stMetricValue"] { font-size: 1.9rem; }
 /* It completes the address and shows nothing. */
 .stApp .st-key-address { display: none; }

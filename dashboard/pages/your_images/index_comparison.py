@@ -60,7 +60,7 @@ def verdict(found: Sequence[MeasuredIndex]) -> str:
         return f"No kind of index finds {limits.min_recall:.0%} of the nearest images here."
     loss = best.label_loss
     if loss is None:
-        labels = "Without labels nothing can be said of what is found."
+        labels = "Without labels, the label precision can't be measured."
     elif loss.certain and loss.mean > 0:
         labels = (
             f"It loses {100 * loss.mean:.1f} points of label precision (95% interval {glossary.signed(100 * loss.low)} to {glossary.signed(100 * loss.high)}), "

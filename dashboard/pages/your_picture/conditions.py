@@ -11,7 +11,7 @@ from dashboard.widgets import pickers
 
 _MOST, _LONGEST = 10, 200
 _HELP = (
-    "Only images that fulfil all of these are found. A condition compares one of the metadata, `label` or `size` (in bytes) with "
+    "Only images that meet all of these are searched. A condition compares one of the metadata, `label` or `size` (in bytes) with "
     "a value: `price<20`, `year>=2010`, `taken>2023-05`, `camera!=X100`. Numbers are compared with numbers and dates with dates; images "
     "without the name are left out."
 )

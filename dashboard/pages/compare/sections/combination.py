@@ -14,7 +14,7 @@ from dashboard.pages.compare.comparison_context import ComparisonContext, Sectio
 from dashboard.widgets import job_progress, markdown, read_only_notice
 
 _HELP = (
-    "The vectors of each network are scaled to length one, less their mean on this dataset if you say so, and put one behind the other. A query "
+    "The vectors of each network are scaled to length one, centered on their mean over this dataset if the switch is on, and concatenated. A query "
     "then costs one pass of each network."
 )
 

@@ -55,7 +55,7 @@ def show(context: ComparisonContext) -> None:
     sentence = (
         f"{_NAMES[order[0]]} matters most: by itself it explains {glossary.percent(found.main[order[0]])} of the variation"
         + "".join(f", {_NAMES[name].lower()} {glossary.percent(found.main[name])}" for name in order[1:])
-        + f". The remaining {glossary.percent(found.interactions)} are interactions: choices whose worth depends on the others."
+        + f". The remaining {glossary.percent(found.interactions)} are interactions: choices whose effect depends on the others."
         + (f" Only one {' and one '.join(fixed)} is there, so nothing can be said of that." if fixed else "")
     )
     _chart(shares, sentence)
