@@ -26,7 +26,7 @@ pytestmark = pytest.mark.slow
 DATASETS = ("objects200", "emoji200", "fashion1000")
 SHIPPED = store.Grid(settings.GRID_DIR)
 # Of keras.applications, with ImageNet weights from a package: the vectors of these are not stored.
-ORIGINALS = ("mobilenet", "xception")
+ORIGINALS = ("mobilenet", "xception", "vgg16")
 SMALL = tuple(name for name, model in registry.FAMILIES.items() if isinstance(model.weights, PackageWeights))
 UNTRAINED = tuple(name for name in registry.FAMILIES if name not in SMALL)
 EXPECTED = {
