@@ -83,15 +83,18 @@ def test_vectors_from_shards_equal_those_of_add(folder, capsys):
 @pytest.mark.slow
 def test_scan_and_extract_one_shard_at_a_time(folder, pets, capsys):
     out = str(folder / "out")
+    # Which shard an image is in follows from its path: of so many, each has some.
+    for number in range(20):
+        draw(Path(pets) / "bird" / f"{number}.png", 10 + number)
     scanned = run(capsys, "shards", "scan", pets, "--out", out, *CONFIGURATION, "--shards", "2")
-    assert (scanned["images"], scanned["shards"], scanned["missing"]) == (3, 2, [0, 1])
+    assert (scanned["images"], scanned["shards"], scanned["missing"]) == (23, 2, [0, 1])
     assert "no shard 2" in error(capsys, "shards", "extract", "--out", out, "--shard", "2")
     first = run(capsys, "shards", "extract", "--out", out, "--shard", "1")
     store = Store(out)
     assert shard_set.missing(store, manifest.read(store)) == [0]
     before = (Path(out) / shard_file.name(1, 2)).stat().st_mtime_ns
     rest = run(capsys, "shards", "extract", pets, "--out", out, *CONFIGURATION, "--shards", "2")
-    assert first["images"]["embedded"] + rest["images"]["embedded"] == 3
+    assert first["images"]["embedded"] + rest["images"]["embedded"] == 23
     assert (Path(out) / shard_file.name(1, 2)).stat().st_mtime_ns == before
     assert run(capsys, "shards", "extract", "--out", out)["shards"] == 0
 

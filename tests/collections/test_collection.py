@@ -888,9 +888,9 @@ print(before, peak(), made.info().index_bytes / 1e6)
         check=True,
     )
     before, after, index = map(float, ran.stdout.split())
-    # 24 MB of vectors and 48 MB of index were written meanwhile.
-    assert index > 40
-    assert after - before < 0.75 * index, ran.stdout
+    # 24 MB of vectors and as much of index were written meanwhile.
+    assert index > 20
+    assert after - before < 0.75 * 2 * index, ran.stdout
 
 
 def test_walking_is_in_order_and_labels_are_the_first_folder(tmp_path):

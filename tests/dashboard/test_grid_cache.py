@@ -47,7 +47,7 @@ def test_the_standing_of_a_query_counts_the_others(grid_dir):
     assert found.row(999) is None
 
 
-def test_nothing_is_read_twice(grid_dir, monkeypatch):
+def test_nothing_is_read_twice(own_grid_dir, monkeypatch):
     reads = []
     monkeypatch.setattr(
         StoredRun,
