@@ -51,9 +51,12 @@ class Memory:
     def keep(self, conditions: Conditions, allowed: Where, images: Images) -> None:
         """Remember which rows meet conditions, if the search has found out, and the images of some of them."""
         if conditions and (matching := allowed.found) is not None:
-            size = matching.nbytes + sum(one.nbytes for one in list(self._matching.values()))
-            if size <= _MOST_BYTES and len(self._matching) < _MOST_CONDITIONS:
-                self._matching[conditions] = matching
+            # The latest are asked for again.
+            kept = [*list(self._matching.items()), (conditions, matching)][-_MOST_CONDITIONS:]
+            while sum(rows.nbytes for _, rows in kept) > _MOST_BYTES:
+                kept = kept[1:]
+            self._matching.clear()
+            self._matching.update(kept)
         # Copies of an image may be thousands.
         if len(self._images) + sum(len(paths) for _, paths in images.values()) > _MOST_IMAGES:
             self._images.clear()

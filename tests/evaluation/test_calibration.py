@@ -99,14 +99,16 @@ def test_shares_of_shipped_experiments_are_calibrated(dataset):
     grid = Grid(settings.GRID_DIR).load(dataset)
     best = sorted(grid.summaries, key=lambda one: one.best_first)
     folds = None if len(grid.dataset) <= 200 else 20
-    for one in best[:: len(best) // 5]:
+    errors = []
+    for one in best[:: len(best) // 20]:
         found = evaluate(grid, one.configuration, 10)
         pairs = Pairs.of_lists(found.queries, found.ids, found.distances, found.same)
         # At one distance for all there is nothing to say.
         if found.saturated:
             continue
-        shares = left_out(pairs, folds)
-        assert expected_error(shares, pairs.same, pairs.distances) < 0.03
+        errors.append(expected_error(left_out(pairs, folds), pairs.same, pairs.distances))
+    # Single experiments of 200 images scatter: neighbors of one query are right or wrong together.
+    assert len(errors) > 10 and np.mean(errors) < 0.03 and max(errors) < 0.08
 
 
 @pytest.mark.slow
