@@ -3,7 +3,7 @@
 import itertools
 import logging
 import threading
-from collections.abc import Callable, Hashable, Iterator, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -286,14 +286,7 @@ class Reader:
             if image.state != schema.INDEXED:
                 why = "was removed" if image.state == schema.REMOVED else "can't be read"
                 raise CollectionError(f"This image {why}, so it has no neighbors.")
-            rows, distances = snapshot.nearest(snapshot.stored[[image.faiss_id]], k + 1, Where(connection))
-            near = [
-                (row, distance)
-                for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True)
-                if row != image.faiss_id
-            ][:k]
-            images = catalog.first_and_paths_of_rows(connection, [row for row, _ in near])
-        return [_hit(*images[row], distance) for row, distance in near]
+            return _beside(connection, snapshot, snapshot.stored[[image.faiss_id]], {image.faiss_id}, k)
 
     def nearest_to_mean(self, image_ids: Sequence[int], k: int) -> list[Hit]:
         """The images nearest to the mean vector of some stored ones, without these and those of the same content.
@@ -316,15 +309,7 @@ class Reader:
             if not own:
                 raise CollectionError("The collection has none of these images any more.")
             vectors = prepared(snapshot.stored[sorted(own)], get_metric(snapshot.state.metric))
-            mean = vectors.mean(axis=0, keepdims=True)
-            rows, distances = snapshot.nearest(mean, k + len(own), Where(connection))
-            near = [
-                (row, distance)
-                for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True)
-                if row not in own
-            ][:k]
-            images = catalog.first_and_paths_of_rows(connection, [row for row, _ in near])
-        return [_hit(*images[row], distance) for row, distance in near]
+            return _beside(connection, snapshot, vectors.mean(axis=0, keepdims=True), own, k)
 
     def notes(self, where: Sequence[str]) -> tuple[str, ...]:
         """Notes on images that conditions can't compare, such as images without a number; raises as :meth:`search_vectors`."""
@@ -565,6 +550,20 @@ class Reader:
                 vectors = state.vectors(self.folder, self.about)
                 if vectors.rows() >= state.rows:
                     self._snapshot = Snapshot(state, vectors, tombstones.rows(connection))
+
+
+def _beside(
+    connection: sa.Connection, snapshot: Snapshot, query: np.ndarray, own: Collection[int], k: int
+) -> list[Hit]:
+    """The images nearest to a vector (1, dimensions), without those of its own rows."""
+    rows, distances = snapshot.nearest(query, k + len(own), Where(connection))
+    near = [
+        (row, distance)
+        for row, distance in zip(rows[0].tolist(), distances[0].tolist(), strict=True)
+        if row not in own
+    ][:k]
+    images = catalog.first_and_paths_of_rows(connection, [row for row, _ in near])
+    return [_hit(*images[row], distance) for row, distance in near]
 
 
 def _hits(rows: np.ndarray, distances: np.ndarray, images: Images) -> list[list[Hit]]:
