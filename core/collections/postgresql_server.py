@@ -1,4 +1,4 @@
-"""The PostgreSQL server of the catalogs: a pool of connections to it, whether a catalog has changed, and what it plans with."""
+"""The PostgreSQL server of the catalogs: a pool of connections, detection of changes, and table statistics."""
 
 import os
 from functools import lru_cache
