@@ -1,13 +1,15 @@
 """Errors that a user can cause, each with a message that says what was wrong and what to do."""
 
 from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from pydantic import ValidationError
+if TYPE_CHECKING:
+    from pydantic import ValidationError
 
 _MOST_FIELDS = 20
 
 
-def first_problem(error: ValidationError) -> str:
+def first_problem(error: "ValidationError") -> str:
     """The first thing that pydantic found wrong, with its place, such as ``layers.0.name: Field required``."""
     problem = error.errors(include_url=False)[0]
     return f"{'.'.join(map(str, problem['loc'])) or 'file'}: {problem['msg']}"

@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 # The way of the data: a module imports from its own layer or those before it.
 LAYERS = [
-    {"cache", "errors", "hostnames", "metrics", "process_limits", "progress", "text", "threads"},
+    {"cache", "errors", "hostnames", "metrics", "process_limits", "progress", "text", "threads", "wish"},
     {"settings"},
     {"access", "disk", "jobs", "lock"},
     {"download", "exact_index", "imaging", "projection"},

@@ -10,7 +10,8 @@ from core.collections.index import faiss_file
 from core.collections.vector_file import VectorFile
 from core.errors import UserError
 from core.metrics import get_metric
-from core.planning import Wish, index_bytes, plan, query_ms
+from core.planning import index_bytes, plan, query_ms
+from core.wish import Wish
 
 KINDS = ("flat", "hnsw", "ivf", "ivfpq")
 

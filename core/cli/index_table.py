@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from core.cli import output
 from core.errors import UserError
+from core.wish import RECALL_GOAL
 
 if TYPE_CHECKING:
     from core.collections.index_tuning import Limits, MeasuredIndex
@@ -18,9 +19,9 @@ def add_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--min-recall",
         type=float,
-        default=0.95,
+        default=RECALL_GOAL,
         metavar="X",
-        help="lowest recall@10 against exact search (default: 0.95)",
+        help=f"lowest recall@10 against exact search (default: {RECALL_GOAL:g})",
     )
     parser.add_argument(
         "--index",

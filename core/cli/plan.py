@@ -5,12 +5,11 @@ from dataclasses import asdict
 from typing import Any
 
 from core.cli import output
+from core.wish import Wish
 
 
 def add(commands: Any) -> None:
     """Add the command to a parser."""
-    from core.planning import Wish
-
     command = output.command(
         commands, "plan", _plan, "estimate cores, bytes, machines and the index for a number of images"
     )
@@ -43,7 +42,7 @@ def _count(text: str) -> int:
 def _plan(options: argparse.Namespace) -> None:
     from core import planning
 
-    wish = planning.Wish(
+    wish = Wish(
         **output.fields(options, "images dimensions queries_per_second p95_ms recall hours cores memory_gb")
     )
     found = planning.plan(wish)

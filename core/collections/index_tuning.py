@@ -19,6 +19,7 @@ from core.evaluation.uncertainty import Difference
 from core.exact_index import prepared
 from core.metrics import get_metric, pairwise
 from core.progress import Progress
+from core.wish import RECALL_GOAL
 
 _QUERIES = 200
 
@@ -54,7 +55,7 @@ class MeasuredIndex:
 class Limits:
     """What a user accepts: the least recall, and the most megabytes of the index and median milliseconds."""
 
-    min_recall: float = exact_search.RECALL_GOAL
+    min_recall: float = RECALL_GOAL
     max_megabytes: float | None = None
     max_milliseconds: float | None = None
 

@@ -6,11 +6,10 @@ import numpy as np
 
 from core.exact_index import as_distances, as_float32, prepared
 from core.metrics import Metric
+from core.wish import RECALL_GOAL
 
 # Below so many vectors, an exact index is fast enough.
 EXACT_BELOW = 50_000
-# An approximate index is tuned to this recall@10.
-RECALL_GOAL = 0.95
 # If no effort reaches it, so much less than the highest recall is enough.
 _RECALL_SPARED = 0.01
 # Blocks of this size stay in the processor's cache: four times as fast as 64 MB.
