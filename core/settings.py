@@ -122,7 +122,7 @@ class Settings(BaseSettings):
     MAX_ZIP_RATIO: PositiveInt = 100
 
     # Uploads through pages, into one collection and into all of them, in bytes and in images. Files of removed images count until they
-    # are deleted permanently; what `collection add` takes from folders does not count.
+    # are deleted permanently; what `playground collection add` takes from folders does not count.
     MAX_UPLOAD_BYTES: PositiveInt = 5_000_000_000
     MAX_UPLOAD_PICTURES: PositiveInt = 50_000
     MAX_ALL_UPLOAD_BYTES: PositiveInt = 20_000_000_000

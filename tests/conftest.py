@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+import absl.logging
 import pytest
 
 from core import access
@@ -22,6 +23,9 @@ needs_openvino = pytest.mark.skipif(
 )
 # Set before FAISS is imported: several processes share the cores, so threads that wait should not spin.
 os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+# TensorFlow's log handler closes its stream when somebody configures logging, as uvicorn and pymilvus do. That stream would be the one
+# that pytest puts in place of standard error, and the next test could not begin.
+absl.logging.get_absl_handler().python_handler.setStream(sys.__stderr__)
 
 
 def free_port() -> int:

@@ -101,7 +101,9 @@ def _show(options: argparse.Namespace) -> None:
                     "class": dataset.items[one.item].label,
                     "title": dataset.items[one.item].title,
                     "box": [round(edge, 3) for edge in one.box],
-                    "made": float(f"{visualized[channel].activation:.5g}") if channel in visualized else None,
+                    "activation of visualization": float(f"{visualized[channel].activation:.5g}")
+                    if channel in visualized
+                    else None,
                 }
                 for rank, one in enumerate(found, 1)
             ]

@@ -367,7 +367,7 @@ def _remove(options: argparse.Namespace) -> None:
         print(f"{opened.remove(options.paths, options.where):,} removed")
         forgotten = [path for path in sources if path not in opened.source_paths]
     for path in forgotten:
-        print(f"Forgot the source {path}: `collection update` no longer reads it.")
+        print(f"Forgot the source {path}: `playground collection update` no longer reads it.")
     _print_notes(notes)
 
 
@@ -550,7 +550,9 @@ def _backup(options: argparse.Namespace) -> None:
         f"{written.images:,} images and {written.uploads:,} uploaded files in {options.file}, {written.size / 1e6:,.1f} MB"
     )
     if written.missing:
-        output.warn(f"{written.missing:,} uploaded files are missing; `collection verify` names them.")
+        output.warn(
+            f"{written.missing:,} uploaded files are missing; `playground collection verify` names them."
+        )
 
 
 def _restore(options: argparse.Namespace) -> None:

@@ -79,7 +79,7 @@ def grid_folder(options: argparse.Namespace) -> Path:
 
     folder = options.grid or settings.GRID_DIR
     if not folder.is_dir():
-        raise UserError(f"There is no folder {str(folder)!r}; `grid run --out` creates one.")
+        raise UserError(f"There is no folder {str(folder)!r}; `playground grid run --out` creates one.")
     return folder
 
 

@@ -103,7 +103,7 @@ def write(collection: Collection, path: Path, progress: Progress | None = None) 
             except _ChangedError:
                 continue
         raise BackupError(
-            f"The collection {collection.about.name!r} lacks a file, or changes too often; `collection verify` says which, "
+            f"The collection {collection.about.name!r} lacks a file, or changes too often; `playground collection verify` says which, "
             "or try again later."
         )
 
@@ -285,7 +285,9 @@ def _add(archive: tarfile.TarFile, name: str, source: IO[bytes], size: int) -> l
         archive.addfile(member, reader)  # type: ignore[arg-type]
     except OSError as error:
         if error.errno is None:
-            raise BackupError(f"The file {name!r} is too short; see `collection verify`.") from None
+            raise BackupError(
+                f"The file {name!r} is too short; see `playground collection verify`."
+            ) from None
         raise
     return [size, reader.digest.hexdigest()]
 

@@ -107,15 +107,11 @@ def compute(collection: Collection, method: str, dimensions: int, progress: Prog
         {"method": method, "dimensions": dimensions}, rows, {"total": total, "judged": judged}
     )
     path = _path(collection, method, dimensions, version)
-    part = path.with_name(f".{path.name}.part")
     with catalog.storage_errors():
         # Without parents: a collection that was deleted in the meantime is not created again.
         path.parent.mkdir(exist_ok=True)
-        try:
-            parquet_tables.write(part, [entry])
-            part.replace(path)
-        finally:
-            part.unlink(missing_ok=True)
+        with disk.replacing(path) as beside:
+            parquet_tables.write(beside, [entry])
         for old in path.parent.glob(f"{method}-{dimensions}-*.parquet"):
             if old != path:
                 old.unlink(missing_ok=True)

@@ -431,7 +431,9 @@ class Reader:
                 except FileNotFoundError as error:
                     # A writer may have replaced it in the meantime.
                     missing = Path(error.filename).name
-        return [f"The file {missing} is missing; `collection optimize` builds a new index if it is one."]
+        return [
+            f"The file {missing} is missing; `playground collection optimize` builds a new index if it is one."
+        ]
 
     def preview(
         self, paths: Sequence[str], *, path_column: str | None = None, label_level: int | None = None
@@ -541,7 +543,7 @@ class Reader:
         try:
             with self._maintaining() as writer:
                 if writer.state.rows * self.about.dimensions * 4 > _REPAIRED_BYTES:
-                    raise CollectionError("It is large; `collection optimize` builds a new one.")
+                    raise CollectionError("It is large; `playground collection optimize` builds a new one.")
                 writer.rebuild()
             _log.warning("A new index was built from the stored vectors.")
         except UserError as error:

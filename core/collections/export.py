@@ -53,12 +53,11 @@ def write(
         },
     )
     disk.require(path.parent, collection.info().vector_bytes)
-    part = path.with_name(f".{path.name}.part")
     count = 0
     try:
-        with collection.pages(_ROWS) as (total, pages):
+        with collection.pages(_ROWS) as (total, pages), disk.replacing(path) as beside:
             progress.stage("exporting", total)
-            with pq.ParquetWriter(part, schema, compression="zstd") as writer:
+            with pq.ParquetWriter(beside, schema, compression="zstd") as writer:
                 for images, vectors in pages:
                     flat = pa.array(vectors.reshape(-1), kind)
                     columns = [
@@ -71,10 +70,7 @@ def write(
                     writer.write_batch(pa.record_batch(columns, schema=schema))
                     count += len(images)
                     progress.step(len(images))
-        part.replace(path)
     except (OSError, pa.ArrowException) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise CollectionError(f"The file {path.name!r} can't be written: {reason}.") from None
-    finally:
-        part.unlink(missing_ok=True)
     return count

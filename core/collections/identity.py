@@ -103,7 +103,7 @@ def claim(folder: Path, about: About, catalog_: Catalog) -> About:
         if rivals := _rivals(folder, about):
             raise ForeignCatalogError(
                 f"The folders {folder.name!r} and {rivals[0].name!r} name the same catalog in PostgreSQL, which belongs to one folder. Move "
-                "the copy away and open the original; `collection backup` and `collection restore` create a second collection."
+                "the copy away and open the original; `playground collection backup` and `playground collection restore` create a second collection."
             )
     elif known["path"] != here.path:
         _check_moved(folder, about, Place(**known), here, catalog_)
@@ -157,7 +157,7 @@ def _check_moved(folder: Path, about: About, known: Place, here: Place, catalog_
         _log.warning("The catalog of %s names %s on %s.", folder, known.path, known.host)
         raise ForeignCatalogError(
             f"The catalog of {folder.name!r} belongs to a folder of another place or state; move this folder back to where it was, or "
-            "use `collection backup` there and `collection restore` here."
+            "use `playground collection backup` there and `playground collection restore` here."
         )
 
 
@@ -182,6 +182,6 @@ def _is_copy(folder: Path, original: Path | None) -> ForeignCatalogError:
         f"the collection {name!r}" if name not in (folder.name, "NAME") else "a collection in another folder"
     )
     return ForeignCatalogError(
-        f"The folder {folder.name!r} is a copy of {other}, and a catalog in PostgreSQL belongs to one folder. Use `collection backup "
-        f"{name} FILE` and `collection restore FILE --as {folder.name}` for a second collection; this folder can be deleted by hand."
+        f"The folder {folder.name!r} is a copy of {other}, and a catalog in PostgreSQL belongs to one folder. Use `playground collection backup "
+        f"{name} FILE` and `playground collection restore FILE --as {folder.name}` for a second collection; this folder can be deleted by hand."
     )

@@ -126,7 +126,7 @@ def update(
             elif _is_empty(record, among) and writer.catalog.read(catalog.unseen, [record["id"]], run):
                 raise SourceError(
                     f"{record['path']!r} holds no images now. If its disk is connected and they are really gone, use "
-                    "`collection remove` with the same path."
+                    "`playground collection remove` with the same path."
                 )
             present.append(record)
     for record in sorted(present, key=is_list):

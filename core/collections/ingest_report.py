@@ -58,7 +58,7 @@ class Report:
         some = "" if self.conflicting == len(self.conflicts) else f" The first {len(self.conflicts):,}:"
         return (
             f"Lists give different labels to {self.conflicting:,} image{'' if one else 's'}, which {'keeps' if one else 'keep'} the "
-            "previous label, or none. Correct the lists and update, or let one of them win with `collection update --labels-from "
+            "previous label, or none. Correct the lists and update, or let one of them win with `playground collection update --labels-from "
             f"LIST`.{some}"
         )
 

@@ -88,7 +88,7 @@ def _missing(connection: sa.Connection, folder: Path, name: Callable[[Row], str]
         more = f" and {count - len(names):,} more" if count > len(names) else ""
         yield (
             f"Missing image files: {count:,}, of which {uploaded:,} were uploaded: {', '.join(names)}{more}. Put them back, "
-            "or use `collection update` for files of this machine; uploads can be uploaded again."
+            "or use `playground collection update` for files of this machine; uploads can be uploaded again."
         )
 
 

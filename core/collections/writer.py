@@ -239,7 +239,7 @@ class Writer:
         """
         if engine == self.state.engine:
             raise CollectionError(
-                f"The collection uses the engine {engine} already; `collection optimize` builds its index again."
+                f"The collection uses the engine {engine} already; `playground collection optimize` builds its index again."
             )
         kind = kind or "auto"
         moved = engines.get(engine)(self.folder, self.about, self.catalog)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, ValidationError, with_config
 
-from core import access, disk
+from core import access, disk, lock
 from core.errors import GridError, UserError, first_problem
 from core.experiments import layer_cost
 from core.models import networks, registry, runtime, weights
@@ -49,34 +49,35 @@ def measure(
     Raises
     ------
     AccessError : this process is a read-only server.
-    UserError : OpenVINO is asked for and can't run here, or weights are missing.
+    UserError : OpenVINO is asked for and can't run here, weights are missing, or another process measures.
     """
     access.require_full("measure this machine")
     disk.require(folder)
-    try:
-        found = dict(read(folder))
-    except GridError:
-        found = {}
-    for name in models:
-        model = registry.get_model(name)
-        progress.stage(f"loading {name}", 1)
-        # A model without code to build it is an ONNX file, which OpenVINO alone runs.
-        built = None if model.build is None else weights.load(model, weights.IMAGENET, progress)[0]
-        progress.step()
-        for kind in runtimes if built is not None else [one for one in runtimes if one == "openvino"]:
-            network = (
-                networks.load(model, weights.trained(model), progress)
-                if built is None
-                else _network(kind, model, built)
-            )
-            progress.stage(f"{name} with {kind}", len(model.layers))
-            layers = [layer.name for layer in model.layers]
-            cost = layer_cost.measure(model, network, layers, progress.step)
-            before = found.get(kind)
-            same = before is not None and before.conditions["processor"] == cost.conditions["processor"]
-            kept = before.ms_per_image if before is not None and same else {}
-            found[kind] = Measured({**kept, name: cost.ms_per_image}, cost.conditions)
-            _write(folder, found)
+    with lock.writing(folder):
+        try:
+            found = dict(read(folder))
+        except GridError:
+            found = {}
+        for name in models:
+            model = registry.get_model(name)
+            progress.stage(f"loading {name}", 1)
+            # A model without code to build it is an ONNX file, which OpenVINO alone runs.
+            built = None if model.build is None else weights.load(model, weights.IMAGENET, progress)[0]
+            progress.step()
+            for kind in runtimes if built is not None else [one for one in runtimes if one == "openvino"]:
+                network = (
+                    networks.load(model, weights.trained(model), progress)
+                    if built is None
+                    else _network(kind, model, built)
+                )
+                progress.stage(f"{name} with {kind}", len(model.layers))
+                layers = [layer.name for layer in model.layers]
+                cost = layer_cost.measure(model, network, layers, progress.step)
+                before = found.get(kind)
+                same = before is not None and before.conditions["processor"] == cost.conditions["processor"]
+                kept = before.ms_per_image if before is not None and same else {}
+                found[kind] = Measured({**kept, name: cost.ms_per_image}, cost.conditions)
+                _write(folder, found)
     return found
 
 

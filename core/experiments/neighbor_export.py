@@ -149,16 +149,12 @@ def write(
             yield found
             progress.step()
 
-    part = path.with_name(f".{path.name}.part")
     try:
-        with part.open("wb") as out:
+        with disk.replacing(path) as beside, beside.open("wb") as out:
             _write(out, tables(), kind)
-        part.replace(path)
     except (OSError, pa.ArrowException) as error:
         reason = os.strerror(error.errno) if isinstance(error, OSError) and error.errno else str(error)
         raise UserError(f"The file {path.name!r} can't be written: {reason}.") from None
-    finally:
-        part.unlink(missing_ok=True)
     return rows
 
 

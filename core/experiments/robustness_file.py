@@ -165,4 +165,6 @@ def _table(opened: parquet_tables.Tables, key: dict[str, Any], facts: dict[str, 
             rows=rows,
         )
     except (KeyError, TypeError, ValueError, AttributeError) as error:
-        raise GridError(f"{NAME} is damaged ({error}); `grid robustness` measures it again.") from None
+        raise GridError(
+            f"{NAME} is damaged ({error}); `playground grid robustness` measures it again."
+        ) from None

@@ -89,7 +89,9 @@ def add(candidate: InspectedFile, choices: Sequence[LayerChoice]) -> Model:
     for one in choices:
         if one.tensor not in order:
             raise UnknownNameError(
-                "tensor", one.tensor, [*found.proposed, "or another one that `models add --show` lists"]
+                "tensor",
+                one.tensor,
+                [*found.proposed, "or another one that `playground models add --show` lists"],
             )
     choices = sorted(choices, key=lambda one: (order[one.tensor], one.tokens == "cls"))
     tensors = {tensor.name: tensor for tensor in found.tensors}

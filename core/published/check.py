@@ -94,7 +94,7 @@ def _published(folder: Path, wanted: Sequence[str]) -> tuple[list[tuple[Dataset,
         runs += [(grid.dataset, run) for run in grid.runs.values() if run.about.weights == names.WEIGHTS]
     if not runs:
         raise UserError(
-            "There are no published results here to check against; `published import` or `published fetch` brings them."
+            "There are no published results here to check against; `playground published import` or `playground published fetch` brings them."
         )
     return runs, sentences
 

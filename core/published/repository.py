@@ -67,7 +67,7 @@ def _verify(found: Sequence[Copy]) -> None:
         if there.get(name) != wanted:
             raise DatasetError(
                 f"What came is not what was published: the results of {name} are {'missing' if name not in there else 'others'}. "
-                "It was thrown away; try again, or bring a copy with `published import`."
+                "It was thrown away; try again, or bring a copy with `playground published import`."
             )
 
 

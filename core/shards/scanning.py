@@ -130,7 +130,7 @@ def listed_in(
     if stored is not None and all(image.problem for image in images) and stored.holds(source):
         problem = (
             f"{source.path!r} holds no images now. If its disk is connected and they are really gone, use "
-            "`collection remove` with the same path."
+            "`playground collection remove` with the same path."
         )
         return source.model_copy(update={"problem": problem}), [], 0
     return source, images, len(entries) - len(images)

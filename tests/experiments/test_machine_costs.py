@@ -2,11 +2,12 @@ import json
 
 import pytest
 
-from core import cli
-from core.errors import GridError
+from core import cli, lock
+from core.errors import GridError, UserError
 from core.experiments import machine_costs
 from core.experiments.machine_costs import FILE, Measured
 from core.models import registry
+from core.progress import Silent
 
 CONDITIONS = {"processor": "Some processor", "cores": 2, "tensorflow": "2.0", "batch_size": 8}
 
@@ -62,3 +63,8 @@ def test_the_command_measures_every_layer_with_both_runtimes_apart(tmp_path, cap
         # The whole network takes longer than its first layer.
         assert 0 < times[0] < times[-1]
     assert "openvino" not in found["tensorflow"].conditions
+
+
+def test_two_measurements_at_a_time_are_refused(tmp_path):
+    with lock.writing(tmp_path), pytest.raises(UserError, match="wait"):
+        machine_costs.measure(["squeezenet"], ["openvino"], tmp_path, Silent())

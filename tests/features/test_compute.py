@@ -168,7 +168,10 @@ def test_show_prints_what_is_stored(dataset, models_dir, tmp_path, capsys):
     words = ["channels", "show", "--model", NAME, "--layer", FIRST, "--dataset", "emoji200", "-k", "2"]
     assert cli.main([*words, "--json"]) == 0
     rows = json.loads(capsys.readouterr().out)
-    assert [(row["channel"], row["rank"], row["image"], row["value"], row["made"]) for row in rows] == [
+    assert [
+        (row["channel"], row["rank"], row["image"], row["value"], row["activation of visualization"])
+        for row in rows
+    ] == [
         (2, 1, 0, 8.0, 12.5),
         (2, 2, 1, 7.0625, 12.5),
     ]

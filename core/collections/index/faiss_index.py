@@ -107,7 +107,7 @@ class FaissEngine(Engine):
             faiss_file.inspect(self.folder / known.file, known, whole=True)
             Ann(self.folder, known, state.metric)
         except DamagedIndexError as error:
-            yield f"{error} `collection optimize` builds a new one from the stored vectors."
+            yield f"{error} `playground collection optimize` builds a new one from the stored vectors."
         if known.rows > state.rows:
             yield f"The index has {known.rows:,} rows, the catalog {state.rows:,}."
 

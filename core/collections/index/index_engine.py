@@ -34,7 +34,7 @@ class ReplacedIndexError(CollectionError):
 
     def __init__(self) -> None:
         super().__init__(
-            "The index is not there any more. If another search does not find it either, `collection optimize` builds a new one."
+            "The index is not there any more. If another search does not find it either, `playground collection optimize` builds a new one."
         )
 
 

@@ -421,7 +421,7 @@ def _reaching() -> Iterator[Any]:
             raise ReplacedIndexError from None
         raise CollectionError(
             f"Milvus at {_address()} can't be used: {message}. What was stored is kept; start it, or move the collection with "
-            "`collection migrate`."
+            "`playground collection migrate`."
         ) from None
 
 

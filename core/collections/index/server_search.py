@@ -28,7 +28,7 @@ _DEEPEST = 5_000
 # So many times the neighbors that would be enough if the allowed rows were spread evenly.
 _MARGIN = 2
 _TUNING_QUERIES = 100
-REBUILD = "`collection optimize` builds a new one from the stored vectors."
+REBUILD = "`playground collection optimize` builds a new one from the stored vectors."
 
 
 def differences(found: np.ndarray, used: np.ndarray) -> Iterator[str]:

@@ -152,7 +152,7 @@ def _here(model: str) -> bool:
 
 @st.cache_data(show_spinner=False, ttl=60)
 def _best() -> Choice | None:
-    """The configuration that `collection create` chooses too; None if no model has weights."""
+    """The configuration that `playground collection create` chooses too; None if no model has weights."""
     try:
         return default_configuration.choose(shared_engine.engine())
     except WeightsError:
