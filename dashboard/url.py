@@ -8,7 +8,7 @@ A new key is a constant here, listed in the pages that have it; ``tests/dashboar
 """
 
 import math
-from collections.abc import Container, Iterable, Mapping, Sequence
+from collections.abc import Callable, Container, Iterable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -512,7 +512,10 @@ class Address:
         return wanted if wanted in names else None
 
     def configuration(
-        self, summaries: Sequence[Summary], keys: Sequence[Key] = PARTS, default: Summary | None = None
+        self,
+        summaries: Sequence[Summary],
+        keys: Sequence[Key] = PARTS,
+        default: Callable[[], Summary | None] = lambda: None,
     ) -> Summary:
         """The experiment in the address, or the nearest that exists.
 
@@ -520,13 +523,13 @@ class Address:
         ----------
         summaries : all experiments of the dataset, at least one.
         keys : :data:`PARTS` or :data:`SECOND`.
-        default : what to show when the address names none; the best trained one when not given.
+        default : gives what to show when the address names none; the best trained one where it gives None.
         """
         wanted: dict[str, str] = {
             part: self.asked[key] for part, key in zip(PARTS, keys, strict=True) if key in self.asked
         }
-        if not wanted and default is not None:
-            return default
+        if not wanted and (found := default()):
+            return found
         found = closest(summaries, wanted)
         missing = [part for part, value in wanted.items() if getattr(found, part) != value]
         if missing:

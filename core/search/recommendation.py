@@ -6,10 +6,11 @@ from dataclasses import dataclass
 import numpy as np
 
 from core import planning
+from core.cache import Shared
 from core.evaluation import decision
 from core.experiments import experiment_table
 from core.experiments.experiment_table import ExperimentTable
-from core.experiments.store import Configuration, DatasetGrid
+from core.experiments.store import Configuration, DatasetGrid, Summary
 from core.metrics import get_metric
 from core.models.weights import UNTRAINED
 from core.planning import Index
@@ -17,6 +18,8 @@ from core.planning import Index
 IMAGES = 10_000
 """How many images are to be searched, where nobody says."""
 K = 10
+
+_of_datasets = Shared(64)
 
 
 @dataclass(frozen=True)
@@ -68,6 +71,23 @@ def separating(table: ExperimentTable) -> np.ndarray:
     within = np.ones(len(table.experiments), bool)
     within[list(table.saturated)] = False
     return within
+
+
+def of_dataset(grid: DatasetGrid) -> Summary | None:
+    """The experiment to take of all that are trained: what Home recommends while nothing is limited. None where none can be compared.
+
+    Parameters
+    ----------
+    grid : a whole dataset, as :meth:`core.experiments.store.Grid.load` reads it.
+    """
+
+    def find() -> Summary | None:
+        trained = [one for one in grid.summaries if one.weights != UNTRAINED]
+        by_configuration = {one.configuration: one for one in trained or grid.summaries}
+        found = recommend([grid], list(by_configuration))
+        return by_configuration[found.taken] if found else None
+
+    return _of_datasets.get(grid.key, find)
 
 
 def recommend(grids: Sequence[DatasetGrid], among: Sequence[Configuration]) -> Recommendation | None:

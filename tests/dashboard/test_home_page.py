@@ -8,6 +8,8 @@ from core.experiments import experiment_table
 from core.experiments.store import Grid
 from core.metrics import get_metric
 from core.search import recommendation
+from dashboard import url
+from dashboard.widgets import configuration_name
 from tests.dashboard.conftest import DATASET, app, gallery_of
 
 
@@ -57,6 +59,24 @@ def test_the_cheapest_of_the_best_is_taken(open_page, dataset):
     assert found is not None and len(rivals) == len(found.alike) - 1
     assert abs(len(found.alike) - table.certainty.alike.sum()) <= 1
     assert "a vector 427 times as large" in said(page) or dataset != "emoji200"
+
+
+@pytest.mark.parametrize("dataset", ["objects200", "emoji200", "fashion1000"])
+def test_other_pages_open_with_what_home_recommends(open_page, dataset):
+    grid = Grid().load(dataset)
+    taken = recommendation.of_dataset(grid)
+    assert taken is not None
+    name = configuration_name.name(grid, None, taken)
+    assert open_page("home", dataset=dataset).header[0].value.replace("\\", "") == f"Take {name}"
+    for folder in ("search", "embeddings", "compare", "your_picture"):
+        page = open_page(folder, dataset=dataset)
+        shown = [page.query_params[key] for key in url.PARTS]
+        assert shown == [getattr(taken, key) for key in url.PARTS], folder
+
+
+def test_a_configuration_in_the_address_is_shown_instead(open_page):
+    page = open_page("search", dataset="objects200", model="squeezenet")
+    assert page.query_params["model"] == "squeezenet"
 
 
 def test_limits_change_the_decision_and_stand_in_the_address(open_page):

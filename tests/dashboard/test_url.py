@@ -65,7 +65,8 @@ def test_a_second_configuration_has_keys_of_its_own():
     address = Address({"model": "other", "model2": "net", "layer2": "net-1"})
     assert address.configuration(SUMMARIES, url.SECOND) == SUMMARIES[0]
     assert (
-        Address({"model": "other"}).configuration(SUMMARIES, url.SECOND, default=SUMMARIES[3]) == SUMMARIES[3]
+        Address({"model": "other"}).configuration(SUMMARIES, url.SECOND, default=lambda: SUMMARIES[3])
+        == SUMMARIES[3]
     )
 
 

@@ -12,6 +12,7 @@ from core.evaluation.measures import MEASURES, Measure
 from core.experiments import experiment_table
 from core.experiments.experiment_table import ExperimentTable
 from core.experiments.store import DatasetGrid, Summary
+from core.search import recommendation
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.url import Address
@@ -111,7 +112,7 @@ class ComparisonContext:
 def make_context(address: Address, grid: DatasetGrid, section: Section) -> ComparisonContext:
     """The context of the page's address in one of its sections."""
     untrained = address.switch(url.SHOW_UNTRAINED)
-    chosen = address.configuration(grid.summaries)
+    chosen = address.configuration(grid.summaries, default=lambda: recommendation.of_dataset(grid))
     most = min(pickers.MAX_NEIGHBORS, grid.run(chosen).about.top)
     k = page_frame.number_of_neighbors(address, most)
     query = address.number(url.QUERY, 0, len(grid.dataset) - 1, 0)

@@ -10,6 +10,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core.data.source import Capability, Neighbor, Source
 from core.errors import GridError, UserError
 from core.experiments.store import DatasetGrid, Summary
+from core.search import recommendation
 from dashboard import url
 from dashboard.pages.embeddings import missing_projection, point_groups, projection_chart
 from dashboard.pages.embeddings import selection_panel as panel
@@ -45,10 +46,14 @@ def show() -> None:
 
 
 def _choose(address: Address, grid: DatasetGrid) -> GridSource:
-    """The experiment in the address, or the best trained one of a model that has projections."""
-    placed = [one for one in grid.summaries if grid.run(one).about.files.get("projections")]
-    best: Summary | None = url.closest(placed, {}) if placed else None
-    return GridSource(grid, address.configuration(grid.summaries, default=best))
+    """The experiment in the address, or the recommended one; the best trained one that has projections where that one has none."""
+
+    def default() -> Summary | None:
+        placed = [one for one in grid.summaries if grid.run(one).about.files.get("projections")]
+        recommended = recommendation.of_dataset(grid)
+        return recommended if recommended in placed or not placed else url.closest(placed, {})
+
+    return GridSource(grid, address.configuration(grid.summaries, default=default))
 
 
 def _model(source: GridSource, untrained: bool) -> None:

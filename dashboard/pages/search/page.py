@@ -9,6 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 
 from core.data.datasets import Dataset
 from core.experiments.store import DatasetGrid
+from core.search import recommendation
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.search import channel_preview, new_neighbors, query_gallery, result_list, two_results
@@ -26,7 +27,7 @@ def show() -> None:
 
 def _search(top: DeltaGenerator, address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     dataset = grid.dataset
-    chosen = address.configuration(grid.summaries)
+    chosen = address.configuration(grid.summaries, default=lambda: recommendation.of_dataset(grid))
     second = two_results.second(address, grid, chosen)
     most = min(pickers.MAX_NEIGHBORS, *(grid.run(one).about.top for one in filter(None, (chosen, second))))
     k = page_frame.number_of_neighbors(address, most)

@@ -19,7 +19,7 @@ def second(address: Address, grid: DatasetGrid, chosen: Summary) -> Summary | No
     if not address.switch(url.SIDE):
         return None
     others = [one for one in grid.summaries if one.model != chosen.model] or grid.summaries
-    return address.configuration(grid.summaries, url.SECOND, url.closest(others, {}))
+    return address.configuration(grid.summaries, url.SECOND, lambda: url.closest(others, {}))
 
 
 def entries(address: Address, second: Summary | None) -> dict[url.Key, object]:

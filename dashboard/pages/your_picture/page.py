@@ -8,10 +8,10 @@ import pandas as pd
 import streamlit as st
 
 from core.data.source import Capability, Source
-from core.experiments.store import DatasetGrid, Summary
+from core.experiments.store import DatasetGrid, Grid, Summary
 from core.imaging import transform
 from core.models import registry, weights
-from core.search import shared_engine
+from core.search import recommendation, shared_engine
 from core.search.query import Answer
 from dashboard import url
 from dashboard.frontend.gallery import gallery
@@ -57,7 +57,7 @@ def _choose(address: Address, grid: DatasetGrid) -> GridSource | str:
             )
         return GridSource(
             replace(grid, summaries=found, runs=runs),
-            address.configuration(found, default=_taken(grid, found)),
+            address.configuration(found, default=lambda: _taken(grid, found)),
         )
     if all(one.weights == glossary.PUBLISHED for one in grid.summaries):
         return (
@@ -133,7 +133,10 @@ def _page(address: Address, names: Sequence[str], source: Source) -> None:
 
 
 def _taken(grid: DatasetGrid, found: Sequence[Summary]) -> Summary:
-    """The recommended one of some experiments; the best where none is."""
+    """What Home recommends, if it is among some experiments; the recommended one of those that work here otherwise, or the best."""
+    whole = recommendation.of_dataset(Grid().load(grid.dataset.name))
+    if whole is not None and whole in found:
+        return whole
     recommended = shared_engine.engine().recommended(grid.dataset)
     return next((one for one in found if recommended and one.configuration == recommended.taken), found[0])
 

@@ -27,7 +27,9 @@ def show(context: ComparisonContext) -> None:
     if not others:
         st.info("There is only one experiment on this dataset; comparing takes two.", icon=":material/info:")
         return
-    second = context.address.configuration(context.grid.summaries, url.SECOND, _rival(context, others))
+    second = context.address.configuration(
+        context.grid.summaries, url.SECOND, lambda: _rival(context, others)
+    )
     context.shown |= url.configuration(second, url.SECOND)
     for letter, one, keys in (("A", context.chosen, url.PARTS), ("B", second, url.SECOND)):
         with st.container(horizontal=True, vertical_alignment="bottom"):
