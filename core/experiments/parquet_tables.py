@@ -37,15 +37,15 @@ def write(path: Path, entries: Sequence[Entry]) -> None:
     """Write tables of one schema, a row group each."""
     schema = entries[0].rows.schema
     index = [{"key": entry.key, "facts": entry.facts} for entry in entries]
-    floats = [f for f in schema if "float" in str(f.type)]
-    leaves = [f"{f.name}.list.element" if pa.types.is_list(f.type) else f.name for f in floats]
+    numbers_ = [f for f in schema if _is_number(f.type.value_type if pa.types.is_list(f.type) else f.type)]
+    leaves = [f"{f.name}.list.element" if pa.types.is_list(f.type) else f.name for f in numbers_]
     with pq.ParquetWriter(
         path,
         schema,
         compression="zstd",
         compression_level=15,
         use_dictionary=False,
-        # Bytes of equal weight side by side: neighboring floats share the high ones.
+        # Bytes of equal weight side by side: neighboring numbers share the high ones.
         column_encoding=dict.fromkeys(leaves, "BYTE_STREAM_SPLIT"),
         write_page_checksum=True,
         store_schema=False,
@@ -138,6 +138,10 @@ def content_hash(path: Path) -> str:
     """SHA-256 of a file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_integer(kind) or pa.types.is_floating(kind))
 
 
 def _hashable(key: dict[str, Any]) -> tuple[tuple[str, Any], ...]:
