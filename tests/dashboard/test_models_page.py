@@ -93,13 +93,29 @@ def test_what_does_not_exist_is_reported(grid_dir, open_page):
 @pytest.mark.slow
 def test_models_without_trained_weights_say_how_to_get_them(grid_dir, open_page, monkeypatch):
     monkeypatch.setattr(weights, "imagenet_file", lambda model: WeightsFile("", "", "Not here.", None))
-    page = open_page("models", model="vgg16", weights="imagenet")
+    page = open_page("models", model="resnet50", weights="imagenet")
     assert page.query_params["weights"] == "untrained"
-    assert "models fetch vgg16" in texts(page)
+    assert "models fetch resnet50" in texts(page)
     for part in ("channels", "picture"):
-        page = open_page("models", model="vgg16", part=part)
+        page = open_page("models", model="resnet50", part=part)
         assert not page.exception
-        assert "untrained control" in page.info[0].value and "models fetch vgg16" in page.info[0].value
+        assert "untrained control" in page.info[0].value and "models fetch resnet50" in page.info[0].value
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["mobilenet", "xception", "vgg16"])
+def test_what_ships_is_shown_without_the_weights_and_the_rest_says_how_to_get_them(
+    name, grid_dir, open_page, monkeypatch
+):
+    monkeypatch.setattr(weights, "imagenet_file", lambda model: WeightsFile("", "", "Not here.", None))
+    layer = registry.get_model(name).layers[5].name
+    made = [one.channel for one in channel_files.visualizations(name, "imagenet", layer)]
+    page = open_page("models", model=name, layer=layer, part="channels")
+    assert not page.exception and page.query_params["weights"] == "imagenet"
+    assert page.query_params["channel"] == str(made[0])
+    page = open_page("models", model=name, layer=layer, part="channels", channel=min({*range(9)} - {*made}))
+    [sentence] = {one.value for one in page.info if "models fetch" in one.value}
+    assert f"models fetch {name}" in sentence and "--from package" in sentence
 
 
 @pytest.mark.slow

