@@ -2,13 +2,13 @@
 
 import logging
 import threading
-import time
 from collections import deque
 from collections.abc import Callable, Hashable
 from functools import partial
 from typing import Any
 
 from core.errors import JobsError, UserError
+from core.progress import Tracker
 from core.settings import settings
 
 _log = logging.getLogger(__name__)
@@ -22,24 +22,24 @@ class Cancelled(BaseException):
     """
 
 
-class Job:
+class Job(Tracker):
     """A computation and how far it is; the work has it as its :class:`core.progress.Progress`.
+
+    The stages, steps and sentences of the work raise :class:`Cancelled` when the job was canceled.
 
     Attributes
     ----------
     title : for people.
     state : ``"waiting"`` for others to end | ``"running"`` | ``"done"`` | ``"failed"`` | ``"cancelled"``.
-    stage_name, done_steps, total : what is being done, and how much of it is.
     sentences : what the work had to say, the latest last.
     result : what the work returned, None before.
     error : why it failed, a sentence.
     """
 
     def __init__(self, title: str):
+        super().__init__()
         self.title = title
         self.state = "waiting"
-        self.stage_name, self.done_steps, self.total = "", 0, 0
-        self.started = self._stage_started = time.monotonic()
         self.sentences: list[str] = []
         self.result: Any = None
         self.error: str | None = None
@@ -47,21 +47,7 @@ class Job:
         # What ends it while it is waiting.
         self._withdraw: Callable[[], None] = lambda: None
 
-    # Called by the work
-
-    def stage(self, name: str, total: int) -> None:
-        """A new stage begins; raises :class:`Cancelled` when the job was canceled."""
-        self._check()
-        self.stage_name, self.done_steps, self.total = name, 0, total
-        self._stage_started = time.monotonic()
-
-    def step(self, n: int = 1) -> None:
-        """Steps of the stage are done; raises :class:`Cancelled` when the job was canceled."""
-        self._check()
-        self.done_steps += n
-
     def say(self, sentence: str) -> None:
-        """Something the user should read; raises :class:`Cancelled` when the job was canceled."""
         self._check()
         self.sentences = [*self.sentences, sentence][-_MOST_SENTENCES:]
 
@@ -81,23 +67,6 @@ class Job:
         """Whether it was canceled and has not ended yet."""
         return self.running and self._cancelled.is_set()
 
-    @property
-    def fraction(self) -> float:
-        """How much of the stage is done, 0 to 1."""
-        return min(1.0, self.done_steps / self.total) if self.total else 0.0
-
-    @property
-    def rate(self) -> float:
-        """Steps per second of the stage."""
-        return self.done_steps / max(time.monotonic() - self._stage_started, 1e-9)
-
-    @property
-    def seconds_left(self) -> float | None:
-        """Until the stage is done if it goes on like this; None before that is known."""
-        if not self.done_steps or not self.total:
-            return None
-        return max(0, self.total - self.done_steps) / self.rate
-
     def cancel(self) -> None:
         """Cancel it: it ends at its next step, or at once while it is waiting."""
         self._cancelled.set()
@@ -112,10 +81,9 @@ class Job:
             raise Cancelled
 
     def _run(self, work: Callable[["Job"], Any], leave: Callable[[], None]) -> None:
-        self.started = self._stage_started = time.monotonic()
         try:
             self.result = work(self)
-            self.state = "done"
+            self.fraction, self.state = 1.0, "done"
         except Cancelled:
             self.state = "cancelled"
         except UserError as error:

@@ -23,11 +23,10 @@ def test_a_job_runs_in_the_background_and_keeps_its_result():
         job.wait(0.01)
     assert job.running and job.result is None
     assert (job.stage_name, job.done_steps, job.total, job.fraction) == ("counting", 3, 4, 0.75)
-    assert job.seconds_left == pytest.approx(1 / job.rate, rel=0.5)
 
     go.set()
     assert job.wait(10)
-    assert (job.state, job.result, job.sentences) == ("done", 42, ["almost there"])
+    assert (job.state, job.result, job.sentences, job.fraction) == ("done", 42, ["almost there"], 1.0)
     assert jobs.get("count") is job
 
 
@@ -60,6 +59,26 @@ def test_a_cancelled_job_ends_at_its_next_step_whatever_it_catches():
     job.cancel()
     assert job.wait(10)
     assert (job.state, job.error, job.cancelling) == ("cancelled", None, False)
+
+
+def test_a_cancelled_job_ends_in_each_of_its_parts():
+    jobs, begun, cancelled = Jobs(), threading.Event(), threading.Event()
+
+    def work(job: Job) -> None:
+        first, second = job.divide(1, 1)
+        first.stage("first", 1)
+        first.step()
+        begun.set()
+        cancelled.wait(10)
+        second.stage("second", 1)
+        pytest.fail("it went on")
+
+    job = jobs.start("parts", "Parts", work)
+    assert begun.wait(10)
+    job.cancel()
+    cancelled.set()
+    assert job.wait(10)
+    assert (job.state, job.stage_name, job.fraction) == ("cancelled", "first", 0.5)
 
 
 def test_a_mistake_of_the_user_is_shown_and_another_error_is_logged(caplog):

@@ -5,11 +5,16 @@ import json
 import numbers
 import os
 import sys
+import time
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 from core.errors import UserError
+from core.progress import Tracker
+
+# A bar is drawn so often at most.
+_REDRAW_SECONDS = 0.1
 
 
 def group(commands: Any, name: str, text: str) -> Any:
@@ -193,38 +198,39 @@ def start_tensorflow() -> None:
         os.close(kept)
 
 
-class Bar:
-    """Progress on standard error: one bar per stage, with what is computed and the time left."""
+class Bar(Tracker):
+    """Progress on standard error: one bar for all of it, with the stage, its steps and the time left."""
 
     def __init__(self) -> None:
+        super().__init__()
         self._bar: Any = None
+        self._drawn = 0.0
 
     def __enter__(self) -> "Bar":
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._close()
-
-    def stage(self, name: str, total: int) -> None:
-        from tqdm import tqdm
-
-        self._close()
-        self._bar = tqdm(
-            total=total,
-            desc=f"  {name}",
-            leave=False,
-            dynamic_ncols=True,
-            bar_format="{desc}: {percentage:3.0f}% |{bar}| {n_fmt}/{total_fmt} [{elapsed}, {remaining} left, {rate_fmt}]",
-        )
-
-    def step(self, n: int = 1) -> None:
-        self._bar.update(n)
+        if self._bar is not None:
+            self._bar.close()
 
     def say(self, sentence: str) -> None:
         from tqdm import tqdm
 
         tqdm.write(sentence, file=sys.stderr)
 
-    def _close(self) -> None:
-        if self._bar is not None:
-            self._bar.close()
+    def _changed(self) -> None:
+        from tqdm import tqdm
+
+        if self._bar is not None and self.done_steps and time.monotonic() - self._drawn < _REDRAW_SECONDS:
+            return
+        self._drawn, seconds = time.monotonic(), self.seconds_left
+        name = self.stage_name.replace("{", "{{").replace("}", "}}")
+        steps = f" {self.done_steps:,}/{self.total:,}" if self.total else ""
+        left = "" if seconds is None else f", {tqdm.format_interval(seconds)} left"
+        # Rounded down: the bar is not at its end before everything is done.
+        drawn = f"  {name}: {int(100 * self.fraction):3}% |{{bar}}|{steps} [{{elapsed}}{left}]"
+        if self._bar is None:
+            self._bar = tqdm(total=1.0, leave=False, dynamic_ncols=True, bar_format=drawn)
+            return
+        self._bar.bar_format, self._bar.n = drawn, self.fraction
+        self._bar.refresh()

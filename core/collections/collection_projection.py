@@ -76,7 +76,8 @@ def compute(collection: Collection, method: str, dimensions: int, progress: Prog
     DiskError : the disk is nearly full.
     """
     disk.require(collection.folder)
-    progress.stage("reading the vectors", 0)
+    reading, projecting, writing = progress.divide(1, 50, 1)
+    reading.stage("reading the vectors", 0)
     # The projection uses float64.
     most = max(1, min(settings.MAX_LAYOUT_IMAGES, settings.MEMORY_BYTES // (8 * collection.about.dimensions)))
     version, total, images, vectors = collection.sample(most)
@@ -86,9 +87,9 @@ def compute(collection: Collection, method: str, dimensions: int, progress: Prog
         vectors=[vectors],
         method=method,
         dimensions=dimensions,
-        progress=progress,
+        progress=projecting,
     )
-    progress.stage("writing", 0)
+    writing.stage("writing", 0)
     rows = pa.table(
         {
             "id": pa.array([image.id for image in images], pa.int64()),

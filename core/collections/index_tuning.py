@@ -107,7 +107,8 @@ def measure(
         rows = used[exact_search.sample_rows(len(used), _QUERIES)]
         stored = vectors.map(state.rows)
         queries = np.asarray(stored[rows], np.float32)
-        progress.stage("exact neighbors", 1)
+        searching, *building, comparing, timing = progress.divide(1, *[5] * len(wanted), 1, 1)
+        searching.stage("exact neighbors", 0)
         exact, _ = exact_search.exact(stored, prepared(queries, metric), K + 1, metric, used)
         truth = exact_search.without_self(exact, rows, K)
         # The half of the vectors that is farthest from one of them: most queries have neighbors that are not allowed.
@@ -118,18 +119,18 @@ def measure(
         exact, _ = exact_search.exact(stored, prepared(queries, metric), K + 1, metric, allowed)
         filtered_truth = exact_search.without_self(exact, rows, K)
         labels = first_labels(collection)
-        progress.step()
         built: list[tuple[State, IndexRecord, int, float, Snapshot]] = []
         try:
-            for engine, kind in wanted:
-                progress.stage(f"building {kind}", state.rows)
+            for (engine, kind), part in zip(wanted, building, strict=True):
+                part.stage(f"building {kind}", state.rows)
                 started = time.perf_counter()
-                known = engine.build(vectors, state.rows, metric, kind, progress.step)
+                known = engine.build(vectors, state.rows, metric, kind, part.step)
                 seconds = time.perf_counter() - started
                 beside = replace(state, engine=engine.name, kind=kind, index=known)
                 snapshot = engine.open(beside, vectors, unused)
                 size, _ = writer.catalog.read(engine.size, beside)
                 built.append((beside, known, size, seconds, snapshot))
+            comparing.stage("recall", 0)
             found = [
                 [
                     exact_search.without_self(snapshot.nearest(queries, K + 1, rows_allowed)[0], rows, K)
@@ -137,7 +138,7 @@ def measure(
                 ]
                 for *_, snapshot in built
             ]
-            progress.stage("latency", len(queries))
+            timing.stage("latency", len(queries))
             times: list[tuple[list[float], list[float]]] = [([], []) for _ in built]
             for query in queries:
                 for (*_, snapshot), both in zip(built, times, strict=True):
@@ -145,7 +146,7 @@ def measure(
                         started = time.perf_counter()
                         snapshot.nearest(query[None], K, rows_allowed)
                         taken.append((time.perf_counter() - started) * 1000)
-                progress.step()
+                timing.step()
         finally:
             # The catalog names none of them.
             for engine in used_engines:

@@ -19,6 +19,10 @@ from core.data.image_sources import Entry, ImageSource, Record, SourceError, is_
 from core.models.image_embedder import Embedder
 from core.progress import Progress
 
+_COUNTING = "counting the images"
+# How long it takes to count images, to store them, and to index the last of them, compared with each other.
+_SOURCES_COSTS = 1, 40, 2
+_FILES_COSTS = 40, 2
 # Conflicts that a report names.
 _MOST_CONFLICTS = 20
 
@@ -64,12 +68,16 @@ def add(
     writer.remember_sources(known, read)
     refresh_other_lists(writer, known, added)
     images = FileImages(embedder, writer.folder)
-    ingester = Ingester(writer, images, progress, among, next_run(writer), restore=restore_removed)
+    counting, storing, indexing = progress.divide(*_SOURCES_COSTS)
+    ingester = Ingester(writer, images, storing, among, next_run(writer), restore=restore_removed)
     # Lists last: the labels of folders for the same images are known by then.
-    for record in sorted(added, key=is_list):
-        ingester.take_source(record)
+    added.sort(key=is_list)
+    counting.stage(_COUNTING, 0)
+    totals = [ingester.count(record, counting) for record in added]
+    for record, total, part in zip(added, totals, storing.divide(*totals), strict=True):
+        ingester.take_source(record, total, part)
     report_conflicts(writer, ingester.report, among, added)
-    return ingester.finish()
+    return ingester.finish(indexing)
 
 
 def add_files(
@@ -81,9 +89,10 @@ def add_files(
 ) -> Report:
     """Store single files that belong to no source, such as uploads; an update never removes them."""
     images = FileImages(embedder, writer.folder)
-    ingester = Ingester(writer, images, progress, restore=restore_removed)
-    ingester.take("computing vectors", lambda: entries)
-    return ingester.finish()
+    storing, indexing = progress.divide(*_FILES_COSTS)
+    ingester = Ingester(writer, images, storing, restore=restore_removed)
+    ingester.take_files(entries)
+    return ingester.finish(indexing)
 
 
 def read_again(
@@ -92,9 +101,10 @@ def read_again(
     """Restore removed images, with all that the catalog knows of them, by reading them again."""
     run = writer.catalog.read(catalog.get_fact, "run") or 0
     images = FileImages(embedder, writer.folder)
-    ingester = Ingester(writer, images, progress, run=run, restore=True, undo=True)
-    ingester.take("computing vectors", lambda: entries)
-    return ingester.finish()
+    storing, indexing = progress.divide(*_FILES_COSTS)
+    ingester = Ingester(writer, images, storing, run=run, restore=True, undo=True)
+    ingester.take_files(entries)
+    return ingester.finish(indexing)
 
 
 def update(
@@ -114,8 +124,9 @@ def update(
         writer.remember_sources(known)
     among, run = KnownSources.of(known, labels_from), next_run(writer)
     images = FileImages(embedder, writer.folder, again=False)
-    ingester = Ingester(writer, images, progress, among, run)
-    report, present, done = ingester.report, [], []
+    counting, storing, indexing = progress.divide(*_SOURCES_COSTS)
+    ingester = Ingester(writer, images, storing, among, run)
+    report, present, totals, done = ingester.report, [], [], []
     # Every list is read before the first label is decided.
     for record in known:
         with _noting(report, progress):
@@ -129,13 +140,19 @@ def update(
                     "`playground collection remove` with the same path."
                 )
             present.append(record)
+    counting.stage(_COUNTING, 0)
+    readable = []
     for record in sorted(present, key=is_list):
         with _noting(report, progress):
-            ingester.take_source(record)
+            totals.append(ingester.count(record, counting))
+            readable.append(record)
+    for record, total, part in zip(readable, totals, storing.divide(*totals), strict=True):
+        with _noting(report, progress):
+            ingester.take_source(record, total, part)
             done.append(record["id"])
     forget_unseen(writer, report, done, run)
     report_conflicts(writer, report, among, present)
-    return ingester.finish()
+    return ingester.finish(indexing)
 
 
 def last_source(writer: Writer, known: Sequence[Record]) -> int:

@@ -218,16 +218,34 @@ class Ingester:
         self._not_restored: dict[str, str] = {}
         self._committed = time.monotonic()
 
-    def take_source(self, record: Record) -> None:
-        """Store the images of a remembered source."""
-        source, self._source = ImageSource.from_json(record), record["id"]
-        if not is_list(record):
-            self.take(source.path, lambda: source.entries(self._sources.labels))
-            return
-        self.take(source.path, lambda: self._listed(source.path, record["id"]))
-        self.report.leave_out(
-            image_lists.NO_PATH, self._writer.catalog.read(list_rows.without_path, record["id"])
-        )
+    def count(self, record: Record, progress: Progress) -> int:
+        """How many images a remembered source has, be they stored or not; they are read once more to be stored.
+
+        Raises
+        ------
+        SourceError : it can't be read.
+        """
+        total = 0
+        for entry in self._entries(record):
+            total += not isinstance(entry, LeftOut)
+            progress.step()
+        return total
+
+    def take_source(self, record: Record, total: int, progress: Progress) -> None:
+        """Store the images of a remembered source, which has so many."""
+        path = record["path"]
+        self._progress, self._source = progress, record["id"]
+        progress.stage(Path(path).name or path, total)
+        self.store(self._entries(record), record["id"])
+        if is_list(record):
+            self.report.leave_out(
+                image_lists.NO_PATH, self._writer.catalog.read(list_rows.without_path, record["id"])
+            )
+
+    def _entries(self, record: Record) -> Entries:
+        if is_list(record):
+            return self._listed(record["path"], record["id"])
+        return ImageSource.from_json(record).entries(self._sources.labels)
 
     def _listed(self, path: str, number: int) -> Iterator[Entry | Problem]:
         """The images that a list names, each once."""
@@ -237,11 +255,10 @@ class Ingester:
             else:
                 yield Problem(f"{path}, row {row.number}", row.problem)
 
-    def take(self, name: str, entries: Callable[[], Entries]) -> None:
-        """Store the images of some entries, which are read twice: first to count them, so that the time left can be shown."""
-        total = sum(not isinstance(entry, LeftOut) for entry in entries())
-        self._progress.stage(Path(name).name or name, total)
-        self.store(entries(), self._source)
+    def take_files(self, entries: Sequence[Entry | LeftOut | Problem]) -> None:
+        """Store images of no source."""
+        self._progress.stage("computing vectors", sum(not isinstance(entry, LeftOut) for entry in entries))
+        self.store(entries, None)
 
     def store(self, entries: Entries, source: int | None) -> None:
         """Store the images of some entries of a source, by its number."""
@@ -251,12 +268,12 @@ class Ingester:
         self._embed()
         self._commit()
 
-    def finish(self) -> Report:
+    def finish(self, progress: Progress) -> Report:
         """Bring the index up to date and return the report."""
         state = self._writer.state
         if state.rows and (state.index is None or state.index.rows < state.rows):
-            self._progress.stage("index", state.rows)
-            self._writer.index(step=self._progress.step)
+            progress.stage("index", state.rows)
+            self._writer.index(step=progress.step)
         return self.report
 
     def _without_left_out(self, entries: Entries) -> Iterator[Entry | Problem]:

@@ -123,14 +123,15 @@ def import_shards(
     described = manifest.read(store)
     _check_fits(described, writer.about, allow_other_versions)
     _check_complete(store, described)
-    _check_content(store, described, progress)
+    checking, importing, indexing = progress.divide(1, 5, 1)
+    _check_content(store, described, checking)
     known = writer.sources
     records = _remember(writer, store, known, described)
     among, run = KnownSources.of(known, None), ingest.next_run(writer)
     images = ShardImages()
-    ingester = Ingester(writer, images, progress, among, run, restore=restore_removed)
+    ingester = Ingester(writer, images, importing, among, run, restore=restore_removed)
     report = ingester.report
-    progress.stage("importing", described.images)
+    importing.stage("importing", described.images)
     for shard in _filled(described):
         for rows in shard_file.read(store, shard, described.shards, described.configuration):
             for place, same in groupby(sorted(rows, key=attrgetter("source")), attrgetter("source")):
@@ -150,7 +151,7 @@ def import_shards(
         # What another run stored after the scan is not in the shards, and stays.
         ingest.forget_unseen(writer, report, [record["id"] for record in used], described.update.run + 1)
     ingest.report_conflicts(writer, report, among, used)
-    return ingester.finish()
+    return ingester.finish(indexing)
 
 
 def _check_fits(described: Manifest, about: About, allow_other_versions: bool) -> None:

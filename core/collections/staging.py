@@ -166,21 +166,20 @@ def _publish(
             f"The collection {name!r} was changed since it was staged, so its staged copy was not published: nothing that was added "
             f"or removed meanwhile is lost. Stage it again with `playground collection stage {name} --replace`."
         )
-    progress.stage("measuring", 1)
+    measuring, publishing = progress.divide(1, 1)
+    measuring.stage("measuring", 0)
     before, after = search_quality.compare(live, copy, gate.queries)
-    progress.step()
     if problems := gate.problems(before, after):
         raise RefusedError(
             f"The staged copy of {name!r} was not published: {'; '.join(problems)}. It stays as it is; look at it with "
             f"`playground collection search {name} IMAGE --staged`, or publish it with larger margins."
         )
-    progress.stage("publishing", 1)
+    publishing.stage("publishing", 0)
     with catalog.storage_errors():
         # Before the catalog names them.
         _link_uploads(copy.folder, live.folder)
     target.take_over(source)
     uploads.sweep(target)
-    progress.step()
     return Published(before, after)
 
 

@@ -103,9 +103,10 @@ def add(
     UploadError, QuotaError, DiskError : an archive can't be trusted, a limit is exceeded, or the disk is nearly full; nothing is stored.
     """
     sweep(writer)
+    receiving, adding = progress.divide(1, 10)
     try:
-        entries = _keeping_names(writer, _received(folder_of(writer.folder), sent, progress, label_level))
-        return ingest.add_files(writer, entries, embedder, progress, restore_removed)
+        entries = _keeping_names(writer, _received(folder_of(writer.folder), sent, receiving, label_level))
+        return ingest.add_files(writer, entries, embedder, adding, restore_removed)
     finally:
         sweep(writer)
 

@@ -58,21 +58,21 @@ def measure(
             found = dict(read(folder))
         except GridError:
             found = {}
-        for name in models:
+        for name, part in zip(models, progress.divide(*[1] * len(models)), strict=True):
             model = registry.get_model(name)
-            progress.stage(f"loading {name}", 1)
+            part.stage(f"loading {name}", 0)
             # A model without code to build it is an ONNX file, which OpenVINO alone runs.
-            built = None if model.build is None else weights.load(model, weights.IMAGENET, progress)[0]
-            progress.step()
-            for kind in runtimes if built is not None else [one for one in runtimes if one == "openvino"]:
+            built = None if model.build is None else weights.load(model, weights.IMAGENET, part)[0]
+            kinds = runtimes if built is not None else [one for one in runtimes if one == "openvino"]
+            for kind, timing in zip(kinds, part.divide(*[1] * len(kinds)), strict=True):
                 network = (
-                    networks.load(model, weights.trained(model), progress)
+                    networks.load(model, weights.trained(model), timing)
                     if built is None
                     else _network(kind, model, built)
                 )
-                progress.stage(f"{name} with {kind}", len(model.layers))
+                timing.stage(f"{name} with {kind}", len(model.layers))
                 layers = [layer.name for layer in model.layers]
-                cost = layer_cost.measure(model, network, layers, progress.step)
+                cost = layer_cost.measure(model, network, layers, timing.step)
                 before = found.get(kind)
                 same = before is not None and before.conditions["processor"] == cost.conditions["processor"]
                 kept = before.ms_per_image if before is not None and same else {}

@@ -38,7 +38,7 @@ def run(chosen: Sequence[Dataset], models: Sequence[str], out: Path, progress: P
     UnknownNameError : a dataset has no experiments of a model.
     """
     access.require_full("measure experiments")
-    for dataset in chosen:
+    for dataset, part in zip(chosen, progress.divide(*map(len, chosen)), strict=True):
         with lock.writing(out / dataset.name):
             grid = store.Grid(out).load(dataset.name)
             known = dict.fromkeys(model for model, _ in grid.runs)
@@ -49,10 +49,11 @@ def run(chosen: Sequence[Dataset], models: Sequence[str], out: Path, progress: P
                 progress.say(notice)
             some = [run for (model, _), run in grid.runs.items() if not models or model in models]
             # What takes seconds first: another run may be needed for the rest.
-            for stored in some:
-                _measure_stored(dataset, stored, progress)
-            for stored in some:
-                _measure_again(dataset, store.StoredRun(stored.folder, dataset), progress)
+            steps = part.divide(*([1] * len(some) + [20] * len(some)))
+            for stored, one in zip(some, steps, strict=False):
+                _measure_stored(dataset, stored, one)
+            for stored, one in zip(some, steps[len(some) :], strict=True):
+                _measure_again(dataset, store.StoredRun(stored.folder, dataset), one)
 
 
 def _measure_stored(dataset: Dataset, stored: StoredRun, progress: Progress) -> None:
@@ -72,12 +73,14 @@ def _measure_again(dataset: Dataset, stored: StoredRun, progress: Progress) -> N
         progress.say(f"{_label(stored)}: complete")
         return
     progress.say(f"{_label(stored)}: {len(missing)} experiments to measure by the network")
+    # Features take about as long as their measures.
+    extracting, measuring = progress.divide(1, 1)
     try:
-        features = _network_features(dataset, stored, missing, progress)
+        features = _network_features(dataset, stored, missing, extracting)
     except UserError as error:
         progress.say(f"{_label(stored)}: {len(missing)} experiments are not measured. {error}")
         return
-    store.add_measures(stored, dataset, _computed(features, dataset, stored, missing, progress))
+    store.add_measures(stored, dataset, _computed(features, dataset, stored, missing, measuring))
 
 
 def _label(stored: StoredRun) -> str:
@@ -134,9 +137,8 @@ def _network_features(
         raise GridError(f"The weights {about.weights} can't be loaded by their name.")
     if not weights.provenance(model, about.weights).made(about.weights_fingerprint):
         raise GridError("The weights on this machine are others than those of the experiments.")
-    progress.stage(f"loading {about.model}", 1)
+    progress.stage(f"loading {about.model}", 0)
     network = networks.load(model, about.weights, progress)
-    progress.step()
     layers = tuple(layer.name for layer in model.layers if any(layer.name == key[0] for key in missing))
     poolings = tuple(name for name in extractor.POOLINGS if any(name == key[1] for key in missing))
     progress.stage(f"features of {about.model}", len(dataset))

@@ -74,7 +74,7 @@ class _Model:
 
     @cached_property
     def network(self) -> extractor.Extractor:
-        self._progress.stage("loading the model", 1)
+        self._progress.stage("loading the model", 0)
         loaded = networks.load(self.model, self._request.weights, self._progress)
         layers = [layer.name for layer in self.model.layers]
         # Whole images at all strengths fill a batch.
@@ -105,10 +105,12 @@ def run(chosen: Sequence[Dataset], request: Request, out: Path, progress: Progre
         for dataset in chosen:
             locks.enter_context(lock.writing(out / dataset.name))
             store.write_dataset(out, dataset)
-        for name in request.models:
-            model = _Model(name, request, progress)
-            for dataset in chosen:
-                _run_model(model, dataset, request, out, progress)
+        images = [min(len(dataset), request.images) for dataset in chosen]
+        of_models = progress.divide(*[1] * len(request.models))
+        for name, of_model in zip(request.models, of_models, strict=True):
+            model = _Model(name, request, of_model)
+            for dataset, part in zip(chosen, of_model.divide(*images), strict=True):
+                _run_model(model, dataset, request, out, part)
 
 
 def _run_model(model: _Model, dataset: Dataset, request: Request, out: Path, progress: Progress) -> None:
@@ -137,12 +139,13 @@ def _run_model(model: _Model, dataset: Dataset, request: Request, out: Path, pro
         progress.say(f"{label}: already there")
         return
     progress.say(f"{label}: {len(missing) * len(model.model.layers) * len(tables)} results to compute")
-    gallery = _read_gallery(model.network, dataset, drawn, progress)
-    for change in missing:
-        progress.stage(change, len(gallery.files))
-        for (pooling, metric), rows in _change(
-            model.network, gallery, change, request.metrics, progress
-        ).items():
+    network = model.network
+    # An image passes the network once at each strength.
+    reading, *parts = progress.divide(1, *(len(_strengths(change)) for change in missing))
+    gallery = _read_gallery(network, dataset, drawn, reading)
+    for change, part in zip(missing, parts, strict=True):
+        part.stage(change, len(gallery.files))
+        for (pooling, metric), rows in _change(network, gallery, change, request.metrics, part).items():
             table = tables[model.model.name, model.provenance.slug, pooling, metric]
             tables[table.key] = replace(table, images=len(gallery.files), rows={**table.rows, **rows})
         robustness_file.write(out, dataset, (kept | tables).values())

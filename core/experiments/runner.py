@@ -29,6 +29,13 @@ from core.settings import settings
 
 # A tile of distances (rows of queries by all images) stays below this many numbers.
 _TILE = 8_000_000
+# About how many seconds the stages take, measured with EfficientNet-Lite 0 on 200 images and two cores.
+_LOADING, _MEASURING = 6.0, 7.0
+_FEATURES = 0.03  # of an image
+_NEIGHBORS, _FLATTENED_NEIGHBORS = 6e-6, 6e-5  # of a pair of images in a layer
+_PROJECTIONS = 9e-3  # of an image in a layer
+# How long a projection takes compared with the others.
+_PROJECTING = {"umap": 10, "pca": 1}
 # Quantiles of the distances are taken from about this many pairs.
 _PAIRS = 2_000_000
 
@@ -84,9 +91,10 @@ def run(chosen: Sequence[Dataset], request: Request, out: Path, progress: Progre
             locks.enter_context(lock.writing(out / dataset.name))
             folders.append(store.write_dataset(out, dataset))
         tasks = [(name, *pair) for name in request.models for pair in zip(chosen, folders, strict=True)]
+        parts = progress.divide(*(_task_seconds(*task, request) for task in tasks))
         spent: list[float] = []
         network: _Network | None = None
-        for number, (name, dataset, folder) in enumerate(tasks, 1):
+        for number, ((name, dataset, folder), part) in enumerate(zip(tasks, parts, strict=True), 1):
             model = registry.get_model(name)
             provenance = weights.provenance(model, request.weights)
             label = f"[{number}/{len(tasks)}] {name} · {provenance.slug} · {dataset.name}"
@@ -96,15 +104,27 @@ def run(chosen: Sequence[Dataset], request: Request, out: Path, progress: Progre
                 continue
             progress.say(f"{label}: {work.sentence}")
             started = time.monotonic()
-            if network is None or network.model is not model:
+            is_loaded = network is not None and network.model is model
+            loading, measuring, computing = part.divide(
+                *([0, 0] if is_loaded else [_LOADING, _MEASURING]), sum(work.seconds(len(dataset)))
+            )
+            if network is None or not is_loaded:
                 # The one before is let go first: two models at a time would take twice the memory.
                 network = None
-                network = _Network(model, request.weights, progress)
-            _run_model(folder, dataset, network, work, progress)
+                network = _Network(model, request.weights, loading)
+            cost = network.cost(work.layers, measuring)
+            _run_model(folder, dataset, network, cost, work, computing)
             spent.append(time.monotonic() - started)
             left = sum(spent) / len(spent) * (len(tasks) - number)
             rest = f", about {_span(left)} left" if left else ""
             progress.say(f"{label}: done in {_span(spent[-1])}{rest}")
+
+
+def _task_seconds(name: str, dataset: Dataset, folder: Path, request: Request) -> float:
+    """About how long a model takes on a dataset; 0 if there is nothing to compute."""
+    model = registry.get_model(name)
+    work = _pending(folder, dataset, model, weights.provenance(model, request.weights), request)
+    return 0.0 if work is None else _LOADING + _MEASURING + sum(work.seconds(len(dataset)))
 
 
 def _span(seconds: float) -> str:
@@ -145,6 +165,15 @@ class _Work:
     metrics: tuple[str, ...]
     top: int
     kept: store.StoredRun | None
+
+    def seconds(self, n: int) -> list[float]:
+        """About how long the features of n images take, and then what is computed of each pooling."""
+        return [_FEATURES * n, *(sum(self.comparing_seconds(pooling, n)) for pooling in self.poolings)]
+
+    def comparing_seconds(self, pooling: str, n: int) -> tuple[float, float]:
+        """About how long the neighbors of n images and their projections take."""
+        of_pair = _FLATTENED_NEIGHBORS if pooling == "flatten" else _NEIGHBORS
+        return of_pair * n**2 * len(self.layers), _PROJECTIONS * n * len(self.layers)
 
     @property
     def sentence(self) -> str:
@@ -196,26 +225,34 @@ def _n_good(there: store.StoredRun, dataset: Dataset) -> int:
     return len(dataset) - len(there.about.skipped)
 
 
-def _run_model(folder: Path, dataset: Dataset, network: _Network, work: _Work, progress: Progress) -> None:
+def _run_model(
+    folder: Path,
+    dataset: Dataset,
+    network: _Network,
+    measured: layer_cost.Cost,
+    work: _Work,
+    progress: Progress,
+) -> None:
     model, provenance = network.model, network.provenance
-    measured = network.cost(work.layers, progress)
-    progress.stage("features", len(dataset))
+    extracting, *comparing = progress.divide(*work.seconds(len(dataset)))
+    extracting.stage("features", len(dataset))
     features = extract(
-        extractor.Extractor(model, network.network, work.layers, work.poolings), dataset, progress
+        extractor.Extractor(model, network.network, work.layers, work.poolings), dataset, extracting
     )
     top = min(work.top, len(features.ids) - 1)
 
     experiments: list[store.Computed] = []
     placed: list[store.StoredProjection] = []
-    for pooling in work.poolings:
-        progress.stage(f"neighbors, {pooling}", len(work.layers))
+    for pooling, part in zip(work.poolings, comparing, strict=True):
+        finding, placing = part.divide(*work.comparing_seconds(pooling, len(dataset)))
+        finding.stage(f"neighbors, {pooling}", len(work.layers))
         matrices = []
         for layer in work.layers:
             found, cosine = compare(features, layer, pooling, work.metrics, top, dataset.labels)
             experiments += found
             matrices.append(cosine)
-            progress.step()
-        placed += place(features, work.layers, pooling, matrices, dataset.labels, progress)
+            finding.step()
+        placed += place(features, work.layers, pooling, matrices, dataset.labels, placing)
     vectors = {
         key: (features.ids, blocks.whole())
         for key, blocks in features.vectors.items()
@@ -392,10 +429,11 @@ def place(
         progress.say(f"No projections for {pooling}: too many images for vectors of this length.")
         return []
     kinds = list(itertools.product(projection.METHODS, projection.DIMENSIONS))
-    progress.stage(f"projections, {pooling}", len(kinds))
     placed = []
-    for method, dimensions in kinds:
-        for one in project(method=method, dimensions=dimensions):
+    for (method, dimensions), part in zip(
+        kinds, progress.divide(*(_PROJECTING[method] for method, _ in kinds)), strict=True
+    ):
+        for one in project(method=method, dimensions=dimensions, progress=part):
             placed.append(
                 store.StoredProjection(
                     layer=layers[one.layer],
@@ -409,7 +447,6 @@ def place(
                     parameters=one.parameters,
                 )
             )
-        progress.step()
     return placed
 
 

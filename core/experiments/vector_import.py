@@ -118,11 +118,11 @@ def import_vectors(
     blocks = ColumnBlocks(len(ids), rows.shape[1])
     blocks.append(rows)
     features = Features(ids, {(LAYER, POOLING): blocks}, ())
-    progress.stage("neighbors", 1)
+    comparing, placing = progress.divide(1, 10)
+    comparing.stage("neighbors", 0)
     top = min(_TOP, len(ids) - 1)
     experiments, cosine = runner.compare(features, LAYER, POOLING, list(METRICS), top, dataset.labels)
-    progress.step()
-    projections = runner.place(features, [LAYER], POOLING, [cosine], dataset.labels, progress)
+    projections = runner.place(features, [LAYER], POOLING, [cosine], dataset.labels, placing)
     fingerprint = hashlib.sha256(ids.astype("<i8").tobytes() + rows.astype("<f4").tobytes()).hexdigest()
     about = store.ModelRun(
         dataset=dataset.name,

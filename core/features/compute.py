@@ -69,23 +69,24 @@ def compute(
         if not missing and not unvisualized:
             progress.say(f"{model.name} · {slug}: already there")
             return
-        progress.stage(f"loading {model.name}", 1)
+        progress.stage(f"loading {model.name}", 0)
         if model.build is None:
             network = networks.load(model, slug, progress)
         else:
             graph, origin = weights.load(model, slug, progress)
             network = runtime.of_graph(model, graph)
             facts = {"weights_fingerprint": origin.fingerprint}
-        progress.step()
+        # A pass over a dataset takes about as long as the visualizations of a layer.
+        parts = iter(progress.divide(*[1] * (len(missing) + len(unvisualized))))
         for dataset in missing:
-            found = top_activating.find(dataset, model, network, layers, progress)
+            found = top_activating.find(dataset, model, network, layers, next(parts))
             channel_files.write_top_images(model.name, slug, dataset, found, facts)
             progress.say(
                 f"{model.name} · {slug} · {dataset.name}: top-activating images of {len(layers)} layers"
             )
         for layer in unvisualized:
             chosen = choose(model, slug, datasets, layer)[:n]
-            images = visualize.visualize(graph, model, layer, chosen, progress, steps)
+            images = visualize.visualize(graph, model, layer, chosen, next(parts), steps)
             peaks = visualize.peaks(graph, model, layer, chosen, images)
             visualizations = [
                 Visualization(channel, small(image), float(peak))

@@ -81,21 +81,22 @@ def find(
     """
     run = IntermediateModel(model, network, layers, settings.BATCH_SIZE)
     best = {layer: _Best() for layer in layers}
-    progress.stage(f"{model.name} on {dataset.name}, activations", len(dataset))
+    reading, finding = progress.divide(9, 1)
+    reading.stage(f"{model.name} on {dataset.name}, activations", len(dataset))
     files = [dataset.path(item.id) for item in dataset.items]
     for batch in extractor.read_batches(files, model.input_size, model.resample, settings.BATCH_SIZE):
         if len(batch.places):
             for layer, activations in zip(layers, run(batch.pixels), strict=True):
                 for place, activation in zip(batch.places, activations, strict=True):
                     best[layer].add(int(place), activation)
-        progress.step(len(batch.places) + len(batch.failures))
+        reading.step(len(batch.places) + len(batch.failures))
     if not best[layers[0]].seen:
         raise UserError(f"None of the images of {dataset.name!r} can be read.")
-    progress.stage("regions", len(layers))
+    finding.stage("regions", len(layers))
     found = {}
     for layer in layers:
         found[layer] = best.pop(layer).found()
-        progress.step()
+        finding.step()
     if transform.cuts(model.resample):
         for images in found.values():
             _place(images, dataset, model.resample)

@@ -70,12 +70,18 @@ def check(
     for model in models:
         registry.get_model(model)
     found: list[Agreement] = []
-    for model in registry.APPLICATIONS:
-        of_model = [(dataset, run) for dataset, run in runs if run.about.model == model]
-        if of_model and (not models or model in models):
+    by_model = {
+        model: [(dataset, run) for dataset, run in runs if run.about.model == model]
+        for model in registry.APPLICATIONS
+        if not models or model in models
+    }
+    for (model, of_model), part in zip(
+        by_model.items(), progress.divide(*map(len, by_model.values())), strict=True
+    ):
+        if of_model:
             try:
                 found += _check_model(
-                    registry.get_model(model), of_model, layers, weights_name, progress, sentences
+                    registry.get_model(model), of_model, layers, weights_name, part, sentences
                 )
             except UserError as error:
                 sentences.append(f"{model} could not be checked: {error}")

@@ -68,13 +68,13 @@ def _import(found: Sequence[Copy], label: str, out: Path, progress: Progress, or
             f"{label!r} holds no published data: there is no folder datasets/<name> with a classes.json in it."
         )
     report = Report()
-    for copy in found:
+    for copy, part in zip(found, progress.divide(*[1] * len(found)), strict=True):
         if not _NAME.fullmatch(copy.name):
             report.sentences.append(f"A dataset with the name {copy.name[:80]!r} is left out.")
             continue
         try:
             with lock.writing(out / copy.name):
-                report.experiments[copy.name] = _import_dataset(copy, out, progress, origin, report.sentences)
+                report.experiments[copy.name] = _import_dataset(copy, out, part, origin, report.sentences)
         except Broken as error:
             report.sentences.append(f"{copy.name}: the dataset is left out, {error}.")
     return report
@@ -82,9 +82,8 @@ def _import(found: Sequence[Copy], label: str, out: Path, progress: Progress, or
 
 def _import_dataset(copy: Copy, out: Path, progress: Progress, origin: str, sentences: list[str]) -> int:
     """Number of experiments."""
-    progress.stage(f"{copy.name}, images", 1)
+    progress.stage(f"{copy.name}, images", 0)
     dataset, folder = _write_dataset(copy, out, origin, sentences)
-    progress.step()
     models = copy.models()
     progress.stage(f"{copy.name}, experiments", len(models))
     n = 0

@@ -30,8 +30,9 @@ def fetch(out: Path, progress: Progress) -> convert.Report:
     """
     import pooch
 
+    downloading, importing = progress.divide(1, 1)
     path = Path(pooch.os_cache("embedding-playground")) / f"convnet-playground-{names.COMMIT[:12]}.tar.gz"
-    download.download(names.ARCHIVE_URL, path, None, progress, "published data")
+    download.download(names.ARCHIVE_URL, path, None, downloading, "published data")
     with tempfile.TemporaryDirectory() as folder:
         try:
             archive.unpack(path, Path(folder))
@@ -39,7 +40,7 @@ def fetch(out: Path, progress: Progress) -> convert.Report:
         except DatasetError:
             path.unlink()
             raise
-        return convert.import_copy(Path(folder), out, progress, f"commit {names.COMMIT[:12]}")
+        return convert.import_copy(Path(folder), out, importing, f"commit {names.COMMIT[:12]}")
 
 
 def digest(copy: Copy) -> str:

@@ -56,19 +56,20 @@ def scan(
     check_before(store, configuration)
     described, found, left_out = [], [], 0
     all_described = listing.describe(sources, lenient=stored is not None)
-    progress.stage("listing", len(all_described))
+    listing_part, planning = progress.divide(1, 1)
+    listing_part.stage("listing", len(all_described))
     for place in range(len(all_described)):
         source, images, hidden = listed_in(store, all_described, place, stored)
         described.append(source)
         found += images
         left_out += hidden
-        progress.step()
+        listing_part.step()
     shards = shards or shards_for(len(found), shard_size)
     versions, plans, total = manifest.versions(), [], 0
     by_shard: list[list[Listed]] = [[] for _ in range(shards)]
     for one in found:
         by_shard[plan.shard_of(one.path, shards)].append(one)
-    progress.stage("planning", shards)
+    planning.stage("planning", shards)
     for shard, listed in enumerate(by_shard):
         merged = plan.merged(listed, listing.lists(described))
         if stored is not None:
@@ -78,7 +79,7 @@ def scan(
             plan.write(store, shard, shards, merged)
         plans.append(plan.digest(merged, configuration, versions))
         total += len(merged)
-        progress.step()
+        planning.step()
     written = Manifest(
         configuration=configuration,
         versions=versions,

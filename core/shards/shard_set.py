@@ -81,10 +81,11 @@ def extract_planned(
     """
     configuration, count = manifest.configuration, manifest.shards
     embedder = cache(lambda: load(configuration))
-    for shard in shards:
+    wanted = list(shards)
+    for shard, part in zip(wanted, progress.divide(*[1] * len(wanted)), strict=True):
         listed = planned(store, manifest, shard)
-        progress.stage(f"shard {shard} of {count}", len(listed))
-        yield extract(store, shard, count, listed, configuration, manifest.plans[shard], embedder, progress)
+        part.stage(f"shard {shard} of {count}", len(listed))
+        yield extract(store, shard, count, listed, configuration, manifest.plans[shard], embedder, part)
 
 
 def planned(store: Store, manifest: Manifest, shard: int) -> list[Listed]:

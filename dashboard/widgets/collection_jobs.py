@@ -86,7 +86,7 @@ def result_of(about: About, title: str, query: tuple[Any, ...], work: Callable[[
         st.button("Try again", icon=":material/refresh:", key="images-again")
         return None
     if not job.wait(0.5):
-        job_progress.watch(job, "images")
+        job_progress.watch(job)
         return None
     if job.state == "done":
         return job.result
@@ -118,10 +118,7 @@ def _key(name: str) -> tuple[str, str, str]:
 
 def _load(about: About, job: Job) -> Embedder:
     job.say("Loading the model: this takes some seconds.")
-    loaded, done = embedder.load(about), job.done_steps
-    # Starts the clock of the stage again, so that the time of loading does not count for the images.
-    job.stage(job.stage_name, job.total)
-    job.step(done)
+    loaded = embedder.load(about)
     job.say("The model is loaded.")
     return loaded
 

@@ -33,7 +33,7 @@ def watch(job: Job, unit: str = "", cancel: bool = True) -> None:
 
     Parameters
     ----------
-    unit : what is counted, such as ``"images"``.
+    unit : what all of its stages count, such as ``"images"``.
     cancel : offer to end it; what is still waiting can always be cancelled.
     """
     if job.running:
@@ -65,12 +65,13 @@ def watch_line(job: Job) -> None:
     """Show a running job in one line, which is drawn anew every second, and the page once when it has ended."""
     if not job.running:
         st.rerun()
-    done = "waiting" if job.waiting else f"{job.fraction:.0%}"
+    # Rounded down: it is not at 100% before everything is done.
+    done = "waiting" if job.waiting else f"{int(100 * job.fraction)}%"
     st.caption(f":material/progress_activity: {markdown.plain(job.title)}: {done}")
 
 
 def _sentence(job: Job, unit: str) -> str:
-    """The stage, how much of it is done, how fast, and the time left in it: how long later stages take is not known."""
+    """The stage, how much of it is done, and the time left of the whole job."""
     if job.cancelling:
         return "Stopping…"
     if job.waiting:
@@ -78,11 +79,11 @@ def _sentence(job: Job, unit: str) -> str:
     parts = [job.stage_name or "Starting"]
     if job.total:
         parts.append(f"{job.done_steps:,} of {job.total:,} {unit}".rstrip())
+    elif job.done_steps:
+        parts.append(f"{job.done_steps:,} {unit} so far".replace("  ", " "))
     left = job.seconds_left
-    if left:
-        parts += [f"{job.rate:,.1f} per second", f"about {span(left)} left in this step"]
-    elif left is not None:
-        parts.append("this step is ending")
+    if left is not None and left >= 1:
+        parts.append(f"about {span(left)} left")
     return " · ".join(parts)
 
 

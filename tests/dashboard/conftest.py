@@ -3,7 +3,7 @@
 import asyncio
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
@@ -15,6 +15,7 @@ import streamlit as st
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
+from core import jobs
 from core.collections import Collection
 from core.data import datasets
 from core.evaluation import linear_probe, scoring
@@ -32,6 +33,7 @@ from dashboard import url
 from tests.collections.pixels import draw
 from tests.conftest import ROOT
 from tests.experiments.synthetic import draw_dataset
+from tests.watched_jobs import WatchedJob
 
 DATASET = "drawings"
 # What each model has: how well its vectors follow the classes, its layers, its poolings.
@@ -40,6 +42,21 @@ MODELS = {
     ("plain", "imagenet"): (0.5, ("first", "second", "third"), ("avg",)),
     ("good", "untrained"): (0.0, ("early", "middle", "late"), ("avg",)),
 }
+
+
+@pytest.fixture(autouse=True)
+def _watched_jobs(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What the pages compute says how far it is without going back, and is not at its end before its last stage."""
+    started: list[WatchedJob] = []
+
+    class Started(WatchedJob):
+        def __init__(self, title: str):
+            super().__init__(title)
+            started.append(self)
+
+    monkeypatch.setattr(jobs, "Job", Started)
+    yield
+    assert [fault for one in started for fault in one.faults] == []
 
 
 @pytest.fixture(scope="session")

@@ -1,9 +1,10 @@
 import threading
+from types import SimpleNamespace
 
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from core import jobs
+from core import jobs, progress
 from core.errors import UserError
 from dashboard.widgets import job_progress
 
@@ -40,14 +41,20 @@ def test_a_running_job_shows_how_far_it_is_and_can_be_cancelled():
     assert "stopped" in page.run().info[0].value
 
 
-def test_an_estimate_is_of_the_step_and_none_is_given_at_its_end():
+def test_the_bar_and_its_text_are_of_the_whole_job(monkeypatch):
+    clock = SimpleNamespace(now=0.0)
+    monkeypatch.setattr(progress, "time", SimpleNamespace(monotonic=lambda: clock.now))
     job = jobs.Job("Adding")
     job.state = "running"
-    job.stage("features", 8)
-    job.step(4)
-    assert "left in this step" in job_progress._sentence(job, "images")
-    job.step(4)
-    assert " left" not in job_progress._sentence(job, "images")
+    computing, indexing = job.divide(1, 1)
+    computing.stage("features", 8)
+    assert job_progress._sentence(job, "images") == "features · 0 of 8 images"
+    for _ in range(8):
+        clock.now += 10
+        computing.step()
+    assert job_progress._sentence(job, "images").startswith("features · 8 of 8 images · about 80 s")
+    indexing.stage("index", 0)
+    assert "index" in job_progress._sentence(job, "images") and job.fraction == 0.5
 
 
 def test_a_failed_job_shows_its_sentence():

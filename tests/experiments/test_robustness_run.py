@@ -16,6 +16,7 @@ from core.experiments.robustness_run import Request
 from core.imaging import decode, transform
 from core.imaging.changes import CHANGES
 from core.models import extractor, networks, registry
+from core.progress import Silent
 from tests.experiments.synthetic import draw_dataset
 
 pytestmark = pytest.mark.slow
@@ -24,7 +25,7 @@ MODEL = registry.get_model("squeezenet")
 LAYERS = [layer.name for layer in MODEL.layers]
 
 
-class Listening:
+class Listening(Silent):
     """Progress that is remembered; ends the process where it is told to."""
 
     def __init__(self, end_at=None):
@@ -34,9 +35,6 @@ class Listening:
         self.stages.append(name)
         if name == self._end_at:
             raise KeyboardInterrupt
-
-    def step(self, n=1):
-        pass
 
     def say(self, sentence):
         self.said.append(sentence)

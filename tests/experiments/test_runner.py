@@ -17,6 +17,7 @@ from core.data import datasets
 from core.errors import UserError
 from core.experiments import runner, store
 from core.models import extractor, networks, registry, weights
+from core.progress import Silent
 from core.settings import settings
 from tests.experiments.synthetic import draw_dataset
 
@@ -26,17 +27,11 @@ ROOT = Path(__file__).resolve().parents[2]
 LAYERS = ("conv1", "conv_pw_13")
 
 
-class Silent:
-    """Progress that is only remembered."""
+class Listening(Silent):
+    """Remembers what it is told."""
 
     def __init__(self):
         self.said = []
-
-    def stage(self, name, total):
-        pass
-
-    def step(self, n=1):
-        pass
 
     def say(self, sentence):
         self.said.append(sentence)
@@ -115,7 +110,7 @@ def test_the_manifest_says_what_was_computed_and_what_it_cost(computed, dataset)
 
 def test_started_again_nothing_is_computed(copy, dataset, monkeypatch):
     monkeypatch.setattr(weights, "load", lambda *a, **k: pytest.fail("the model was loaded"))
-    progress = Silent()
+    progress = Listening()
     runner.run([dataset], request(), copy, progress)
     assert "already there" in progress.said[-1]
 
@@ -158,7 +153,7 @@ def test_images_that_cannot_be_read_are_skipped_and_named(tmp_path):
     dataset = draw_dataset(tmp_path / "shapes")
     dataset.path(2).write_bytes(b"not a picture")
     dataset = datasets.scan(tmp_path / "shapes")
-    progress = Silent()
+    progress = Listening()
     runner.run([dataset], request(layers=("conv1",), poolings=("avg",)), tmp_path / "grid", progress)
     run = open_run(tmp_path / "grid", dataset)
     assert any("2.png" in sentence for sentence in progress.said)

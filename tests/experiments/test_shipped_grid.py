@@ -19,6 +19,7 @@ from core.imaging.changes import CHANGES
 from core.metrics import METRICS
 from core.models import extractor, networks, registry
 from core.models.package_weights import PackageWeights
+from core.progress import Silent
 from core.settings import settings
 
 pytestmark = pytest.mark.slow
@@ -41,12 +42,8 @@ EXPECTED = {
 }
 
 
-class Silent:
-    def stage(self, name, total):
-        pass
-
-    def step(self, n=1):
-        pass
+class Strict(Silent):
+    """Fails at what the user should read."""
 
     def say(self, sentence):
         raise AssertionError(sentence)
@@ -174,7 +171,7 @@ def test_recomputed_from_the_images_the_neighbors_are_the_same(name):
     model = registry.get_model("efficientnet-lite0")
     layer = "block6_output"
     network = extractor.Extractor(model, networks.load(model, "imagenet"), [layer], ("avg",))
-    features = runner.extract(network, dataset, Silent())
+    features = runner.extract(network, dataset, Strict())
     [fresh], _ = runner.compare(features, layer, "avg", ["cosine"], 20, dataset.labels)
     shipped = SHIPPED.run(dataset, model.name, "imagenet").neighbors(layer, "avg", "cosine")
     np.testing.assert_allclose(fresh.neighbors.distances, shipped.distances, rtol=1e-3, atol=1e-5)

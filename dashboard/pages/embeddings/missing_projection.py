@@ -20,7 +20,7 @@ def compute(source: Source, method: str, dimensions: int) -> None:
     key = ("projection", source.url_key, source.name, method, dimensions)
     job = jobs.get(key)
     if job is not None:
-        job_progress.watch(job, "images")
+        job_progress.watch(job)
     if job is not None and job.running:
         return
     st.info(

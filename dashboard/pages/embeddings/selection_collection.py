@@ -14,6 +14,7 @@ from core.data import folder_walker
 from core.data.source import Source, SourceItem
 from core.errors import UserError
 from core.jobs import Job
+from core.progress import Progress
 from core.settings import settings
 from dashboard import url
 from dashboard.widgets import collection_jobs, read_only_notice
@@ -63,26 +64,27 @@ def _create(source: Source, items: Sequence[SourceItem], name: str) -> None:
     ).close()
 
     def add(opened: Collection, job: Job) -> object:
+        copying, adding = job.divide(1, 10)
         with TemporaryFile() as file:
-            _pack(file, items, job)
-            return opened.add_uploads([Upload("selection.zip", file)], job, label_level=1)
+            _pack(file, items, copying)
+            return opened.add_uploads([Upload("selection.zip", file)], adding, label_level=1)
 
     collection_jobs.change(name, f"Copying {plural(len(items), 'selected image')}", add)
 
 
-def _pack(file: IO[bytes], items: Sequence[SourceItem], job: Job) -> None:
+def _pack(file: IO[bytes], items: Sequence[SourceItem], progress: Progress) -> None:
     """The images as an archive with a folder for each label, whose name has no slash; those without a file are left out."""
-    job.stage("copying", len(items))
+    progress.stage("copying", len(items))
     with zipfile.ZipFile(file, "w") as archive:
         for item in items:
             try:
                 path = item.file()
             except UserError as error:
-                job.say(f"{item.name} is left out: {error}")
+                progress.say(f"{item.name} is left out: {error}")
             else:
                 name = PurePath(item.title).name
                 if not folder_walker.is_picture(name):
                     name = f"{name or item.id}{path.suffix or '.png'}"
                 folder = (item.label or "").replace("/", "-").replace("\\", "-")
                 archive.write(path, f"{folder}/{name}".lstrip("/"))
-            job.step()
+            progress.step()
