@@ -140,7 +140,7 @@ class Settings(BaseSettings):
     # Collections are handed to browsers as a file when their vectors take at most this.
     MAX_EXPORT_BYTES: PositiveInt = 500_000_000
 
-    # Images per forward pass, and threads that decode the next ones meanwhile.
+    # Images that go through a network together, and threads that decode the next ones meanwhile.
     BATCH_SIZE: PositiveInt = 8
     DECODE_THREADS: PositiveInt = 2
 

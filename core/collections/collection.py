@@ -91,9 +91,10 @@ class Collection(Reader):
         access.require_full("create a collection")
         from core.models import extractor, registry
         from core.models import weights as weights_
-        from core.search import default_configuration, shared_engine
 
         if model is None or layer is None:
+            from core.search import default_configuration, shared_engine
+
             chosen = default_configuration.choose(
                 shared_engine.engine(),
                 model=model,

@@ -30,6 +30,8 @@ from core.threads import in_threads
 # The most that is lost when the process is killed.
 _COMMIT_SECONDS, _COMMIT_IMAGES = 2.0, 256
 _LOOKUP = 256
+# Batches that are embedded at a time, so that no core waits for the end of one, while the catalog takes those before.
+_BATCHES = 2
 # Copies of a file are mostly side by side, so the pixels of so many contents are kept for the next one.
 _KEPT_CONTENTS = 16
 HIDDEN = "hidden or system file or folder"
@@ -102,6 +104,14 @@ class Read:
     reason: str | None = None
 
 
+@dataclass(frozen=True)
+class Batch:
+    """Images whose vectors are wanted together; contents : by hash, those that have none yet."""
+
+    reads: list[Read]
+    contents: dict[str, Any]
+
+
 class Images(Protocol):
     """Where images are read."""
 
@@ -112,7 +122,7 @@ class Images(Protocol):
         """Read images, in their order."""
 
     def vectors(self, contents: Sequence[Any]) -> np.ndarray:
-        """(n, dimensions) float32: the vectors of contents that were read."""
+        """(n, dimensions) float32: the vectors of contents that were read. Called in other threads."""
 
     @property
     def batch_size(self) -> int:
@@ -212,9 +222,10 @@ class Ingester:
         self._restore, self._undo = restore, undo
         # The number of the source that is being read; None for files of no source.
         self._source: int | None = None
-        self._batch: list[Read] = []
         self._pending: list[New] = []
         self._vectors: dict[str, np.ndarray] = {}
+        # Hashes of contents whose vectors are being computed.
+        self._awaited: set[str] = set()
         self._not_restored: dict[str, str] = {}
         self._committed = time.monotonic()
 
@@ -263,9 +274,10 @@ class Ingester:
     def store(self, entries: Entries, source: int | None) -> None:
         """Store the images of some entries of a source, by its number."""
         self._source = source
-        for read in self._images.read(self._candidates(self._without_left_out(entries))):
-            self._put(read)
-        self._embed()
+        reads = self._images.read(self._candidates(self._without_left_out(entries)))
+        for batch, vectors in in_threads(self._embed, self._batches(reads), _BATCHES, _BATCHES):
+            self._put(batch, vectors)
+            self._commit_when_due()
         self._commit()
 
     def finish(self, progress: Progress) -> Report:
@@ -367,37 +379,47 @@ class Ingester:
         new = (entry.label, entry.metadata, candidate.folder_label, candidate.source)
         return new != (old.label, old.metadata, old.folder_label, old.source)
 
-    def _put(self, image: Read) -> None:
-        if image.reason is not None:
-            self._fail_read(image, image.reason)
-        else:
-            self._batch.append(image)
-            if len(self._batch) == self._images.batch_size:
-                self._embed()
-        if len(self._pending) >= _COMMIT_IMAGES or time.monotonic() - self._committed > _COMMIT_SECONDS:
-            self._commit()
-
-    def _embed(self) -> None:
-        """Compute the vectors of the batch, one for each content that has none yet."""
-        batch, self._batch = self._batch, []
-        if not batch:
-            return
-        stored = self._writer.known([read.hash for read in batch]) | self._vectors.keys()
-        fresh = {
-            read.hash: read.content for read in batch if read.hash not in stored and read.content is not None
-        }
-        if fresh:
-            vectors = self._images.vectors(list(fresh.values()))
-            finite = fits(vectors, self._writer.about.dtype)
-            self._vectors |= {
-                hash_: vector for hash_, vector, fine in zip(fresh, vectors, finite, strict=True) if fine
+    def _batches(self, reads: Iterator[Read]) -> Iterator[Batch]:
+        """What was read, in batches; what can't be read is recorded here."""
+        good = (read for read in reads if self._is_read(read))
+        while batch := list(itertools.islice(good, self._images.batch_size)):
+            stored = self._writer.known([read.hash for read in batch]) | self._vectors.keys() | self._awaited
+            contents = {
+                read.hash: read.content
+                for read in batch
+                if read.hash not in stored and read.content is not None
             }
-        for read in batch:
+            self._awaited |= contents.keys()
+            yield Batch(batch, contents)
+
+    def _is_read(self, read: Read) -> bool:
+        if read.reason is not None:
+            self._fail_read(read, read.reason)
+            self._commit_when_due()
+        return read.reason is None
+
+    def _embed(self, batch: Batch) -> tuple[Batch, dict[str, np.ndarray]]:
+        """A batch, and by hash the vectors of its contents that are finite."""
+        if not batch.contents:
+            return batch, {}
+        vectors = self._images.vectors(list(batch.contents.values()))
+        finite = fits(vectors, self._writer.about.dtype)
+        return batch, {
+            hash_: vector for hash_, vector, fine in zip(batch.contents, vectors, finite, strict=True) if fine
+        }
+
+    def _put(self, batch: Batch, vectors: dict[str, np.ndarray]) -> None:
+        fresh = set(batch.contents)
+        self._awaited -= fresh
+        self._vectors |= vectors
+        stored = self._writer.known([read.hash for read in batch.reads if read.hash not in self._vectors])
+        for read in batch.reads:
             state = read.candidate.state
             if read.hash not in stored and read.hash not in self._vectors:
                 self._fail_read(read, _NOT_FINITE.format(self._writer.about.dtype))
                 continue
-            own = fresh.pop(read.hash, None) is not None
+            own = read.hash in fresh
+            fresh.discard(read.hash)
             if state == REMOVED:
                 self.report.restored += 1
             elif state is not None:
@@ -442,6 +464,10 @@ class Ingester:
             seen=self._run,
             folder_label=candidate.folder_label,
         )
+
+    def _commit_when_due(self) -> None:
+        if len(self._pending) >= _COMMIT_IMAGES or time.monotonic() - self._committed > _COMMIT_SECONDS:
+            self._commit()
 
     def _commit(self) -> None:
         if self._pending:

@@ -12,7 +12,7 @@ from core.models import architecture
 from core.models.definition import Model
 from core.models.onnx_weights import INSTALL, OnnxWeights, Tap
 from core.models.preprocessing import Preprocessing
-from core.models.runtime import Finish, OpenVINONetwork, Run, import_openvino
+from core.models.runtime import IMAGES_PER_PASS, Finish, OpenVINONetwork, Run, import_openvino
 
 # One batch after the other on all cores, in float32 also where the processor has a faster, less precise type.
 PROPERTIES = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
@@ -135,18 +135,10 @@ class OnnxNetwork:
         for layer in layers:
             architecture.check_positions(self._model, layer, dict.fromkeys(self._taps, 4))
         taps = [self._taps[layer] for layer in dict.fromkeys(layers)]
-        at_once = batch_size if self._weights.batched else 1
+        images = min(batch_size, IMAGES_PER_PASS) if self._weights.batched else 1
         model, weights = self._model, self._weights
         try:
-            graph = convert(
-                weights.path, weights.layout, model.input_size, model.preprocessing, taps, at_once
-            )
-            run = OpenVINONetwork(model, graph).compile(layers, finish, at_once, side_by_side)
+            graph = convert(weights.path, weights.layout, model.input_size, model.preprocessing, taps, images)
+            return OpenVINONetwork(model, graph, images).compile(layers, finish, batch_size, side_by_side)
         except (OnnxError, RuntimeError) as error:
             raise WeightsError(f"{model.title} can't be run: {reason(error)}.") from None
-        if at_once == batch_size:
-            return run
-        # A graph that was exported for one image.
-        return lambda pixels: [
-            np.concatenate(parts) for parts in zip(*(run(one[None]) for one in pixels), strict=True)
-        ]

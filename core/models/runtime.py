@@ -8,7 +8,9 @@ import importlib.util
 import logging
 import sys
 import tempfile
+import threading
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Protocol
@@ -28,6 +30,11 @@ if TYPE_CHECKING:
 Run = Callable[[np.ndarray], list[np.ndarray]]
 """Pixels (n, size, size, 3) uint8 -> the outputs in order, each with n rows. Can be called from several threads."""
 
+IMAGES_PER_PASS = 2
+"""Images of one pass of OpenVINO, where several passes share the cores: their activations stay in the cache of a core."""
+
+_CONVERTER = "openvino.tools.ovc"
+_importing = threading.Lock()
 _log = logging.getLogger(__name__)
 
 
@@ -68,12 +75,11 @@ class Network(Protocol):
     def compile(self, layers: Sequence[str], finish: Finish, batch_size: int, side_by_side: int = 1) -> Run:
         """A function from pixels to what ``finish`` makes of each layer.
 
-        It runs for exactly ``batch_size`` images: a smaller batch is padded.
-
         Parameters
         ----------
         layers : as ``core.models.architecture`` names them.
-        side_by_side : passes at a time, each on its share of the cores. One pass has all cores.
+        batch_size : the most images that it takes.
+        side_by_side : calls at a time, each on its share of the cores. One call has all cores.
 
         Raises
         ------
@@ -124,7 +130,6 @@ class TensorFlowNetwork:
         return _padded(
             lambda pixels: [output.numpy() for output in forward(tf.constant(pixels))],
             batch_size,
-            self._model.input_size,
         )
 
 
@@ -136,12 +141,14 @@ class OpenVINONetwork:
     network : from pixels (batch, size, size, 3) uint8 to the outputs of its layers, each a result whose friendly name is
         that of the layer. It takes any size of batch. Layers with four dimensions are (batch, height, width, channels)
         float32 and can be compiled.
+    images_per_pass : of a batch, which is split into passes that run side by side. A pass that all cores share is slower: they
+        wait for each other at every layer.
     """
 
     runs_side_by_side = True
 
-    def __init__(self, model: Model, network: "ov.Model"):
-        self.network, self._model = network, model
+    def __init__(self, model: Model, network: "ov.Model", images_per_pass: int = IMAGES_PER_PASS):
+        self.network, self._model, self._images_per_pass = network, model, images_per_pass
 
     def compile(self, layers: Sequence[str], finish: Finish, batch_size: int, side_by_side: int = 1) -> Run:
         """As :meth:`Network.compile`."""
@@ -155,20 +162,25 @@ class OpenVINONetwork:
             architecture.check_positions(self._model, layer, ranks)
             outputs += finish(_OpenVINOOperations(), results[layer].input_value(0))
         cut = ov.Model(outputs, whole.get_parameters())
-        cut.reshape([batch_size, *[side.get_length() for side in list(whole.input(0).partial_shape)[1:]]])
-        passes = (
+        images = min(batch_size, self._images_per_pass)
+        cut.reshape([images, *[side.get_length() for side in list(whole.input(0).partial_shape)[1:]]])
+        passes = -(-batch_size // images)
+        at_a_time = passes * side_by_side
+        hints = (
             {"PERFORMANCE_HINT": "LATENCY"}
-            if side_by_side == 1
-            else {"PERFORMANCE_HINT": "THROUGHPUT", "PERFORMANCE_HINT_NUM_REQUESTS": side_by_side}
+            if at_a_time == 1
+            else {"PERFORMANCE_HINT": "THROUGHPUT", "PERFORMANCE_HINT_NUM_REQUESTS": at_a_time}
         )
-        compiled = ov.Core().compile_model(cut, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **passes})
+        compiled = ov.Core().compile_model(cut, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **hints})
+        if passes > 1:
+            return _in_passes(compiled, images)
 
         def run(pixels: np.ndarray) -> list[np.ndarray]:
             # A shared request refuses a second thread.
             found = compiled.infer_new_request([pixels])
             return [found[place] for place in range(len(outputs))]
 
-        return _padded(run, batch_size, self._model.input_size)
+        return _padded(run, images)
 
 
 class _TensorFlowOperations:
@@ -235,9 +247,18 @@ class _OpenVINOOperations:
 
 def import_openvino() -> ModuleType:
     """The package; raises ImportError where it can't be imported."""
-    # With this package, it reports each import to its maker.
-    sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
-    return importlib.import_module("openvino")
+    with _importing:
+        # With this package, it reports each import to its maker.
+        sys.modules.setdefault("openvino_telemetry", None)  # type: ignore[arg-type]
+        if "openvino" not in sys.modules:
+            # Its converter of other formats takes half of the time, and nothing here uses it.
+            sys.modules.setdefault(_CONVERTER, None)  # type: ignore[arg-type]
+        try:
+            return importlib.import_module("openvino")
+        finally:
+            # Whoever wants it imports it later.
+            if sys.modules.get(_CONVERTER, True) is None:
+                del sys.modules[_CONVERTER]
 
 
 def convert(model: Model, graph: "keras.Model") -> "ov.Model":
@@ -288,14 +309,43 @@ def _traced(
     return function.get_concrete_function()
 
 
-def _padded(run: Run, batch_size: int, size: int) -> Run:
+def _in_passes(compiled: "ov.CompiledModel", images: int) -> Run:
+    """A function for any number of images from a network for ``images``: its passes run side by side, also those of several callers."""
+    shapes = [tuple(output.shape)[1:] for output in compiled.outputs]
+    threads = ThreadPoolExecutor(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"), "pass")
+    own = threading.local()
+
+    def run(pixels: np.ndarray) -> list[np.ndarray]:
+        found = [np.empty((len(pixels), *shape), np.float32) for shape in shapes]
+
+        def infer(start: int) -> None:
+            if not hasattr(own, "request"):
+                own.request = compiled.create_infer_request()
+            results = own.request.infer([_filled(pixels[start : start + images], images)], share_outputs=True)
+            for place, output in enumerate(found):
+                rows = output[start : start + images]
+                rows[:] = results[place][: len(rows)]
+
+        list(threads.map(infer, range(0, len(pixels), images)))
+        return found
+
+    return run
+
+
+def _padded(run: Run, batch_size: int) -> Run:
     """A function for at most ``batch_size`` images from one for exactly as many."""
 
     def run_padded(pixels: np.ndarray) -> list[np.ndarray]:
-        padding = np.zeros((batch_size - len(pixels), size, size, 3), np.uint8)
-        return [output[: len(pixels)] for output in run(np.concatenate([pixels, padding]))]
+        return [output[: len(pixels)] for output in run(_filled(pixels, batch_size))]
 
     return run_padded
+
+
+def _filled(pixels: np.ndarray, count: int) -> np.ndarray:
+    """At most ``count`` images, and black ones up to that number."""
+    if len(pixels) == count:
+        return pixels
+    return np.concatenate([pixels, np.zeros((count - len(pixels), *pixels.shape[1:]), np.uint8)])
 
 
 def _with_constants(forward: "ConcreteFunction") -> "tf.compat.v1.GraphDef":

@@ -71,6 +71,25 @@ def test_the_same_pixels_give_the_same_vector_bit_for_bit_from_any_thread(networ
                 np.testing.assert_array_equal(vectors_again[key], vectors)
 
 
+def test_batches_of_any_size_from_any_thread_give_the_vectors_of_single_images(network):
+    images = pixels(network.model.input_size, 9)
+    alone = [network(image[None]) for image in images]
+    in_batches = extractor.Extractor(
+        network.model,
+        networks.load(network.model, "untrained"),
+        network.layers,
+        network.poolings,
+        batch_size=9,
+    )
+    sizes = [9, 1, 4, 5, 0, 2, 9]
+    with ThreadPoolExecutor(4) as pool:
+        for size, found in zip(sizes, pool.map(lambda n: in_batches(images[:n]), sizes), strict=True):
+            for key, vectors in found.items():
+                assert vectors.shape == (size, *alone[0][key].shape[1:]) and vectors.dtype == np.float32
+                for vector, expected in zip(vectors, alone, strict=False):
+                    np.testing.assert_allclose(vector, expected[key][0], rtol=1e-6)
+
+
 def test_vectors_of_one_image_stay_when_the_next_is_run(network):
     image = pixels(network.model.input_size, 1)
     first = network(image)
@@ -154,6 +173,19 @@ print(sys.modules["openvino"].__name__)
         env=environment,
     )
     assert run.stdout.split() == ["openvino"]
+
+
+@needs_openvino
+def test_the_converter_of_openvino_is_imported_only_by_who_wants_it():
+    code = """
+import sys
+from core.models import runtime
+runtime.import_openvino()
+print("openvino.tools.ovc" in sys.modules)
+from openvino.tools.ovc import convert_model
+"""
+    run = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert run.stdout.split() == ["False"]
 
 
 @needs_openvino
