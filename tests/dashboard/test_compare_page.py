@@ -17,12 +17,13 @@ from core.evaluation import comparison as compare
 from core.evaluation import scoring
 from core.evaluation.rankings import Neighbors
 from core.evaluation.uncertainty import Difference
-from core.experiments import experiment_table
+from core.experiments import combination_adding, experiment_table
+from core.experiments.combination_adding import Chosen
 from core.experiments.query_scores import evaluate
 from core.experiments.runner import Request
 from core.experiments.store import Configuration, Grid, StoredRun, Summary
 from core.metrics import METRICS, pairwise
-from core.models import registry
+from core.models import combinations, registry
 from core.settings import load as load_settings
 from core.settings import settings
 from dashboard.pages.compare import code_snippets, comparison_context
@@ -581,6 +582,18 @@ def test_the_commands_shown_are_ones_the_command_line_takes(weights, collections
     assert [path.name for path in cli._parser().parse_args(shlex.split(search)[1:]).images] == [
         "my picture.jpg"
     ]
+
+
+@pytest.mark.parametrize("center", [None, "objects200"])
+def test_the_command_shown_for_a_combination_adds_the_same_one(center, tmp_path, monkeypatch):
+    monkeypatch.setattr(settings, "ADDED_MODELS_DIR", tmp_path / "models")
+    parts = Chosen("squeezenet", "fire9_concat"), Chosen("mobilenetv2", "block6_output")
+    made = combination_adding.add("both", parts, Grid(settings.GRID_DIR), center)
+    shown = code_snippets.combining(combinations.description("both"))
+    combination_adding.remove("both")
+    assert cli.main(shlex.split(shown.replace("\\\n", ""))[1:]) == 0
+    again = registry.get_model("both")
+    assert again.weights.fingerprint == made.weights.fingerprint
 
 
 def test_own_weights_are_named_by_a_path_to_fill_in(grid_dir):
