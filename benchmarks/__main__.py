@@ -19,6 +19,7 @@ PARTS = (
     "pages",
     "browser",
     "interactions",
+    "many_points",
     "reading",
     "forward",
     "extraction",

@@ -27,9 +27,9 @@ class Server:
 
 
 @contextmanager
-def pages() -> Iterator[Server]:
-    """The dashboard, started as ``make run`` starts it."""
-    with _serving("-m", "core", "run") as server:
+def pages(**environment: str) -> Iterator[Server]:
+    """The dashboard, started as ``make run`` starts it, with some settings."""
+    with _serving("-m", "core", "run", **environment) as server:
         yield server
 
 
@@ -48,7 +48,7 @@ def api() -> Iterator[Server]:
 
 
 @contextmanager
-def _serving(*words: str, option: str = "--port") -> Iterator[Server]:
+def _serving(*words: str, option: str = "--port", **environment: str) -> Iterator[Server]:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
@@ -57,6 +57,7 @@ def _serving(*words: str, option: str = "--port") -> Iterator[Server]:
     process = subprocess.Popen(
         [sys.executable, *words, option, str(port)],
         cwd=ROOT,
+        env={**os.environ, **environment},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
         start_new_session=True,

@@ -66,8 +66,8 @@ def _compute(options: argparse.Namespace) -> None:
     with output.Bar() as bar:
         bar.stage("starting TensorFlow", 1)
         output.start_tensorflow()
-        for model in models:
-            compute.compute(model, options.weights, chosen, bar, **amounts)
+        for model, part in zip(models, bar.divide(*[1] * len(models)), strict=True):
+            compute.compute(model, options.weights, chosen, part, **amounts)
     print(f"The channels are in {settings.MODELS_DIR}", file=sys.stderr)
 
 

@@ -173,10 +173,9 @@ def _robustness(options: argparse.Namespace) -> None:
     request.check()
     chosen = _datasets(options.dataset, out, options.rescan)
     with output.Bar() as bar:
-        bar.stage("starting", len(request.models))
+        bar.stage("starting", 0)
         for model in request.models:
             output.prepare_network(model, options.weights)
-            bar.step()
         robustness_run.run(chosen, request, out, bar)
     rows = []
     for dataset in chosen:

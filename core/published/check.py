@@ -127,19 +127,21 @@ def _check_model(
     chosen = [name for name in eight if name in published]
     if not chosen:
         raise UserError("none of its layers that were asked for was published.")
-    progress.stage(f"{model.name}, loading", 1)
+    progress.stage(f"{model.name}, loading", 0)
     model = replace(model.at_size(names.INPUT_SIZE), resample=names.RESAMPLE)
     loaded = networks.load(model, weights_name, progress)
-    progress.step()
     network = extractor.Extractor(model, loaded, chosen, [names.POOLING])
     found: list[Agreement] = []
-    for dataset, run in runs:
-        progress.stage(f"{model.name} on {dataset.name}, features", len(dataset))
-        features = runner.extract(network, dataset, progress)
-        progress.stage(f"{model.name} on {dataset.name}, neighbors", len(chosen))
+    parts = progress.divide(*(len(dataset) for dataset, _ in runs))
+    for (dataset, run), part in zip(runs, parts, strict=True):
+        # Of 200 images, neighbors of flattened maps take longer than features.
+        extracting, comparing = part.divide(1, 2)
+        extracting.stage(f"{model.name} on {dataset.name}, features", len(dataset))
+        features = runner.extract(network, dataset, extracting)
+        comparing.stage(f"{model.name} on {dataset.name}, neighbors", len(chosen))
         for layer in chosen:
             found += _check_layer(run, features, layer, dataset, sentences)
-            progress.step()
+            comparing.step()
         for blocks in features.vectors.values():
             blocks.close()
     return found
