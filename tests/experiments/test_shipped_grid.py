@@ -117,13 +117,14 @@ def test_every_layer_says_what_it_costs(name):
 
 
 @pytest.mark.parametrize("name", DATASETS)
-def test_robustness_of_all_trained_networks_is_there(name):
+def test_robustness_of_the_trained_networks_is_there(name):
     dataset = SHIPPED.dataset(name)
     found = robustness_file.by_configuration(robustness_file.read(SHIPPED.folder, dataset))
+    measured = SMALL if name == "fashion1000" else (*SMALL, "mobilenet")
     assert {(one.model, one.layer, one.pooling, one.metric) for one in found} == {
         (model, layer, pooling, metric)
         for model, weights, layer, pooling, metric in EXPECTED
-        if model in SMALL and (weights, pooling, metric) == ("imagenet", "avg", "cosine")
+        if model in measured and (weights, pooling, metric) == ("imagenet", "avg", "cosine")
     }
     for one, rows in found.items():
         if one.layer == registry.get_model(one.model).layers[-1].name:
