@@ -10,7 +10,7 @@ ifneq ($(shell .venv/bin/python -c 'print("works")' 2>/dev/null),works)
 .PHONY: .venv/run.stamp
 endif
 
-.PHONY: help run notebook test test-fast test-scale pipeline airflow bench lint docs format clean
+.PHONY: help run notebook test test-fast test-scale pipeline airflow shots bench lint docs format clean
 
 help: ## List these targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "make %-10s %s\n", $$1, $$2 }' Makefile
@@ -37,6 +37,9 @@ test-scale: .venv/dev.stamp .venv-pipeline/run.stamp .venv-airflow/run.stamp ## 
 pipeline: .venv-pipeline/run.stamp ## Install Apache Beam into .venv-pipeline
 
 airflow: .venv-airflow/run.stamp ## Install Apache Airflow into .venv-airflow
+
+shots: .venv/dev.stamp ## Take pictures of every page and state into shots/ (SHOTS="--only search compare" takes some)
+	@.venv/bin/python -m tests.browser.screenshots shots $(SHOTS)
 
 bench: .venv/dev.stamp ## Measure speed and memory (BENCH="--only query --json" measures a part, for programs)
 	@.venv/bin/python -m benchmarks $(BENCH)
