@@ -1,63 +1,83 @@
 """One line for a configuration: what it is, which opens the pickers that change it, and what it scores and costs; its layers below."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import streamlit as st
 
 from core.errors import GridError
-from core.experiments.query_scores import Evaluation, evaluate
+from core.experiments.query_scores import evaluate
 from core.experiments.store import DatasetGrid, Summary
 from dashboard import url
 from dashboard.frontend.layer_strip import layer_strip
-from dashboard.widgets import configuration_name, glossary, markdown, pickers
+from dashboard.widgets import configuration_name, glossary, markdown, pickers, tie_notice
 
 
 def show(
     grid: DatasetGrid,
     chosen: Summary,
-    found: Evaluation | None,
     k: int,
     untrained: bool,
     keys: Sequence[url.Key] = url.PARTS,
     letter: str = "",
     more: Callable[[], None] | None = None,
 ) -> None:
-    """The line and the strip of layers.
+    """The line, the strip of layers, and what to know of such results.
 
     Parameters
     ----------
-    found : its results at k; None where they can't be read.
+    k : number of neighbors that scores are of.
     untrained : offer the untrained controls too.
     keys : of the address, :data:`url.PARTS` or :data:`url.SECOND`.
     letter : what the page calls it, where it shows two.
     more : draws further widgets below the pickers, where there are any.
     """
     key = keys[0].removeprefix("model")
-    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"bar{key}"):
-        if letter:
-            st.markdown(f"**{letter}**", width=16)
-        with st.popover(
-            markdown.plain(configuration_name.name(grid, None, chosen)),
-            icon=":material/tune:",
-            help="Change model, layer, pooling or distance",
-            key=f"configuration{key}",
-        ):
-            pickers.configuration(grid, chosen, untrained, keys)
-            st.caption(_parameters(grid, chosen))
-            if more:
-                more()
-        st.markdown(_figures(grid, chosen, found), help=f"{glossary.INTERVAL}\n\n{glossary.COST}")
+    name, help = configuration_name.name(grid, None, chosen), f"{glossary.INTERVAL}\n\n{glossary.COST}"
+    with line(name, f"configuration{key}", _figures(grid, chosen, k), letter, help):
+        pickers.configuration(grid, chosen, untrained, keys)
+        st.caption(_parameters(grid, chosen))
+        if more:
+            more()
     layer_strip.show(
         _layers(grid, chosen, k),
         chosen.layer,
         lambda layer: pickers.change_layer(grid, chosen, keys, layer),
         key=f"layers{key}",
     )
+    if chosen.weights in glossary.CAVEATS:
+        st.info(glossary.CAVEATS[chosen.weights], icon=":material/science:")
+    tie_notice.show(grid, chosen, k)
 
 
-def _figures(grid: DatasetGrid, chosen: Summary, found: Evaluation | None) -> str:
+@contextmanager
+def line(name: str, key: str, figures: str = "", letter: str = "", help: str | None = None) -> Iterator[None]:
+    """A button with a name, plain text, that opens what the block draws; beside it some figures, in Markdown."""
+    with st.container(horizontal=True, vertical_alignment="center", gap="small", key=f"bar-{key}"):
+        if letter:
+            st.markdown(f"**{letter}**", width=16)
+        with panel(name, key):
+            yield
+        if figures:
+            st.markdown(figures, help=help)
+
+
+@contextmanager
+def panel(name: str, key: str) -> Iterator[None]:
+    """A button with a name, plain text, that opens what the block draws."""
+    with st.popover(markdown.plain(name), icon=":material/tune:", help="Change it", key=key):
+        yield
+
+
+def _figures(grid: DatasetGrid, chosen: Summary, k: int) -> str:
     layer = grid.run(chosen).about.layer(chosen.layer)
-    parts = [] if found is None else [f"Mean score **{found.mean:.1f}** ({found.low:.1f}–{found.high:.1f})"]
+    parts = []
+    try:
+        found = evaluate(grid, chosen.configuration, k)
+        parts.append(f"Mean score **{found.mean:.1f}** ({found.low:.1f}–{found.high:.1f})")
+    except GridError:
+        # The page says so where it shows the results.
+        pass
     if layer.ms_per_image is not None:
         parts.append(f"{layer.ms_per_image:.3g} ms")
     return "  ·  ".join([*parts, glossary.size(4 * chosen.dimensions)])

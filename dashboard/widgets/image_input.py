@@ -70,7 +70,7 @@ def choose(key: str, region: Box = url.WHOLE) -> None:
 
 
 def show(sample: Sample | None, source: str, chosen: bool) -> None:
-    """The ways in, and what was refused.
+    """The ways in; the page says with :func:`show_refused` what was refused.
 
     Parameters
     ----------
@@ -104,6 +104,10 @@ def show(sample: Sample | None, source: str, chosen: bool) -> None:
         st.camera_input("Take a photo", key="live-camera", on_change=_photographed, width=480)
     elif sample and chosen:
         samples(sample, source)
+
+
+def show_refused() -> None:
+    """Say once which images were refused, and why."""
     for sentence in st.session_state.pop(_REFUSED, []):
         st.error(sentence, icon=":material/error:")
 
@@ -115,6 +119,7 @@ def samples(sample: Sample, source: str) -> None:
         key="live-samples",
         on_pick=lambda item: choose(f"{source}/{item}"),
         size=88,
+        columns=_SAMPLES,
         label="Sample images",
     )
 

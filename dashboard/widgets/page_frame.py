@@ -3,6 +3,7 @@
 from collections.abc import Callable, Sequence
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core import collections
 from core.collections import labelled_dataset
@@ -17,6 +18,14 @@ from dashboard.widgets.sources import GridSource
 
 _MOST_NOTICES = 8
 _NO_DATASETS = "There are no datasets here yet. This computes experiments on a folder of class-named folders:"
+
+
+def head(title: str) -> DeltaGenerator:
+    """The title of a page; beside it the caller puts what the whole page depends on, its dataset first."""
+    key = f"page-head-{title.lower().replace(' ', '-')}"
+    top = st.container(horizontal=True, vertical_alignment="center", gap="small", key=key)
+    top.title(title, width="content")
+    return top
 
 
 def page(
@@ -142,9 +151,7 @@ def number_of_neighbors(address: Address, most: int) -> int:
     return address.number(url.K, least, most, usual)
 
 
-def show_notices(
-    place: st.delta_generator.DeltaGenerator, missing: Sequence[str], unreadable: Sequence[str]
-) -> None:
+def show_notices(place: DeltaGenerator, missing: Sequence[str], unreadable: Sequence[str]) -> None:
     """Show which values of the address do not exist, and which experiments can't be read."""
     if missing:
         _listed(place, "Not everything in the address exists:", missing)
@@ -153,7 +160,7 @@ def show_notices(
         _listed(place, "Some experiments are left out; all others work:", sentences)
 
 
-def _listed(place: st.delta_generator.DeltaGenerator, first: str, sentences: Sequence[str]) -> None:
+def _listed(place: DeltaGenerator, first: str, sentences: Sequence[str]) -> None:
     more = [f"and {len(sentences) - _MOST_NOTICES} more"] if len(sentences) > _MOST_NOTICES else []
     lines = [first, *(f"- {one}" for one in [*sentences[:_MOST_NOTICES], *more])]
     place.warning("\n".join(lines), icon=":material/warning:")

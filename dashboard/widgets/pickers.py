@@ -61,7 +61,7 @@ def source(names: Sequence[str], shown: Source, hidden: bool = False) -> None:
 def configuration(
     grid: DatasetGrid, shown: Summary, untrained: bool = False, keys: Sequence[url.Key] = url.PARTS
 ) -> None:
-    """Choose model, layer, pooling and metric: four pickers, for a horizontal container.
+    """Choose model, pooling and metric; the layer is chosen with :mod:`dashboard.frontend.layer_strip`.
 
     Parameters
     ----------
@@ -69,7 +69,6 @@ def configuration(
     keys : of the address, :data:`url.PARTS` or :data:`url.SECOND`.
     """
     model(grid, shown, untrained, keys)
-    layer(grid, shown, keys)
     pooling(grid, shown, keys)
     metric(grid, shown, keys)
 
@@ -99,33 +98,6 @@ def model(
         chosen,
         keys[0],
         glossary.MODEL,
-        width,
-    )
-
-
-def layer(grid: DatasetGrid, shown: Summary, keys: Sequence[url.Key] = url.PARTS, width: int = 365) -> None:
-    """Choose a layer, by depth."""
-    about = grid.run(shown).about
-    offered = [
-        one.name
-        for one in sorted(about.layers, key=lambda one: one.depth)
-        if any(s.layer == one.name for s in _of(grid, shown))
-    ]
-
-    def name(layer_name: str) -> str:
-        one = about.layer(layer_name)
-        parameters = (glossary.count(one.parameters),) if one.parameters else ()
-        return " · ".join((glossary.depth(one.depth), one.name, "×".join(map(str, one.shape)), *parameters))
-
-    select(
-        "Layer",
-        offered,
-        shown.layer,
-        name,
-        lambda value: change_layer(grid, shown, keys, value),
-        keys[2],
-        glossary.LAYER
-        + "\n\nEach is listed with its depth, its output (height × width × channels) and the parameters up to it.",
         width,
     )
 

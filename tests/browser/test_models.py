@@ -35,7 +35,9 @@ def test_a_click_on_a_mark_of_the_diagram_chooses_its_layer(page: Page):
     seventh = architecture.read("squeezenet").grid_layers[6].name
     expect(page).to_have_url(re.compile(f"layer={seventh}"))
     wait_until_idle(page)
-    expect(page.get_by_role("combobox", name="Layer")).to_have_value(re.compile(f"7 · {seventh}"))
+    expect(page.get_by_role("radiogroup", name="Layer").get_by_role("radio", checked=True)).to_have_attribute(
+        "title", re.compile(f"^Layer 7 of 8 · {seventh}")
+    )
     assert page.errors == []
 
 

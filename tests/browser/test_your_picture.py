@@ -109,7 +109,7 @@ def test_a_pasted_image_is_searched_with(live: Page):
 
 def test_a_region_drawn_with_the_mouse_or_keys_is_searched(live: Page):
     upload(live, path_of(100))
-    before = live.locator(".tile .lines").all_inner_texts()
+    before = live.locator(".tile .detail").all_inner_texts()
     picture = live.get_by_role("img", name=f"Your picture {path_of(100).name}")
     area = picture.bounding_box()
     live.mouse.move(area["x"] + area["width"] * 0.1, area["y"] + area["height"] * 0.1)
@@ -117,16 +117,16 @@ def test_a_region_drawn_with_the_mouse_or_keys_is_searched(live: Page):
     live.mouse.move(area["x"] + area["width"] * 0.5, area["y"] + area["height"] * 0.6, steps=5)
     live.mouse.up()
     wait_until_idle(live)
-    region = live.locator(".tile .lines").all_inner_texts()
+    region = live.locator(".tile .detail").all_inner_texts()
     assert region != before
     live.get_by_role("button", name=re.compile("Region that is searched")).focus()
     live.keyboard.press("Shift+ArrowRight")
     live.wait_for_timeout(700)
     wait_until_idle(live)
-    assert live.locator(".tile .lines").all_inner_texts() != region
+    assert live.locator(".tile .detail").all_inner_texts() != region
     live.get_by_role("button", name="Search with the whole image").click()
     wait_until_idle(live)
-    assert live.locator(".tile .lines").all_inner_texts() == before
+    assert live.locator(".tile .detail").all_inner_texts() == before
 
 
 def test_what_made_them_similar_is_shown_on_both_images(live: Page):

@@ -12,6 +12,7 @@ from urllib.parse import urlsplit
 import numpy as np
 import pytest
 import streamlit as st
+from streamlit.components.v2.bidi_component.main import _make_trigger_id
 from streamlit.testing.v1 import AppTest
 from streamlit.util import calc_hash
 
@@ -264,6 +265,29 @@ def gallery_of(page: AppTest, place: int) -> dict:
     """What a gallery on a page was given, by its place among the galleries."""
     parts = [part.proto for part in page.get("bidi_component")]
     return json.loads([part.json for part in parts if part.component_name == "playground_gallery"][place])
+
+
+def layers_of(page: AppTest, key: str = "layers") -> dict:
+    """What the strip of layers with a key was given."""
+    return json.loads(_strip(page, key).json)
+
+
+def choose_layer(page: AppTest, name: str, key: str = "layers") -> AppTest:
+    """Click on a layer of the strip with a key."""
+    states = page._tree.get_widget_states()
+    value = json.dumps([{"event": "layer", "value": name}])
+    states.widgets.add(id=_make_trigger_id(_strip(page, key).id, "events"), json_trigger_value=value)
+    return page._run(states)
+
+
+def _strip(page: AppTest, key: str) -> Any:
+    parts = [part.proto for part in page.get("bidi_component")]
+    [one] = [
+        part
+        for part in parts
+        if part.component_name == "playground_layer_strip" and part.id.endswith(f"-{key}")
+    ]
+    return one
 
 
 def http_get(app: Callable, url: str) -> tuple[int, dict[str, str], bytes]:

@@ -119,7 +119,7 @@ def test_lines_lead_to_the_nearest_under_the_metric_with_whether_the_class_is_th
     assert [link["same"] for link in links] == [labels[link["id"]] == labels[3] for link in links]
     tiles = gallery_of(page, 1)["tiles"]
     assert [tile["id"] for tile in tiles] == [link["id"] for link in links]
-    assert all(tile["lines"][0].startswith("distance ") for tile in tiles)
+    assert all(tile["detail"][1].startswith("distance ") for tile in tiles)
 
 
 def test_without_a_chosen_image_the_page_says_how_to_choose_one(placed, open_page):

@@ -19,8 +19,8 @@ from tests.dashboard.test_your_images_page import button, looked
 HARMLESS = {
     "Open",
     "All collections",
-    "Search it with an image",
-    "See it as a map",
+    "Search it",
+    "See the map",
     "Check it",
     "Prepare the file",
     "Dismiss",

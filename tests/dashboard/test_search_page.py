@@ -10,7 +10,7 @@ import pytest
 from core.experiments.query_scores import evaluate
 from core.experiments.store import Configuration, Grid
 from tests.conftest import ROOT
-from tests.dashboard.conftest import DATASET, gallery_of
+from tests.dashboard.conftest import DATASET, choose_layer, gallery_of, layers_of
 
 RESULTS, BROWSE = 1, 2
 
@@ -40,7 +40,7 @@ def test_shows_what_the_address_asks_for(grid_dir, open_page):
         "search", dataset=DATASET, model="plain", weights="imagenet", layer="second", pooling="avg", metric="euclidean", k=7, query=9
     )  # fmt: skip
     assert not page.warning
-    assert page.selectbox(key="pick-layer").value == "second"
+    assert layers_of(page)["shown"] == "second"
     assert page.selectbox(key="pick-metric").value == "euclidean"
     assert page.number_input(key="pick-k").value == 7
     assert gallery_of(page, 0)["tiles"][0]["id"] == 9
@@ -108,7 +108,7 @@ def test_neighbors_that_another_layer_brought_are_marked_until_the_query_changes
     page = open_page("search", model="plain", layer="third", query=3)
     assert dotted(page, RESULTS) == []
     before = set(ids(page, RESULTS))
-    page.selectbox(key="pick-layer").select_index(0).run()
+    choose_layer(page, "first")
     new = [one for one in ids(page, RESULTS) if one not in before]
     assert new and dotted(page, RESULTS) == new
     assert {tile["dot"] for tile in gallery_of(page, RESULTS)["tiles"]} == {"", "new since layer 3"}
@@ -124,7 +124,7 @@ def test_two_configurations_stand_side_by_side_and_neighbors_of_one_alone_are_ma
     page.button(key="side-by-side").click().run()
     assert page.query_params["side"] == "1"
     assert page.selectbox(key="pick-model2").value == ("plain", "imagenet")
-    page.selectbox(key="pick-layer2").select_index(0).run()
+    choose_layer(page, "first", "layers2")
     assert (page.query_params["layer"], page.query_params["layer2"]) == ("late", "first")
     a, b = ids(page, 1), ids(page, 2)
     assert dotted(page, 1) == [one for one in a if one not in b] != []
@@ -158,7 +158,7 @@ def test_a_damaged_second_configuration_leaves_the_first(own_grid_dir, open_page
 def test_another_layer_keeps_everything_else(grid_dir, open_page):
     page = open_page("search", model="good", pooling="max", metric="euclidean", layer="late", k=6, query=5)
     before = dict(page.query_params)
-    page.selectbox(key="pick-layer").select_index(0).run()
+    choose_layer(page, "early")
     assert dict(page.query_params) == before | {"layer": "early"}
 
 
@@ -305,7 +305,7 @@ def test_a_damaged_file_costs_its_experiments_a_sentence_and_nothing_else(own_gr
 def test_a_file_damaged_while_the_page_is_open_gives_an_error(own_grid_dir, open_page, how):
     page = open_page("search", model="good")
     damage(next((own_grid_dir / DATASET / "good.imagenet").glob("neighbors*")), how)
-    page.selectbox(key="pick-layer").select_index(0).run()
+    choose_layer(page, "early")
     assert not page.exception
     assert "run the grid again" in warnings(page)
     assert gallery_of(page, RESULTS)["tiles"]
@@ -319,7 +319,7 @@ def test_a_damaged_experiment_leaves_the_other_layers_of_its_model(own_grid_dir,
     page = open_page("search", model="good", layer="early", pooling="avg", metric="cosine")
     assert not page.exception
     assert "can't be shown" in page.error[0].value
-    page.selectbox(key="pick-layer").select_index(2).run()
+    choose_layer(page, "late")
     assert not page.error
     assert len(gallery_of(page, RESULTS)["tiles"]) == 10
 

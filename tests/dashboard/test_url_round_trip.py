@@ -15,7 +15,7 @@ from core.settings import settings
 from dashboard import url
 from dashboard.pages.your_images import browse_images
 from dashboard.url import Key
-from tests.dashboard.conftest import DATASET, gallery_of
+from tests.dashboard.conftest import DATASET, gallery_of, layers_of
 
 Shown = Callable[[AppTest], object]
 
@@ -110,10 +110,9 @@ def experiment(suffix: str = "") -> dict[Key, Shown]:
     return {
         keys[0]: widget("selectbox", f"pick-model{suffix}", 0),
         keys[1]: widget("selectbox", f"pick-model{suffix}", 1),
-        **{
-            key: widget("selectbox", f"pick-{name}{suffix}")
-            for key, name in zip(keys[2:], ("layer", "pooling", "metric"), strict=True)
-        },
+        keys[2]: lambda page: layers_of(page, f"layers{suffix}")["shown"],
+        keys[3]: widget("selectbox", f"pick-pooling{suffix}"),
+        keys[4]: widget("selectbox", f"pick-metric{suffix}"),
     }
 
 

@@ -51,7 +51,11 @@ def test_the_configuration_is_shown_and_the_nearest_come_with_all_that_is_known(
     assert "SqueezeNet 1.1** · ImageNet · layer conv1_activation" in words(page)
     assert "5 images" in words(page)
     tiles = found(page)
-    assert tiles[0]["title"] == "cat" and tiles[0]["lines"] == ["photos/cat/b.png", "price: 15", "distance 0"]
+    assert tiles[0]["title"] == "cat" and tiles[0]["detail"] == [
+        "photos/cat/b.png",
+        "price: 15",
+        "distance 0",
+    ]
     image = next(image for image in priced.images() if image.path.endswith("b.png"))
     assert tiles[0]["src"] == f"./collections/pets/{image.id}?v={image.hash[:12]}"
     assert "They vote" in words(page) and "Click a result to search with it." in words(page)
@@ -63,8 +67,8 @@ def test_labels_and_conditions_narrow_what_is_found(priced):
     page = open_live(picture(2), collection="pets", label="dog")
     assert {tile["title"] for tile in found(page)} == {"dog"}
     page = open_live(picture(2), collection="pets", label="cat", where="price<10")
-    assert [tile["lines"][0] for tile in found(page)] == ["photos/cat/a.png"]
-    assert "The nearest" in [one.value for one in page.header]
+    assert [tile["detail"][0] for tile in found(page)] == ["photos/cat/a.png"]
+    assert "1 nearest" in [one.value for one in page.header]
     page = open_live(picture(2), collection="pets", where="price>100")
     assert "No image of the collection meets the conditions." in words(page)
 
@@ -129,7 +133,7 @@ def test_uploads_go_by_their_own_names(collections_dir):
     sent.add_uploads([Upload("holiday.png", png(2))])
     [stored] = sent.images()
     [tile] = found(open_live(picture(2), collection="sent"))
-    assert tile["title"] == "holiday.png" and stored.hash[:8] not in str(tile["lines"])
+    assert tile["title"] == "holiday.png" and stored.hash[:8] not in str(tile["detail"])
 
 
 def test_an_empty_collection_says_how_to_fill_it(collections_dir):

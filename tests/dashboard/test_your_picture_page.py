@@ -12,7 +12,7 @@ from core.models import registry, weights
 from core.search import shared_engine
 from dashboard.widgets import heatmap
 from tests.conftest import ROOT
-from tests.dashboard.conftest import app
+from tests.dashboard.conftest import app, gallery_of, layers_of
 
 
 def open_page() -> AppTest:
@@ -20,26 +20,28 @@ def open_page() -> AppTest:
     return test.run()
 
 
-def test_the_page_opens_on_the_recommended_configuration_that_is_here_and_says_so():
+def test_the_page_opens_on_the_recommended_configuration_that_is_here():
     page = open_page()
     engine = shared_engine.engine()
     recommended = engine.recommended(engine.grid.dataset("objects200"))
-    assert page.selectbox(key="pick-layer").value == recommended.taken.layer
+    assert layers_of(page)["shown"] == recommended.taken.layer
     assert page.selectbox(key="pick-model").value == (recommended.taken.model, recommended.taken.weights)
     assert not page.exception
     assert page.title[0].value == "Your picture"
-    told = " ".join(caption.value for caption in page.caption)
-    assert f"{recommended.best_mean:.1f}" in told and "without a download" in told
     assert "imagenet" in page.query_params["weights"]
-    assert any("Nothing to search with yet" in info.value for info in page.info)
+    assert "live-recommended" not in [button.key for button in page.button]
+    assert len(gallery_of(page, 0)["tiles"]) == 8
 
 
-def test_another_configuration_is_compared_with_the_recommended_one():
+def test_from_another_configuration_one_click_leads_to_the_recommended_one():
     page = app("your_picture")
     page.query_params.update({"model": "squeezenet", "weights": "imagenet", "layer": "conv1_activation"})
     page.run()
     assert not page.exception
-    assert any(caption.value.startswith("Recommended here") for caption in page.caption)
+    page.button(key="live-recommended").click().run()
+    recommended = shared_engine.engine().recommended(shared_engine.engine().grid.dataset("objects200"))
+    assert page.query_params["model"] == recommended.taken.model
+    assert layers_of(page)["shown"] == recommended.taken.layer
 
 
 @pytest.mark.skipif(

@@ -34,11 +34,13 @@ const makeLayer = () => {
   return radio;
 };
 
+// Where another layer than these is shown, the first can be reached.
 const mark = (row, name) => {
-  for (const radio of row.children) {
-    const checked = radio.value === name;
-    radio.setAttribute("aria-checked", checked);
-    radio.tabIndex = checked ? 0 : -1;
+  const radios = [...row.children];
+  const reached = radios.find((radio) => radio.value === name) ?? radios[0];
+  for (const radio of radios) {
+    radio.setAttribute("aria-checked", radio.value === name);
+    radio.tabIndex = radio === reached ? 0 : -1;
   }
 };
 

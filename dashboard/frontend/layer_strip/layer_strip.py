@@ -28,7 +28,7 @@ def show(layers: Sequence[Layer], shown: str, on_choose: Callable[[str], None], 
 
     Parameters
     ----------
-    shown : the name of the layer that the page shows.
+    shown : the name of the layer that the page shows, which need not be one of them.
     on_choose : called with the name of another.
     """
     names = {one.name for one in layers}

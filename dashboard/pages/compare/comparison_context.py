@@ -25,7 +25,7 @@ class Section:
     """A section of the page.
 
     name : in the address; place : among the sections, from 1; show : draws it; halves : whether it can choose
-    on one half of the images and report on the other.
+    on one half of the images and report on the other; configuration : whether it is about the chosen configuration, which the page then shows above it.
     """
 
     name: str
@@ -33,6 +33,7 @@ class Section:
     place: int
     show: Callable[["ComparisonContext"], None]
     halves: bool = False
+    configuration: bool = False
 
 
 @dataclass

@@ -1,34 +1,32 @@
 """The comparison page: which configuration to use, and why."""
 
 from collections.abc import Sequence
+from functools import partial
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.experiments.store import DatasetGrid
 from dashboard import url
 from dashboard.pages.compare import sections
 from dashboard.pages.compare.comparison_context import make_context
 from dashboard.url import Address
-from dashboard.widgets import glossary, markdown, page_frame, pickers
+from dashboard.widgets import configuration_bar, glossary, markdown, page_frame, pickers
 
 _SECTIONS = {section.name: section for section in sections.ALL}
 
 
 def show() -> None:
     """The page from top to bottom."""
-    st.title("Compare")
-    st.markdown(
-        "Which configuration should I use? All experiments on a dataset compared: their quality, their cost, and how certain the "
-        "differences are."
-    )
-    page_frame.page(url.COMPARE, _compare)
+    page_frame.page(url.COMPARE, partial(_compare, page_frame.head("Compare")))
 
 
-def _compare(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
+def _compare(top: DeltaGenerator, address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     section = address.choice(url.SECTION, list(_SECTIONS), shown="the overview")
     context = make_context(address, grid, _SECTIONS[section])
+    with top:
+        pickers.dataset(names, grid.dataset.name, hidden=True)
     with st.container(horizontal=True, vertical_alignment="bottom", key="pickers"):
-        pickers.dataset(names, grid.dataset.name)
         pickers.neighbors(context.k, context.most)
         pickers.measure(context.known, context.by)
         pickers.untrained(grid, context.untrained)
@@ -50,6 +48,8 @@ def _compare(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     else:
         if context.table.attainable < 100:
             st.caption(glossary.attainable(context.table.attainable, context.table.k, context.by))
+        if _SECTIONS[section].configuration:
+            configuration_bar.show(grid, context.chosen, context.k, context.untrained)
         _SECTIONS[section].show(context)
     unreadable = [*grid.notices, *(context.compared.notices if context.compared else ())]
     page_frame.show_notices(notices, address.notices, unreadable)

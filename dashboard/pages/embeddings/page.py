@@ -15,34 +15,13 @@ from dashboard import url
 from dashboard.pages.embeddings import missing_projection, point_groups, projection_chart
 from dashboard.pages.embeddings import selection_panel as panel
 from dashboard.url import Address
-from dashboard.widgets import glossary, markdown, page_frame, palette, pickers, sources
+from dashboard.widgets import configuration_bar, configuration_name, glossary, page_frame, pickers, sources
 from dashboard.widgets.sources import GridSource
-
-# Chart and details are side by side where there is room for both.
-_RULES = """<style>
-@media (max-width: 1000px) {
-  .st-key-embeddings-main > [data-testid="stLayoutWrapper"] > [data-testid="stHorizontalBlock"]
-    > [data-testid="stColumn"] { min-width: 100%; }
-}
-/* In a narrow window, what was clicked lies over the lower part of the chart instead of below it. */
-@media (max-width: 1000px) {
-  [data-testid="stColumn"]:has(.st-key-embeddings-sheet) { position: sticky; bottom: 0; z-index: 10; max-height: 46vh; overflow: auto;
-    background: BACKGROUND; border-top: 1px solid #8c8c8c; box-shadow: 0 -6px 16px rgb(0 0 0 / .18); padding: .5rem .25rem; }
-}
-.st-key-embeddings-top [data-testid="stButtonGroup"] button { min-height: 2.5rem; }
-.class-counts { display: grid; grid-template-columns: max-content 1fr max-content; gap: .15rem .6rem;
-  align-items: center; font-size: .875rem; margin: 0; max-height: 16rem; overflow: auto; }
-.class-counts i { display: block; height: .6rem; border-radius: 2px; }
-.class-counts b { font-weight: 600; font-variant-numeric: tabular-nums; text-align: right; }
-</style>"""
 
 
 def show() -> None:
     """The page from top to bottom."""
-    st.html(_RULES.replace("BACKGROUND", palette.background()))
-    top = st.container(horizontal=True, vertical_alignment="center", gap="small", key="embeddings-top")
-    top.title("Embeddings", width="content")
-    page_frame.source_page(url.EMBEDDINGS, partial(_page, top), _choose)
+    page_frame.source_page(url.EMBEDDINGS, partial(_page, page_frame.head("Embeddings")), _choose)
 
 
 def _choose(address: Address, grid: DatasetGrid) -> GridSource:
@@ -57,12 +36,11 @@ def _choose(address: Address, grid: DatasetGrid) -> GridSource:
 
 
 def _model(source: GridSource, untrained: bool) -> None:
-    """The model and pooling, which open the pickers that change them."""
-    about = source.grid.run(source.chosen).about
-    name = f"{about.title} · {source.chosen.pooling}"
-    with st.popover(markdown.plain(name), icon=":material/tune:", key="model"):
-        pickers.model(source.grid, source.chosen, untrained)
-        pickers.pooling(source.grid, source.chosen)
+    """The configuration without its layer, which opens the pickers that change it."""
+    chosen = source.chosen
+    name = f"{configuration_name.model_title(source.grid, chosen)} · {chosen.pooling} · {chosen.metric}"
+    with configuration_bar.panel(name, "model"):
+        pickers.configuration(source.grid, chosen, untrained)
         pickers.untrained(source.grid, untrained)
 
 

@@ -127,22 +127,24 @@ def _explanation(
 ) -> None:
     """What the two lines below the points say, and at which layer the classes are farthest apart."""
     known = [(value, place) for place, value in enumerate(projection.silhouette) if value is not None]
+    about_both = f"{glossary.TRUSTWORTHINESS}\n\n{glossary.SILHOUETTE}"
     if len(known) > 1:
         best, place = max(known)
         low, first = known[0]
         where = f"**layer {layers[place].depth} ({markdown.plain(layers[place].name)})**"
         st.markdown(
             f"The classes are farthest apart at {where}, with a silhouette of {_signed(best)}"
-            + ("." if place == first else f"; at the first layer it is {_signed(low)}.")
+            + ("." if place == first else f"; at the first layer it is {_signed(low)}."),
+            help=about_both,
         )
-    if not known and all(value is None for value in projection.trustworthiness):
-        st.caption(glossary.UNJUDGED)
     elif known:
-        st.caption(f"{glossary.TRUSTWORTHINESS} {glossary.SILHOUETTE}")
+        st.caption("Trustworthiness and silhouette are those of this layer.", help=about_both)
+    elif all(value is None for value in projection.trustworthiness):
+        st.caption(glossary.UNJUDGED)
     elif len(projection.images.classes) > 1:
-        st.caption(f"{glossary.TRUSTWORTHINESS} The silhouette is known where every image has a label.")
+        st.caption("The silhouette is known where every image has a label.", help=glossary.TRUSTWORTHINESS)
     else:
-        st.caption(glossary.TRUSTWORTHINESS)
+        st.caption("Trustworthiness is that of this layer.", help=glossary.TRUSTWORTHINESS)
     about = projection.parameters[shown]
     if isinstance(kept := about.get("continuity"), float):
         st.caption(f"Continuity at this layer: {kept:.2f}.", help=glossary.CONTINUITY)

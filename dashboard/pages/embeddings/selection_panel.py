@@ -62,11 +62,7 @@ def show(
         st.markdown("Click a point to see its image and what is nearest to it.")
     else:
         _image(source, picked, neighbors, trouble, pick)
-    several = sources.experiments(source)
-    with st.container(horizontal=True):
-        if several:
-            pickers.metric(several.grid, several.chosen)
-        pickers.neighbors(*k)
+    pickers.neighbors(*k)
 
 
 def _image(
@@ -119,7 +115,7 @@ def _image(
                 one.item,
                 rank=rank,
                 mark=palette.mark(one.item.label == item.label) if marked else None,
-                lines=glossary.distance_lines(one.distance),
+                detail=(one.item.name, *glossary.distance_lines(one.distance)),
             )
             for rank, one in enumerate(neighbors, 1)
         ],
@@ -130,7 +126,7 @@ def _image(
     )
     if marked:
         yes, no = palette.mark(True), palette.mark(False)
-        st.caption(f"{yes.sign} {yes.words}, solid line  ·  {no.sign} {no.words}, dashed line")
+        st.caption(f"{yes.sign} {yes.words}  ·  {no.sign} {no.words}")
 
 
 def _selected(

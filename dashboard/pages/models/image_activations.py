@@ -35,6 +35,7 @@ def show(context: ModelContext) -> None:
     # The others are kept while the network is loaded.
     context.shown |= context.address.as_asked((url.SHEET, url.ALONE))
     context.shown[url.INPUT] = picture.key if picture else None
+    image_input.show_refused()
     image_input.show(None if dataset is None else dataset.sample, place, picture is not None)
     if picture is None:
         st.info(

@@ -14,8 +14,9 @@ from core.models.architecture import Architecture, NetworkLayer
 from core.models.definition import WeightsFile
 from core.models.keras_weights import KerasWeights
 from dashboard import url
+from dashboard.frontend.layer_strip import layer_strip
 from dashboard.url import Address
-from dashboard.widgets import glossary, markdown, pickers
+from dashboard.widgets import configuration_bar, glossary, markdown, pickers
 from dashboard.widgets.error_box import show_error
 
 _FIRST = "efficientnet-lite0"
@@ -134,6 +135,57 @@ def read(address: Address, chosen: ChosenModel) -> ModelContext:
     # The image is kept while other parts of the page are shown.
     shown |= address.as_asked((url.INPUT,))
     return ModelContext(address, chosen, network, layer, channel, dataset, shown)
+
+
+def title(chosen: ChosenModel) -> str:
+    """A model with its weights, as plain text."""
+    return f"{chosen.model.title} · {glossary.weights(chosen.weights)}"
+
+
+def bar(context: ModelContext) -> None:
+    """The model and the layer, which open the pickers that change them; below, the layers that are compared, each with its highest score."""
+    scores = _scores(context)
+    figures = ""
+    if scores and context.dataset:
+        figures = f"Highest score of each layer on {markdown.plain(Grid().title(context.dataset))}"
+    with configuration_bar.line(
+        f"{title(context.choice)} · {context.layer.name}", "inspect", figures, help=glossary.SCORE
+    ):
+        model_picker(context.choice, context.layer)
+        layer_picker(context)
+        untrained_switch(context.choice)
+    layers = context.architecture.grid_layers
+    layer_strip.show(
+        [
+            layer_strip.Layer(
+                one.name,
+                glossary.depth(one.depth),
+                f"Layer {one.depth} of {len(layers)} · {one.name} · {shape(one)}",
+                scores.get(one.name),
+            )
+            for one in layers
+            if one.depth is not None
+        ],
+        context.layer.name,
+        lambda name: choose_layer(context, name),
+        key="inspect-layers",
+    )
+
+
+def _scores(context: ModelContext) -> dict[str, float]:
+    """The highest score of each layer on the dataset of the page, at k = 10; empty where there are no experiments."""
+    if context.dataset is None:
+        return {}
+    try:
+        grid = Grid().load(context.dataset)
+    except UserError:
+        # Sections that show the dataset say so.
+        return {}
+    scores: dict[str, float] = {}
+    for one in grid.summaries:
+        if (one.model, one.weights) == (context.model.name, context.weights):
+            scores[one.layer] = max(one.score_10, scores.get(one.layer, 0.0))
+    return scores
 
 
 def model_picker(chosen: ChosenModel, layer: NetworkLayer | None) -> None:

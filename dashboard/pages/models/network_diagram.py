@@ -107,7 +107,7 @@ def show(context: ModelContext) -> None:
     figure.update_layout(
         height=560,
         bargap=0,
-        margin={"l": 0, "r": 0, "t": 6, "b": 0},
+        margin={"l": 0, "r": 0, "t": 48, "b": 0},
         legend={"orientation": "h", "y": -0.14, "x": 0, "yanchor": "top"},
     )
     figure.update_xaxes(fixedrange=True)

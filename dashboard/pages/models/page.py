@@ -8,7 +8,7 @@ from core.errors import UserError
 from dashboard import url
 from dashboard.pages.models import architecture_section, channels_section, image_activations, model_context
 from dashboard.pages.models.model_context import ModelContext
-from dashboard.widgets import page_frame, pickers
+from dashboard.widgets import configuration_bar, page_frame, pickers
 from dashboard.widgets.error_box import show_error
 
 _SECTIONS: dict[str, tuple[str, Callable[[ModelContext], None]]] = {
@@ -20,24 +20,19 @@ _SECTIONS: dict[str, tuple[str, Callable[[ModelContext], None]]] = {
 
 def show() -> None:
     """The page from top to bottom."""
-    st.title("Models")
-    st.markdown(
-        "The architecture of a network, what its channels respond to, and its activations for an image of yours."
-    )
+    page_frame.head("Models")
     address = url.read(url.MODELS)
     chosen = model_context.choice(address)
     try:
         context = model_context.read(address, chosen)
     except UserError as error:
-        model_context.model_picker(chosen, None)
+        with configuration_bar.line(model_context.title(chosen), "inspect"):
+            model_context.model_picker(chosen, None)
         show_error(error)
         url.write(url.MODELS, chosen.entries)
         return
     part = address.choice(url.MODELS_PART)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
-        model_context.model_picker(chosen, context.layer)
-        model_context.layer_picker(context)
-        model_context.untrained_switch(chosen)
+    model_context.bar(context)
     titles = {name: title for name, (title, _) in _SECTIONS.items()}
     pickers.segments("Part", titles, part, url.MODELS_PART, "inspect-part", hidden=True)
     notices = st.container()

@@ -15,14 +15,12 @@ from dashboard.frontend.gallery import gallery
 from dashboard.pages.search import channel_preview, new_neighbors, query_gallery, result_list, two_results
 from dashboard.pages.search.result_list import Results
 from dashboard.url import Address
-from dashboard.widgets import configuration_bar, glossary, page_frame, pickers, svg_charts, tie_notice
+from dashboard.widgets import configuration_bar, glossary, page_frame, pickers, svg_charts
 
 
 def show() -> None:
     """The page from top to bottom."""
-    top = st.container(horizontal=True, vertical_alignment="center", gap="small", key="search-top")
-    top.title("Search", width="content")
-    page_frame.page(url.SEARCH, partial(_search, top), _images)
+    page_frame.page(url.SEARCH, partial(_search, page_frame.head("Search")), _images)
 
 
 def _search(top: DeltaGenerator, address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
@@ -50,8 +48,7 @@ def _search(top: DeltaGenerator, address: Address, names: Sequence[str], grid: D
                 _standing(results)
         with st.container(key="search-results"):
             if second is None:
-                configuration_bar.show(grid, chosen, results.found, k, untrained, more=more)
-                _caveats(grid, results)
+                configuration_bar.show(grid, chosen, k, untrained, more=more)
                 result_list.show(results, new_neighbors.since(results))
             else:
                 two_results.show(results, result_list.read(grid, second, k, query), untrained, more)
@@ -67,12 +64,6 @@ def _search(top: DeltaGenerator, address: Address, names: Sequence[str], grid: D
         | two_results.entries(address, second)
         | browsing,
     )
-
-
-def _caveats(grid: DatasetGrid, results: Results) -> None:
-    if (weights := results.chosen.weights) in glossary.CAVEATS:
-        st.info(glossary.CAVEATS[weights], icon=":material/science:")
-    tie_notice.show(grid, results.chosen, results.k)
 
 
 def _query(dataset: Dataset, query: int) -> None:

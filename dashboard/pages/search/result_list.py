@@ -93,8 +93,8 @@ def _tiles(results: Results, found: Evaluation, row: int, dots: Dots, narrow: bo
     tiles = [
         gallery.tile(
             item,
-            # The class of one that shares the query's would be no news.
-            title=item.name if same else f"{item.label}: {item.name}",
+            # The class of one that shares the query's would be no news, and there is no room for it in half of the page.
+            title=item.name if same or narrow else f"{item.label}: {item.name}",
             rank=rank,
             mark=sign,
             detail=(f"class: {item.label}", *lines),

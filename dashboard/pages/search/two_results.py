@@ -47,7 +47,7 @@ def show(a: Results, b: Results, untrained: bool, more: Callable[[], None]) -> N
     ):
         with place:
             configuration_bar.show(
-                own.grid, own.chosen, own.found, own.k, untrained, keys, letter, more if own is a else None
+                own.grid, own.chosen, own.k, untrained, keys, letter, more if own is a else None
             )
             only = Dots(frozenset(own.ids) - set(other.ids), f"only under {letter}") if other.ids else Dots()
             result_list.show(own, only, narrow=True, suffix="" if letter == "A" else "2")

@@ -4,6 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core import collections
 from core.errors import UserError
@@ -22,7 +23,7 @@ from dashboard.pages.your_images import (
 )
 from dashboard.pages.your_images.collection_context import OWN, CollectionContext
 from dashboard.url import Address
-from dashboard.widgets import collection_jobs, glossary, job_progress, markdown, pickers, sources
+from dashboard.widgets import collection_jobs, glossary, job_progress, markdown, page_frame, pickers, sources
 from dashboard.widgets.error_box import show_error
 from dashboard.widgets.glossary import plural
 
@@ -51,10 +52,7 @@ _PARTS = {
 
 def show() -> None:
     """The page from top to bottom."""
-    st.title("Your images")
-    st.markdown(
-        "Collections of your own images: search them, and find near-duplicates, outliers and label errors."
-    )
+    top = page_frame.head("Your images")
     address = url.read(url.YOUR_IMAGES)
     try:
         names = collections.names()
@@ -66,8 +64,11 @@ def show() -> None:
     if address.choice(url.IMAGES_VIEW, (_ALL,), shown="one collection") != _ALL:
         chosen = address.choice(url.COLLECTION, names, shown="all of them")
     if chosen:
-        _one(address, names, chosen)
+        _one(top, address, names, chosen)
     else:
+        st.markdown(
+            "Collections of your own images: search them, and find near-duplicates, outliers and label errors."
+        )
         _list(names)
         create_collection.show(first=not names)
         url.write(url.YOUR_IMAGES, {url.IMAGES_VIEW: _ALL if names else None})
@@ -103,8 +104,9 @@ def _list(names: list[str]) -> None:
     manage.confirm()
 
 
-def _one(address: Address, names: list[str], name: str) -> None:
-    _switch(names, name)
+def _one(top: DeltaGenerator, address: Address, names: list[str], name: str) -> None:
+    with top:
+        _switch(names, name)
     try:
         source = sources.load(name)
     except UserError as error:
@@ -132,13 +134,18 @@ def _one(address: Address, names: list[str], name: str) -> None:
 
 
 def _switch(names: list[str], name: str) -> None:
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        st.selectbox("Collection", names, **pickers.bind("images-collection", name, _open), width=300)
-        st.button(
-            "All collections",
-            icon=":material/list:",
-            on_click=lambda: _go({url.IMAGES_VIEW: _ALL, url.IMAGES_PART: None, url.COLLECTION: None}),
-        )
+    st.selectbox(
+        "Collection",
+        names,
+        **pickers.bind("images-collection", name, _open),
+        width=235,
+        label_visibility="collapsed",
+    )
+    st.button(
+        "All collections",
+        icon=":material/list:",
+        on_click=lambda: _go({url.IMAGES_VIEW: _ALL, url.IMAGES_PART: None, url.COLLECTION: None}),
+    )
 
 
 def _open(name: str) -> None:
@@ -156,8 +163,8 @@ def _links(name: str, source: CollectionSource) -> None:
         return
     with st.container(horizontal=True):
         for page, title, icon in (
-            (url.YOUR_PICTURE, "Search it with an image", ":material/image_search:"),
-            (url.EMBEDDINGS, "See it as a map", ":material/scatter_plot:"),
+            (url.YOUR_PICTURE, "Search it", ":material/image_search:"),
+            (url.EMBEDDINGS, "See the map", ":material/scatter_plot:"),
         ):
             if st.button(title, icon=icon, key=f"images-to-{page.folder}"):
                 url.open_page(page, {url.COLLECTION: name})

@@ -3,9 +3,11 @@
 import json
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import streamlit as st
+from streamlit.delta_generator import DeltaGenerator
 
 from core.data.source import Capability, Source
 from core.experiments.store import DatasetGrid, Grid, Summary
@@ -19,6 +21,8 @@ from dashboard.pages.your_picture import conditions, place_in_projection, query_
 from dashboard.pages.your_picture.query_panel import Query
 from dashboard.url import Address
 from dashboard.widgets import (
+    configuration_bar,
+    configuration_name,
     download_button,
     glossary,
     image_input,
@@ -26,7 +30,6 @@ from dashboard.widgets import (
     page_frame,
     pickers,
     sources,
-    tie_notice,
     warmup,
 )
 from dashboard.widgets.sources import GridSource
@@ -36,11 +39,7 @@ _ABOUT = {"why": "Which regions?", "place": "Where is it?", "api": "Use the API"
 
 def show() -> None:
     """The page from top to bottom."""
-    st.title("Your picture")
-    st.markdown(
-        "Search a dataset, or your own images, with an image of your own, and see what each region adds to the similarity."
-    )
-    page_frame.source_page(url.YOUR_PICTURE, _page, _choose)
+    page_frame.source_page(url.YOUR_PICTURE, partial(_page, page_frame.head("Your picture")), _choose)
 
 
 def _choose(address: Address, grid: DatasetGrid) -> GridSource | str:
@@ -85,51 +84,62 @@ def _searchable(key: str, _grid: DatasetGrid) -> tuple[Summary, ...]:
     return tuple(shared_engine.engine().searchable(_grid.dataset))
 
 
-def _page(address: Address, names: Sequence[str], source: Source) -> None:
+def _page(top: DeltaGenerator, address: Address, names: Sequence[str], source: Source) -> None:
+    with top:
+        pickers.source(names, source, hidden=True)
+    notices = st.container()
+    image_input.show_refused()
+    several = sources.experiments(source)
     most = min(pickers.MAX_NEIGHBORS, len(source))
     k = page_frame.number_of_neighbors(address, most)
     shown = sources.entries(source) | {url.K: k}
-    where: list[str] = []
-    several = sources.experiments(source)
-    with st.container(horizontal=True, vertical_alignment="bottom", gap="xsmall"):
-        pickers.source(names, source)
-        if several:
-            shown[url.SHOW_UNTRAINED] = untrained = address.switch(url.SHOW_UNTRAINED)
-            pickers.configuration(several.grid, several.chosen, untrained)
-        if Capability.CONDITIONS in source.capabilities:
-            where, entries = conditions.show(address, source)
-            shown |= entries
-        pickers.neighbors(k, most)
-    st.caption(_score(several) if several else sources.describe(source), width="stretch")
-    if several:
-        tie_notice.show(several.grid, several.chosen, k)
-    loading = warmup.start(source)
-    notices = st.container()
     place = f"{source.url_key}/{source.name}"
     picture = image_input.current(address)
-    image_input.show(source.sample, place, picture is not None)
+    loading = warmup.start(source)
     if picture is None:
-        st.info(
-            "Nothing to search with yet: bring an image of your own, or begin with one of these.",
-            icon=":material/add_photo_alternate:",
-        )
+        _, entries = _under(address, source, k, most)
+        shown |= entries
+        image_input.show(source.sample, place, chosen=False)
+        st.caption("Or begin with one of these:")
         image_input.samples(source.sample, place)
     else:
         query = Query(picture, address.region(url.CROP))
         # What is shown of the results is kept while they are computed.
         shown |= address.as_asked((url.ABOUT,)) | {url.INPUT: picture.key, url.CROP: query.box}
-        answered = query_panel.show(
-            source,
-            query,
-            loading,
-            k,
-            where,
-            lambda answer: _results(source, query, answer, bool(where)),
-        )
+        with st.container(key="search"):
+            with st.container(key="search-query"):
+                query_panel.picture(source, query, place)
+            with st.container(key="search-results"):
+                where, entries = _under(address, source, k, most)
+                shown |= entries
+                answered = query_panel.answer(source, query, loading, k, where)
+                if answered is not None:
+                    _results(source, query, answered, bool(where))
         if answered is not None and answered.neighbors:
             shown[url.ABOUT] = _more(address, source, k, where, query, answered)
     page_frame.show_notices(notices, address.notices, several.grid.notices if several else ())
     url.write(url.YOUR_PICTURE, shown)
+
+
+def _under(address: Address, source: Source, k: int, most: int) -> tuple[list[str], dict[url.Key, object]]:
+    """What is searched under: a configuration to choose, or the one of a collection, with conditions; these, and entries of the address."""
+    if several := sources.experiments(source):
+        untrained = address.switch(url.SHOW_UNTRAINED)
+
+        def more() -> None:
+            pickers.neighbors(k, most)
+
+        configuration_bar.show(several.grid, several.chosen, k, untrained, more=more)
+        _recommended(several)
+        return [], {url.SHOW_UNTRAINED: untrained}
+    st.caption(sources.describe(source), width="stretch")
+    where: list[str] = []
+    entries: dict[url.Key, object] = {}
+    with st.container(horizontal=True, vertical_alignment="bottom", gap="small"):
+        if Capability.CONDITIONS in source.capabilities:
+            where, entries = conditions.show(address, source)
+        pickers.neighbors(k, most)
+    return where, entries
 
 
 def _taken(grid: DatasetGrid, found: Sequence[Summary]) -> Summary:
@@ -141,27 +151,23 @@ def _taken(grid: DatasetGrid, found: Sequence[Summary]) -> Summary:
     return next((one for one in found if recommended and one.configuration == recommended.taken), found[0])
 
 
-def _score(source: GridSource) -> str:
-    """The score of the configuration, beside that of the recommended one."""
-    grid, chosen, taken = source.grid, source.chosen, _taken(source.grid, source.grid.summaries)
-    recommended = shared_engine.engine().recommended(grid.dataset)
-    if chosen.configuration != taken.configuration or recommended is None:
-        name = pickers.model_name(grid.run(taken).about)
-        return (
-            f"Recommended here without a download: {markdown.plain(name)}, layer {markdown.plain(taken.layer)}, {taken.pooling}, {taken.metric}, with "
-            f"{taken.score_10:.1f} of 100 at k = 10; this one has {chosen.score_10:.1f}."
+def _recommended(source: GridSource) -> None:
+    """The way to the recommended configuration, where another one is shown."""
+    taken = _taken(source.grid, source.grid.summaries)
+    if source.chosen.configuration != taken.configuration:
+        name = configuration_name.name(source.grid, None, taken)
+        st.button(
+            f"Recommended here: {markdown.plain(name)} ({taken.score_10:.1f} of 100)",
+            icon=":material/recommend:",
+            type="tertiary",
+            key="live-recommended",
+            help="The cheapest that can't be told from the best, of those that work on this machine without a download.",
+            on_click=lambda: url.change(url.configuration(taken)),
         )
-    on = f"on {markdown.plain(grid.dataset.title)} of those that work on this machine without a download"
-    if recommended.taken == recommended.best:
-        return f"This configuration has the highest score {on}: {taken.score_10:.1f} of 100 at k = 10, and none that can't be told from it is cheaper."
-    return (
-        f"This configuration is the cheapest that can't be told from the best {on}: {taken.score_10:.1f} of 100 at k = 10; the highest score is "
-        f"{recommended.best_mean:.1f}."
-    )
 
 
 def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> None:
-    st.header(f"The {len(answer.neighbors)} nearest" if len(answer.neighbors) > 1 else "The nearest")
+    st.header(f"{len(answer.neighbors)} nearest")
     for note in answer.notes:
         st.caption(markdown.plain(note))
     if not answer.neighbors:
@@ -178,7 +184,7 @@ def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> No
             gallery.tile(
                 one.item,
                 rank=rank,
-                lines=(
+                detail=(
                     *one.item.details,
                     *glossary.distance_lines(one.distance),
                     *([f"and {one.copies} more of the same content"] if one.copies else []),

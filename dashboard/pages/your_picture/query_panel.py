@@ -2,7 +2,7 @@
 
 import json
 import shlex
-from collections.abc import Callable, Hashable, Sequence
+from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
 
 import streamlit as st
@@ -18,7 +18,6 @@ from dashboard.widgets import image_input, markdown, pickers, sources, warmup
 from dashboard.widgets.error_box import show_error
 from dashboard.widgets.image_input import QueryImage
 
-_SIDE = 330
 _BOXES = "live-boxes"
 _LAST = "live-answer"
 
@@ -36,48 +35,49 @@ class Query:
         return f"{self.picture.key} {self.picture.content} {self.box}"
 
 
-def show(
-    source: Source,
-    query: Query,
-    loading: Job,
-    k: int,
-    where: Sequence[str],
-    draw: Callable[[Answer], None],
-) -> Answer | None:
-    """Show the image and the results of a search with it; None where there are none yet, or can't be.
+def picture(source: Source, query: Query, place: str) -> None:
+    """The image with its region, and the ways to another.
+
+    Parameters
+    ----------
+    place : of the source, as for :func:`dashboard.widgets.image_input.show`.
+    """
+    _queries(query)
+    region.show(
+        query.picture.image,
+        f"Your picture {query.picture.name}",
+        query.box,
+        lambda drawn: url.change({url.CROP: drawn}),
+        "live-region",
+    )
+    with st.container(key="live-about"):
+        st.caption("Draw a frame to search with a region; drag it, or use the arrow keys.")
+        if query.box != url.WHOLE:
+            st.button("Search with the whole image", on_click=lambda: url.change({url.CROP: None}))
+        # Another image has another one, which is closed.
+        with st.popover(
+            "Another image", icon=":material/add_photo_alternate:", key=f"live-another-{query.picture.key}"
+        ):
+            image_input.show(source.sample, place, chosen=True)
+
+
+def answer(source: Source, query: Query, loading: Job, k: int, where: Sequence[str]) -> Answer | None:
+    """The results of a search with it; None where there are none yet, or can't be, which the page then says.
 
     Parameters
     ----------
     loading : what a search of the source needs.
-    draw : shows the results.
     """
-    _queries(query)
-    outer = st.container(horizontal=True, gap="medium", key="search")
-    with outer.container(width=_SIDE, key="search-query"):
-        st.header("Your picture")
-        region.show(
-            query.picture.image,
-            f"Your picture {query.picture.name}",
-            query.box,
-            lambda drawn: url.change({url.CROP: drawn}),
-            "live-region",
-        )
-        st.caption("Draw a frame to search with a region; drag it, or use the arrow keys.")
-        if query.box != url.WHOLE:
-            st.button("Search with the whole image", on_click=lambda: url.change({url.CROP: None}))
-    with outer.container(key="search-results"):
-        if not loading.wait(0.3):
-            warmup.watch(loading, sources.model_title(source))
-            return None
-        try:
-            if loading.error:
-                raise UserError(loading.error)
-            answer = _answer(source, query, k, where)
-        except UserError as error:
-            show_error(error)
-            return None
-        draw(answer)
-    return answer
+    if not loading.wait(0.3):
+        warmup.watch(loading, sources.model_title(source))
+        return None
+    try:
+        if loading.error:
+            raise UserError(loading.error)
+        return _answer(source, query, k, where)
+    except UserError as error:
+        show_error(error)
+        return None
 
 
 def times(picture: QueryImage, features_ms: float, search_ms: float) -> None:

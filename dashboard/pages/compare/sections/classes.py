@@ -13,7 +13,7 @@ from core.experiments.query_scores import Evaluation, Values, evaluate, values
 from core.experiments.store import Summary
 from dashboard import url
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section
-from dashboard.widgets import glossary, markdown, palette, pickers, plotly_charts, tie_notice
+from dashboard.widgets import glossary, markdown, palette, pickers, plotly_charts
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -31,10 +31,6 @@ def show(context: ComparisonContext) -> None:
     codes = {label: code for code, label in enumerate(labels)}
     by_id = np.array([codes[label] for label in context.grid.dataset.labels])
     _classes(context, by_id)
-    st.header("One configuration")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        pickers.configuration(context.grid, context.chosen, context.untrained)
-    tie_notice.show(context.grid, context.chosen, context.k)
     try:
         found = evaluate(context.grid, context.chosen.configuration, context.k)
         reached = values(context.grid, context.chosen.configuration, context.k, context.by)
@@ -52,7 +48,7 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
     pickers.segments("Columns", _VIEWS, view, url.CLASSES_VIEW, "view")
     places = _best_of_models(context) if view == "models" else _layers(context)
     if not places:
-        st.info("The model below is not among those compared.", icon=":material/info:")
+        st.info("The model above is not among those compared.", icon=":material/info:")
         return
     means = rankings.class_means(table.scores[places], by_id[table.queries], len(classes)).T
     there = np.flatnonzero(np.isfinite(means).all(axis=1))
@@ -90,12 +86,6 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
         numbers,
         {context.name(table.experiments[p]): st.column_config.NumberColumn(format="%.1f") for p in places},
     )
-    if view == "models":
-        st.caption(
-            "The best configuration of each model: "
-            + "; ".join(markdown.plain(context.name(table.experiments[p])) for p in places)
-            + "."
-        )
     if clicked:
         place, code = int(clicked[0]), int(clicked[1])
         members = np.flatnonzero(by_id[table.queries] == code)
@@ -176,7 +166,7 @@ def _confusion(context: ComparisonContext, found: Evaluation, by_id: np.ndarray)
         for i, j in zip(*np.unravel_index(np.argsort(-wrong, axis=None), wrong.shape), strict=True)
     ]
     pairs = [(i, j) for i, j in pairs[:8] if wrong[i, j] > 0]
-    st.subheader("Which classes are mistaken for which?")
+    st.header("Which classes are mistaken for which?")
     if pairs:
         i, j = pairs[0]
         sentence = f"Most often {plotly_charts.cut(classes[j], _LONGEST_NAME)} are among the neighbors of {plotly_charts.cut(classes[i], _LONGEST_NAME)}, as {glossary.percent(wrong[i, j])} of them."
@@ -316,7 +306,7 @@ def _bar_chart(context: ComparisonContext, found: Values, rows: np.ndarray, by_i
 
 def _bars(context: ComparisonContext, found: Values, by_id: np.ndarray) -> None:
     dataset = context.grid.dataset
-    st.subheader(f"The {context.label} of every image")
+    st.header(f"The {context.label} of every image")
     rows = np.lexsort((-found.values, by_id[found.queries]))
     if len(rows) > _MOST_BARS:
         lowest = np.argsort(found.values, kind="stable")[:_MOST_BARS]
@@ -351,4 +341,4 @@ def _bars(context: ComparisonContext, found: Values, by_id: np.ndarray) -> None:
         context.open(context.chosen, int(clicked))
 
 
-SECTION = Section("classes", "Classes", 7, show)
+SECTION = Section("classes", "Classes", 7, show, configuration=True)

@@ -11,7 +11,7 @@ from core.experiments.store import Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section, open_search
-from dashboard.widgets import glossary, markdown, palette, pickers, tie_notice
+from dashboard.widgets import configuration_bar, glossary, markdown, palette
 
 _MOST_DIFFERENT = 6
 _RBO = (
@@ -22,7 +22,6 @@ _RBO = (
 
 def show(context: ComparisonContext) -> None:
     """Pickers, the verdict over the dataset, one image under both, where they differ most."""
-    st.header("Two configurations side by side")
     others = [one for one in context.grid.summaries if one.configuration != context.chosen.configuration]
     if not others:
         st.info("There is only one experiment on this dataset; comparing takes two.", icon=":material/info:")
@@ -31,11 +30,11 @@ def show(context: ComparisonContext) -> None:
         context.grid.summaries, url.SECOND, lambda: _rival(context, others)
     )
     context.shown |= url.configuration(second, url.SECOND)
-    for letter, one, keys in (("A", context.chosen, url.PARTS), ("B", second, url.SECOND)):
-        with st.container(horizontal=True, vertical_alignment="bottom"):
-            st.markdown(f"### {letter}", width=28)
-            pickers.configuration(context.grid, one, context.untrained, keys)
-        tie_notice.show(context.grid, one, context.k)
+    for column, letter, one, keys in zip(
+        st.columns(2, gap="medium"), "AB", (context.chosen, second), (url.PARTS, url.SECOND), strict=True
+    ):
+        with column:
+            configuration_bar.show(context.grid, one, context.k, context.untrained, keys, letter)
     st.button(
         "Swap A and B",
         icon=":material/swap_vert:",
@@ -68,7 +67,6 @@ def show(context: ComparisonContext) -> None:
     if place < len(queries) and queries[place] == context.query:
         _one_picture(
             context,
-            second,
             a,
             b,
             rows_a[place],
@@ -102,7 +100,7 @@ def _over_all(
     asked: Values, gap: Difference, a: np.ndarray, b: np.ndarray, overlap: np.ndarray, both: np.ndarray
 ) -> None:
     better, worse = int((a > b + 1e-9).sum()), int((b > a + 1e-9).sum())
-    st.subheader(f"Over all {len(a):,} images")
+    st.header(f"Over all {len(a):,} images")
     with st.container(horizontal=True, gap="medium"):
         label = asked.measure.label_at(asked.k)
         st.metric(f"A: {label}", f"{a.mean():.1f}", width="content")
@@ -135,7 +133,6 @@ def verdict(gap: Difference) -> str:
 
 def _one_picture(
     context: ComparisonContext,
-    second: Summary,
     a: Evaluation,
     b: Evaluation,
     row_a: int,
@@ -145,7 +142,7 @@ def _one_picture(
     both: int,
 ) -> None:
     item = context.grid.dataset.item(context.query)
-    st.subheader("On one image")
+    st.header("On one image")
     with st.container(horizontal=True, vertical_alignment="center", gap="medium"):
         with st.container(width=150):
             gallery.show(
@@ -170,21 +167,20 @@ def _one_picture(
     ids_a, ids_b = a.ids[row_a, : a.k], b.ids[row_b, : b.k]
     left, right = st.columns(2, gap="medium")
     with left:
-        _list(context, "A", context.chosen, ids_a, a.same[row_a], ids_b, "B")
+        _list(context, "A", ids_a, a.same[row_a], ids_b, "B")
     with right:
-        _list(context, "B", second, ids_b, b.same[row_b], ids_a, "A")
+        _list(context, "B", ids_b, b.same[row_b], ids_a, "A")
 
 
 def _list(
     context: ComparisonContext,
     letter: str,
-    one: Summary,
     ids: np.ndarray,
     same: np.ndarray,
     others: np.ndarray,
     other: str,
 ) -> None:
-    st.markdown(f"**{letter}**  {markdown.plain(context.name(one))}")
+    st.markdown(f"**{letter}**")
     there = {int(item): rank for rank, item in enumerate(others, 1)}
     gallery.show(
         [
@@ -207,7 +203,7 @@ def _list(
 def _most_different(
     context: ComparisonContext, queries: np.ndarray, gaps: np.ndarray, a: np.ndarray, b: np.ndarray
 ) -> None:
-    st.subheader("Where they differ most")
+    st.header("Where they differ most")
     left, right = st.columns(2, gap="medium")
     for place, sign, words, key in ((left, 1, "A is better", "a"), (right, -1, "B is better", "b")):
         order = np.argsort(-sign * gaps, kind="stable")[:_MOST_DIFFERENT]

@@ -9,7 +9,7 @@ from core.experiments import neighbor_export
 from core.experiments.store import Summary
 from dashboard.pages.compare import report
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section
-from dashboard.widgets import download_button, pickers
+from dashboard.widgets import download_button
 
 
 def show(context: ComparisonContext) -> None:
@@ -27,8 +27,6 @@ def show(context: ComparisonContext) -> None:
         f"A row for each image, configuration and neighbor: rank, distance, whether the labels agree, and the score of the search at k = {table.k}."
     )
     st.markdown("**One configuration**")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        pickers.configuration(context.grid, context.chosen, context.untrained)
     _files(context, "one", [context.chosen], f"{dataset.name}-{context.chosen.model}-{context.chosen.layer}")
     st.markdown(f"**All {len(table.experiments):,} configurations that are compared**")
     _files(context, "all", table.experiments, f"{dataset.name}-neighbors")
@@ -53,4 +51,4 @@ def _files(context: ComparisonContext, key: str, some: Sequence[Summary], name: 
             )
 
 
-SECTION = Section("export", "Export", 10, show, halves=True)
+SECTION = Section("export", "Export", 10, show, halves=True, configuration=True)

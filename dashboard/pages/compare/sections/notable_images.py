@@ -9,7 +9,7 @@ from core.evaluation import rankings
 from core.experiments.query_scores import evaluate
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section, open_search
-from dashboard.widgets import markdown, pickers, plotly_charts, tie_notice
+from dashboard.widgets import markdown, plotly_charts
 
 _SHOWN = 10
 _HUBNESS = (
@@ -69,9 +69,6 @@ def _dividing(context: ComparisonContext) -> None:
 def _hubs(context: ComparisonContext) -> None:
     table, chosen = context.table, context.chosen
     st.header("Hubs: images in very many result lists")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        pickers.configuration(context.grid, chosen, context.untrained)
-    tie_notice.show(context.grid, context.chosen, context.k)
     try:
         found = evaluate(context.grid, chosen.configuration, context.k)
     except GridError as error:
@@ -173,4 +170,4 @@ def _gallery(
     )
 
 
-SECTION = Section("pictures", "Images", 6, show)
+SECTION = Section("pictures", "Images", 6, show, configuration=True)

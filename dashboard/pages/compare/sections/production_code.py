@@ -10,7 +10,7 @@ from core.models import combinations, registry
 from dashboard import url
 from dashboard.pages.compare import code_snippets
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section, results_button
-from dashboard.widgets import glossary, markdown, pickers, tie_notice
+from dashboard.widgets import glossary, markdown, pickers
 
 _LARGE = 10_000
 
@@ -19,29 +19,12 @@ def show(context: ComparisonContext) -> None:
     """The configuration, what it costs, and the code."""
     chosen = context.chosen
     st.header("Use this configuration")
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        pickers.configuration(context.grid, chosen, context.untrained)
-    tie_notice.show(context.grid, chosen, context.k)
     about = context.grid.run(chosen).about
     layer = about.layer(chosen.layer)
     size = BYTES_PER_NUMBER * chosen.dimensions
-    place = context.table.place(chosen.configuration)
-    if place is not None:
-        low, high = context.table.intervals
-        st.markdown(
-            f"On {markdown.quoted(context.grid.dataset.title)} it scores **{context.table.means[place]:.1f}** of 100 at k = {context.k} "
-            f"(95% interval {low[place]:.1f} to {high[place]:.1f}). Your images differ from these: measure it on some of yours with the "
-            "command below.",
-            help=f"{glossary.SCORE}\n\n{glossary.INTERVAL}",
-        )
-    time = (
-        ""
-        if layer.ms_per_image is None
-        else f" Computing one took about {layer.ms_per_image:.3g} ms on the machine that ran the experiments."
-    )
     st.markdown(
-        f"A vector takes {markdown.plain(glossary.size(size))}, so an index of {_LARGE:,} images takes "
-        f"{markdown.plain(glossary.size(_LARGE * size))} of memory and disk.{time}"
+        f"An index of {_LARGE:,} images takes {markdown.plain(glossary.size(_LARGE * size))} of memory and disk. Your images differ from "
+        f"those of {markdown.quoted(context.grid.dataset.title)}: measure it on some of them with the last command."
     )
     results_button(context, chosen, "use-open", "See its results")
     if chosen.weights.startswith(vector_import.SLUG):
@@ -59,8 +42,6 @@ def show(context: ComparisonContext) -> None:
 
 def _about_weights(chosen: Summary, title: str) -> None:
     """What to know of weights that are not the usual ones."""
-    if chosen.weights == url.UNTRAINED:
-        st.info(glossary.UNTRAINED, icon=":material/science:")
     if chosen.weights.startswith("file-"):
         st.info(
             f"This experiment used weights of your own ({markdown.quoted(chosen.weights)}): put the path of their file into the code.",
@@ -80,7 +61,7 @@ def _about_weights(chosen: Summary, title: str) -> None:
         st.code(code_snippets.combining(combinations.description(chosen.model)), language="bash")
     if chosen.weights == glossary.PUBLISHED:
         st.info(
-            f"{glossary.CAVEATS[glossary.PUBLISHED]} The code below uses the ImageNet weights that Keras offers, with which they "
+            f"The code below uses the ImageNet weights that Keras offers, with which they "
             f"should agree: `playground models fetch {chosen.model}` downloads them.",
             icon=":material/info:",
         )
@@ -123,4 +104,4 @@ def _code(context: ComparisonContext) -> None:
     st.code(code_snippets.measuring(chosen.configuration), language="bash")
 
 
-SECTION = Section("use", "Use it", 9, show)
+SECTION = Section("use", "Use it", 9, show, configuration=True)
