@@ -36,7 +36,6 @@ def legend(low: str = "counts least", high: str = "counts most") -> str:
     """The scale as an HTML line, with words for its ends."""
     stops = ", ".join(f"rgb({r:.0f} {g:.0f} {b:.0f})" for r, g, b in _STOPS)
     return (
-        f'<div style="display:flex;gap:.6rem;align-items:center;font-size:.875rem"><span>{low}</span>'
-        f'<span style="flex:1;max-width:16rem;height:.7rem;border-radius:.2rem;background:linear-gradient(90deg,{stops})">'
-        f"</span><span>{high}</span></div>"
+        f'<div class="heat-legend"><span>{low}</span><i style="background:linear-gradient(90deg,{stops})"></i>'
+        f"<span>{high}</span></div>"
     )

@@ -79,11 +79,6 @@ def is_dark() -> bool:
     return st.context.theme.type == "dark"
 
 
-def background() -> str:
-    """The page's own color, as in the settings of the theme."""
-    return "#0f141a" if is_dark() else "#ffffff"
-
-
 def class_styles(classes: tuple[str, ...], dark: bool | None = None) -> dict[str, ClassStyle]:
     """A style for every class, the same for the same order of classes; no two are alike up to 40 classes."""
     colors = _DARK if (is_dark() if dark is None else dark) else _LIGHT

@@ -126,7 +126,7 @@ const moveFocus = (event, gallery) => {
 
 // Columns for CSS grid: as many tiles as fit, each at least `size` pixels wide; at most `columns` unless that is 0.
 export const gridColumns = (size, columns) => {
-  const width = columns ? `max(${size}px, (100% - ${columns - 1} * 0.75rem) / ${columns})` : `${size}px`;
+  const width = columns ? `max(${size}px, (100% - ${columns - 1} * var(--space)) / ${columns})` : `${size}px`;
   return `repeat(auto-fill, minmax(min(100%, ${width}), 1fr))`;
 };
 
@@ -135,7 +135,6 @@ export default function ({ data, parentElement, setTriggerValue }) {
   gallery.setAttribute("aria-label", data.label);
   set(parentElement.querySelector("[role=status]"), "textContent", data.announce);
   gallery.style.gridTemplateColumns = gridColumns(data.size, data.columns);
-  gallery.style.gap = data.size < 110 ? "0.5rem" : "0.75rem";
   while (gallery.children.length > data.tiles.length) gallery.lastChild.remove();
   data.tiles.forEach((tile, place) => {
     if (!gallery.children[place]) gallery.append(make(data.pick));

@@ -4,6 +4,7 @@ import platform
 from collections.abc import Iterable, Sequence
 from datetime import date
 from html import escape
+from pathlib import Path
 
 import numpy as np
 
@@ -17,16 +18,10 @@ from core.imaging.changes import CHANGES
 from dashboard.pages.compare import report_charts
 from dashboard.pages.compare.comparison_context import ComparisonContext
 from dashboard.pages.compare.sections import cost_tradeoff, leaderboard, overview
-from dashboard.widgets import glossary, machine
+from dashboard.widgets import glossary, machine, style
 
 _MOST_IN_CHART, _MOST_IN_TABLE = 20, 100
-_STYLE = (
-    "body{font:15px/1.5 system-ui,sans-serif;color:#1c2530;background:#fff;max-width:900px;margin:2rem auto;padding:0 1rem}"
-    "h1{font-size:1.7rem;margin-bottom:.2rem}h2{font-size:1.2rem;margin-top:2.2rem}svg{width:100%;height:auto;display:block}"
-    ".scroll{overflow-x:auto}table{border-collapse:collapse;font-size:13px;white-space:nowrap}"
-    "th,td{padding:.25rem .6rem;border-bottom:1px solid #c5ccd4;text-align:left}td.n,th.n{text-align:right;font-variant-numeric:tabular-nums}"
-    "p{overflow-wrap:anywhere}.box{border:1px solid #c5ccd4;border-radius:.5rem;padding:.8rem 1rem}.small{color:#4b5663;font-size:13px}code{font-size:13px}"
-)
+_STYLE = style.SCALE + Path(__file__).with_suffix(".css").read_text("utf-8")
 
 
 def html(context: ComparisonContext) -> bytes:

@@ -74,9 +74,7 @@ def show(source: Source, results: Sequence[SourceItem], image: Image.Image, key:
     legend = heatmap.legend(
         "adds nothing", f"adds {most:.1f} times an even share of a similarity of 1, or more"
     )
-    st.html(
-        f'<div style="display:flex;flex-wrap:wrap;gap:1rem;align-items:flex-start">{figures}</div>{legend}'
-    )
+    st.html(f'<div class="heat-figures">{figures}</div>{legend}')
     st.caption(
         f"Their similarity, {float(shares[0].sum()):.3f}, is the sum of what all regions of an image add to it. This takes the number apart and names no "
         "cause: another image could be as similar for other regions. The same color is the same amount in all results of this picture.",
@@ -112,8 +110,7 @@ def _figure(image: Image.Image, caption: str, strongest: str) -> str:
     # Small images are shown larger, to be compared side by side.
     width = round(image.width * _SIDE / max(image.size))
     return (
-        f'<figure style="margin:0;width:{_SIDE}px;max-width:100%">'
+        f'<figure style="width:{_SIDE}px">'
         f'<img src="{source}" alt="{escape(alt, quote=True)}" '
-        f'style="display:block;width:{width}px;max-width:100%;height:auto;border-radius:.375rem">'
-        f'<figcaption style="font-size:.875rem;padding:.4rem 0">{escape(caption)}</figcaption></figure>'
+        f'style="width:{width}px"><figcaption>{escape(caption)}</figcaption></figure>'
     )

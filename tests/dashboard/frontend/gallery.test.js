@@ -28,5 +28,5 @@ test("keys go through the tiles", () => {
 
 test("as many tiles are in a row as fit, or at most so many", () => {
   assert.equal(gridColumns(120, 0), "repeat(auto-fill, minmax(min(100%, 120px), 1fr))");
-  assert.match(gridColumns(120, 4), /max\(120px, \(100% - 3 \* 0\.75rem\) \/ 4\)/);
+  assert.match(gridColumns(120, 4), /max\(120px, \(100% - 3 \* var\(--space\)\) \/ 4\)/);
 });
