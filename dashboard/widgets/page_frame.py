@@ -138,7 +138,7 @@ def _collection(
             f"There are no images in the collection {markdown.quoted(name)} yet. Add some on the page *Your images*, or with:",
             icon=":material/hourglass_empty:",
         )
-        st.code(f"playground collection add {name} FOLDER", language="bash")
+        st.code(f"playground collection add {name} FOLDER", language="bash", wrap_lines=True)
     if st.button("Your images", icon=":material/photo_library:", key="open-images"):
         url.open_page(url.YOUR_IMAGES, {url.COLLECTION: name})
     show_notices(st.container(), address.notices, ())
@@ -168,5 +168,5 @@ def _listed(place: DeltaGenerator, first: str, sentences: Sequence[str]) -> None
 
 def _how_to_begin(sentence: str = _NO_DATASETS, dataset: str = "FOLDER") -> None:
     st.info(sentence, icon=":material/hourglass_empty:")
-    st.code(f"playground grid run --dataset {dataset} --model MODEL", language="bash")
+    st.code(f"playground grid run --dataset {dataset} --model MODEL", language="bash", wrap_lines=True)
     st.caption("`playground models` lists the models there are.")

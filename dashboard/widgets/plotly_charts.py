@@ -35,6 +35,7 @@ def show(
     columns: dict[str, Any] | None = None,
     clickable: bool = True,
     on_click: Callable[[Any], None] | None = None,
+    wide: bool = False,
 ) -> Any:
     """Draw a chart with its description and, on request, its numbers.
 
@@ -44,6 +45,7 @@ def show(
     table : returns the numbers when the table is opened; ``columns`` configures it.
     on_click : a callback, given ``customdata`` of the mark that was clicked. Without it the
         click is returned, in every run until another one.
+    wide : move it sideways in a narrow window. Its numbers, which take the focus, are in the same box, so that the arrow keys move it too.
 
     Returns
     -------
@@ -62,10 +64,11 @@ def show(
 
     how = picked if on_click else "rerun"
     more: dict[str, Any] = {"on_select": how, "selection_mode": "points"} if clickable else {}
-    event = st.plotly_chart(figure, key=key, config=_CONFIG, alt=alt, **more)
-    st.caption(markdown.plain(alt))
+    box = st.container(key=f"wide-{key}" if wide else None)
+    event = box.plotly_chart(figure, key=key, config=_CONFIG, alt=alt, **more)
+    box.caption(markdown.plain(alt))
     if table is not None:
-        expander = st.expander("The numbers", icon=":material/table:", on_change="rerun", key=f"{key}-table")
+        expander = box.expander("The numbers", icon=":material/table:", on_change="rerun", key=f"{key}-table")
         if expander.open:
             expander.dataframe(table(), hide_index=True, column_config=columns)
     points = event.selection.points if clickable else []

@@ -1,9 +1,12 @@
 """What holds for every page: nothing jumps while it loads, and an automated check finds no barrier."""
 
+from itertools import product
+
 import pytest
 from playwright.sync_api import Browser
 
 from dashboard import url
+from dashboard.pages.compare import sections
 from tests.browser.conftest import wait_until_idle
 from tests.conftest import ROOT
 
@@ -25,8 +28,14 @@ CHECK = """async () => {
 }"""
 
 
-@pytest.mark.parametrize("width", [1400, 400])
-@pytest.mark.parametrize("path", [*(page.path for page in url.PAGES.values()), "embeddings?query=37"])
+PATHS = [*(page.path for page in url.PAGES.values()), "embeddings?query=37"]
+# Charts move sideways in a narrow window.
+SECTIONS = [f"compare?section={section.name}" for section in sections.ALL]
+
+
+@pytest.mark.parametrize(
+    ("path", "width"), [*product(PATHS, (1400, 400)), *((section, 400) for section in SECTIONS)]
+)
 def test_nothing_moves_while_a_page_loads_and_nothing_keeps_people_out(
     browser: Browser, dashboard_server: str, path: str, width: int
 ):
@@ -46,3 +55,24 @@ def test_nothing_moves_while_a_page_loads_and_nothing_keeps_people_out(
     context.close()
     assert sum(value for value, _ in shifts) < 0.1, sorted(shifts)[-3:]
     assert violations == []
+
+
+@pytest.mark.parametrize("chart", ["classes-models", "confusion"])
+def test_a_wide_chart_moves_sideways_with_the_arrow_keys(browser: Browser, dashboard_server: str, chart: str):
+    context = browser.new_context(base_url=dashboard_server, viewport={"width": 400, "height": 900})
+    page = context.new_page()
+    page.goto("/compare?section=classes")
+    wait_until_idle(page)
+    box, numbers = page.locator(f".st-key-wide-{chart}"), page.locator(f".st-key-{chart}-table summary")
+    assert box.evaluate("(box) => box.scrollWidth > box.clientWidth + 100")
+    # The page itself does not move.
+    assert page.evaluate("document.documentElement.scrollWidth <= innerWidth")
+    before = numbers.bounding_box()["x"]
+    numbers.focus()
+    for _ in range(5):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_function("(box) => box.scrollLeft > 50", arg=box.element_handle())
+    # The description and the numbers stay where they are.
+    after = numbers.bounding_box()
+    assert after["x"] == before and after["x"] + after["width"] <= 400
+    context.close()

@@ -50,7 +50,7 @@ def show(source: GridSource, method: str, dimensions: int, damage: GridError | N
             "This computes them again:",
             icon=":material/error:",
         )
-        st.code(_command(chosen), language="bash")
+        st.code(_command(chosen), language="bash", wrap_lines=True)
         return
     title = grid.run(chosen).about.title
     if chosen.weights == glossary.PUBLISHED:
@@ -68,7 +68,7 @@ def show(source: GridSource, method: str, dimensions: int, damage: GridError | N
         f"There are no points of {markdown.plain(title)} with {chosen.pooling} pooling yet. This computes them:",
         icon=":material/hourglass_empty:",
     )
-    st.code(_command(chosen), language="bash")
+    st.code(_command(chosen), language="bash", wrap_lines=True)
     for pooling in _other_poolings(source, method, dimensions):
         st.button(
             f"Show {pooling} pooling instead",

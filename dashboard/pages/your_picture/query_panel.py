@@ -94,7 +94,7 @@ def snippet(fields: Sequence[tuple[str, str]], box: Box) -> None:
         fields = [*fields, (url.CROP, crop)]
     address = f"{(st.context.url or 'http://127.0.0.1:8501').split('?')[0].removesuffix('/live').rstrip('/')}/api/v1/search"
     words = " \\\n  ".join(f"-F {shlex.quote(f'{name}={value}')}" for name, value in fields)
-    st.code(f"curl -F image=@picture.jpg \\\n  {words} \\\n  {address}", language="bash")
+    st.code(f"curl -F image=@picture.jpg \\\n  {words} \\\n  {address}", language="bash", wrap_lines=True)
     lines = "".join(f"        ({json.dumps(name)}, {json.dumps(value)}),\n" for name, value in fields)
     st.code(
         "import requests\n\n"
@@ -105,6 +105,7 @@ def snippet(fields: Sequence[tuple[str, str]], box: Box) -> None:
         ")\n"
         'print(answer.json()["results"])',
         language="python",
+        wrap_lines=True,
     )
 
 

@@ -85,6 +85,7 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
         "A cell's 95% interval is shown with the mouse over it, and in the numbers. Click a cell to open the class's hardest image with that configuration.",
         numbers,
         {context.name(table.experiments[p]): st.column_config.NumberColumn(format="%.1f") for p in places},
+        wide=True,
     )
     if clicked:
         place, code = int(clicked[0]), int(clicked[1])
@@ -220,6 +221,7 @@ def _confusion(context: ComparisonContext, found: Evaluation, by_id: np.ndarray)
         f"percent; each row adds up to 100. {sentence}{few} Click a cell to open the image with the most such neighbors.",
         numbers,
         look,
+        wide=True,
     )
     if clicked:
         i, j = int(clicked[0]), int(clicked[1])

@@ -39,6 +39,7 @@ def _files(context: ComparisonContext, key: str, some: Sequence[Summary], name: 
         st.code(
             f"playground grid export {name}.parquet --dataset {context.grid.dataset.name} -k {context.table.k}",
             language=None,
+            wrap_lines=True,
         )
         return
     with st.container(horizontal=True, vertical_alignment="center"):

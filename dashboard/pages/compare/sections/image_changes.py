@@ -147,7 +147,7 @@ def _nothing(context: ComparisonContext, sentence: str) -> None:
         f"{sentence} on {markdown.quoted(context.grid.dataset.title)}. This command measures it:",
         icon=":material/info:",
     )
-    st.code(f"playground grid robustness --dataset {context.dataset_option}", language=None)
+    st.code(f"playground grid robustness --dataset {context.dataset_option}", language=None, wrap_lines=True)
 
 
 def _nearest_kind(chosen: Summary, measured: Sequence[Summary]) -> tuple[str, str]:

@@ -58,7 +58,9 @@ def _about_weights(chosen: Summary, title: str) -> None:
             f"{markdown.plain(title)} is a combination that was added here. On another machine, add it first:",
             icon=":material/info:",
         )
-        st.code(code_snippets.combining(combinations.description(chosen.model)), language="bash")
+        st.code(
+            code_snippets.combining(combinations.description(chosen.model)), language="bash", wrap_lines=True
+        )
     if chosen.weights == glossary.PUBLISHED:
         st.info(
             f"The code below uses the ImageNet weights that Keras offers, with which they "
@@ -93,15 +95,19 @@ def _code(context: ComparisonContext) -> None:
     )
     if server := code_snippets.server(context.engine):
         st.markdown("Say first where the server is; the documentation on scale describes what it needs.")
-        st.code(server, language="bash")
-    st.code(code_snippets.commands(chosen.configuration, engine=context.engine), language="bash")
+        st.code(server, language="bash", wrap_lines=True)
+    st.code(
+        code_snippets.commands(chosen.configuration, engine=context.engine), language="bash", wrap_lines=True
+    )
     st.markdown("The same in Python:")
-    st.code(code_snippets.python(chosen.configuration, engine=context.engine), language="python")
+    st.code(
+        code_snippets.python(chosen.configuration, engine=context.engine), language="python", wrap_lines=True
+    )
     st.subheader("Measure it on your own labeled images")
     st.markdown(
         "Put the images into folders named after their classes. The experiment then appears here, as a dataset of its own."
     )
-    st.code(code_snippets.measuring(chosen.configuration), language="bash")
+    st.code(code_snippets.measuring(chosen.configuration), language="bash", wrap_lines=True)
 
 
 SECTION = Section("use", "Use it", 9, show, configuration=True)
