@@ -50,7 +50,7 @@ def show(grid: DatasetGrid, machine: Machine) -> None:
             kind: f"This machine, {_NAMES.get(kind, kind)}" for kind in machine.others
         }
         pickers.segments("Times", names, machine.runtime, url.MACHINE, "machine")
-    st.caption(f"{markdown.plain(sentence(grid, machine))} `playground bench-here` measures this machine.")
+    st.caption(markdown.plain(sentence(grid, machine)), help="`playground bench-here` measures this machine.")
 
 
 def sentence(grid: DatasetGrid, machine: Machine) -> str:

@@ -24,7 +24,7 @@ def head(title: str) -> DeltaGenerator:
     """The title of a page; beside it the caller puts what the whole page depends on, its dataset first."""
     key = f"page-head-{title.lower().replace(' ', '-')}"
     top = st.container(horizontal=True, vertical_alignment="center", gap="small", key=key)
-    top.title(title, width="content")
+    top.title(title, width="content", anchor=False)
     return top
 
 

@@ -12,6 +12,7 @@ from PIL import Image
 from core import jobs
 from core.data import datasets
 from core.errors import WeightsError
+from core.experiments.store import Grid
 from core.features import activations, channel_files
 from core.imaging import decode, transform
 from core.models import architecture, registry, weights
@@ -20,7 +21,7 @@ from core.settings import settings
 from dashboard.pages.models import architecture_section
 from dashboard.widgets import image_input
 from tests.conftest import ROOT
-from tests.dashboard.conftest import DATASET, gallery_of, write_run
+from tests.dashboard.conftest import DATASET, choose_layer, gallery_of, layers_of, write_run
 
 SMALL = "squeezenet"
 
@@ -67,6 +68,25 @@ def test_another_model_keeps_the_depth_of_the_layer(grid_dir, open_page):
     assert page.query_params["layer"] == registry.get_model("resnet50").layers[2].name
     assert "channel" not in page.query_params
     assert not page.warning
+
+
+def test_the_strip_has_the_highest_score_of_each_layer_and_leads_to_it(open_page):
+    page = open_page("models", model=SMALL, dataset="objects200", inner="fire4_squeeze1x1")
+    strip = layers_of(page, "inspect-layers")
+    assert strip["shown"] == "fire4_squeeze1x1"
+    grid = Grid().load("objects200")
+    assert {one["name"]: one["score"] for one in strip["layers"]} == {
+        layer.name: max(
+            one.score_10
+            for one in grid.summaries
+            if (one.model, one.weights, one.layer) == (SMALL, weights.IMAGENET, layer.name)
+        )
+        for layer in registry.get_model(SMALL).layers
+    }
+    page = choose_layer(page, "fire5_concat", "inspect-layers")
+    assert page.query_params["layer"] == "fire5_concat"
+    assert "inner" not in page.query_params
+    assert layers_of(page, "inspect-layers")["shown"] == "fire5_concat"
 
 
 def test_a_layer_that_is_not_compared_stays_out_of_the_other_pages(grid_dir, open_page):

@@ -34,13 +34,18 @@ const makeLayer = () => {
   return radio;
 };
 
-// Where another layer than these is shown, the first can be reached.
+// Index of the layer that Tab goes to: the one that is shown, or the first where another one than these is.
+export const tabStop = (names, shown) => Math.max(0, names.indexOf(shown));
+
 const mark = (row, name) => {
   const radios = [...row.children];
-  const reached = radios.find((radio) => radio.value === name) ?? radios[0];
-  for (const radio of radios) {
+  const stop = tabStop(
+    radios.map(({ value }) => value),
+    name,
+  );
+  for (const [i, radio] of radios.entries()) {
     radio.setAttribute("aria-checked", radio.value === name);
-    radio.tabIndex = radio === reached ? 0 : -1;
+    radio.tabIndex = i === stop ? 0 : -1;
   }
 };
 

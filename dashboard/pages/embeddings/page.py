@@ -47,8 +47,8 @@ def _model(source: GridSource, untrained: bool) -> None:
 def _page(top: DeltaGenerator, address: Address, names: Sequence[str], source: Source) -> None:
     layers = Capability.LAYER_PROJECTIONS in source.capabilities
     st.caption(
-        "Every point is an image; those that a layer takes for similar lie together."
-        + (" Press **Play** to go through the layers and see the classes come apart." if layers else ""),
+        "Images that a layer takes for similar lie together."
+        + (" **Play** goes through the layers." if layers else ""),
         help=glossary.PROJECTION,
     )
     several = sources.experiments(source)

@@ -106,7 +106,7 @@ def _tiles(results: Results, found: Evaluation, row: int, dots: Dots, narrow: bo
         tiles,
         key=f"results{suffix}",
         on_pick=lambda item: url.change({url.QUERY: item}),
-        size=80 if narrow else 150,
+        size=80 if narrow else 130,
         columns=5,
         label=f"The {found.k} nearest images, nearest first",
         announce=f"Nearest to {grid.dataset.item(int(found.queries[row])).alt}: "

@@ -194,6 +194,7 @@ def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> No
         ],
         key="live-results",
         on_pick=lambda item: image_input.choose(f"{source.url_key}/{source.name}/{item}"),
+        size=130,
         columns=5,
         label=f"Images of the {source.url_key}, nearest first",
         announce=f"{len(answer.neighbors)} results for {asked.picture.name}",

@@ -45,7 +45,7 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
     table, classes = context.table, context.grid.dataset.classes
     view = context.classes_view
     st.header("Classes")
-    pickers.segments("Columns", _VIEWS, view, url.CLASSES_VIEW, "view")
+    pickers.segments("Columns", _VIEWS, view, url.CLASSES_VIEW, "view", hidden=True)
     places = _best_of_models(context) if view == "models" else _layers(context)
     if not places:
         st.info("The model above is not among those compared.", icon=":material/info:")
