@@ -166,6 +166,22 @@ def resident(pid: int) -> float:
     return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout) / 1000
 
 
+def processor_seconds(pid: int) -> tuple[float, float] | None:
+    """Of a process and of its children that run, since they began; None where the system does not say."""
+
+    def of(number: str) -> float:
+        fields = Path(f"/proc/{number}/stat").read_text().rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+    try:
+        # Each thread lists those that it started.
+        threads = Path(f"/proc/{pid}/task").glob("*/children")
+        children = [child for one in threads for child in one.read_text().split()]
+        return of(str(pid)), sum(map(of, children))
+    except OSError:
+        return None
+
+
 def conditions() -> dict[str, Any]:
     """What the figures were measured on; names no machine."""
     # Not needed by the processes whose memory is measured.

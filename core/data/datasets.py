@@ -133,6 +133,13 @@ def names(grid_dir: Path | None = None) -> list[str]:
     return sorted(path.parent.name for path in (grid_dir or settings.GRID_DIR).glob(f"*/{DESCRIPTION}"))
 
 
+def exists(name: str, grid_dir: Path) -> bool:
+    """Whether a grid folder has a dataset of that name; every search asks."""
+    # A name of a folder that is there, and no path.
+    named = grid_dir.is_dir() and any(one.name == name for one in grid_dir.iterdir())
+    return named and (grid_dir / name / DESCRIPTION).is_file()
+
+
 def find(
     name_or_folder: str,
     *grid_dirs: Path,

@@ -240,9 +240,8 @@ class Grid:
 
     def dataset(self, name: str) -> Dataset:
         """The dataset of that name; raises UnknownNameError, or DatasetError when it can't be read."""
-        names = self.dataset_names()
-        if name not in names:
-            raise UnknownNameError("dataset", name, names)
+        if not datasets.exists(name, self.folder):
+            raise UnknownNameError("dataset", name, self.dataset_names())
         folder = self.folder / name
         return _datasets.get((folder, file_state(folder / "dataset.json")), lambda: datasets.load(folder))
 

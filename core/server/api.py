@@ -23,7 +23,7 @@ from starlette.datastructures import UploadFile
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.routing import Mount
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from core.collections import names
 from core.data.datasets import Dataset
@@ -300,7 +300,7 @@ def create(prefix: str = "", engine: Callable[[], Engine] = shared_engine.engine
     app.add_exception_handler(RequestValidationError, _invalid)
     app.add_exception_handler(ValidationError, _invalid)
     app.add_exception_handler(HTTPException, _http_error)
-    app.middleware("http")(_last_resort)
+    app.add_middleware(_LastResort)
     app.add_middleware(_Heads)
     return app
 
@@ -315,6 +315,34 @@ class _Heads:
         if scope["type"] == "http" and scope["method"] == "HEAD":
             scope = {**scope, "method": "GET"}
         await self._app(scope, receive, send)
+
+
+class _LastResort:
+    """Answers requests that failed for a reason that nobody foresaw, and logs the reason."""
+
+    def __init__(self, app: ASGIApp):
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answered = False
+
+        async def noted(message: Message) -> None:
+            nonlocal answered
+            answered = True
+            await send(message)
+
+        try:
+            await self._app(scope, receive, noted)
+        except ClientDisconnect:
+            # For core.server.bodies: that is no failure of the server.
+            raise
+        except Exception:
+            if answered:
+                raise
+            path = Request(scope).url.path
+            _log.exception("A request to %s failed", path)
+            sentence = "Something went wrong here; the server's log says what."
+            await problem(path, HTTPStatus.INTERNAL_SERVER_ERROR, sentence)(scope, receive, send)
 
 
 class _Gate:
@@ -521,21 +549,6 @@ async def _invalid(request: Request, error: Exception) -> Response:
 async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)
     return problem(request.url.path, error.status_code, error.detail, error.headers)
-
-
-async def _last_resort(request: Request, call_next: Callable[[Request], Awaitable[Response]]) -> Response:
-    try:
-        return await call_next(request)
-    except ClientDisconnect:
-        # For core.server.bodies: that is no failure of the server.
-        raise
-    except Exception:
-        _log.exception("A request to %s failed", request.url.path)
-        return problem(
-            request.url.path,
-            HTTPStatus.INTERNAL_SERVER_ERROR,
-            "Something went wrong here; the server's log says what.",
-        )
 
 
 def _request_body() -> dict[str, Any]:

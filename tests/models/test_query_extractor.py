@@ -5,7 +5,7 @@ from concurrent.futures import ThreadPoolExecutor
 import numpy as np
 import pytest
 
-from core.models import extractor, networks, registry, runtime
+from core.models import extractor, networks, query_extractor, registry, runtime
 from core.models.query_extractor import QueryExtractor
 from core.settings import settings
 from tests.conftest import needs_openvino
@@ -62,7 +62,8 @@ def test_vectors_are_the_same_whoever_else_asks(network, compiled):
 
 
 @needs_openvino
-def test_a_lone_image_has_all_cores_and_others_share_them(network):
+def test_a_lone_image_has_all_cores_and_others_share_them(network, monkeypatch):
+    monkeypatch.setattr(query_extractor, "_CROWD_SECONDS", 0)
     images = pixels(MODEL.input_size, 4)
     queries = QueryExtractor(MODEL, network, [LAYER], POOLINGS, 2)
     overlap(queries, images)
@@ -84,6 +85,18 @@ def test_a_lone_image_has_all_cores_and_others_share_them(network):
         goes_on.set()
         first.result()
     assert calls == [1]
+    queries(images[:1])
+    assert calls == [1]
+
+
+@needs_openvino
+def test_soon_after_images_overlapped_none_takes_all_cores(network, monkeypatch):
+    monkeypatch.setattr(query_extractor, "_CROWD_SECONDS", 600)
+    images = pixels(MODEL.input_size, 4)
+    queries = QueryExtractor(MODEL, network, [LAYER], POOLINGS, 2)
+    overlap(queries, images)
+    others, calls = queries._others, []
+    queries._others = lambda batch: calls.append(len(batch)) or others(batch)
     queries(images[:1])
     assert calls == [1]
 
