@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from core import disk
 from core.models import runtime
 from core.settings import settings
+from core.threads import native_calls
 
 if TYPE_CHECKING:
     import openvino as ov
@@ -55,6 +56,11 @@ def read(path: Path, key: str) -> "ov.Model":
     FileNotFoundError : there is none. OSError : it can't be read.
     DamagedNetworkError : it is damaged, of another format, or was made from something else.
     """
+    with native_calls:
+        return _read(path, key)
+
+
+def _read(path: Path, key: str) -> "ov.Model":
     ov = runtime.import_openvino()
     with path.open("rb") as file:
         head = file.readline(_MOST_HEAD)

@@ -13,6 +13,7 @@ from core.models.definition import Model
 from core.models.onnx_weights import INSTALL, OnnxWeights, Tap
 from core.models.preprocessing import Preprocessing
 from core.models.runtime import IMAGES_PER_PASS, Finish, OpenVINONetwork, Run, import_openvino
+from core.threads import native_calls
 
 # One batch after the other on all cores, in float32 also where the processor has a faster, less precise type.
 PROPERTIES = {"PERFORMANCE_HINT": "LATENCY", "INFERENCE_PRECISION_HINT": "f32"}
@@ -138,7 +139,10 @@ class OnnxNetwork:
         images = min(batch_size, IMAGES_PER_PASS) if self._weights.batched else 1
         model, weights = self._model, self._weights
         try:
-            graph = convert(weights.path, weights.layout, model.input_size, model.preprocessing, taps, images)
-            return OpenVINONetwork(model, graph, images).compile(layers, finish, batch_size, side_by_side)
+            with native_calls:
+                graph = convert(
+                    weights.path, weights.layout, model.input_size, model.preprocessing, taps, images
+                )
+                return OpenVINONetwork(model, graph, images).compile(layers, finish, batch_size, side_by_side)
         except (OnnxError, RuntimeError) as error:
             raise WeightsError(f"{model.title} can't be run: {reason(error)}.") from None

@@ -9,6 +9,7 @@ import logging
 import sys
 import tempfile
 import threading
+from collections import deque
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ import numpy as np
 from core.models import architecture
 from core.models.definition import Model
 from core.settings import settings
+from core.threads import native_calls
 
 if TYPE_CHECKING:
     import keras
@@ -152,6 +154,10 @@ class OpenVINONetwork:
 
     def compile(self, layers: Sequence[str], finish: Finish, batch_size: int, side_by_side: int = 1) -> Run:
         """As :meth:`Network.compile`."""
+        with native_calls:
+            return self._compile(layers, finish, batch_size, side_by_side)
+
+    def _compile(self, layers: Sequence[str], finish: Finish, batch_size: int, side_by_side: int) -> Run:
         ov = import_openvino()
         # A copy, which shares the weights: its batch gets a fixed size.
         whole = self.network.clone()
@@ -172,15 +178,7 @@ class OpenVINONetwork:
             else {"PERFORMANCE_HINT": "THROUGHPUT", "PERFORMANCE_HINT_NUM_REQUESTS": at_a_time}
         )
         compiled = ov.Core().compile_model(cut, "CPU", {"INFERENCE_PRECISION_HINT": "f32", **hints})
-        if passes > 1:
-            return _in_passes(compiled, images)
-
-        def run(pixels: np.ndarray) -> list[np.ndarray]:
-            # A shared request refuses a second thread.
-            found = compiled.infer_new_request([pixels])
-            return [found[place] for place in range(len(outputs))]
-
-        return _padded(run, images)
+        return _in_passes(compiled, images)
 
 
 class _TensorFlowOperations:
@@ -276,13 +274,15 @@ def convert(model: Model, graph: "keras.Model") -> "ov.Model":
     with tempfile.TemporaryDirectory(dir=settings.SCRATCH_DIR, ignore_cleanup_errors=True) as folder:
         file = Path(folder) / "network.pb"
         file.write_bytes(_with_constants(forward).SerializeToString())
-        network = core.read_model(file)
+        with native_calls:
+            network = core.read_model(file)
     # A layer that passes its input on shares that one's output, but has a result of its own.
     results = {result.get_friendly_name(): result for result in network.results}
     for layer, output in zip(layers, forward.outputs, strict=True):
         results[output.name].set_friendly_name(layer)
     # Now, while TensorFlow can still run it instead.
-    core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    with native_calls:
+        core.compile_model(network, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     return network
 
 
@@ -313,20 +313,32 @@ def _in_passes(compiled: "ov.CompiledModel", images: int) -> Run:
     """A function for any number of images from a network for ``images``: its passes run side by side, also those of several callers."""
     shapes = [tuple(output.shape)[1:] for output in compiled.outputs]
     threads = ThreadPoolExecutor(compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS"), "pass")
-    own = threading.local()
+    # Requests that no thread uses now; a request refuses a second one.
+    free: deque[ov.InferRequest] = deque()
 
     def run(pixels: np.ndarray) -> list[np.ndarray]:
         found = [np.empty((len(pixels), *shape), np.float32) for shape in shapes]
 
         def infer(start: int) -> None:
-            if not hasattr(own, "request"):
-                own.request = compiled.create_infer_request()
-            results = own.request.infer([_filled(pixels[start : start + images], images)], share_outputs=True)
-            for place, output in enumerate(found):
-                rows = output[start : start + images]
-                rows[:] = results[place][: len(rows)]
+            part = pixels[start : start + images]
+            with native_calls:
+                try:
+                    request = free.pop()
+                except IndexError:
+                    request = compiled.create_infer_request()
+                try:
+                    # Behind the last image are those of an earlier pass, which nobody looks at.
+                    request.get_input_tensor().data[: len(part)] = part
+                    request.infer(share_outputs=True)
+                    for place, output in enumerate(found):
+                        output[start : start + images] = request.get_output_tensor(place).data[: len(part)]
+                finally:
+                    free.append(request)
 
-        list(threads.map(infer, range(0, len(pixels), images)))
+        if len(pixels) <= images:
+            infer(0)
+        else:
+            list(threads.map(infer, range(0, len(pixels), images)))
         return found
 
     return run
@@ -336,16 +348,10 @@ def _padded(run: Run, batch_size: int) -> Run:
     """A function for at most ``batch_size`` images from one for exactly as many."""
 
     def run_padded(pixels: np.ndarray) -> list[np.ndarray]:
-        return [output[: len(pixels)] for output in run(_filled(pixels, batch_size))]
+        padding = np.zeros((batch_size - len(pixels), *pixels.shape[1:]), np.uint8)
+        return [output[: len(pixels)] for output in run(np.concatenate([pixels, padding]))]
 
     return run_padded
-
-
-def _filled(pixels: np.ndarray, count: int) -> np.ndarray:
-    """At most ``count`` images, and black ones up to that number."""
-    if len(pixels) == count:
-        return pixels
-    return np.concatenate([pixels, np.zeros((count - len(pixels), *pixels.shape[1:]), np.uint8)])
 
 
 def _with_constants(forward: "ConcreteFunction") -> "tf.compat.v1.GraphDef":
