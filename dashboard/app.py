@@ -13,12 +13,11 @@ from starlette.types import ASGIApp
 from streamlit import config
 
 from core import access
-from core.search import shared_engine
 from core.server import redirect, routes
 from core.server.bodies import FORM_BYTES, Bodies, Limit
 from core.server.hosts import Guard
 from core.settings import settings
-from dashboard import keras_session, url
+from dashboard import keras_session, preload, url
 from dashboard.page_head import PageHead
 
 keras_session.keep()
@@ -69,7 +68,7 @@ app: ASGIApp = st.App(
             to=url.SEARCH.path,
         ),
     ],
-    lifespan=shared_engine.lifespan,
+    lifespan=preload.lifespan,
 )
 # Around all of it, the answers to errors included.
 app = Guard(app, _address)

@@ -368,6 +368,11 @@ _NEXT = "_address_next"
 # -- Reading ---------------------------------------------------------------------------------------
 
 
+def first_dataset(names: Sequence[str]) -> str:
+    """The dataset that is shown where the address names none."""
+    return _FIRST_DATASET if _FIRST_DATASET in names else names[0]
+
+
 @dataclass
 class Address:
     """The values that an address asks for, and sentences about those that do not exist.
@@ -498,9 +503,8 @@ class Address:
 
     def dataset(self, names: Sequence[str]) -> str:
         """The dataset to show: the one in the address, or the dataset of the collection there, or the first."""
-        default = _FIRST_DATASET if _FIRST_DATASET in names else names[0]
         made = labelled_dataset.name(self.asked.get(COLLECTION, ""))
-        return self.choice(DATASET, names, made if made in names else default)
+        return self.choice(DATASET, names, made if made in names else first_dataset(names))
 
     def collection(self, names: Sequence[str]) -> str | None:
         """The collection to show; None where a dataset is to be shown."""

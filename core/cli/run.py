@@ -40,14 +40,6 @@ def _run(options: argparse.Namespace) -> None:
 
 def _run_dashboard(host: str, port: int) -> int:
     """Run Streamlit until it ends or is stopped; returns its exit code, 0 when stopped."""
-    from core import access
-
-    if access.read_only_at(host):
-        print(
-            "Read-only: visitors can't change collections, grids or models. PLAYGROUND_ACCESS=full lets whoever reaches this "
-            "server change them.",
-            flush=True,
-        )
     # -P and PYTHONPATH: the server runs the same code as this process, whatever lies in the working directory.
     command = [sys.executable, "-P", "-m", "streamlit", "run", str(_ROOT / "dashboard" / "app.py")]
     command += ["--server.address", host, "--server.port", str(port)]
@@ -65,8 +57,28 @@ def _run_dashboard(host: str, port: int) -> int:
 
     signal.signal(signal.SIGINT, stop)
     signal.signal(signal.SIGTERM, stop)
+    # While the server imports what it needs.
+    try:
+        _say_access(host)
+    except UserError:
+        # It would fail over the same setting.
+        server.kill()
+        server.wait()
+        raise
     code = server.wait()
     return 0 if stopped else code
+
+
+def _say_access(host: str) -> None:
+    """Say where a server is read-only; raises UserError where a setting can't be used."""
+    from core import access
+
+    if access.read_only_at(host):
+        print(
+            "Read-only: visitors can't change collections, grids or models. PLAYGROUND_ACCESS=full lets whoever reaches this "
+            "server change them.",
+            flush=True,
+        )
 
 
 def _run_api(host: str, port: int) -> None:
