@@ -1,6 +1,7 @@
 """The map of 100,000 images while it moves, in a real browser."""
 
 import tempfile
+import time
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -24,6 +25,10 @@ _NOTE = (
     f"2-D, {IMAGES:,} points in {_CLASSES} classes; one change of the view in each frame, for {_SECONDS:g} seconds; a window of 1400 x 900, no "
     "graphics card, browser and server on the same cores"
 )
+_CORNERS = ((0.2, 0.2), (0.8, 0.2), (0.8, 0.8), (0.2, 0.8), (0.2, 0.22))
+_LASSO_NOTE = (
+    "from pressing the mouse button to letting it go, with 24 moves of the mouse around most of the points"
+)
 
 
 def rows() -> list[Row]:
@@ -42,6 +47,7 @@ def rows() -> list[Row]:
             page.evaluate(f"{_CHART}.scatter.pause()")
             _rest(page)
             resting = Sample(tuple(_rests_after(page) for _ in range(_ROUNDS)))
+            enclosing = Sample(tuple(_enclose(page) for _ in range(_ROUNDS)))
             finding = Sample(tuple(_find(page, turn) for turn in range(_ROUNDS)))
     return [
         *(
@@ -49,6 +55,7 @@ def rows() -> list[Row]:
             for name, sample in moving.items()
         ),
         Row.of(f"{IMAGES:,} points, all of them after panning", resting, "s", goal=_REST_GOAL, note=_NOTE),
+        Row.of(f"{IMAGES:,} points, drawing a lasso", enclosing, "s", goal=_REST_GOAL, note=_LASSO_NOTE),
         Row.of(f"{IMAGES:,} points, finding by name", finding, "s", goal=_REST_GOAL, note=_NOTE),
     ]
 
@@ -132,6 +139,21 @@ def _rests_after(page: "Page") -> float:
     return seconds
 
 
+def _enclose(page: "Page") -> float:
+    """Seconds of drawing a lasso."""
+    left, top, width, height = page.evaluate(_STAGE)
+    corners = [(left + x * width, top + y * height) for x, y in _CORNERS]
+    page.mouse.move(*corners[0])
+    started = time.perf_counter()
+    page.mouse.down()
+    for corner in corners[1:]:
+        page.mouse.move(*corner, steps=6)
+    page.mouse.up()
+    seconds = time.perf_counter() - started
+    _rest(page)
+    return seconds
+
+
 def _find(page: "Page", turn: int) -> float:
     seconds: float = page.evaluate(_FIND, f"image {turn}1") / 1000
     _rest(page)
@@ -166,6 +188,11 @@ _COUNT = f"""([move, milliseconds]) => new Promise((done) => {{
   }};
   requestAnimationFrame(next);
 }})"""
+
+_STAGE = f"""() => {{
+  const {{ left, top, width, height }} = {_CHART}.querySelector('.stage').getBoundingClientRect();
+  return [left, top, width, height];
+}}"""
 
 _REST_AFTER = f"""() => new Promise((done) => {{
   const chart = {_CHART};

@@ -116,12 +116,16 @@ class Tracker(ABC):
             measured, seconds = self._measures
             if not measured:
                 return None
-            pace, later = seconds / measured, 1 - self._end
-            if self.total and self.rate:
-                return max(0, self.total - self.done_steps) / self.rate + later * pace
-            left = (self._end - self._start) * pace - (time.monotonic() - self._began)
-            # A stage that takes longer than expected can end at any time.
-            return None if left < 0 else left + later * pace
+            later = (1 - self._end) * seconds / measured
+            if self.total > self.done_steps and self.rate:
+                return (self.total - self.done_steps) / self.rate + later
+            if self.total and self.total <= self.done_steps:
+                left = later - (time.monotonic() - self._last[0])
+            else:
+                left = (self._end - self._start) * seconds / measured - (time.monotonic() - self._began)
+                left += later if left >= 0 else 0.0
+            # What takes longer than expected can end at any time.
+            return None if left < 0 else left
 
     def _begin(self, name: str, total: int, start: float, end: float) -> None:
         """A stage begins, which is a part of the job, or what is left of it."""

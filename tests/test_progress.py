@@ -117,6 +117,19 @@ def test_the_rate_is_that_of_late(clock):
     assert job.seconds_left == pytest.approx(80, rel=0.2)
 
 
+def test_after_the_last_step_of_a_stage_the_time_goes_on(clock):
+    """As while a library is imported or compiled."""
+    job = Heard()
+    first, _ = job.divide(1, 1)
+    first.stage("first", 11)
+    steps(first, clock, 11, 1.0)
+    assert job.seconds_left == pytest.approx(11)
+    clock.now += 4
+    assert job.seconds_left == pytest.approx(7)
+    clock.now += 40
+    assert job.seconds_left is None
+
+
 def test_slow_steps_have_a_rate(clock):
     job = Heard()
     job.stage("layers", 8)

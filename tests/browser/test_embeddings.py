@@ -328,6 +328,25 @@ def test_enclosed_points_fill_a_gallery_that_can_be_saved(page: Page, tool: str)
     assert page.errors == []
 
 
+def test_shift_adds_what_is_enclosed_and_nothing_is_picked_by_dragging(page: Page):
+    open_embeddings(page)
+    counts = []
+    for x, key in ((0.1, None), (0.5, "Shift"), (0.5, None)):
+        if key:
+            page.keyboard.down(key)
+        drag(page, (x, 0.05), (x + 0.4, 0.05), (x + 0.4, 0.95), (x, 0.95), (x, 0.06))
+        if key:
+            page.keyboard.up(key)
+        settle(page)
+        counts.append(sum(map(int, page.locator(".class-counts b").all_inner_texts())))
+    left, both, right = counts
+    assert left > 0 and right > 0 and both == left + right
+    assert "query=" not in page.url
+    # The outline is gone.
+    assert not page.locator(".playground-scatter .outline-path").get_attribute("d")
+    assert page.errors == []
+
+
 def test_three_dimensions_and_principal_components(page: Page):
     open_embeddings(page)
     page.get_by_role("radio", name="3-D").click()

@@ -18,8 +18,8 @@ export const opacityOf = (count) => (count > MANY ? 0.75 : 0.9);
 export const ringSize = (scale, count, dimensions) =>
   scale * (pointSize(count, dimensions) + (dimensions === 2 ? 7 : 5));
 
-// Moving the view in 2-D is not left to Plotly, which would draw all points in every frame.
-export const plotlyTool = (dimensions, tool) => (dimensions === 2 && tool === "pan" ? false : tool);
+// Moving the view and selecting in 2-D is not left to Plotly, which would go through all points in every frame.
+export const plotlyTool = (dimensions, tool) => (dimensions === 2 && tool !== "zoom" ? false : tool);
 
 // Coordinates of some rows by axis; a row of -1 leaves a gap. In 3-D they fill the cube from -1 to 1 with the box around them.
 export const columns = (coordinates, dimensions, rows, box) => {
@@ -111,14 +111,9 @@ export const tracesOf = ({ styles, marks, points, now, box, members, around, bri
   ];
 };
 
-const flatAxes = ([x, y], primary) => {
+const flatAxes = ([x, y]) => {
   const axis = { visible: false, fixedrange: false };
-  return {
-    xaxis: { ...axis, range: x },
-    yaxis: { ...axis, range: y },
-    newselection: { line: { color: primary, width: 2, dash: "dot" } },
-    selections: [],
-  };
+  return { xaxis: { ...axis, range: x }, yaxis: { ...axis, range: y } };
 };
 
 const deepAxes = (background, dragmode) => {
@@ -137,9 +132,8 @@ const deepAxes = (background, dragmode) => {
   return { scene: { xaxis: axis, yaxis: axis, zaxis: axis, aspectmode: "cube", camera: CAMERA, dragmode } };
 };
 
-// Plotly keeps the reader's view in 3-D while `turning` stays the same, and the outline of a selection while `turn` does.
-// In 2-D `ranges` are what is shown.
-export const layoutOf = ({ dimensions, size, ranges, colors, tool, turning, turn }) => ({
+// Plotly keeps the reader's view in 3-D while `turning` stays the same. In 2-D `ranges` are what is shown.
+export const layoutOf = ({ dimensions, size, ranges, colors, tool, turning }) => ({
   ...size,
   margin: { l: 0, r: 0, t: 0, b: 0 },
   paper_bgcolor: "rgba(0,0,0,0)",
@@ -148,8 +142,7 @@ export const layoutOf = ({ dimensions, size, ranges, colors, tool, turning, turn
   hovermode: "closest",
   hoverdistance: 12,
   uirevision: turning,
-  selectionrevision: turn,
   dragmode: plotlyTool(dimensions, tool),
   font: { color: colors.text, family: colors.font },
-  ...(dimensions === 2 ? flatAxes(ranges, colors.primary) : deepAxes(colors.background, tool)),
+  ...(dimensions === 2 ? flatAxes(ranges) : deepAxes(colors.background, tool)),
 });

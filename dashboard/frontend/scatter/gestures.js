@@ -1,5 +1,6 @@
 // Wheel, pinch, dragging and keys over the chart in 2-D, as changes of the view. Plotly knows neither pinch nor keys.
 
+import { extended } from "./outline.js";
 import { wheelFactor } from "./view.js";
 
 const STEP = 60; // pixels of an arrow key
@@ -24,11 +25,13 @@ export const span = ([[x, y], [u, v]]) => ({
   apart: Math.hypot(u - x, v - y),
 });
 
-// `act` has zoom(point, factor), pan(dx, dy) and reset(), and says with flat() whether this is 2-D and with drags() whether
-// dragging moves the view.
+// `act` has zoom(point, factor), pan(dx, dy) and reset(), and says with flat() whether this is 2-D and with tool() what dragging does: "pan"
+// moves the view, "lasso" and "select" draw an outline. It gets that with outline(points), empty at the end, and enclose(points, more).
 export const listen = (stage, act) => {
   const pointers = new Map();
   let dragging = false;
+  let outline = [];
+  const draws = () => ["lasso", "select"].includes(act.tool());
   const local = (event) => {
     const box = stage.getBoundingClientRect();
     return [event.clientX - box.left, event.clientY - box.top];
@@ -45,6 +48,10 @@ export const listen = (stage, act) => {
     },
     { passive: false, capture: true },
   );
+  const drop = () => {
+    if (outline.length) act.outline([]);
+    outline = [];
+  };
   // On the window, since Plotly covers the page while something is dragged: a second finger meets the cover.
   const down = (event) => {
     if (!act.flat() || event.button) return;
@@ -53,6 +60,8 @@ export const listen = (stage, act) => {
     if (!stage.contains(event.target) && !(pointers.size && within)) return;
     if (pointers.size < 2) pointers.set(event.pointerId, [x, y]);
     dragging = false;
+    drop();
+    if (draws() && !pinching()) outline = [[x, y]];
   };
   const move = (event) => {
     const before = pointers.get(event.pointerId);
@@ -65,14 +74,23 @@ export const listen = (stage, act) => {
       const is = span([...pointers.values()]);
       act.pan(is.x - was.x, is.y - was.y);
       if (was.apart > 1) act.zoom([is.x, is.y], is.apart / was.apart);
-    } else if (act.drags() && (dragging || Math.hypot(dx, dy) > STILL)) {
-      dragging = true;
-      pointers.set(event.pointerId, now);
-      act.pan(dx, dy);
+      return;
     }
+    dragging ||= Math.hypot(dx, dy) > STILL;
+    if (!dragging) return;
+    pointers.set(event.pointerId, now);
+    if (outline.length) {
+      outline = extended(outline, act.tool(), now);
+      act.outline(outline);
+    } else if (act.tool() === "pan") act.pan(dx, dy);
   };
-  const up = (event) => pointers.delete(event.pointerId);
-  // What two fingers do is no lasso.
+  const up = (event) => {
+    if (!pointers.delete(event.pointerId)) return;
+    const drawn = outline;
+    drop();
+    if (dragging && drawn.length > 2 && event.type === "pointerup") act.enclose(drawn, event.shiftKey);
+  };
+  // What two fingers do is none of Plotly's tools.
   const shield = (event) => pinching() && event.stopPropagation();
   window.addEventListener("pointerdown", down, true);
   window.addEventListener("pointermove", move, true);
@@ -80,6 +98,7 @@ export const listen = (stage, act) => {
   window.addEventListener("pointercancel", up, true);
   window.addEventListener("touchmove", shield, true);
   stage.addEventListener("keydown", (event) => {
+    if (event.key === "Escape") drop();
     if (event.target !== stage || event.ctrlKey || event.metaKey || event.altKey || !KEYS[event.key]) return;
     event.preventDefault();
     KEYS[event.key](act);

@@ -26,6 +26,7 @@ import { allBut, drawLegend, markHidden, toggled } from "./legend.js";
 import { fetchOnce, loadPlotly } from "./load.js";
 import { clockAt, ease, interpolate, JUMP_MS, positionAt } from "./motion.js";
 import { Moving, shuffled } from "./moving.js";
+import { pathOf, rowsWithin } from "./outline.js";
 import { decodeAbout, decodePoints, pack, unpack } from "./points.js";
 import { matching, styleOfRows, stylesOfClasses } from "./styling.js";
 import { boxBetween, fitted, panned, rangesOf, zoomed } from "./view.js";
@@ -76,7 +77,9 @@ class Scatter {
     stage.addEventListener("mouseleave", () => this.hideCard());
     this.gestures = listen(stage, {
       flat: () => this.points?.dimensions === 2,
-      drags: () => this.tool[2] === "pan",
+      tool: () => this.tool[2],
+      outline: (points) => this.showOutline(points),
+      enclose: (points, more) => this.enclose(points, more),
       zoom: (point, factor) => this.zoom(point, factor),
       pan: (dx, dy) => this.pan(dx, dy),
       reset: () => this.resetView(),
@@ -453,7 +456,6 @@ class Scatter {
       colors,
       tool: this.tool[dimensions],
       turning: dimensions === 3 ? this.turning : undefined,
-      turn: this.turn,
     });
     const { marks } = data;
     const traces = tracesOf({ styles, marks, points, now, box, members, around: this.around, bright });
@@ -651,8 +653,6 @@ class Scatter {
     plot.on("plotly_hover", ({ points }) => this.hover(points[0]));
     plot.on("plotly_unhover", () => this.hideCard());
     plot.on("plotly_click", ({ points }) => this.click(points[0]));
-    plot.on("plotly_selected", (event) => this.select(event?.points ?? []));
-    plot.on("plotly_deselect", () => this.select([]));
     plot.on("plotly_relayout", (change) => this.boxZoomed(change));
   }
 
@@ -672,7 +672,7 @@ class Scatter {
 
   hover(point) {
     const id = this.idOf(point);
-    if (id === undefined || this.playing || this.target !== undefined) {
+    if (id === undefined || this.playing || this.target !== undefined || this.gestures.held()) {
       this.hideCard();
       return;
     }
@@ -733,17 +733,24 @@ class Scatter {
     this.pick(this.points.ids[next]);
   }
 
-  select(points) {
-    // Plotly also reports an empty selection when drawing takes the outline away.
-    if (this.drawing || this.gestures.pinching()) return;
-    const ids = points.map((point) => this.idOf(point)).filter((id) => id !== undefined);
+  showOutline(points) {
+    this.hideCard();
+    this.parts["outline-path"].setAttribute("d", pathOf(points));
+  }
+
+  // Select the points within an outline; `more` adds them to those that are selected.
+  enclose(outline, more) {
+    if (!this.drawn) return;
+    const size = this.size();
+    const { now, styleOf, points } = this;
+    const rows = rowsWithin(outline, { now, styleOf, view: this.shownView(size), size });
+    const ids = rows.map((row) => points.ids[row]);
     if (!ids.length && !this.selected.size) return;
-    this.selected = new Set(ids);
+    this.selected = new Set(more ? [...this.selected, ...ids] : ids);
     const text = pack([...this.selected].sort((a, b) => a - b));
     if (text !== this.servedSelection) this.send("selected", text);
     this.servedSelection = text;
     this.brighten();
-    // The outline would stay behind when the points move.
     this.draw();
   }
 }

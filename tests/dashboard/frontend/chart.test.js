@@ -132,24 +132,22 @@ test("more points are smaller", () => {
 });
 
 test("the layout has flat axes with the ranges that are shown, or a scene", () => {
-  const about = { size: { width: 4, height: 3 }, colors: COLORS, turning: "v", turn: 3 };
+  const about = { size: { width: 4, height: 3 }, colors: COLORS, turning: "v" };
   const ranges = [
     [-1, 1],
     [0, 1],
   ];
-  const flat = layoutOf({ dimensions: 2, ranges, tool: "lasso", ...about });
+  const flat = layoutOf({ dimensions: 2, ranges, tool: "zoom", ...about });
   assert.deepEqual([flat.xaxis.range, flat.yaxis.range], ranges);
-  assert.deepEqual([flat.width, flat.height, flat.dragmode], [4, 3, "lasso"]);
+  assert.deepEqual([flat.width, flat.height, flat.dragmode], [4, 3, "zoom"]);
   const deep = layoutOf({ dimensions: 3, tool: "turntable", ...about });
   assert.deepEqual([deep.scene.dragmode, deep.uirevision], ["turntable", "v"]);
   assert.deepEqual(deep.scene.zaxis.range, [-1.06, 1.06]);
 });
 
-test("moving the view is left to Plotly in 3-D only", () => {
-  assert.deepEqual(
-    [plotlyTool(2, "pan"), plotlyTool(3, "pan"), plotlyTool(2, "lasso")],
-    [false, "pan", "lasso"],
-  );
+test("moving the view and selecting are left to Plotly in 3-D only", () => {
+  const tools = [plotlyTool(2, "pan"), plotlyTool(3, "pan"), plotlyTool(2, "lasso"), plotlyTool(2, "zoom")];
+  assert.deepEqual(tools, [false, "pan", false, "zoom"]);
 });
 
 test("colors are light or dark", () => {
