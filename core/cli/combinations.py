@@ -26,7 +26,7 @@ def add(commands: Any) -> None:
     adding.add_argument(
         "--center",
         metavar="DATASET",
-        help="subtract the mean of the stored vectors of this dataset; default: subtract nothing",
+        help="subtract the mean of the vectors of this dataset; default: subtract nothing",
     )
     listing = output.command(group, "list", _list, "list the combinations")
     output.json_option(listing)
@@ -42,7 +42,10 @@ def _add(options: argparse.Namespace) -> None:
     from core.experiments.store import Grid
 
     grid = Grid(output.grid_folder(options))
-    made = combination_adding.add(options.name, [_chosen(one) for one in options.of], grid, options.center)
+    with output.Bar() as bar:
+        made = combination_adding.add(
+            options.name, [_chosen(one) for one in options.of], grid, options.center, bar
+        )
     [layer] = made.layers
     print(f"Added {made.name}: {made.source}; {layer.shape[2]:,} numbers.")
     print(

@@ -6,15 +6,26 @@ from dataclasses import dataclass
 import numpy as np
 
 from core import access, disk
+from core.data.datasets import Dataset
 from core.errors import CombinationError, GridError, UnknownNameError
-from core.experiments import vector_import
+from core.experiments import runner, vector_import
 from core.experiments.store import Grid
 from core.imaging import transform
-from core.models import added_folder, added_models, architecture, combinations, extractor, registry, weights
+from core.models import (
+    added_folder,
+    added_models,
+    architecture,
+    combinations,
+    extractor,
+    networks,
+    registry,
+    weights,
+)
 from core.models.architecture import Architecture, NetworkLayer
 from core.models.combinations import DESCRIPTION, LAYER, MOST_DIMENSIONS, MOST_PARTS, Stored, StoredPart
 from core.models.combined_weights import joined
 from core.models.definition import Model
+from core.progress import Progress, Silent
 from core.settings import settings
 
 
@@ -27,22 +38,28 @@ class Chosen:
     pooling: str = "avg"
 
 
-def add(name: str, parts: Sequence[Chosen], grid: Grid, center: str | None = None) -> Model:
+def add(
+    name: str,
+    parts: Sequence[Chosen],
+    grid: Grid,
+    center: str | None = None,
+    progress: Progress | None = None,
+) -> Model:
     """Add a combination as a model.
 
     Parameters
     ----------
     parts : two or more, in the order of their vectors; of any models but combinations.
-    center : a dataset of the grid with stored vectors of all parts, whose mean is subtracted; None for no centering.
+    center : a dataset of the grid, whose mean is subtracted; None for no centering. Vectors that are not stored are computed.
 
     Raises
     ------
     AccessError : this process is a read-only server.
     UnknownNameError : there is no such model, layer, pooling or dataset.
     WeightsError : weights of a part are not here.
-    CombinationError : the name is taken, the parts can't be combined, or there are no vectors to center on.
+    CombinationError : the name is taken, or the parts can't be combined.
     DiskError : the disk is nearly full.
-    UserError : another process adds or removes models.
+    UserError : another process adds or removes models, or too few images to center on can be read.
     """
     access.require_full("add a combination")
     _check_name(name, grid)
@@ -51,7 +68,7 @@ def add(name: str, parts: Sequence[Chosen], grid: Grid, center: str | None = Non
         name=name,
         title=" + ".join(dict.fromkeys(registry.get_model(one.model).title for one in parts)),
         centered_on=center,
-        parts=_parts(parts, grid, center),
+        parts=_parts(parts, grid, center, progress or Silent()),
     )
     disk.require(settings.ADDED_MODELS_DIR)
     with added_folder.staging(name) as staged:
@@ -105,7 +122,9 @@ def _check_name(name: str, grid: Grid) -> None:
         )
 
 
-def _parts(chosen: Sequence[Chosen], grid: Grid, center: str | None) -> tuple[StoredPart, ...]:
+def _parts(
+    chosen: Sequence[Chosen], grid: Grid, center: str | None, progress: Progress
+) -> tuple[StoredPart, ...]:
     if not 2 <= len(chosen) <= MOST_PARTS or len(set(chosen)) < len(chosen):
         raise CombinationError(
             f"A combination has 2 to {MOST_PARTS} different configurations; {len(chosen)} were given."
@@ -118,32 +137,27 @@ def _parts(chosen: Sequence[Chosen], grid: Grid, center: str | None) -> tuple[St
         raise CombinationError(
             "Some of these models take the whole image and some a square from its middle, or of another share; combine models that see the same."
         )
-    found = tuple(_part(one, model, grid, center) for one, model in zip(chosen, models, strict=True))
+    found = tuple(_part(one, model) for one, model in zip(chosen, models, strict=True))
     if (total := sum(part.dimensions for part in found)) > MOST_DIMENSIONS:
         raise CombinationError(
             f"The combined vectors would have {total:,} numbers; at most {MOST_DIMENSIONS:,} can be used."
         )
-    return found
+    if center is None:
+        return found
+    dataset = grid.dataset(center)
+    return tuple(
+        part.model_copy(update={"mean": _mean(part, grid, dataset, step)})
+        for part, step in zip(found, progress.divide(*[1] * len(found)), strict=True)
+    )
 
 
-def _part(chosen: Chosen, model: Model, grid: Grid, center: str | None) -> StoredPart:
+def _part(chosen: Chosen, model: Model) -> StoredPart:
     extractor.check_pooling(chosen.pooling)
     dimensions = extractor.dimensions(model.layer(chosen.layer).shape, chosen.pooling)
     here, about = weights.availability(model)
     if not here:
         raise CombinationError(f"The trained weights of {model.title} are not on this machine. {about}")
     origin = weights.provenance(model, weights.trained(model))
-    mean = None
-    if center is not None:
-        try:
-            run = grid.run(grid.dataset(center), model.name, origin.slug)
-            _, rows = run.vectors(chosen.layer, chosen.pooling)
-        except GridError:
-            raise CombinationError(
-                f"The grid has no stored vectors of {model.name}, {chosen.layer}, {chosen.pooling} on {center!r} to center on; "
-                f"compute them with `playground grid run --dataset {center} --model {model.name}`, or leave the centering out."
-            ) from None
-        mean = tuple(joined([rows.astype(np.float64)], [None]).mean(axis=0).tolist())
     return StoredPart(
         model=model.name,
         weights=origin.slug,
@@ -151,8 +165,20 @@ def _part(chosen: Chosen, model: Model, grid: Grid, center: str | None) -> Store
         layer=chosen.layer,
         pooling=chosen.pooling,
         dimensions=dimensions,
-        mean=mean,
     )
+
+
+def _mean(part: StoredPart, grid: Grid, dataset: Dataset, progress: Progress) -> tuple[float, ...]:
+    """The mean of the vectors of a dataset, each scaled to length one."""
+    try:
+        _, rows = grid.run(dataset, part.model, part.weights).vectors(part.layer, part.pooling)
+    except GridError:
+        model = registry.get_model(part.model)
+        network = networks.load(model, part.weights, progress)
+        progress.stage(f"vectors of {model.title}", len(dataset))
+        one = extractor.Extractor(model, network, [part.layer], [part.pooling])
+        rows = runner.extract(one, dataset, progress).vectors[part.layer, part.pooling].whole()
+    return tuple(joined([rows.astype(np.float64)], [None]).mean(axis=0).tolist())
 
 
 def _architecture(model: Model, parts: Sequence[StoredPart]) -> Architecture:

@@ -1,7 +1,5 @@
 """Combinations made on Compare: a form that takes the best layer of each network, and what becomes of it."""
 
-import time
-
 import pytest
 
 from core import jobs
@@ -52,6 +50,12 @@ def test_each_network_is_offered_at_its_best_layer(added):
         assert one.score_10 == max(rivals)
 
 
+def ended():
+    job = jobs.get(("combine", "shapes"))
+    assert job is not None and job.wait(300)
+    return job
+
+
 @pytest.mark.slow
 def test_a_combination_is_added_and_measured(measured, open_page):
     page = open_page("compare", dataset="shapes", section="combine")
@@ -60,16 +64,14 @@ def test_a_combination_is_added_and_measured(measured, open_page):
     assert "a name" in words(page)
     page.text_input(key="combine-name").set_value("squeezenet")
     page.button[-1].click().run()
-    assert "already" in words(page) and combinations.names() == []
+    assert ended().state == "failed"
+    assert "already" in words(page.run()) and combinations.names() == []
     page.text_input(key="combine-name").set_value("both")
     page.button[-1].click().run()
-    assert not page.exception and combinations.names() == ["both"]
+    assert not page.exception and ended().state == "done", ended().error
+    assert combinations.names() == ["both"]
     stored = combinations.description("both")
     assert stored.centered_on == "shapes" and {part.model for part in stored.parts} == set(MODELS)
-    until = time.monotonic() + 300
-    while (job := jobs.get(("combine", "shapes"))) is not None and job.running and time.monotonic() < until:
-        time.sleep(0.2)
-    assert job is not None and job.state == "done", job and job.error
     found = [one for one in Grid().load("shapes").summaries if one.model == "both"]
     assert {one.pooling for one in found} == {"avg"} and len(found) == 4
     # A combination is no part of another one.

@@ -3,7 +3,6 @@
 import streamlit as st
 
 from core import jobs
-from core.errors import UserError
 from core.experiments import combination_adding, runner
 from core.experiments.combination_adding import Chosen
 from core.experiments.store import Grid, Summary
@@ -82,15 +81,16 @@ def _form(context: ComparisonContext, best: dict[str, Summary]) -> None:
         return
     parts = [Chosen(best[one].model, best[one].layer, best[one].pooling) for one in chosen]
     dataset = context.grid.dataset.name
-    try:
-        combination_adding.add(name, parts, Grid(), dataset if center else None)
-    except UserError as error:
-        st.error(markdown.plain(str(error)), icon=":material/error:")
-        return
+
+    def work(job: Job) -> str:
+        adding, measuring = job.divide(1 if center else 0, 1)
+        combination_adding.add(name, parts, Grid(), dataset if center else None, adding)
+        request = runner.Request((name,), poolings=("avg",))
+        runner.run([Grid().dataset(dataset)], request, settings.GRID_DIR, measuring)
+        return name
+
     with job_progress.limited():
-        jobs.start(
-            _key(context), f"The experiments of {name} on {dataset}", lambda job: _run(name, dataset, job)
-        )
+        jobs.start(_key(context), f"The experiments of {name} on {dataset}", work)
     st.rerun()
 
 
@@ -100,11 +100,6 @@ def _words(one: Summary) -> str:
 
 def _key(context: ComparisonContext) -> tuple[str, str]:
     return "combine", context.grid.dataset.name
-
-
-def _run(name: str, dataset: str, job: Job) -> str:
-    runner.run([Grid().dataset(dataset)], runner.Request((name,), poolings=("avg",)), settings.GRID_DIR, job)
-    return name
 
 
 SECTION = Section("combine", "Combine", 9, show)
