@@ -105,11 +105,12 @@ def take_turns(
 
 @dataclass(frozen=True)
 class Apart:
-    """What a process of its own answered, and took: seconds from start to end, peak resident megabytes."""
+    """What a process of its own answered, and took: seconds from start to end, peak resident megabytes, seconds of the processors."""
 
     answer: Any
     seconds: float
     peak: float
+    processor: float
 
 
 def apart(
@@ -138,13 +139,15 @@ def apart(
     last = process.stdout.rstrip().rpartition("\n")[2]
     if process.returncode or not last.startswith(_MARK):
         raise RuntimeError(f"{function.__module__}.{function.__name__} failed:\n{process.stderr[-4000:]}")
-    answer, peak = json.loads(last.removeprefix(_MARK))
-    return Apart(answer, seconds, peak)
+    answer, peak, processor = json.loads(last.removeprefix(_MARK))
+    return Apart(answer, seconds, peak, processor)
 
 
 def _answer(module: str, name: str, arguments: str) -> None:
     answer = getattr(importlib.import_module(module), name)(*json.loads(arguments))
-    print(_MARK + json.dumps([answer, max(_own_peak(), _peak(resource.RUSAGE_CHILDREN))]))
+    usage = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    processor = sum(one.ru_utime + one.ru_stime for one in usage)
+    print(_MARK + json.dumps([answer, max(_own_peak(), _peak(resource.RUSAGE_CHILDREN)), processor]))
 
 
 def _own_peak() -> float:
