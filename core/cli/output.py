@@ -225,7 +225,7 @@ class Bar(Tracker):
             return
         self._drawn, seconds = time.monotonic(), self.seconds_left
         name = self.stage_name.replace("{", "{{").replace("}", "}}")
-        steps = f" {self.done_steps:,}/{self.total:,}" if self.total else ""
+        steps = f" {self.done_steps:,}/{self.total:,}" if self.total > 1 else ""
         left = "" if seconds is None else f", {tqdm.format_interval(seconds)} left"
         # Rounded down: the bar is not at its end before everything is done.
         drawn = f"  {name}: {int(100 * self.fraction):3}% |{{bar}}|{steps} [{{elapsed}}{left}]"

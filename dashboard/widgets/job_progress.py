@@ -77,9 +77,9 @@ def _sentence(job: Job, unit: str) -> str:
     if job.waiting:
         return "Waiting for other computations to end"
     parts = [job.stage_name or "Starting"]
-    if job.total:
+    if job.total > 1:
         parts.append(f"{job.done_steps:,} of {job.total:,} {unit}".rstrip())
-    elif job.done_steps:
+    elif job.done_steps and not job.total:
         parts.append(f"{job.done_steps:,} {unit} so far".replace("  ", " "))
     left = job.seconds_left
     if left is not None and left >= 1:
