@@ -64,6 +64,11 @@ def watch(name: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         if job.state == "done":
             st.success(markdown.plain(f"{job.title}: {_summary(job.result)}"), icon=":material/check_circle:")
+        elif job.state == "cancelled":
+            st.info(
+                f"{markdown.plain(job.title)}: stopped. What it finished is kept. Start it again for the rest.",
+                icon=":material/cancel:",
+            )
         else:
             job_progress.watch(job)
         st.button("Dismiss", icon=":material/done:", key="images-dismiss", on_click=forget, args=(name,))

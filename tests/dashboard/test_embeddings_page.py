@@ -119,6 +119,9 @@ def test_lines_lead_to_the_nearest_under_the_metric_with_whether_the_class_is_th
     assert [link["same"] for link in links] == [labels[link["id"]] == labels[3] for link in links]
     tiles = gallery_of(page, 1)["tiles"]
     assert [tile["id"] for tile in tiles] == [link["id"] for link in links]
+    items = [datasets.load(placed.folder.parent).item(tile["id"]) for tile in tiles]
+    assert [tile["title"] for tile in tiles] == [item.name for item in items]
+    assert [tile["detail"][0] for tile in tiles] == [f"class: {item.label}" for item in items]
     assert all(tile["detail"][1].startswith("distance ") for tile in tiles)
 
 

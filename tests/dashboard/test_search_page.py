@@ -75,6 +75,16 @@ def test_shares_at_a_distance_never_grow_and_a_class_that_differs_is_named(open_
         assert abs(low - high) >= 10
 
 
+def test_the_table_has_a_column_for_each_number(open_page):
+    page = open_page("search", dataset="objects200", query=3, k=20)
+    table = next(part.proto.body for part in page.get("html") if "<table" in part.proto.body)
+    head, *rows = (re.findall(r"<t[hd]>(.*?)</t[hd]>", row) for row in table.split("<tr>")[1:])
+    assert head == ["Rank", "Image", "Class", "Distance", "Closer than", "Same class", "Of birds"]
+    assert all(len(row) == len(head) for row in rows)
+    distances = [float(row[3]) for row in rows]
+    assert len(distances) == 20 and distances == sorted(distances)
+
+
 def strip_of(page, place: int = 0) -> dict:
     """What a strip of layers was given."""
     parts = [part.proto for part in page.get("bidi_component")]

@@ -113,9 +113,13 @@ def _image(
         [
             gallery.tile(
                 one.item,
+                title=one.item.name,
                 rank=rank,
                 mark=palette.mark(one.item.label == item.label) if marked else None,
-                detail=(one.item.name, *glossary.distance_lines(one.distance)),
+                detail=(
+                    *((f"class: {one.item.label}",) if marked else ()),
+                    *glossary.distance_lines(one.distance),
+                ),
             )
             for rank, one in enumerate(neighbors, 1)
         ],

@@ -1,6 +1,6 @@
 """The neighbors of the query under one configuration: a line for each, the rest on hover and focus, and all of it as a table."""
 
-from collections.abc import Sequence, Set
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from html import escape
 
@@ -97,10 +97,10 @@ def _tiles(results: Results, found: Evaluation, row: int, dots: Dots, narrow: bo
             title=item.name if same or narrow else f"{item.label}: {item.name}",
             rank=rank,
             mark=sign,
-            detail=(f"class: {item.label}", *lines),
+            detail=(f"class: {item.label}", *(f"{what} {value}" for what, value in facts.items())),
             dot=dots.words if item.id in dots.ids else "",
         )
-        for rank, (item, same, sign, lines) in enumerate(zip(items, agree, marks, about, strict=True), 1)
+        for rank, (item, same, sign, facts) in enumerate(zip(items, agree, marks, about, strict=True), 1)
     ]
     gallery.show(
         tiles,
@@ -126,41 +126,42 @@ def _tiles(results: Results, found: Evaluation, row: int, dots: Dots, narrow: bo
             st.html(_table(names, [sign.sign for sign in marks], about))
 
 
-def _table(names: Sequence[tuple[str, str]], signs: Sequence[str], about: Sequence[tuple[str, ...]]) -> str:
-    rows = "".join(
-        f"<tr><td>{rank}</td><td>{escape(name)}</td><td>{sign} {escape(label)}</td>"
-        + f"<td>{escape('; '.join(lines))}</td></tr>"
-        for rank, ((name, label), sign, lines) in enumerate(zip(names, signs, about, strict=True), 1)
+def _table(names: Sequence[tuple[str, str]], signs: Sequence[str], about: Sequence[Mapping[str, str]]) -> str:
+    facts = list(dict.fromkeys(what for one in about for what in one))
+    heads = ["Rank", "Image", "Class", *(what[0].upper() + what[1:].rstrip(":") for what in facts)]
+    rows = (
+        [str(rank), name, f"{sign} {label}", *(one.get(what, "") for what in facts)]
+        for rank, ((name, label), sign, one) in enumerate(zip(names, signs, about, strict=True), 1)
     )
-    heads = "".join(f"<th>{name}</th>" for name in ("Rank", "Image", "Class", "Distance"))
-    return f'<table class="results-table"><thead><tr>{heads}</tr></thead><tbody>{rows}</tbody></table>'
+    body = "".join(f"<tr>{''.join(f'<td>{escape(cell)}</td>' for cell in row)}</tr>" for row in rows)
+    head = "".join(f"<th>{escape(one)}</th>" for one in heads)
+    return f'<table class="results-table"><thead><tr>{head}</tr></thead><tbody>{body}</tbody></table>'
 
 
-def _about(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) -> list[tuple[str, ...]]:
-    """What is said of the distance of each neighbor; nothing where no distances are known."""
+def _about(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) -> list[dict[str, str]]:
+    """What is said of the distance of each neighbor, in words and numbers; nothing where no distances are known."""
     if found.distances is None:
-        return [()] * found.k
+        return [{}] * found.k
     try:
         quantiles = grid.pair_quantiles(chosen.configuration)
     except GridError as error:
         quantiles = None
         st.warning(markdown.plain(str(error)), icon=":material/warning:")
-    lines_of = []
+    about = []
     everywhere, own = found.calibrations(row) if len(found.queries) > 1 else (None, None)
     label = grid.dataset.labels[int(found.queries[row])]
     for distance in map(float, found.distances[row, : found.k]):
-        lines = [f"distance {glossary.distance(distance)}"]
+        facts = {"distance": glossary.distance(distance)}
         if quantiles is not None:
-            lines.append(
-                f"closer than {glossary.percent(scoring.share_farther(distance, quantiles))} of pairs"
-            )
+            farther = scoring.share_farther(distance, quantiles)
+            facts["closer than"] = f"{glossary.percent(farther)} of pairs"
         if everywhere is not None:
             share = everywhere.at(distance)
-            lines.append(f"same class {_of_100(share)}")
+            facts["same class"] = _of_100(share)
             if own is not None and abs((of_class := own.at(distance)).value - share.value) > _NOTABLE:
-                lines.append(f"of {label}: {_of_100(of_class)}")
-        lines_of.append(tuple(lines))
-    return lines_of
+                facts[f"of {label}:"] = _of_100(of_class)
+        about.append(facts)
+    return about
 
 
 def _of_100(share: Share) -> str:

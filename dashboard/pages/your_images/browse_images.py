@@ -8,13 +8,13 @@ from core.data import image_sources
 from core.errors import UserError
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_images.collection_context import CollectionContext
-from dashboard.widgets import collection_jobs, glossary, markdown, read_only_notice
+from dashboard.widgets import collection_jobs, glossary, markdown, plotly_charts, read_only_notice
 from dashboard.widgets.error_box import show_error
 from dashboard.widgets.glossary import plural
 
 _PER_PAGE = 48
 _PICKED = "images-picked"
-_MOST_LABELS, _MOST_FACTS = 30, 20
+_MOST_LABELS, _LONGEST_LABEL, _MOST_FACTS = 30, 40, 20
 
 
 def show(context: CollectionContext) -> None:
@@ -25,7 +25,10 @@ def show(context: CollectionContext) -> None:
             st.info("This collection has no images yet; *Add* some.", icon=":material/photo_library:")
         return
     if info.labels:
-        labels = [f"{markdown.plain(label)} ({count:,})" for label, count in info.labels.items()]
+        labels = [
+            f"{markdown.plain(plotly_charts.cut(label, _LONGEST_LABEL))} ({count:,})"
+            for label, count in info.labels.items()
+        ]
         more = f" and {len(labels) - _MOST_LABELS:,} more" if len(labels) > _MOST_LABELS else ""
         st.caption(f"{plural(len(labels), 'label')}: {', '.join(labels[:_MOST_LABELS])}{more}")
     page = context.page(info.images, _PER_PAGE)
