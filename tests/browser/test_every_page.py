@@ -34,7 +34,8 @@ SECTIONS = [f"compare?section={section.name}" for section in sections.ALL]
 
 
 @pytest.mark.parametrize(
-    ("path", "width"), [*product(PATHS, (1400, 400)), *((section, 400) for section in SECTIONS)]
+    ("path", "width"),
+    [*product(PATHS, (1400, 400)), *((section, 400) for section in SECTIONS), ("compare?section=pair", 1400)],
 )
 def test_nothing_moves_while_a_page_loads_and_nothing_keeps_people_out(
     browser: Browser, dashboard_server: str, path: str, width: int
