@@ -334,7 +334,9 @@ def test_points_are_colored_by_clusters_of_the_layer_that_is_shown(own_grid_dir,
     for one in made:
         one.coordinates[:12] += 9
     place(own_grid_dir, made)
-    names, codes = groups_of(open_page("embeddings", dataset=DATASET, color="cluster"))
+    page = open_page("embeddings", dataset=DATASET, color="cluster")
+    names, codes = groups_of(page)
+    assert chart_of(page)["groups"]["named"] == sum(name.startswith("cluster ") for name in names)
     assert "cluster 1" in names and "cluster 2" in names
     first, second = (
         set(codes[part].tolist()) - {names.index(n) for n in names if "between" in n}

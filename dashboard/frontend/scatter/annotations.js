@@ -61,20 +61,20 @@ const placed = (name, className, [x, y]) => {
   return element;
 };
 
-// Draws them into an element that the mouse goes through. `imageOf` gives the URL of a row's image and its color.
-export const annotate = (layer, { now, styleOf, view, size, classes, classOf, imageOf, labels }) => {
+// Draws them into an element that the mouse goes through. `imageOf` gives the URL of a row's image and its color;
+// `named` is how many of the classes, from the first, have their names drawn.
+export const annotate = (layer, { now, styleOf, view, size, classes, classOf, imageOf, named }) => {
   const rows = rowsInView(now, styleOf, view, size);
   const at = (row) => pixelOf(view, size, now[2 * row], now[2 * row + 1]);
   const pictures = rows.length > MOST_PICTURES ? [] : rows;
-  const names = labels
-    ? withoutOverlap(
-        middles(rows, classOf, now).map(({ code, row }) => {
-          const [x, y] = at(row);
-          return { name: classes[code].name, x, y: y - (pictures.length ? PICTURE / 2 + 12 : 20) };
-        }),
-        size,
-      )
-    : [];
+  const groups = named ? middles(rows, classOf, now).filter(({ code }) => code < named) : [];
+  const names = withoutOverlap(
+    groups.map(({ code, row }) => {
+      const [x, y] = at(row);
+      return { name: classes[code].name, x, y: y - (pictures.length ? PICTURE / 2 + 12 : 20) };
+    }),
+    size,
+  );
   layer.replaceChildren(
     ...pictures.map((row) => {
       const { source, color } = imageOf(row);

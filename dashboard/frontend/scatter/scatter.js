@@ -183,7 +183,7 @@ class Scatter {
     if (names(this.data) !== names(before)) this.hidden.clear();
     this.groups = groups
       ? { ...groups, of: unpack(groups.codes, Uint16Array) }
-      : { styles: classes, of: this.about.labels, named: classes.length > 1 };
+      : { styles: classes, of: this.about.labels, named: classes.length > 1 ? classes.length : 0 };
   }
 
   adoptSelection(text) {
@@ -636,7 +636,7 @@ class Scatter {
         source: describeItem(ids[row], about, data.classes, data.pictures).source,
         color: this.styles[styleOf[row]].color,
       }),
-      labels: this.named && groups.named,
+      named: this.named ? groups.named : 0,
     });
   }
 

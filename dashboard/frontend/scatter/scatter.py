@@ -38,13 +38,13 @@ class ChartLayer:
 class Groups:
     """What the points are colored by, instead of their classes.
 
-    styles : the name of each group with its style; codes : (n_images,) the group of each image by its number; named : write the names on
-    the chart.
+    styles : the name of each group with its style; codes : (n_images,) the group of each image by its number; named : how many of
+    them, from the first, have their names on the chart; what is in none of them lies anywhere.
     """
 
     styles: Sequence[tuple[str, palette.ClassStyle]]
     codes: np.ndarray
-    named: bool
+    named: int
 
 
 @dataclass(frozen=True)

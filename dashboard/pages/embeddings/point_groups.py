@@ -108,7 +108,7 @@ def _by_number(projection: Projection, name: str, numbers: np.ndarray, edges: np
     known = np.isfinite(numbers)
     codes = np.full(len(numbers), len(names))
     codes[known] = np.clip(np.searchsorted(edges, numbers[known], "right") - 1, 0, len(names) - 1)
-    return _groups(projection, list(palette.ordered_styles(names).items()), codes, named=False)
+    return _groups(projection, list(palette.ordered_styles(names).items()), codes, named=0)
 
 
 def _by_name(projection: Projection, values: Sequence[str]) -> Groups:
@@ -120,7 +120,7 @@ def _by_name(projection: Projection, values: Sequence[str]) -> Groups:
     if len(counts) > len(names):
         styles.append((_OTHERS, palette.no_group()))
     codes = [places.get(value, len(names)) if value else len(styles) for value in values]
-    return _groups(projection, styles, np.array(codes), named=True)
+    return _groups(projection, styles, np.array(codes), named=len(names))
 
 
 def _by_cluster(projection: Projection, found: np.ndarray) -> Groups:
@@ -128,14 +128,14 @@ def _by_cluster(projection: Projection, found: np.ndarray) -> Groups:
     codes = np.full(len(projection.images), len(names))
     codes[projection.numbers[found >= 0]] = found[found >= 0]
     styles = list(palette.class_styles(tuple(names)).items())
-    return _groups(projection, styles, codes, named=True, none="between clusters")
+    return _groups(projection, styles, codes, named=len(names), none="between clusters")
 
 
 def _groups(
     projection: Projection,
     styles: Sequence[tuple[str, palette.ClassStyle]],
     codes: np.ndarray,
-    named: bool,
+    named: int,
     none: str = _NONE,
 ) -> Groups:
     """Groups with a last one for points that are in none, where there are such."""
