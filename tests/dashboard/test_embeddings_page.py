@@ -128,6 +128,7 @@ def test_lines_lead_to_the_nearest_under_the_metric_with_whether_the_class_is_th
 def test_without_a_chosen_image_the_page_says_how_to_choose_one(placed, open_page):
     page = open_page("embeddings")
     assert chart_of(page)["picked"] is None
+    assert any("Play" in part.value for part in page.caption)
     assert any("Click a point" in part.value for part in page.markdown)
 
 

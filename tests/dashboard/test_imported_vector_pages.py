@@ -35,6 +35,8 @@ def test_every_page_shows_them(name, folder, monkeypatch, open_page):
     page = open_page(name, dataset="shapes", model="mine", weights=one.weights, layer="vectors")
     assert not page.exception and not page.error
     assert page.query_params["model"] == "mine"
+    # They are one layer: there is nothing to play.
+    assert not any("Play" in one.value for one in page.caption)
 
 
 def test_their_parameters_stay_empty_in_tables(folder, monkeypatch):

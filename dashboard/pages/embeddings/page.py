@@ -7,7 +7,7 @@ import numpy as np
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 
-from core.data.source import Capability, Neighbor, Source
+from core.data.source import Neighbor, Source
 from core.errors import GridError, UserError
 from core.experiments.store import DatasetGrid, Summary
 from core.search import recommendation
@@ -45,13 +45,13 @@ def _model(source: GridSource, untrained: bool) -> None:
 
 
 def _page(top: DeltaGenerator, address: Address, names: Sequence[str], source: Source) -> None:
-    layers = Capability.LAYER_PROJECTIONS in source.capabilities
+    several = sources.experiments(source)
+    layers = several.grid.run(several.chosen.configuration).about.layers if several else ()
     st.caption(
         "Images that a layer takes for similar lie together."
-        + (" **Play** goes through the layers." if layers else ""),
+        + (" **Play** goes through the layers." if len(layers) > 1 else ""),
         help=glossary.PROJECTION,
     )
-    several = sources.experiments(source)
     most = min(pickers.MAX_NEIGHBORS, source.most_neighbors)
     k = page_frame.number_of_neighbors(address, most)
     item_key = url.QUERY if source.item_key == url.QUERY else url.IMAGE
