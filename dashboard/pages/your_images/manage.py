@@ -167,7 +167,7 @@ def _index(context: CollectionContext, busy: bool) -> None:
             kinds,
             format_func=lambda one: f"{one}: {described[one]}" if one in described else one,
             key=f"images-kind-{context.name}",
-            width=420,
+            width=540,
         )
         metrics = list(METRICS)
         metric = st.selectbox(
