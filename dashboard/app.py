@@ -59,7 +59,7 @@ app: ASGIApp = st.App(
     routes=[*routes.page_routes(_base), redirect.to_parent(f"{routes.prefix(_base)}/{url.HOME.path}")],
     middleware=[
         Middleware(Bodies, limits=[_uploads]),
-        Middleware(PageHead),
+        Middleware(PageHead, base=routes.prefix(_base)),
         # Search was at / once: addresses with keys that Home does not have are of that page.
         Middleware(
             redirect.Moved,

@@ -1,14 +1,18 @@
 """What the HTML of the pages has in its head: their style, which holds from the first paint, and where the server is."""
 
 from http import HTTPStatus
+from urllib.parse import quote
 
 from starlette.datastructures import MutableHeaders
+from starlette.responses import RedirectResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from dashboard import url
 from dashboard.widgets import style
 
 _END = b"</head>"
+# What Streamlit's own page has and no other.
+_STREAMLIT = b'id="root"'
 # Without it, Streamlit first looks for its server below the page's own path, which the browser's console reports as errors.
 # The server may be behind a proxy that strips a prefix, so only the browser knows the whole path.
 _SERVER = """{
@@ -18,10 +22,17 @@ _SERVER = """{
 
 
 class PageHead:
-    """ASGI middleware that adds :data:`dashboard.widgets.style.RULES` and the address of the server to every HTML page."""
+    """ASGI middleware that adds :data:`dashboard.widgets.style.RULES` and the address of the server to every HTML page.
 
-    def __init__(self, app: ASGIApp):
-        self._app = app
+    Streamlit answers every path with its page, whose scripts are found from one level below the base alone. Deeper paths lead to that level.
+
+    Parameters
+    ----------
+    base : what all paths begin with, nothing or a slash and a path.
+    """
+
+    def __init__(self, app: ASGIApp, base: str = ""):
+        self._app, self._base = app, base
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http" or scope["method"] != "GET":
@@ -39,6 +50,11 @@ class PageHead:
             else:
                 body += message.get("body", b"")
                 if message.get("more_body"):
+                    return
+                first, *deeper = scope["path"].removeprefix(self._base).strip("/").split("/")
+                if deeper and _STREAMLIT in body:
+                    ups = scope["path"].removeprefix(self._base).count("/") - 1
+                    await RedirectResponse(f"{'../' * ups}{quote(first)}")(scope, receive, send)
                     return
                 added = f"<style>{style.RULES}</style><script>{_SERVER}</script>"
                 whole = body.replace(_END, added.encode() + _END, 1)

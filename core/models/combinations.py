@@ -131,7 +131,7 @@ def model(stored: Stored, path: Path, models: Mapping[str, Model]) -> Model:
     about = " + ".join(f"{part.model.title} ({part.layer}, {part.pooling})" for part in parts) + centered
     return Model(
         name=stored.name,
-        title=stored.title,
+        title=f"{stored.name} ({stored.title})",
         input_size=largest.input_size,
         resample=largest.resample,
         preprocessing=_PIXELS,

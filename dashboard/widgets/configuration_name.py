@@ -9,7 +9,8 @@ from dashboard.widgets import glossary
 def model_title(grid: DatasetGrid, one: Summary) -> str:
     """The title of a configuration's model; says so when it is untrained or has other weights."""
     about = grid.run(one).about
-    if one.weights == "imagenet":
+    # A combination has its name in the title.
+    if one.weights == "imagenet" or one.weights.startswith("combined-"):
         return about.title
     named = one.weights if one.weights == url.UNTRAINED else glossary.weights(one.weights)
     return f"{about.title} ({named})"

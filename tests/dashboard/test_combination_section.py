@@ -74,6 +74,8 @@ def test_a_combination_is_added_and_measured(measured, open_page):
     assert stored.centered_on == "shapes" and {part.model for part in stored.parts} == set(MODELS)
     found = [one for one in Grid().load("shapes").summaries if one.model == "both"]
     assert {one.pooling for one in found} == {"avg"} and len(found) == 4
+    [notice] = page.run().success
+    assert f"{max(one.score_10 for one in found):.1f}" in notice.value
     # A combination is no part of another one.
     assert set(combination.best_of_each(Grid().load("shapes").summaries)) == set(MODELS)
     page = open_page("compare", dataset="shapes", section="use", model="both")

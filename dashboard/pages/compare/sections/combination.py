@@ -30,7 +30,7 @@ def show(context: ComparisonContext) -> None:
         if job.running:
             return
         if job.state == "done":
-            st.success(f"{markdown.quoted(str(job.result))} is on the leaderboard.", icon=":material/check:")
+            _result(context, str(job.result))
     best = best_of_each(context.grid.summaries)
     if len(best) < 2:
         st.info(
@@ -39,6 +39,21 @@ def show(context: ComparisonContext) -> None:
         )
         return
     _form(context, best)
+
+
+def _result(context: ComparisonContext, name: str) -> None:
+    """What the combination that was measured last scores."""
+    found = min(
+        (one for one in context.grid.summaries if one.model == name),
+        key=lambda one: one.best_first,
+        default=None,
+    )
+    # It may have been removed since.
+    if found is not None:
+        st.success(
+            f"{markdown.quoted(name)} is on the leaderboard, with a mean score of {found.score_10:.1f} under {found.metric}.",
+            icon=":material/check:",
+        )
 
 
 def best_of_each(summaries: tuple[Summary, ...]) -> dict[str, Summary]:

@@ -188,7 +188,7 @@ def _list(
                 context.grid.dataset.item(int(item)),
                 rank=rank,
                 mark=palette.mark(bool(same[rank - 1])),
-                lines=(f"{other}: place {there[int(item)]}" if int(item) in there else f"only in {letter}",),
+                lines=(f"{other}: rank {there[int(item)]}" if int(item) in there else f"only in {letter}",),
             )
             for rank, item in enumerate(ids, 1)
         ],
