@@ -5,6 +5,7 @@ import json
 import subprocess
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -39,5 +40,7 @@ def test_a_server_loads_it_in_a_thread_when_it_starts(monkeypatch):
         async with preload.lifespan(None):
             await asyncio.to_thread(loaded.wait, 60)
 
-    asyncio.run(serve())
+    # In a thread of its own: this one may have a loop of the browser tests.
+    with ThreadPoolExecutor(1) as pool:
+        pool.submit(asyncio.run, serve()).result()
     assert loaded.is_set()
