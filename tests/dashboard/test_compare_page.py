@@ -364,7 +364,7 @@ def test_both_lists_say_where_the_other_has_the_same_image(grid_dir, open_page):
     assert [tile["id"] for tile in query] == [3]
     places = {tile["id"]: tile["rank"] for tile in b}
     for tile in a:
-        expected = f"B: place {places[tile['id']]}" if tile["id"] in places else "only in A"
+        expected = f"B: rank {places[tile['id']]}" if tile["id"] in places else "only in A"
         assert tile["lines"] == [expected]
 
 
