@@ -51,10 +51,12 @@ class PageHead:
                 body += message.get("body", b"")
                 if message.get("more_body"):
                     return
-                first, *deeper = scope["path"].removeprefix(self._base).strip("/").split("/")
+                path = scope["path"].removeprefix(self._base)
+                first, *deeper = path.strip("/").split("/")
                 if deeper and _STREAMLIT in body:
-                    ups = scope["path"].removeprefix(self._base).count("/") - 1
-                    await RedirectResponse(f"{'../' * ups}{quote(first)}")(scope, receive, send)
+                    # Relative, so that it holds behind a proxy too.
+                    ups = "../" * (path.count("/") - 1)
+                    await RedirectResponse(f"{ups}{quote(first)}")(scope, receive, send)
                     return
                 added = f"<style>{style.RULES}</style><script>{_SERVER}</script>"
                 whole = body.replace(_END, added.encode() + _END, 1)
