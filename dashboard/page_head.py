@@ -24,7 +24,8 @@ _SERVER = """{
 class PageHead:
     """ASGI middleware that adds :data:`dashboard.widgets.style.RULES` and the address of the server to every HTML page.
 
-    Streamlit answers every path with its page, whose scripts are found from one level below the base alone. Deeper paths lead to that level.
+    Streamlit answers every path with its page, whose scripts are found from one level below the base alone.
+    Browsers that ask for a page below that level are led to it.
 
     Parameters
     ----------
@@ -53,7 +54,7 @@ class PageHead:
                     return
                 path = scope["path"].removeprefix(self._base)
                 first, *deeper = path.strip("/").split("/")
-                if deeper and _STREAMLIT in body:
+                if deeper and _STREAMLIT in body and _wants_page(scope):
                     # Relative, so that it holds behind a proxy too.
                     ups = "../" * (path.count("/") - 1)
                     await RedirectResponse(f"{ups}{quote(first)}")(scope, receive, send)

@@ -71,3 +71,8 @@ def test_a_path_below_a_page_leads_to_the_page(tmp_path: Path, path: str, base: 
     else:
         assert answer.status_code == 307
         assert urljoin(path, answer.headers["location"]) == leads_to
+
+
+def test_a_missing_script_does_not_lead_to_a_page(tmp_path: Path):
+    answer = client(tmp_path).get("/static/missing.js", headers={"Accept": "*/*"}, follow_redirects=False)
+    assert answer.status_code == 200
