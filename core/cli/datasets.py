@@ -79,6 +79,7 @@ def _remove(options: argparse.Namespace) -> None:
     from core.data import added_datasets
 
     grid = output.grid_folder(options)
+    added_datasets.check_removable(grid, options.name)
     for sentence in _dependents(grid, options.name):
         print(sentence, file=sys.stderr)
     output.confirm(options.yes, f"Remove {options.name!r}?")
@@ -93,8 +94,6 @@ def _dependents(grid_dir: Path, name: str) -> list[str]:
 
     try:
         grid = Grid(grid_dir).load(name)
-    except UnknownNameError:
-        raise
     except UserError as error:
         return [str(error)]
     dataset = grid.dataset

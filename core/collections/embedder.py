@@ -11,9 +11,14 @@ def check(about: About) -> None:
 
     Raises
     ------
-    UnknownNameError, WeightsError : there is no such model here, or its weights are not available.
-    CollectionError : its weights are not those that made the collection's vectors.
+    CollectionError : there is no such model here, or its weights are not those that made the collection's vectors.
+    WeightsError : its weights are not available.
     """
+    if about.model not in registry.MODELS:
+        raise CollectionError(
+            f"The vectors of the collection {about.name!r} were computed with the model {about.model!r}, which is not here; "
+            "add it again under that name, or create a new collection."
+        )
     here = weights.provenance(registry.get_model(about.model), about.weights)
     if not here.made(about.weights_fingerprint):
         raise CollectionError(

@@ -106,21 +106,31 @@ def _write_fashion_mnist(
     return dataset
 
 
-def remove(grid_dir: Path, name: str) -> None:
-    """Delete a dataset with its experiments, and its images where they lie in its folder.
+def check_removable(grid_dir: Path, name: str) -> None:
+    """Check that a dataset is one of those that are removed.
 
     Raises
     ------
     AccessError : this process is a read-only server.
     UnknownNameError : there is no dataset of that name.
     DatasetError : it ships with the project.
-    UserError : another process adds or removes datasets, or computes experiments of this one.
     """
     access.require_full("remove a dataset")
     if name not in datasets.names(grid_dir):
         raise UnknownNameError("dataset", name, datasets.names(grid_dir))
     if name in SHIPPED:
         raise DatasetError(f"{name!r} ships with the project and is not removed.")
+
+
+def remove(grid_dir: Path, name: str) -> None:
+    """Delete a dataset with its experiments, and its images where they lie in its folder.
+
+    Raises
+    ------
+    AccessError, UnknownNameError, DatasetError : as :func:`check_removable`.
+    UserError : another process adds or removes datasets, or computes experiments of this one.
+    """
+    check_removable(grid_dir, name)
     with _staging(grid_dir) as staging, lock.writing(grid_dir / name):
         # Out of sight in one step; deleting takes a while.
         (grid_dir / name).rename(staging / name)

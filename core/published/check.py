@@ -64,7 +64,7 @@ def check(
     Raises
     ------
     UnknownNameError : a dataset or model that does not exist.
-    UserError : there are no published results.
+    UserError : there are no published results, or none of the wanted datasets.
     """
     runs, sentences = _published(folder, wanted)
     for model in models:
@@ -99,8 +99,10 @@ def _published(folder: Path, wanted: Sequence[str]) -> tuple[list[tuple[Dataset,
         sentences += grid.notices
         runs += [(grid.dataset, run) for run in grid.runs.values() if run.about.weights == names.WEIGHTS]
     if not runs:
+        of = f" of {', '.join(map(repr, wanted))}" if wanted else ""
         raise UserError(
-            "There are no published results here to check against; `playground published import` or `playground published fetch` brings them."
+            f"There are no published results{of} here to check against. `playground published import` or "
+            f"`playground published fetch` brings those of {', '.join(names.DIGESTS)}."
         )
     return runs, sentences
 

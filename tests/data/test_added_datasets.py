@@ -146,9 +146,12 @@ def test_removing_a_recorded_folder_leaves_its_images(grid, tmp_path):
 
 
 @pytest.mark.parametrize("name", added_datasets.SHIPPED)
-def test_what_ships_is_not_removed(name):
+def test_what_ships_is_not_removed(name, capsys):
     with pytest.raises(DatasetError, match=name):
         added_datasets.remove(settings.GRID_DIR, name)
+    assert main(["datasets", "remove", name, "--yes"]) == 2
+    # Nothing is announced that does not happen.
+    assert "deleted" not in capsys.readouterr().err
     assert name in datasets.names()
 
 

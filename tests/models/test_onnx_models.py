@@ -426,6 +426,8 @@ def test_the_command_line_adds_lists_and_removes(files, empty, tmp_path, capsys,
     assert registry.get_model("mine")
     assert cli.main([*command, "--yes"]) == 0
     assert nothing_was_added(empty)
+    assert cli.main(["collection", "search", "pets", str(dataset.path(0))]) == 2
+    assert "the model 'mine', which is not here" in capsys.readouterr().err
     assert len(store.Grid(tmp_path / "grid").load("shapes").summaries) == 1
 
 

@@ -14,6 +14,7 @@ from core.models import extractor, keras_weights, registry, runtime, weights
 from core.progress import Silent
 from core.published import check, convert, names
 from core.published.reader import find
+from tests.conftest import ROOT
 from tests.published import copies
 
 # Images go into it as into the published networks.
@@ -121,6 +122,8 @@ def test_what_does_not_exist_is_refused(published, tmp_path, capsys):
         check.check(published, [], ["nothing"], [], "imagenet", Silent())
     with pytest.raises(UserError, match="no published results here"):
         check.check(tmp_path, [], [], [], "imagenet", Silent())
+    with pytest.raises(UserError, match=r"'objects200'.*iconic200"):
+        check.check(ROOT / "precomputed", ["objects200"], [], [], "imagenet", Silent())
 
 
 @pytest.mark.slow
