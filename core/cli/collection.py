@@ -244,6 +244,7 @@ def _open(options: argparse.Namespace) -> Any:
 def _load(about: Any) -> Any:
     from core.collections import embedder
 
+    embedder.check(about)
     output.prepare_network(about.model, about.weights)
     return embedder.load(about)
 
