@@ -396,11 +396,13 @@ def _joint_umap(
     n, dimensions = start[0].shape
     # For 3,000 to 10,000 vectors of 320 numbers, placing takes 7 to 18 times as long.
     finding, placing = progress.divide(1, 10)
-    finding.stage("neighbors", n * len(layers))
+    # Numba compiles parts of it when it is first imported, and keeps them on disk.
+    finding.stage("loading UMAP (the first time takes about a minute)", 0)
     # With this module the package imports TensorFlow, which nothing here needs.
     sys.modules.setdefault("umap.parametric_umap", None)  # type: ignore[arg-type]
     from umap.umap_ import find_ab_params, fuzzy_simplicial_set, simplicial_set_embedding
 
+    finding.stage("neighbors", n * len(layers))
     random_state = np.random.RandomState(seed)
     graphs = []
     for layer in layers:
