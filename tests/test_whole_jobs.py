@@ -100,6 +100,20 @@ def test_restoring_from_files(pets):
     assert run(lambda job: pets.restore(progress=job)).result.restored == 15
 
 
+def test_previewing_a_folder(photos):
+    job = WatchedJob("Reading")
+    job._run(lambda job: create().preview([str(photos)], job), lambda: None)
+    # How many there are is not known before.
+    assert (job.faults, job.stages, job.total) == ([], ["files"], 0)
+    assert job.done_steps == job.result.pictures == 31
+
+
+def test_verifying(pets):
+    job = run(lambda job: pets.verify(progress=job))
+    assert job.result == [] and job.stages == ["vectors", "index", "files of images"]
+    assert job.done_steps == job.total == 30 and job.fractions[-1] == pytest.approx(1)
+
+
 @pytest.mark.parametrize("kind", ["flat", "hnsw"])
 def test_building_an_index_and_exporting(pets, tmp_path, kind):
     assert run(lambda job: pets.optimize(kind, progress=job)).fractions[-1] == pytest.approx(1)

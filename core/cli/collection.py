@@ -306,9 +306,9 @@ def _import(options: argparse.Namespace) -> None:
 
 
 def _preview(options: argparse.Namespace) -> None:
-    with _open(options) as opened:
+    with _open(options) as opened, output.Bar() as bar:
         preview = opened.preview(
-            options.paths, path_column=options.path_column, label_level=options.label_level
+            options.paths, bar, path_column=options.path_column, label_level=options.label_level
         )
     if options.json:
         output.print_json(preview.to_json())
@@ -511,8 +511,8 @@ def _list(options: argparse.Namespace) -> None:
 
 
 def _verify(options: argparse.Namespace) -> None:
-    with _open(options) as opened:
-        problems = opened.verify()
+    with _open(options) as opened, output.Bar() as bar:
+        problems = opened.verify(progress=bar)
     if problems:
         raise UserError(" ".join(problems))
     print("Catalog, vectors and index are complete and agree.")

@@ -1,5 +1,6 @@
 """Preview of an add: what would be stored, with the labels, without storing anything or loading a model."""
 
+import itertools
 import os
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
@@ -13,6 +14,7 @@ from core.data.folder_labels import NO_LABELS, FolderLabels, decide, parts_below
 from core.data.folder_walker import LeftOut, Problem
 from core.data.image_sources import Entry, ImageSource, Record, is_remote, remembered
 from core.imaging import servable_files
+from core.progress import Progress
 
 # The most folders of a level, and the most problems, that are named.
 MOST_NAMED = 20
@@ -83,12 +85,13 @@ class _Found:
     conflict: bool = False
 
 
-def of_sources(known: Sequence[Record], new: Sequence[ImageSource]) -> Preview:
+def of_sources(known: Sequence[Record], new: Sequence[ImageSource], progress: Progress) -> Preview:
     """What adding some sources would store.
 
     Parameters
     ----------
     known : the remembered sources; they are not changed.
+    progress : receives the files that were found.
 
     Raises
     ------
@@ -105,7 +108,16 @@ def of_sources(known: Sequence[Record], new: Sequence[ImageSource]) -> Preview:
         levels.add(record["label_level"])
         around.add(labels.root(source.path) if record["label_level"] is None else None)
         found.append(_of_source(ImageSource.from_json(record), labels))
-    return _counted((one for some in found for one in some), _only(levels), _only(around))
+    progress.stage("files", 0)
+    return _counted(_stepping(itertools.chain.from_iterable(found), progress), _only(levels), _only(around))
+
+
+def _stepping(
+    found: Iterable[_Found | LeftOut | Problem], progress: Progress
+) -> Iterable[_Found | LeftOut | Problem]:
+    for one in found:
+        progress.step()
+        yield one
 
 
 def of_uploads(sent: Sequence[Upload], label_level: int | None = None) -> Preview:

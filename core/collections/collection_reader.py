@@ -43,6 +43,7 @@ from core.imaging import servable_files
 from core.metrics import get_metric
 from core.models import image_embedder
 from core.models.image_embedder import Embedder
+from core.progress import Progress, Silent
 from core.settings import settings
 
 # How often files are opened that a writer may have replaced since the catalog was read.
@@ -417,17 +418,22 @@ class Reader:
             pages = iter(lambda: list(itertools.islice(images, size)), [])
             yield total, ((page, snapshot.stored[[image.faiss_id for image in page]]) for page in pages)
 
-    def verify(self, name: Callable[[Row], str] = lambda image: image.path) -> list[str]:
+    def verify(
+        self, name: Callable[[Row], str] = lambda image: image.path, progress: Progress | None = None
+    ) -> list[str]:
         """Everything that is wrong with it, one message each; reads every byte, and checks that the file of every image exists.
 
         Parameters
         ----------
         name : returns the name shown for an image whose file is missing.
+        progress : receives the vectors and the files of images that were checked.
         """
         for _ in range(_ATTEMPTS):
             with self.frozen() as (connection, state):
                 try:
-                    return list(verify.problems(connection, self.engine(state), state, name))
+                    return list(
+                        verify.problems(connection, self.engine(state), state, name, progress or Silent())
+                    )
                 except FileNotFoundError as error:
                     # A writer may have replaced it in the meantime.
                     missing = Path(error.filename).name
@@ -436,16 +442,28 @@ class Reader:
         ]
 
     def preview(
-        self, paths: Sequence[str], *, path_column: str | None = None, label_level: int | None = None
+        self,
+        paths: Sequence[str],
+        progress: Progress | None = None,
+        *,
+        path_column: str | None = None,
+        label_level: int | None = None,
     ) -> Preview:
         """What :meth:`Collection.add` would store, with the labels; stores nothing and loads no model.
+
+        Parameters
+        ----------
+        paths, path_column, label_level : as of :meth:`Collection.add`.
+        progress : receives the files that were found.
 
         Raises
         ------
         CollectionError : a source does not exist or can't be read.
         """
         sources = image_sources.parse_all(paths, path_column, label_level)
-        return add_preview.of_sources(self._catalog.read(catalog.get_fact, "sources") or [], sources)
+        return add_preview.of_sources(
+            self._catalog.read(catalog.get_fact, "sources") or [], sources, progress or Silent()
+        )
 
     @property
     def embedder(self) -> Embedder:

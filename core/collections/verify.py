@@ -14,6 +14,7 @@ from core.collections.state import State
 from core.collections.vector_file import VectorFile
 from core.data.image_sources import is_remote
 from core.imaging import servable_files
+from core.progress import Progress, Silent
 
 # The most missing files that are named.
 _MOST_NAMED = 20
@@ -21,26 +22,35 @@ _ROWS = 1_000
 
 
 def problems(
-    connection: sa.Connection, engine: Engine, state: State, name: Callable[[Row], str]
+    connection: sa.Connection, engine: Engine, state: State, name: Callable[[Row], str], progress: Progress
 ) -> Iterator[str]:
     """A message for everything that is wrong; reads every byte of vectors and index.
 
     Parameters
     ----------
     name : returns the name shown for an image whose file is missing.
+    progress : receives the vectors and the files of images that were checked.
 
     Raises
     ------
     FileNotFoundError : the index file is gone, for example because a writer just replaced it.
     """
-    yield from storage_problems(connection, engine, state)
-    yield from _missing(connection, engine.folder, name)
+    stored, files = progress.divide(1, 1)
+    yield from storage_problems(connection, engine, state, stored)
+    yield from _missing(connection, engine.folder, name, files)
 
 
-def storage_problems(connection: sa.Connection, engine: Engine, state: State) -> Iterator[str]:
+def storage_problems(
+    connection: sa.Connection, engine: Engine, state: State, progress: Progress | None = None
+) -> Iterator[str]:
     """As :func:`problems`, without the files of the images."""
+    vectors, index = (progress or Silent()).divide(2, 1)
     yield from _rows(connection, state)
-    yield from vector_problems(connection, state.vectors(engine.folder, engine.about), state)
+    vectors.stage("vectors", state.rows)
+    yield from vector_problems(
+        connection, state.vectors(engine.folder, engine.about), state, step=vectors.step
+    )
+    index.stage("index", 0)
     yield from engine.verify(connection, state)
 
 
@@ -66,18 +76,21 @@ def _rows(connection: sa.Connection, state: State) -> Iterator[str]:
         yield "The catalog has images that failed and have a vector."
 
 
-def _missing(connection: sa.Connection, folder: Path, name: Callable[[Row], str]) -> Iterator[str]:
+def _missing(
+    connection: sa.Connection, folder: Path, name: Callable[[Row], str], progress: Progress
+) -> Iterator[str]:
     """The images whose files are gone; an image without a hash has no file."""
     images = schema.images.c
     # Removed uploads are kept until they are purged.
     kept = sa.and_(images.state == REMOVED, images.path.startswith(f"{servable_files.UPLOADS}/"))
-    stored = sa.select(images.path, images.metadata).where(
-        sa.or_(images.state == INDEXED, kept), images.hash.is_not(None)
-    )
+    here = sa.and_(sa.or_(images.state == INDEXED, kept), images.hash.is_not(None))
+    stored = sa.select(images.path, images.metadata).where(here)
+    progress.stage("files of images", connection.scalar(sa.select(sa.func.count()).where(here)) or 0)
     names: list[str] = []
     uploaded = count = 0
     query: Any = stored.order_by(images.path).execution_options(yield_per=_ROWS)
     for row in connection.execute(query):
+        progress.step()
         if is_remote(row.path) or servable_files.present(servable_files.located(row.path, folder)):
             continue
         count += 1
@@ -93,7 +106,11 @@ def _missing(connection: sa.Connection, folder: Path, name: Callable[[Row], str]
 
 
 def vector_problems(
-    connection: sa.Connection, vectors: VectorFile, state: State, unused: np.ndarray | None = None
+    connection: sa.Connection,
+    vectors: VectorFile,
+    state: State,
+    unused: np.ndarray | None = None,
+    step: Callable[[int], None] = lambda n: None,
 ) -> Iterator[str]:
     """A message for everything that is wrong with the stored vectors; those of the rows ``unused`` (n,), ascending, may be damaged."""
     unused = np.empty(0, np.int64) if unused is None else unused
@@ -110,6 +127,7 @@ def vector_problems(
         used = last - first < segment.stop - segment.start
         if used and vectors.checksum(segment.start, segment.stop) != segment.crc32:
             yield f"The vectors {segment.start:,} to {segment.stop:,} are damaged; restore the folder from a copy."
+        step(segment.stop - segment.start)
         end = segment.stop
     if end != state.rows:
         yield f"The catalog has no checksum for the vectors {end:,} to {state.rows:,}."

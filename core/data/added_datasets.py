@@ -111,11 +111,9 @@ def check_removable(grid_dir: Path, name: str) -> None:
 
     Raises
     ------
-    AccessError : this process is a read-only server.
     UnknownNameError : there is no dataset of that name.
     DatasetError : it ships with the project.
     """
-    access.require_full("remove a dataset")
     if name not in datasets.names(grid_dir):
         raise UnknownNameError("dataset", name, datasets.names(grid_dir))
     if name in SHIPPED:
@@ -127,9 +125,11 @@ def remove(grid_dir: Path, name: str) -> None:
 
     Raises
     ------
-    AccessError, UnknownNameError, DatasetError : as :func:`check_removable`.
+    AccessError : this process is a read-only server.
+    UnknownNameError, DatasetError : as :func:`check_removable`.
     UserError : another process adds or removes datasets, or computes experiments of this one.
     """
+    access.require_full("remove a dataset")
     check_removable(grid_dir, name)
     with _staging(grid_dir) as staging, lock.writing(grid_dir / name):
         # Out of sight in one step; deleting takes a while.

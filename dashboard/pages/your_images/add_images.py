@@ -199,7 +199,7 @@ def _previewed(context: CollectionContext, here: server_folders.Folder, token: s
         context.source.about,
         "Reading the folder",
         ("preview", here.path, token, level),
-        lambda job: context.collection.preview([here.path], label_level=level),
+        lambda job: context.collection.preview([here.path], job, label_level=level),
     )
     if preview is None:
         return

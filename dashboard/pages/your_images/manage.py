@@ -197,7 +197,9 @@ def _verify(context: CollectionContext) -> None:
         "Checking",
         pressed,
         context.source.version,
-        lambda job: context.collection.verify(lambda image: context.public_path(image.path, image.metadata)),
+        lambda job: context.collection.verify(
+            lambda image: context.public_path(image.path, image.metadata), job
+        ),
     )
     if problems:
         st.error("\n".join(f"- {markdown.plain(problem)}" for problem in problems), icon=":material/error:")
