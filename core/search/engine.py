@@ -4,6 +4,7 @@ Models are loaded once, and indexes are built when they are first needed. Severa
 """
 
 import threading
+from time import monotonic
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -56,21 +57,24 @@ class Engine:
     def searchable(self, dataset: Dataset) -> list[Summary]:
         """The experiments of a dataset that an image can be searched under, the best first.
 
-        Those whose weights are on this machine and whose vectors are short enough to be kept.
+        Those whose weights are on this machine and whose vectors are short enough to be kept. Weights that come later count
+        within a minute.
         """
-        key = (dataset.fingerprint, self.grid.version(dataset.name))
+        key = (dataset.fingerprint, self.grid.version(dataset.name), monotonic() // 60)
         return self._searchable.get(key, lambda: self._list_searchable(self.grid.load(dataset.name)))
 
     def recommended(self, dataset: Dataset) -> Recommendation | None:
         """The configuration to search a dataset under, of those of :meth:`searchable` that are trained; None where there is none."""
 
+        found = self.searchable(dataset)
+
         def recommend() -> Recommendation | None:
-            found = self.searchable(dataset)
             trained = [one.configuration for one in found if one.weights != weights.UNTRAINED]
             among = trained or [one.configuration for one in found]
             return recommendation.recommend([self.grid.load(dataset.name)], among) if among else None
 
-        key = (dataset.fingerprint, self.grid.version(dataset.name))
+        runs = frozenset((one.model, one.weights) for one in found)
+        key = (dataset.fingerprint, self.grid.version(dataset.name), runs)
         return self._recommended.get(key, recommend)
 
     def _list_searchable(self, grid: DatasetGrid) -> list[Summary]:

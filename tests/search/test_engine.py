@@ -10,7 +10,8 @@ from core.exact_index import Index
 from core.experiments.store import Configuration, Grid
 from core.imaging import decode
 from core.metrics import METRICS, pairwise
-from core.models import networks
+from core.models import networks, weights
+from core.search import engine as engine_module
 from core.search.engine import Engine
 from core.settings import settings
 
@@ -88,6 +89,21 @@ def test_searchable_lists_trained_ones_first_by_score(engine, dataset):
     trained = [row for row in rows if row.weights != "untrained"]
     assert rows[: len(trained)] == trained
     assert [row.score_10 for row in trained] == sorted((row.score_10 for row in trained), reverse=True)
+
+
+def test_weights_that_come_later_can_be_searched_with(monkeypatch, dataset):
+    engine, now = Engine(Grid(settings.GRID_DIR)), 0.0
+    monkeypatch.setattr(engine_module, "monotonic", lambda: now)
+    available, there = weights.availability, set[str]()
+    monkeypatch.setattr(weights, "availability", lambda model: (model.name in there, available(model)[1]))
+
+    def models() -> set[str]:
+        return {one.model for one in engine.searchable(dataset) if one.weights == "imagenet"}
+
+    assert models() == set() and engine.recommended(dataset).taken.weights == "untrained"
+    there.add("squeezenet")
+    now = 61.0
+    assert models() == {"squeezenet"} and engine.recommended(dataset).taken.model == "squeezenet"
 
 
 def test_unknown_names_are_refused(engine, dataset):
