@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import streamlit as st
 
-from dashboard.widgets import markdown, palette
+from dashboard.widgets import class_names, markdown, palette
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -85,21 +85,16 @@ def wrapped(text: str, width: int = 12) -> str:
     return "<br>".join(words(line) for line in textwrap.wrap(text, width)) or words(text)
 
 
-def cut(text: str, most: int) -> str:
-    """A text of at most so many characters, with an ellipsis where it goes on."""
-    return text if len(text) <= most else f"{text[: most - 1].rstrip()}…"
-
-
-def short(text: str, most: int = 24) -> str:
-    """:func:`words` of at most so many characters, for an axis; the whole text belongs into the tooltip."""
-    return words(cut(text, most))
+def short(texts: Sequence[str], most: int = 24) -> list[str]:
+    """:func:`words` of at most so many characters each, for an axis; the whole texts belong into the tooltips."""
+    return [words(text) for text in class_names.apart(texts, most)]
 
 
 def heads(texts: Sequence[str]) -> list[str]:
     """Names of columns: in several lines where there is room for them, otherwise short ones, which Plotly turns."""
     if len(texts) <= _WIDE_COLUMNS:
-        return [wrapped(cut(text, _LONGEST_HEAD)) for text in texts]
-    return [short(text, 16) for text in texts]
+        return [wrapped(text) for text in class_names.apart(texts, _LONGEST_HEAD)]
+    return short(texts, 16)
 
 
 def heat_map(

@@ -9,15 +9,14 @@ from dashboard.widgets import plotly_charts
 
 
 def test_long_names_are_cut_and_shown_literally():
-    assert plotly_charts.short("birds") == "birds"
-    assert plotly_charts.short("<b>birds</b>") == "&lt;b&gt;birds&lt;/b&gt;"
-    assert len(plotly_charts.short("n" * 200)) == 24
+    assert plotly_charts.short(["birds", "<b>birds</b>"]) == ["birds", "&lt;b&gt;birds&lt;/b&gt;"]
+    assert [len(one) for one in plotly_charts.short(["n" * 200])] == [24]
 
 
 @pytest.mark.parametrize("count", [1, 12, 100, 1000])
 def test_heads_of_columns_take_little_room(count: int):
-    heads = plotly_charts.heads(["a name that is very long " * 8] * count)
-    assert len(heads) == count
+    heads = plotly_charts.heads([f"a name that is very long {place} " * 8 for place in range(count)])
+    assert len(set(heads)) == count
     lines = heads[0].split("<br>")
     assert len(lines) <= 4 and max(map(len, lines)) <= 16
 
@@ -29,7 +28,7 @@ def test_ticks_are_apart():
     assert classes._apart([], 1.0) == []
 
 
-@pytest.mark.parametrize("count", [3, 100])
+@pytest.mark.parametrize("count", [3, 100, 1000])
 def test_of_many_classes_those_mistaken_most_are_shown(count: int):
     rng = np.random.default_rng(0)
     by_id = np.arange(4 * count) % count
@@ -41,3 +40,14 @@ def test_of_many_classes_those_mistaken_most_are_shown(count: int):
     assert len(columns) == min(count, 20)
     assert {1, 2} <= set(columns.tolist())
     assert set(rows.tolist()) <= set(columns.tolist())
+
+
+def test_of_many_classes_the_shares_of_those_shown_are_the_highest():
+    rng = np.random.default_rng(0)
+    shares = np.zeros((200, 200))
+    shares[rng.integers(0, 200, 900), rng.integers(0, 200, 900)] = rng.random(900)
+    rows, columns = classes._mistaken(shares, np.ones(200, int))
+    wrong = shares - np.diag(np.diag(shares))
+    in_order = np.column_stack(np.unravel_index(np.argsort(-wrong, axis=None, kind="stable"), wrong.shape))
+    assert set(columns.tolist()) == set(list(dict.fromkeys(in_order.ravel().tolist()))[:20])
+    assert rows.tolist() == columns.tolist()

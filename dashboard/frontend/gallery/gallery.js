@@ -68,7 +68,8 @@ const setLines = (parent, lines) => {
   if (parent.dataset.text === text) return;
   parent.dataset.text = text;
   parent.replaceChildren();
-  for (const line of lines) part("span", "line", parent).textContent = line;
+  // What is too long for its place is cut off there, and whole in the tooltip.
+  for (const line of lines) Object.assign(part("span", "line", parent), { textContent: line, title: line });
 };
 
 const fill = (tile, data, small) => {
@@ -94,6 +95,7 @@ const fill = (tile, data, small) => {
   set(sign, "hidden", !mark.sign);
   set(sign, "textContent", mark.sign || "");
   set(name, "textContent", data.title);
+  set(name, "title", data.title);
   set(words, "textContent", [mark.words, data.dot].map((one) => (one ? `${one}.` : "")).join(" "));
   set(dot, "hidden", !data.dot);
   set(dot, "title", data.dot);

@@ -8,7 +8,7 @@ from core.data import image_sources
 from core.errors import UserError
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_images.collection_context import CollectionContext
-from dashboard.widgets import collection_jobs, glossary, markdown, plotly_charts, read_only_notice
+from dashboard.widgets import class_names, collection_jobs, glossary, markdown, read_only_notice
 from dashboard.widgets.error_box import show_error
 from dashboard.widgets.glossary import plural
 
@@ -26,7 +26,7 @@ def show(context: CollectionContext) -> None:
         return
     if info.labels:
         labels = [
-            f"{markdown.plain(plotly_charts.cut(label, _LONGEST_LABEL))} ({count:,})"
+            f"{markdown.plain(class_names.in_sentence(label, _LONGEST_LABEL))} ({count:,})"
             for label, count in info.labels.items()
         ]
         more = f" and {len(labels) - _MOST_LABELS:,} more" if len(labels) > _MOST_LABELS else ""

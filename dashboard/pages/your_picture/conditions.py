@@ -7,7 +7,7 @@ import streamlit as st
 from core.data.source import Source
 from dashboard import url
 from dashboard.url import Address
-from dashboard.widgets import pickers
+from dashboard.widgets import class_names, pickers
 
 _MOST, _LONGEST = 10, 200
 _HELP = (
@@ -44,7 +44,9 @@ def _label(source: Source, shown: str) -> None:
         "Label",
         ("", *source.labels),
         **pickers.bind("pick-label", shown, url.LABEL),
-        format_func=lambda label: f"{label} · {source.labels[label]:,}" if label else "All labels",
+        format_func=lambda label: (
+            f"{class_names.isolated(label)} · {source.labels[label]:,}" if label else "All labels"
+        ),
         help="Only images with this label are found.",
         width=200,
     )

@@ -21,6 +21,7 @@ from dashboard.pages.your_picture import conditions, place_in_projection, query_
 from dashboard.pages.your_picture.query_panel import Query
 from dashboard.url import Address
 from dashboard.widgets import (
+    class_names,
     configuration_bar,
     configuration_name,
     download_button,
@@ -177,7 +178,9 @@ def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> No
         )
         return
     if answer.votes:
-        votes = " · ".join(f"**{markdown.plain(vote.label)}** {vote.count}" for vote in answer.votes)
+        votes = " · ".join(
+            f"**{markdown.plain(class_names.in_sentence(vote.label))}** {vote.count}" for vote in answer.votes
+        )
         st.markdown(f"They vote: {votes}")
     gallery.show(
         [

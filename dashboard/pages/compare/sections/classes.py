@@ -13,7 +13,7 @@ from core.experiments.query_scores import Evaluation, Values, evaluate, values
 from core.experiments.store import Summary
 from dashboard import url
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section
-from dashboard.widgets import glossary, markdown, palette, pickers, plotly_charts
+from dashboard.widgets import class_names, glossary, markdown, palette, pickers, plotly_charts
 
 if TYPE_CHECKING:
     import plotly.graph_objects as go
@@ -22,7 +22,6 @@ _VIEWS = {"models": "Best of each model", "layers": "Layers of one model"}
 _MOST_CLASSES = 40
 _MOST_BARS = 400
 _MOST_TICKS = 12
-_LONGEST_NAME = 60
 
 
 def show(context: ComparisonContext) -> None:
@@ -81,7 +80,7 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
             else "at each layer (column)"
         )
         + (f", the {_MOST_CLASSES} hardest of {len(there)} classes" if len(there) > _MOST_CLASSES else "")
-        + f". The hardest class is {plotly_charts.cut(classes[worst], _LONGEST_NAME)} with {means[worst].mean():.0f} on average. "
+        + f". The hardest class is {class_names.in_sentence(classes[worst])} with {means[worst].mean():.0f} on average. "
         "A cell's 95% interval is shown with the mouse over it, and in the numbers. Click a cell to open the class's hardest image with that configuration.",
         numbers,
         {context.name(table.experiments[p]): st.column_config.NumberColumn(format="%.1f") for p in places},
@@ -111,7 +110,7 @@ def _class_chart(
     ]
     return plotly_charts.heat_map(
         cells,
-        [plotly_charts.short(classes[c]) for c in shown],
+        plotly_charts.short([classes[c] for c in shown]),
         [plotly_charts.wrapped(head, 16) for head in heads],
         [[f"{value:.0f}" for value in row] for row in cells],
         [
@@ -162,15 +161,10 @@ def _confusion(context: ComparisonContext, found: Evaluation, by_id: np.ndarray)
     there = np.flatnonzero(counts)
     wrong = shares.copy()
     np.fill_diagonal(wrong, 0.0)
-    pairs = [
-        (int(i), int(j))
-        for i, j in zip(*np.unravel_index(np.argsort(-wrong, axis=None), wrong.shape), strict=True)
-    ]
-    pairs = [(i, j) for i, j in pairs[:8] if wrong[i, j] > 0]
+    i, j = map(int, np.unravel_index(wrong.argmax(), wrong.shape))
     st.header("Which classes are mistaken for which?")
-    if pairs:
-        i, j = pairs[0]
-        sentence = f"Most often {plotly_charts.cut(classes[j], _LONGEST_NAME)} are among the neighbors of {plotly_charts.cut(classes[i], _LONGEST_NAME)}, as {glossary.percent(wrong[i, j])} of them."
+    if wrong[i, j] > 0:
+        sentence = f"Most often {class_names.in_sentence(classes[j])} are among the neighbors of {class_names.in_sentence(classes[i])}, as {glossary.percent(wrong[i, j])} of them."
     else:
         sentence = "No neighbor is of another class."
 
@@ -178,9 +172,7 @@ def _confusion(context: ComparisonContext, found: Evaluation, by_id: np.ndarray)
         return pd.DataFrame(
             [
                 {"searched": classes[i], "found": classes[j], "share": shares[i, j]}
-                for i in there
-                for j in range(len(classes))
-                if shares[i, j] > 0
+                for i, j in np.argwhere(shares > 0).tolist()
             ]
         ).sort_values("share", ascending=False)
 
@@ -196,7 +188,7 @@ def _confusion(context: ComparisonContext, found: Evaluation, by_id: np.ndarray)
     found_names = [plotly_charts.wrapped(classes[j], 60) for j in columns] + rest
     figure = plotly_charts.heat_map(
         100 * values,
-        [plotly_charts.short(classes[i]) for i in rows],
+        plotly_charts.short([classes[i] for i in rows]),
         plotly_charts.heads([classes[j] for j in columns] + ["all others"] * len(rest)),
         [[_short(value) for value in row] for row in values],
         [
@@ -238,9 +230,13 @@ def _mistaken(shares: np.ndarray, counts: np.ndarray) -> tuple[np.ndarray, np.nd
     """The classes in the rows and in the columns of a confusion matrix: all, or of many those that are mistaken most."""
     columns = np.flatnonzero((counts > 0) | (shares.sum(axis=0) > 0))
     if len(columns) > _MOST_CLASSES:
-        wrong = shares - np.diag(np.diag(shares))
-        pairs = np.column_stack(np.unravel_index(np.argsort(-wrong, axis=None, kind="stable"), wrong.shape))
-        columns = np.sort(list(dict.fromkeys(pairs.ravel().tolist()))[: _MOST_CLASSES // 2])
+        wrong = (shares - np.diag(np.diag(shares))).ravel()
+        most = _MOST_CLASSES // 2
+        # So many pairs name at least as many classes as are shown.
+        pairs = np.argpartition(-wrong, most**2)[: most**2]
+        pairs = pairs[np.lexsort((pairs, -wrong[pairs]))]
+        named = np.column_stack(np.unravel_index(pairs, shares.shape)).ravel()
+        columns = np.sort(list(dict.fromkeys(named.tolist()))[:most])
     return columns[counts[columns] > 0], columns
 
 
@@ -288,7 +284,7 @@ def _bar_chart(context: ComparisonContext, found: Values, rows: np.ndarray, by_i
         bargap=0,
         xaxis={
             "tickvals": [middle for middle, _ in ticks],
-            "ticktext": [plotly_charts.short(classes[code], 16) for _, code in ticks],
+            "ticktext": plotly_charts.short([classes[code] for _, code in ticks], 16),
             "showgrid": False,
             "zeroline": False,
             "fixedrange": True,
