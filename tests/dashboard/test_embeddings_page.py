@@ -17,7 +17,7 @@ from starlette.applications import Starlette
 from core import jobs
 from core.collections import Collection
 from core.data import datasets
-from core.data.source import Projection
+from core.data.source import ChartImages, Projection
 from core.experiments import store
 from core.experiments.query_scores import evaluate
 from core.experiments.store import Configuration, Grid, StoredProjection
@@ -26,6 +26,7 @@ from core.search.dataset_source import DatasetSource
 from core.server import plotly_js, projections
 from core.settings import settings
 from dashboard.frontend.scatter import scatter
+from dashboard.pages.embeddings import selection_panel
 from dashboard.widgets import collection_jobs
 from tests.conftest import ROOT
 from tests.dashboard.conftest import DATASET, gallery_of, http_get
@@ -148,6 +149,19 @@ def test_selected_images_are_counted_by_class_and_shown(placed, open_page):
 
 
 @pytest.mark.slow
+def test_of_many_classes_the_largest_of_a_selection_are_counted_one_by_one():
+    labels = [f"<i>class {i % 100:03d}" for i in range(250)]
+    images = ChartImages(
+        "key", tuple(sorted(set(labels))), labels, item=None, path="", version="", thumbnails=("", "")
+    )
+    counts = selection_panel.class_counts(images, np.arange(250))
+    assert counts.count("<b>") == 41 and counts.count("<b>3</b>") == 40
+    assert "&lt;i&gt;class 000" in counts and "<i>class" not in counts
+    assert "60 other classes" in counts and "<b>130</b>" in counts
+    few = selection_panel.class_counts(images, np.arange(5))
+    assert few.count("<b>1</b>") == few.count("<b>") == 5 and "other" not in few
+
+
 def test_selected_images_of_another_dataset_are_not_shown(placed, open_page):
     page = open_page("embeddings")
     page.session_state["embeddings-selection"] = ("another", np.array([0, 1, 9]))

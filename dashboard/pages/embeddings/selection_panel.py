@@ -15,6 +15,7 @@ from dashboard.url import Address
 from dashboard.widgets import download_button, glossary, markdown, palette, pickers, sources
 
 _PER_PAGE = 40
+_MOST_CLASSES = 40
 _PICKED = 130  # pixels
 _SELECTION = "embeddings-selection"
 _PANEL = "embeddings-panel"
@@ -145,7 +146,7 @@ def _selected(
     """The images that were selected, by class and one by one, and the ``k`` that are most like them."""
     images = projection.images
     st.markdown(f"**{len(selected):,} of {len(images):,} images** are selected.")
-    _class_counts(images, selected)
+    st.html(class_counts(images, selected))
     parts = source.configuration
     layer = projection.layers.index(parts["layer"]) if parts["layer"] in projection.layers else 0
     with st.container(horizontal=True):
@@ -215,20 +216,23 @@ def _similar(
     )
 
 
-def _class_counts(images: ChartImages, selected: np.ndarray) -> None:
-    """How many of each class are selected, most first."""
+def class_counts(images: ChartImages, selected: np.ndarray) -> str:
+    """How many of each class are selected, most first, as HTML; the rest of very many classes in one line."""
     places = {name: place for place, name in enumerate(images.classes)}
     counts = np.bincount([places[images.labels[number]] for number in selected], minlength=len(places))
     styles = palette.class_styles(images.classes)
+    found = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
     lines = ""
-    for place in np.argsort(-counts, kind="stable"):
-        if counts[place]:
-            name = images.classes[place]
-            lines += (
-                f'<span>{escape(name)}</span><i style="width: {100 * counts[place] / counts.max():.1f}%; '
-                f'background: {styles[name].color}"></i><b>{counts[place]:,}</b>'
-            )
-    st.html(f'<div class="class-counts">{lines}</div>')
+    for place in found[:_MOST_CLASSES]:
+        name = images.classes[place]
+        lines += (
+            f'<span title="{escape(name)}">{escape(name)}</span><i style="width: {100 * counts[place] / counts.max():.1f}%; '
+            f'background: {styles[name].color}"></i><b>{counts[place]:,}</b>'
+        )
+    if len(rest := found[_MOST_CLASSES:]):
+        others = f"{len(rest):,} other {'class' if len(rest) == 1 else 'classes'}"
+        lines += f"<span>{others}</span><i></i><b>{counts[rest].sum():,}</b>"
+    return f'<div class="class-counts">{lines}</div>'
 
 
 def rows(projection: Projection, layer: int, numbers: np.ndarray) -> tuple[list[str], list[list[object]]]:

@@ -68,10 +68,11 @@ def luck(table: ExperimentTable) -> str:
             f"other {len(table.queries):,} images, which had no part in the choice."
         )
     certainty = table.certainty
-    return (
-        f"It is the best in {glossary.percent(certainty.probability[table.best])} of resampled sets of images. The best of many is also "
-        f"lucky: such a winner has about {certainty.optimism:.1f} points too many."
-    )
+    often = f"It is the best in {glossary.percent(certainty.probability[table.best])} of resampled sets of images."
+    points = f"{certainty.optimism:.1f}"
+    if float(points) <= 0:
+        return often
+    return f"{often} The best of many is also lucky: such a winner has about {points} points too many."
 
 
 def _models_by_layers(context: ComparisonContext) -> None:
