@@ -18,7 +18,15 @@ from core.search.recommendation import Costs
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.url import Address
-from dashboard.widgets import configuration_name, glossary, machine, markdown, palette, pickers
+from dashboard.widgets import (
+    configuration_bar,
+    configuration_name,
+    glossary,
+    machine,
+    markdown,
+    palette,
+    pickers,
+)
 from dashboard.widgets.machine import Machine
 
 _FEWEST, _MOST = 100, 1_000_000_000
@@ -82,7 +90,7 @@ def show(
     measured_on: Machine,
     shared: Mapping[url.Key, object],
 ) -> None:
-    """The limits to choose, the configuration to take with three searches, and those that can't be told from it.
+    """The configuration to take within the limits, with three searches, and those that can't be told from it.
 
     Parameters
     ----------
@@ -91,7 +99,6 @@ def show(
     images = int(asked[url.PICTURES])
     costs = recommendation.costs(table, images)
     with st.container(border=True, key="decision"):
-        _limits(asked, table.measure)
         machine.show(grid, measured_on)
         found = _decide(table, costs, asked)
         if found is None:
@@ -116,8 +123,8 @@ def _decide(table: ExperimentTable, costs: Costs, asked: Mapping[url.Key, float]
     return table.decide(within, costs.whole)
 
 
-def _limits(asked: Mapping[url.Key, float], measure: Measure) -> None:
-    """The widgets; what is not among the choices but in the address is one of them."""
+def limits(asked: Mapping[url.Key, float], measure: Measure) -> None:
+    """A button that names the limits and opens their pickers; what is not among the choices but in the address is one of them."""
     lowest = _Limit(
         url.LEAST_SCORE,
         f"Lowest {glossary.small(measure.title)}" if len(measure.title) < 10 else "Lowest accuracy",
@@ -125,7 +132,9 @@ def _limits(asked: Mapping[url.Key, float], measure: Measure) -> None:
         lambda value: f"{value:g}",
         glossary.MEASURES[measure.name],
     )
-    with st.container(horizontal=True, vertical_alignment="bottom"):
+    chosen = [one for one in (*_LIMITS[1:], lowest) if asked[one.key]]
+    within = [f"{glossary.small(one.label)} {one.text(asked[one.key])}" for one in chosen] or ["no limits"]
+    with configuration_bar.panel(f"{asked[url.PICTURES]:,.0f} images, {', '.join(within)}", "limits"):
         for limit in (*_LIMITS, lowest):
             _limit(limit, float(asked[limit.key]))
 
@@ -139,7 +148,6 @@ def _limit(limit: _Limit, value: float) -> None:
         sorted({*limit.choices, value}),
         format_func=lambda one: limit.text(one) if one else "Any",
         **pickers.bind(f"decide-{limit.key}", value, chosen),
-        width=140,
         help=limit.help,
     )
 

@@ -153,17 +153,23 @@ def neighbors(shown: int, most: int = MAX_NEIGHBORS, width: int = 125) -> None:
     )
 
 
-def measure(known: Sequence[str], shown: str) -> None:
-    """Choose what configurations are compared by, of the names of :data:`core.evaluation.measures.MEASURES`."""
+def measure(known: Sequence[str], shown: str, hidden: bool = False) -> None:
+    """Choose what configurations are compared by, of the names of :data:`core.evaluation.measures.MEASURES`.
+
+    Parameters
+    ----------
+    hidden : leave the label to screen readers.
+    """
     select(
         "Compare by",
         known,
         shown,
-        lambda name: MEASURES[name].title,
+        lambda name: f"By {glossary.small(MEASURES[name].title)}" if hidden else MEASURES[name].title,
         lambda name: url.change({url.BY: name}),
         "measure",
         glossary.MEASURE,
         165,
+        hidden,
     )
 
 

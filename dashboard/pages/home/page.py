@@ -4,6 +4,7 @@ from collections.abc import Sequence
 
 import streamlit as st
 
+from core.evaluation.measures import MEASURES
 from core.experiments import experiment_table
 from core.experiments.store import DatasetGrid
 from dashboard import url
@@ -49,9 +50,10 @@ def _home(address: Address, names: Sequence[str], grid: DatasetGrid) -> None:
     known = experiment_table.known_measures(grid, untrained=False)
     by = address.choice(url.BY, known)
     table = experiment_table.load(grid, k, untrained=False, measured=measured_on.measured, by=by)
-    with st.container(horizontal=True, vertical_alignment="bottom"):
-        pickers.dataset(names, grid.dataset.name, width=200)
-        pickers.measure(known, by)
+    with st.container(horizontal=True, vertical_alignment="center", key="page-head-choices"):
+        pickers.dataset(names, grid.dataset.name, hidden=True)
+        pickers.measure(known, by, hidden=True)
+        decision_card.limits(asked, MEASURES[by])
     notices = st.container()
     if table is None:
         st.error(

@@ -21,6 +21,7 @@ def show(context: ComparisonContext) -> None:
     asked = decision_card.read(context.address)
     context.shown |= asked
     shared: dict[url.Key, object] = {url.K: context.k, url.QUERY: context.query, url.BY: context.by}
+    decision_card.limits(asked, context.measure)
     decision_card.show(context.grid, context.table, asked, context.machine, shared)
     _verdict(context)
     st.header("Models and layers")
