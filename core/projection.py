@@ -59,6 +59,7 @@ from core.progress import Progress, Silent
 
 METHODS = ("umap", "pca")
 _LEAST_IN_CLUSTER = 5
+_MOST_CLUSTERED = 20_000  # points that HDBSCAN gets
 DIMENSIONS = (2, 3)
 
 # Weight of the edge between an image and itself in the next layer; a nearest neighbor weighs 1.
@@ -504,7 +505,8 @@ def clusters(coordinates: np.ndarray) -> np.ndarray:
     """(n,) the cluster of each point of a projection, from 0 for the largest; -1 for points between clusters.
 
     HDBSCAN (Campello, Moulavi and Sander 2013, PAKDD): clusters are where points are dense, however many there are. One has at least
-    five points, and at least a fiftieth of all.
+    five points, and at least a fiftieth of all. Its time grows with the square of the points, so of more than 20,000 it gets a sample:
+    the others join the cluster of the sampled point nearest to them, unless they are farther from it than its members are from each other.
 
     Parameters
     ----------
@@ -513,15 +515,37 @@ def clusters(coordinates: np.ndarray) -> np.ndarray:
     n = len(coordinates)
     if n < 2 * _LEAST_IN_CLUSTER:
         return np.full(n, -1)
-    from sklearn.cluster import HDBSCAN
-
-    found = HDBSCAN(max(_LEAST_IN_CLUSTER, n // 50), min_samples=_LEAST_IN_CLUSTER, copy=True).fit_predict(
-        coordinates
-    )
+    if n > _MOST_CLUSTERED:
+        sample = np.random.default_rng(0).choice(n, _MOST_CLUSTERED, replace=False)
+        found = _joined(coordinates, coordinates[sample], _dense(coordinates[sample]))
+    else:
+        found = _dense(coordinates)
     sizes = np.bincount(found[found >= 0])
     places = np.empty(len(sizes) + 1, np.int64)
     places[np.argsort(-sizes, kind="stable")], places[-1] = np.arange(len(sizes)), -1
     return np.asarray(places[found])
+
+
+def _dense(coordinates: np.ndarray) -> np.ndarray:
+    from sklearn.cluster import HDBSCAN
+
+    least = max(_LEAST_IN_CLUSTER, len(coordinates) // 50)
+    return np.asarray(
+        HDBSCAN(least, min_samples=_LEAST_IN_CLUSTER, copy=True).fit_predict(coordinates), np.int64
+    )
+
+
+def _joined(coordinates: np.ndarray, sample: np.ndarray, of_sample: np.ndarray) -> np.ndarray:
+    """The cluster of every point, from those of a sample of them."""
+    from scipy.spatial import KDTree
+
+    tree = KDTree(sample)
+    apart = tree.query(sample, 2)[0][:, 1]
+    reach = np.zeros(int(of_sample.max()) + 2)  # the last is that of points between clusters
+    np.maximum.at(reach, of_sample, apart)
+    distances, nearest = tree.query(coordinates)
+    found = of_sample[nearest]
+    return np.where(distances <= reach[found], found, -1)
 
 
 def continuity(distances: np.ndarray, coordinates: np.ndarray) -> float:

@@ -431,5 +431,26 @@ def test_clusters_are_where_points_are_dense_the_largest_first():
     assert by_blob == [{2}, {0}, {1}]
 
 
+def test_clusters_of_many_points_are_those_of_a_sample_joined_by_the_others():
+    rng = np.random.default_rng(0)
+    blob = rng.integers(4, size=60_000)
+    points = rng.normal(np.array([[0, 0], [10, 0], [0, 10], [10, 10]])[blob], 0.5).astype(np.float32)
+    points = np.concatenate([points, np.full((1, 2), 5.0, np.float32), points[:1]])
+    begun = time.process_time()
+    clusters(points[:20_000])
+    of_a_third = time.process_time() - begun
+    found = clusters(points)
+    # HDBSCAN of all of them takes nine times as long.
+    assert time.process_time() - begun - of_a_third < 5 * of_a_third
+    assert found[-2] == -1
+    assert found[-1] == found[0]
+    assert np.bincount(found[found >= 0]).tolist() == sorted(np.bincount(found[found >= 0]), reverse=True)
+    of_blob = [np.bincount(found[:-2][blob == one] + 1, minlength=5) for one in range(4)]
+    assert sorted(int(np.argmax(counts)) for counts in of_blob) == [1, 2, 3, 4]
+    for counts in of_blob:
+        assert counts.max() > 0.98 * counts.sum()
+        assert counts[1:].sum() == counts.max()
+
+
 def test_few_points_are_no_cluster():
     assert clusters(np.zeros((9, 3), np.float32)).tolist() == [-1] * 9

@@ -32,6 +32,14 @@ POINT = """(name) => {
   return { x: box.left + xaxis._offset + xaxis.l2p(trace.x[i]), y: box.top + yaxis._offset + yaxis.l2p(trace.y[i]) };
 }"""
 
+ANY_POINT = """() => {
+  const plot = document.querySelector(".playground-scatter .plot");
+  const { xaxis, yaxis } = plot._fullLayout;
+  const box = plot.getBoundingClientRect();
+  const { x, y } = plot.data[0];
+  return { x: box.left + xaxis._offset + xaxis.l2p(x[0]), y: box.top + yaxis._offset + yaxis.l2p(y[0]) };
+}"""
+
 
 def layer_name(place: int) -> str:
     dataset = datasets.load(settings.GRID_DIR / "objects200")
@@ -231,7 +239,8 @@ def test_few_points_are_shown_as_their_images(page: Page):
 def test_an_image_is_found_by_its_name(page: Page):
     open_embeddings(page)
     find = page.get_by_role("searchbox", name=re.compile("^Find"))
-    find.fill("CROW")
+    find.click()
+    page.keyboard.type("CROW")
     expect(page.get_by_text(re.compile("^[0-9]+ found"))).to_be_visible()
     find.press("Enter")
     settle(page)
@@ -344,6 +353,22 @@ def test_shift_adds_what_is_enclosed_and_nothing_is_picked_by_dragging(page: Pag
     assert "query=" not in page.url
     # The outline is gone.
     assert not page.locator(".playground-scatter .outline-path").get_attribute("d")
+    assert page.errors == []
+
+
+def test_a_selection_is_marked_in_three_dimensions_too(page: Page):
+    open_embeddings(page, "&selected=3-9&panel=selection&dimensions=3")
+    colors = page.evaluate(
+        "() => document.querySelector('.playground-scatter .plot').data.slice(0, 10).flatMap((trace) => [...trace.marker.color])"
+    )
+    # All selected ones are of one class; the others are faint in the color of theirs.
+    assert len(colors) == 200
+    assert sorted(map(colors.count, set(colors)))[:2] == [7, 13]
+    expect(page.get_by_role("button", name="Names", exact=True)).to_be_hidden()
+    page.get_by_role("radio", name="2-D").click()
+    settle(page)
+    marked = "() => document.querySelector('.playground-scatter .plot').data.map((trace) => trace.selectedpoints?.length ?? 0)"
+    assert sum(page.evaluate(marked)) == 7
     assert page.errors == []
 
 
@@ -490,6 +515,23 @@ def test_a_hundred_thousand_points_move_in_ten_frames_a_second(page: Page, many_
     page.wait_for_function("() => document.querySelector('.playground-scatter').dataset.moving === 'false'")
     assert sum(map(len, page.evaluate(DRAWN))) == MANY
     assert position(page) >= 1
+    assert page.errors == []
+
+
+def test_a_lasso_that_ends_where_it_began_on_a_point_is_no_click_on_it(page: Page, many_points: str):
+    page.goto(f"{many_points}/embeddings")
+    settle(page)
+    point = page.evaluate(ANY_POINT)
+    box = page.locator(".playground-scatter .plot").bounding_box()
+    start = [(point[axis] - box[axis]) / box[side] for axis, side in (("x", "width"), ("y", "height"))]
+    drag(page, start, (0.95, 0.05), (0.95, 0.95), (0.05, 0.95), start)
+    settle(page)
+    expect(page.get_by_text(re.compile("of 100,000 images"))).to_be_visible()
+    assert "query=" not in page.url
+    # A press that does not move is still a click.
+    page.mouse.click(point["x"], point["y"])
+    settle(page)
+    assert "query=" in page.url
     assert page.errors == []
 
 

@@ -1,6 +1,6 @@
 """What holds for every page: nothing jumps while it loads, and an automated check finds no barrier."""
 
-from itertools import product
+from itertools import pairwise, product
 
 import pytest
 from playwright.sync_api import Browser
@@ -25,6 +25,18 @@ CHECK = """async () => {
   const exclude = ["[data-testid=stFileUploaderDropzone]", "[data-testid=stDataFrame]", "[data-testid=stSidebarNavItems]"];
   const { violations } = await axe.run({ exclude }, { resultTypes: ["violations"] });
   return violations.map(({ id, nodes }) => `${id}: ${nodes.slice(0, 4).map((node) => node.html.slice(0, 200)).join("  ")}`);
+}"""
+
+# The element with the focus, whether it has an outline, and whether nothing else than one would show that.
+FOCUSED = """() => {
+  let element = document.activeElement;
+  while (element.shadowRoot?.activeElement) element = element.shadowRoot.activeElement;
+  window.places ??= new Map();
+  if (!window.places.has(element)) window.places.set(element, window.places.size);
+  const about = element.ariaLabel ?? element.innerText?.slice(0, 30);
+  const bare = element.dataset.testid?.endsWith("NavLink") || element.role === "switch";
+  const { outlineStyle, outlineWidth } = getComputedStyle(element.closest("label") ?? element);
+  return [`${window.places.get(element)} ${element.tagName} ${about}`, outlineStyle === "solid" && outlineWidth === "2px", bare];
 }"""
 
 
@@ -56,6 +68,26 @@ def test_nothing_moves_while_a_page_loads_and_nothing_keeps_people_out(
     context.close()
     assert sum(value for value, _ in shifts) < 0.1, sorted(shifts)[-3:]
     assert violations == []
+
+
+@pytest.mark.parametrize("path", PATHS)
+def test_the_tab_key_goes_on_from_every_control_and_shows_where_it_is(
+    browser: Browser, dashboard_server: str, path: str
+):
+    context = browser.new_context(base_url=dashboard_server, viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    page.goto(f"/{path}" if path != url.HOME.path else "/")
+    wait_until_idle(page)
+    visited = []
+    for _ in range(45):
+        page.keyboard.press("Tab")
+        visited.append(page.evaluate(FOCUSED))
+    context.close()
+    assert len({name for name, _, _ in visited}) > 10
+    # A table is one canvas, whatever has the focus in it.
+    stuck = [a for a, b in pairwise(visited) if a[0] == b[0] and "CANVAS" not in a[0]]
+    assert stuck == []
+    assert [name for name, outlined, wanted in visited if wanted and not outlined] == []
 
 
 @pytest.mark.parametrize("chart", ["classes-models", "confusion"])

@@ -2,6 +2,7 @@
 
 export const MANY = 2500; // points from which on they are small and drawn as simply as can be
 export const CAMERA = { eye: { x: 0.95, y: 0.95, z: 0.5 }, center: { x: 0, y: 0, z: -0.05 } };
+export const FAINT = 0.15; // opacity of points that are neither selected nor found
 const MARGIN = 0.06; // around the points in 3-D, as a share of their extent
 // Plotly draws some 3-D symbols larger than others of the same size.
 const SCALE_3D = { x: 0.55, cross: 0.8 };
@@ -57,10 +58,18 @@ export const highlight = (picked, links, marks, rowOf, color) => {
   };
 };
 
+// A color as if most of the background shone through, both as "#rrggbb": Plotly has one opacity for all points of a 3-D trace.
+export const faded = (color, background) => {
+  const parts = (hex) => [1, 3, 5].map((start) => Number.parseInt(hex.slice(start, start + 2), 16));
+  const behind = parts(background);
+  const mixed = parts(color).map((part, i) => Math.round(FAINT * part + (1 - FAINT) * behind[i]));
+  return `#${mixed.map((part) => part.toString(16).padStart(2, "0")).join("")}`;
+};
+
 // Which rows each trace shows, in the order of the traces.
 export const rowsOfTraces = (members, around) => [...members, around.same, around.other, around.rings];
 
-export const tracesOf = ({ styles, marks, points, now, box, members, around, bright }) => {
+export const tracesOf = ({ styles, marks, points, now, box, members, around, bright, background }) => {
   const { ids, dimensions } = points;
   const flat = dimensions === 2;
   const size = pointSize(ids.length, dimensions);
@@ -71,6 +80,10 @@ export const tracesOf = ({ styles, marks, points, now, box, members, around, bri
     ...rest,
   });
   const chosen = (rows) => rows.flatMap((row, i) => (bright[row] ? [i] : []));
+  const colorsOf = (color, rows) => {
+    const other = faded(color, background);
+    return rows.map((row) => (bright[row] ? color : other));
+  };
   return [
     ...styles.map((style, i) =>
       trace("markers", members[i], {
@@ -79,7 +92,7 @@ export const tracesOf = ({ styles, marks, points, now, box, members, around, bri
         hoverinfo: "none",
         marker: {
           size: flat ? size : size * (SCALE_3D[style.symbol_3d] ?? 1),
-          color: style.color,
+          color: flat || !bright ? style.color : colorsOf(style.color, members[i]),
           symbol: flat ? style.symbol : style.symbol_3d,
           // Plotly draws 3-D markers that let others through in pieces.
           opacity: flat ? opacityOf(ids.length) : 1,
@@ -88,7 +101,7 @@ export const tracesOf = ({ styles, marks, points, now, box, members, around, bri
         ...(flat && {
           selectedpoints: bright ? chosen(members[i]) : null,
           selected: { marker: { opacity: 1 } },
-          unselected: { marker: { opacity: 0.15 } },
+          unselected: { marker: { opacity: FAINT } },
         }),
       }),
     ),

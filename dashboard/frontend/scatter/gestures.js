@@ -54,12 +54,12 @@ export const listen = (stage, act) => {
   };
   // On the window, since Plotly covers the page while something is dragged: a second finger meets the cover.
   const down = (event) => {
+    dragging = false;
     if (!act.flat() || event.button) return;
     const [x, y] = local(event);
     const within = x >= 0 && y >= 0 && x <= stage.clientWidth && y <= stage.clientHeight;
     if (!stage.contains(event.target) && !(pointers.size && within)) return;
     if (pointers.size < 2) pointers.set(event.pointerId, [x, y]);
-    dragging = false;
     drop();
     if (draws() && !pinching()) outline = [[x, y]];
   };
@@ -106,6 +106,8 @@ export const listen = (stage, act) => {
   return {
     pinching,
     zoom: (direction) => act.zoom(undefined, ZOOM ** direction),
+    // Whether the last press has moved: what ends near where it began is no click.
+    dragged: () => dragging,
     held: () => pointers.size > 0 && (pinching() || dragging),
     close: () => {
       window.removeEventListener("pointerdown", down, true);

@@ -1,12 +1,12 @@
 // Draws the points while they or the view move. Plotly redraws a hundred thousand points three times a second without a
 // graphics card; at most a few thousand on a plain canvas move smoothly, and all are back when they rest.
 
+import { FAINT } from "./chart.js";
 import { glyphOf } from "./legend.js";
 import { pixelOf } from "./view.js";
 
 export const MOST_MOVING = 5000;
 const GLYPH = 12; // extent of a glyph in its own units
-const FAINT = 0.15;
 
 // The numbers below `count` in an order without a pattern, always the same: its beginning is a fair sample.
 export const shuffled = (count) => {

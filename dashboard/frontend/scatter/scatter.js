@@ -70,7 +70,10 @@ class Scatter {
     slider.oninput = () => this.choose(Number(slider.value));
     reset.onclick = () => this.resetView();
     find.oninput = () => this.find();
-    find.onkeydown = (event) => event.key === "Enter" && this.openFound();
+    // A handler that returns false would keep every other key from the field.
+    find.onkeydown = (event) => {
+      if (event.key === "Enter") this.openFound();
+    };
     names.onclick = () => this.showNames(!this.named);
     density.onclick = () => this.drawn && this.showDensity(!this.isDense());
     stage.addEventListener("mousemove", (event) => this.trackMouse(event));
@@ -458,7 +461,9 @@ class Scatter {
       turning: dimensions === 3 ? this.turning : undefined,
     });
     const { marks } = data;
-    const traces = tracesOf({ styles, marks, points, now, box, members, around: this.around, bright });
+    const { around } = this;
+    const { background } = colors;
+    const traces = tracesOf({ styles, marks, points, now, box, members, around, bright, background });
     if (this.isDense())
       traces.push(densityTrace(densityOf(now, this.styleOf, points.boxes[this.nextLayer()]), colors.primary));
     const config = {
@@ -705,7 +710,7 @@ class Scatter {
   }
 
   click(point) {
-    this.pick(this.idOf(point));
+    if (!this.gestures.dragged()) this.pick(this.idOf(point));
   }
 
   pick(id) {

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import test from "node:test";
 import {
   columns,
+  faded,
   highlight,
   isLight,
   layoutOf,
@@ -121,6 +122,15 @@ test("3-D traces have their own symbols and no selection", () => {
   assert.deepEqual([cat.marker.symbol, dog.marker.symbol], ["x", "square-open"]);
   assert.ok(cat.marker.size < dog.marker.size);
   assert.ok(!("selectedpoints" in cat));
+});
+
+test("in 3-D, others than bright points have nearly the color of the background", () => {
+  const bright = Uint8Array.of(0, 0, 1);
+  const [cat, dog] = chart(3, { bright, background: "#ffffff" });
+  assert.deepEqual(cat.marker.color, ["#dbe1e6", "#123456"]);
+  assert.deepEqual(dog.marker.color, ["#e8e3de"]);
+  assert.equal(faded("#ffffff", "#000000"), "#262626");
+  assert.equal(chart(3)[0].marker.color, "#123456");
 });
 
 test("more points are smaller", () => {
