@@ -4,6 +4,7 @@ import { pixelOf } from "./view.js";
 
 export const MOST_PICTURES = 60;
 const MOST_LABELS = 40;
+const FEW_LABELS = 15; // where more classes than that are in view: names of all would hide the points and still be few of them
 const PICTURE = 44;
 const LABEL = { letter: 7.6, most: 170, height: 18 };
 
@@ -40,6 +41,7 @@ export const middles = (rows, classOf, now) => {
 
 // Of places with names, those whose names do not lie over another or beyond the edge; the first have precedence.
 export const withoutOverlap = (places, { width, height }) => {
+  const most = places.length > MOST_LABELS ? FEW_LABELS : MOST_LABELS;
   const kept = [];
   for (const place of places) {
     const half = Math.min(LABEL.most, place.name.length * LABEL.letter + 10) / 2;
@@ -49,7 +51,7 @@ export const withoutOverlap = (places, { width, height }) => {
       kept.every((other) => Math.abs(other.x - x) > other.half + half || Math.abs(other.y - y) > LABEL.height)
     )
       kept.push({ ...place, x, y, half });
-    if (kept.length === MOST_LABELS) break;
+    if (kept.length === most) break;
   }
   return kept;
 };

@@ -1,5 +1,7 @@
 """Where an image would be in the stored projection of its source."""
 
+from collections.abc import Sequence, Set
+
 import numpy as np
 import streamlit as st
 
@@ -7,6 +9,8 @@ from core.data.source import Source
 from core.errors import GridError
 from core.search.query import Answer
 from dashboard.widgets import markdown, palette, plotly_charts
+
+_MOST_CLASSES = 40
 
 
 def show(source: Source, answer: Answer) -> None:
@@ -35,17 +39,16 @@ def show(source: Source, answer: Answer) -> None:
     # A distance of zero may come out a little below it.
     weights = np.array([1.0 / (max(distance, 0.0) + 1e-6) for _, distance in near])
     star = np.average(coordinates[[row for row, _ in near]], axis=0, weights=weights)
-    labels = np.array([images.labels[number] for number in projection.numbers])
+    labels = [images.labels[number] for number in projection.numbers.tolist()]
     figure = go.Figure()
-    for name, style in palette.class_styles(images.classes).items():
-        x, y = coordinates[labels == name].T
+    for name, style, mine in _groups(labels, images.classes, {labels[row] for row, _ in near}):
         figure.add_scatter(
-            x=x,
-            y=y,
-            name=plotly_charts.words(name),
+            x=coordinates[mine, 0],
+            y=coordinates[mine, 1],
+            name=name,
             mode="markers",
             marker={"color": style.color, "symbol": style.symbol, "size": 8},
-            hovertext=plotly_charts.words(name),
+            hovertext=[plotly_charts.wrapped(labels[row], 60) for row in mine],
             hovertemplate="%{hovertext}<extra></extra>",
         )
     ink = "#ffffff" if palette.is_dark() else "#000000"
@@ -66,3 +69,19 @@ def show(source: Source, answer: Answer) -> None:
         f"The star is at the mean place of the {len(near)} nearest images, the nearer ones counting for more. "
         "It is not a projection of the image itself."
     )
+
+
+def _groups(
+    labels: Sequence[str], classes: Sequence[str], near: Set[str]
+) -> list[tuple[str, palette.ClassStyle, list[int]]]:
+    """Name in the legend, style and rows of each class; of very many classes, of those of the nearest images, and of all others together."""
+    shown = [name for name in classes if name in near or len(classes) <= _MOST_CLASSES]
+    rows: dict[str, list[int]] = {name: [] for name in shown}
+    others: list[int] = []
+    for row, label in enumerate(labels):
+        rows.get(label, others).append(row)
+    groups = [("other classes", palette.no_group(), others)] if others else []
+    styles = palette.class_styles(tuple(shown))
+    for name, short in zip(shown, plotly_charts.short(shown), strict=True):
+        groups.append((short, styles[name], rows[name]))
+    return groups

@@ -34,3 +34,11 @@ test("names do not lie over each other nor beyond the edge", () => {
   );
   assert.ok(kept.every(({ x, half }) => x - half >= 0 && x + half <= SIZE.width));
 });
+
+test("of very many classes few have their names", () => {
+  const places = (count) =>
+    Array.from({ length: count }, (_, i) => ({ name: `${i}`, x: 50 * (i % 8), y: 24 * (i % 80) }));
+  const size = { width: 600, height: 3000 };
+  assert.ok(withoutOverlap(places(40), size).length > 30);
+  assert.equal(withoutOverlap(places(1000), size).length, 15);
+});
