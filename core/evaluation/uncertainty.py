@@ -160,12 +160,16 @@ def _strata(codes: np.ndarray) -> np.ndarray:
 
 def _centered(values: np.ndarray, strata: np.ndarray, members: np.ndarray) -> np.ndarray:
     """Deviations from the mean of each stratum's members, scaled so that their squares are without bias; 0 for others."""
-    design = np.zeros((len(strata), int(strata.max()) + 1), np.float32)
-    design[np.arange(len(strata)), strata] = members
-    sizes = design.sum(axis=0)
-    means = (values @ design) / np.maximum(sizes, 1.0)
-    factor = np.sqrt(sizes / np.maximum(sizes - 1.0, 1.0))
-    return np.asarray((values - means[..., strata]) * (factor[strata] * members).astype(np.float32))
+    order = np.flatnonzero(members)
+    order = order[np.argsort(strata[order], kind="stable")]
+    starts = np.flatnonzero(np.diff(strata[order], prepend=-1))
+    sizes = np.diff(starts, append=len(order))
+    mine = values[..., order]
+    means = (np.add.reduceat(mine, starts, axis=-1, dtype=np.float64) / sizes).astype(values.dtype)
+    factor = np.sqrt(sizes / np.maximum(sizes - 1.0, 1.0)).astype(values.dtype)
+    found = np.zeros_like(values)
+    found[..., order] = (mine - np.repeat(means, sizes, axis=-1)) * np.repeat(factor, sizes)
+    return found
 
 
 def standard_errors(contributed: np.ndarray) -> np.ndarray:
