@@ -408,7 +408,7 @@ class Address:
         if wanted is None or wanted in valid:
             return default if wanted is None else wanted
         self.notices.append(
-            f"The {key.words} {markdown.quoted(wanted)} does not exist here; this shows {shown or markdown.quoted(default)}."
+            f"The {key.words} {markdown.quoted(wanted)} {'do' if key.words == 'weights' else 'does'} not exist here; this shows {shown or markdown.quoted(default)}."
         )
         return default
 

@@ -206,7 +206,7 @@ def _reason(grid: DatasetGrid, table: ExperimentTable, found: decision.Decision)
     """Why this one and not the one with the highest mean."""
     others = len(found.alike) - 1
     if not others:
-        return "All others within these limits are lower, by more than chance would explain."
+        return "Any other within these limits is lower, by more than chance would explain."
     few = f"{others} {'other' if others == 1 else 'others'} within these limits"
     if found.taken == found.best:
         return f"It has the highest {table.measure.noun_at(table.k)}, and none of the {few} that can't be told from it is cheaper."
@@ -253,7 +253,7 @@ def _searches(
                 label=f"A {kind} search: the image that is searched for and its nearest",
             )
     st.caption(
-        "A quarter of all searches scores lower than the weak one, a quarter higher than the strong one. Click an image to search for it."
+        "A quarter of all searches score no higher than the weak one, and a quarter no lower than the strong one. Click an image to search for it."
     )
 
 

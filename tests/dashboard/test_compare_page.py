@@ -5,6 +5,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -27,7 +28,7 @@ from core.models import combinations, registry
 from core.settings import load as load_settings
 from core.settings import settings
 from dashboard.pages.compare import code_snippets, comparison_context
-from dashboard.pages.compare.sections import configuration_pair, cost_tradeoff
+from dashboard.pages.compare.sections import configuration_pair, cost_tradeoff, overview
 from tests.conftest import ROOT
 from tests.dashboard.conftest import DATASET, app, gallery_of, write_run
 from tests.experiments.synthetic import draw_dataset
@@ -134,6 +135,28 @@ def test_the_best_and_its_rivals_are_true(grid_dir, open_page):
     table = experiment_table.load(grid.load(DATASET), 10, untrained=False)
     assert table.certainty.alike[table.best]
     assert f"such a winner has about {table.certainty.optimism:.1f} points too many" in said
+
+
+@pytest.mark.parametrize(
+    ("alike", "others", "words"),
+    [
+        (0, 1, "The other one is lower"),
+        (1, 1, "the other one is not lower"),
+        (0, 7, "All 7 others are lower"),
+        (2, 7, "2 of the other 7 can't be told from it"),
+    ],
+)
+def test_one_other_configuration_is_named_as_one(alike, others, words):
+    assert words in overview.rivals(alike, others)
+
+
+def test_a_winner_is_lucky_by_some_points_or_not_at_all():
+    def said(optimism: float) -> str:
+        certainty = SimpleNamespace(probability=[1.0], optimism=optimism)
+        return overview.luck(SimpleNamespace(chosen_on=None, best=0, certainty=certainty))
+
+    assert "about 0.1 points too many" in said(0.12)
+    assert all("points" not in said(optimism) for optimism in (0.0, 0.04, -0.04, -0.3))
 
 
 def test_the_best_may_be_chosen_on_one_half_and_scored_on_the_other(grid_dir, open_page):
@@ -446,6 +469,7 @@ def test_class_names_are_shown_literally(own_grid_dir, open_page):
 def test_opening_the_page_imports_nothing_heavy(grid_dir):
     code = """
 import sys
+from types import SimpleNamespace
 from streamlit.testing.v1 import AppTest
 for section in sys.argv[1:]:
     page = AppTest.from_file("dashboard/pages/compare/page.py", default_timeout=60)

@@ -13,6 +13,13 @@ def test_only_collections_that_are_there_are_shown(name):
     assert "does not exist here" in address.notices[0]
 
 
+@pytest.mark.parametrize(("key", "verb"), [(url.WEIGHTS, "do not exist"), (url.MODEL, "does not exist")])
+def test_a_notice_has_the_verb_of_its_noun(key, verb):
+    address = Address({key: "nothing"})
+    assert address.choice(key, ["first", "second"], "first") == "first"
+    assert verb in address.notices[0]
+
+
 def test_a_collection_is_shown_or_the_dataset_made_of_it():
     address = Address({"collection": "pets"})
     assert address.collection(["cats", "pets"]) == "pets"

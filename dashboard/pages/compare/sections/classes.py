@@ -84,7 +84,7 @@ def _classes(context: ComparisonContext, by_id: np.ndarray) -> None:
         "A cell's 95% interval is shown with the mouse over it, and in the numbers. Click a cell to open the class's hardest image with that configuration.",
         numbers,
         {context.name(table.experiments[p]): st.column_config.NumberColumn(format="%.1f") for p in places},
-        wide=True,
+        wide=len(places) > 1,
     )
     if clicked:
         place, code = int(clicked[0]), int(clicked[1])

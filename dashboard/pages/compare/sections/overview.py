@@ -54,9 +54,11 @@ def _verdict(context: ComparisonContext) -> None:
 def rivals(alike: int, others: int) -> str:
     """How many of the others can't be told from the best, in a sentence."""
     if alike == 0:
-        return f"All {others} others are lower, by more than chance would explain."
+        all_others = "The other one is" if others == 1 else f"All {others} others are"
+        return f"{all_others} lower, by more than chance would explain."
     if alike == others:
-        return "With these images, none of the others is lower by more than chance: let cost decide."
+        no_other = "the other one is not" if others == 1 else "none of the others is"
+        return f"With these images, {no_other} lower by more than chance: let cost decide."
     return f"With these images, {alike} of the other {others} can't be told from it: among them, let cost decide."
 
 
