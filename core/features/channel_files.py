@@ -93,7 +93,7 @@ class TopImages:
 
 
 def visualizations(model: str, weights: str, layer: str) -> list[Visualization]:
-    """The stored visualizations of a layer, the channel with the largest spread first."""
+    """The stored visualizations of a layer, in the order of ``core.features.compute.choose``."""
     tables = _tables(model, weights, VISUALIZATIONS)
     if tables is None:
         return []

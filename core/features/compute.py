@@ -21,6 +21,9 @@ DATASETS = ("objects200", "emoji200")
 N_CHANNELS = 6
 """Visualizations of each layer."""
 
+# Shares of the sides: regions whose centers are less apart are at one place, and farther from the middle than this it is away.
+_ONE_PLACE, _AWAY = 0.05, 0.25
+
 SIDE = 96
 _QUALITY = 80
 
@@ -101,7 +104,8 @@ def compute(
 def choose(model: registry.Model, slug: str, datasets: Sequence[Dataset], layer: str) -> list[int]:
     """All channels of a layer, those first whose highest activation varies most over the images.
 
-    By the standard deviation, added up over the datasets. Channels that stay at zero or below in one of them come last.
+    By the standard deviation, added up over the datasets. Channels that respond to a place come after the others, and those that
+    stay at zero or below in one of the datasets last.
 
     Raises
     ------
@@ -114,8 +118,30 @@ def choose(model: registry.Model, slug: str, datasets: Sequence[Dataset], layer:
             raise ModelDataError(f"No top-activating images of {model.name} in {dataset.name} are stored.")
         found.append(images)
     spread = np.sum([one.spread for one in found], axis=0)
+    boxes, values = (
+        np.concatenate(parts, axis=1)
+        for parts in zip(*((one.boxes, one.values) for one in found), strict=True)
+    )
+    placed = [of_a_place(mine[there]) for mine, there in zip(boxes, values > 0, strict=True)]
     silent = np.any([one.values[:, 0] <= 0 for one in found], axis=0)
-    return [int(channel) for channel in np.lexsort((-spread, silent))]
+    return [int(channel) for channel in np.lexsort((-spread, placed, silent))]
+
+
+def of_a_place(boxes: np.ndarray) -> bool:
+    """Whether a channel responds to a place and not to what is there, as those do that see the padding of the convolutions.
+
+    The regions of most of its top-activating images are then at one place, and not in the middle, where the objects are.
+
+    Parameters
+    ----------
+    boxes : (n, 4), left, top, right and bottom of each region, as shares of the image.
+    """
+    if not len(boxes):
+        return False
+    centers = (boxes[:, :2] + boxes[:, 2:]) / 2
+    place = np.median(centers, axis=0)
+    apart = np.median(np.linalg.norm(centers - place, axis=1))
+    return bool(apart < _ONE_PLACE and np.abs(place - 0.5).max() > _AWAY)
 
 
 def small(image: np.ndarray) -> bytes:

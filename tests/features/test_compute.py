@@ -114,6 +114,25 @@ def test_channels_that_nothing_activates_come_last_however_much_they_differ(data
     assert compute.choose(LITE, "imagenet", [dataset], FIRST) == [2, 3, 0, 1]
 
 
+def test_channels_that_respond_to_a_place_come_after_those_that_respond_to_what_is_there(dataset):
+    rng = np.random.default_rng(0)
+    corners = rng.uniform(0, 0.7, (4, channel_files.MOST, 2))
+    corners[1] = 0.9  # in the lower right corner of every image
+    corners[3] = 0.45  # in the middle of every image
+    corners[2, 5:] = 0.0  # in a corner of some
+    boxes = np.concatenate([corners, corners + 0.1], axis=2)
+    values = np.ones((4, channel_files.MOST), np.float32)
+    spread = np.array([1, 9, 3, 2], np.float32)
+    images = channel_files.TopImages(np.zeros((4, channel_files.MOST), int), values, boxes, spread)
+    channel_files.write_top_images(NAME, "imagenet", dataset, {FIRST: images}, {})
+    assert compute.choose(LITE, "imagenet", [dataset], FIRST) == [2, 3, 0, 1]
+
+
+def test_a_channel_without_images_responds_to_no_place():
+    assert not compute.of_a_place(np.zeros((0, 4)))
+    assert compute.of_a_place(np.array([[0, 0, 0.1, 0.1]]))
+
+
 @pytest.mark.slow
 def test_for_other_images_in_the_dataset_it_is_computed_again(dataset, stopped, models_dir, tmp_path):
     shutil.copytree(stopped, models_dir)
