@@ -378,10 +378,13 @@ class Address:
     """The values that an address asks for, and sentences about those that do not exist.
 
     Every method reads one key and returns a valid value.
+
+    hints : the keys among those in the browser's address that the page reads but does not write; none of what the session remembers.
     """
 
     asked: Mapping[str, str]
     notices: list[str] = field(default_factory=list)
+    hints: Container[str] = ()
 
     def switch(self, key: Switch) -> bool:
         """Whether a switch is on."""
@@ -503,8 +506,14 @@ class Address:
 
     def dataset(self, names: Sequence[str]) -> str:
         """The dataset to show: the one in the address, or the dataset of the collection there, or the first."""
-        made = labelled_dataset.name(self.asked.get(COLLECTION, ""))
-        return self.choice(DATASET, names, made if made in names else first_dataset(names))
+        collection = self.asked.get(COLLECTION, "")
+        made = labelled_dataset.name(collection)
+        shown = self.choice(DATASET, names, made if made in names else first_dataset(names))
+        if COLLECTION in self.hints and made not in names:
+            self.notices.append(
+                f"There are no experiments on a collection {markdown.quoted(collection)}; this shows {markdown.quoted(shown)}."
+            )
+        return shown
 
     def collection(self, names: Sequence[str]) -> str | None:
         """The collection to show; None where a dataset is to be shown."""
@@ -565,7 +574,7 @@ def read(page: Page) -> Address:
             notices.append(f"{markdown.quoted(key)} is in the address more than once; the last one counts.")
         if key not in page.keys and key not in page.hints:
             notices.append(f"{markdown.quoted(key)} in the address means nothing on this page.")
-    return Address(dict(asked), notices)
+    return Address(dict(asked), notices, set(page.hints) & set(dict(asked)))
 
 
 # -- Writing ---------------------------------------------------------------------------------------

@@ -35,6 +35,13 @@ def test_the_address_holds_the_whole_state(grid_dir, open_page):
     assert dict(again.query_params) == first
 
 
+@pytest.mark.parametrize("name", ["home", "search", "compare", "models"])
+def test_a_collection_without_experiments_gives_a_notice_and_a_dataset(grid_dir, open_page, name):
+    page = open_page(name, collection="../x")
+    assert "There are no experiments on a collection `../x`; this shows `drawings`." in warnings(page)
+    assert "collection" not in page.query_params and page.query_params["dataset"] == DATASET
+
+
 def test_shows_what_the_address_asks_for(grid_dir, open_page):
     page = open_page(
         "search", dataset=DATASET, model="plain", weights="imagenet", layer="second", pooling="avg", metric="euclidean", k=7, query=9

@@ -28,6 +28,14 @@ def test_a_collection_is_shown_or_the_dataset_made_of_it():
     assert address.notices == []
 
 
+def test_a_collection_that_only_says_which_dataset_to_show_gets_a_notice_where_there_is_none():
+    address = Address({"collection": "pets"}, hints={"collection"})
+    assert address.dataset(["collection-pets", "objects200"]) == "collection-pets"
+    assert address.notices == []
+    assert address.dataset(["objects200"]) == "objects200"
+    assert "no experiments on a collection `pets`" in address.notices[0]
+
+
 def summary(model="net", weights="imagenet", depth=1, pooling="avg", metric="cosine", score=50.0) -> Summary:
     return Summary(
         "drawings", model, weights, f"{model}-{depth}", depth, pooling, metric, 8, score, score, score / 100

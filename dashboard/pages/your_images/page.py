@@ -72,8 +72,7 @@ def show() -> None:
         _list(names)
         create_collection.show(first=not names)
         url.write(url.YOUR_IMAGES, {url.IMAGES_VIEW: _ALL if names else None})
-    for sentence in address.notices:
-        notices.warning(sentence, icon=":material/warning:")
+    page_frame.show_notices(notices, address.notices, ())
 
 
 def _list(names: list[str]) -> None:
