@@ -27,7 +27,7 @@ from core.server import plotly_js, projections
 from core.settings import settings
 from dashboard.frontend.scatter import scatter
 from dashboard.pages.embeddings import selection_panel
-from dashboard.widgets import collection_jobs
+from dashboard.widgets import collection_jobs, palette
 from tests.conftest import ROOT
 from tests.dashboard.conftest import DATASET, gallery_of, http_get
 
@@ -158,6 +158,11 @@ def test_of_many_classes_the_largest_of_a_selection_are_counted_one_by_one():
     assert counts.count("<b>") == 41 and counts.count("<b>3</b>") == 40
     assert "&lt;i&gt;class 000" in counts and "<i>class" not in counts
     assert "60 other classes" in counts and "<b>130</b>" in counts
+    long = [f"a class with a rather long name, which is number {place}" for place in range(3)]
+    alike = ChartImages("key", tuple(long), long, item=None, path="", version="", thumbnails=("", ""))
+    told = re.findall('<span title="(.*?)">(.*?)</span>', selection_panel.class_counts(alike, np.arange(3)))
+    assert [whole for whole, _ in told] == long
+    assert len({short for _, short in told}) == 3 and max(len(short) for _, short in told) <= 36
     few = selection_panel.class_counts(images, np.arange(5))
     assert few.count("<b>1</b>") == few.count("<b>") == 5 and "other" not in few
 
@@ -284,6 +289,14 @@ def test_plotly_is_served_from_the_installed_package():
 )
 def test_a_selection_from_the_browser_is_checked(said):
     assert scatter._unpacked(said, 10) is None
+
+
+def test_classes_have_a_short_name_beside_their_own():
+    names = [f"a class with a rather long name, which is number {place}" for place in range(1000)]
+    listed = scatter._listed(palette.class_styles(("birds", *names), dark=False).items())
+    assert listed[0]["name"] == listed[0]["short"] == "birds"
+    assert [one["name"] for one in listed[1:]] == names
+    assert len({one["short"] for one in listed}) == 1001 and max(len(one["short"]) for one in listed) <= 22
 
 
 def test_selected_ids_arrive_sorted_and_once():

@@ -73,7 +73,12 @@ export const annotate = (layer, { now, styleOf, view, size, classes, classOf, im
   const names = withoutOverlap(
     groups.map(({ code, row }) => {
       const [x, y] = at(row);
-      return { name: classes[code].name, x, y: y - (pictures.length ? PICTURE / 2 + 12 : 20) };
+      return {
+        name: classes[code].short,
+        whole: classes[code].name,
+        x,
+        y: y - (pictures.length ? PICTURE / 2 + 12 : 20),
+      };
     }),
     size,
   );
@@ -85,8 +90,8 @@ export const annotate = (layer, { now, styleOf, view, size, classes, classOf, im
       image.style.borderColor = color;
       return image;
     }),
-    ...names.map(({ name, x, y }) =>
-      Object.assign(placed("span", "class-name", [x, y]), { textContent: name, title: name }),
+    ...names.map(({ name, whole, x, y }) =>
+      Object.assign(placed("span", "class-name", [x, y]), { textContent: name, title: whole }),
     ),
   );
 };

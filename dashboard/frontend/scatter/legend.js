@@ -55,11 +55,10 @@ export const drawLegend = (legend, classes, counts, dimensions, hidden, { toggle
     one.hidden = !first.has(i);
     const svg = shape("svg", { viewBox: "-7 -7 14 14", "aria-hidden": "true" }, one);
     shape("path", glyphOf(style, dimensions), svg);
-    // Only the name is cut off where it is long.
     const [name, count] = ["name", "count"].map((of) =>
       Object.assign(document.createElement("span"), { className: of }),
     );
-    name.textContent = style.name;
+    name.textContent = style.short;
     count.textContent = counts[i].toLocaleString("en");
     one.append(name, count);
     one.ondblclick = () => only(style.name);

@@ -17,7 +17,9 @@ from core.data.source import Projection
 from core.server import plotly_js, projections
 from dashboard.frontend.bundle import component
 from dashboard.frontend.gallery import gallery
-from dashboard.widgets import palette
+from dashboard.widgets import class_names, palette
+
+_LONGEST_NAME = 22  # on the chart and in its legend
 
 # Plotly adds its style sheet, and elements that follow the mouse, to the document.
 _component = component(__file__, Path(__file__).with_suffix(".html").read_text("utf-8"), isolate_styles=False)
@@ -136,7 +138,13 @@ def show(
 
 
 def _listed(styles: Iterable[tuple[str, palette.ClassStyle]]) -> list[dict[str, str]]:
-    return [{"name": name, **asdict(style)} for name, style in styles]
+    """Each with its name, and a short one for places where the whole is in the tooltip."""
+    listed = list(styles)
+    short = class_names.apart([name for name, _ in listed], _LONGEST_NAME)
+    return [
+        {"name": name, "short": cut, **asdict(style)}
+        for (name, style), cut in zip(listed, short, strict=True)
+    ]
 
 
 def _unpacked(text: object, n_images: int) -> np.ndarray | None:

@@ -12,10 +12,10 @@ from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.embeddings import selection_collection
 from dashboard.url import Address
-from dashboard.widgets import download_button, glossary, markdown, palette, pickers, sources
+from dashboard.widgets import class_names, download_button, glossary, markdown, palette, pickers, sources
 
 _PER_PAGE = 40
-_MOST_CLASSES = 40
+_MOST_CLASSES, _LONGEST_NAME = 40, 36
 _PICKED = 130  # pixels
 _SELECTION = "embeddings-selection"
 _PANEL = "embeddings-panel"
@@ -222,11 +222,11 @@ def class_counts(images: ChartImages, selected: np.ndarray) -> str:
     counts = np.bincount([places[images.labels[number]] for number in selected], minlength=len(places))
     styles = palette.class_styles(images.classes)
     found = np.argsort(-counts, kind="stable")[: np.count_nonzero(counts)]
+    shown = [images.classes[place] for place in found[:_MOST_CLASSES]]
     lines = ""
-    for place in found[:_MOST_CLASSES]:
-        name = images.classes[place]
+    for place, name, short in zip(found, shown, class_names.apart(shown, _LONGEST_NAME), strict=False):
         lines += (
-            f'<span title="{escape(name)}">{escape(name)}</span><i style="width: {100 * counts[place] / counts.max():.1f}%; '
+            f'<span title="{escape(name)}">{escape(short)}</span><i style="width: {100 * counts[place] / counts.max():.1f}%; '
             f'background: {styles[name].color}"></i><b>{counts[place]:,}</b>'
         )
     if len(rest := found[_MOST_CLASSES:]):

@@ -14,7 +14,7 @@ from dashboard.widgets.glossary import plural
 
 _PER_PAGE = 48
 _PICKED = "images-picked"
-_MOST_LABELS, _LONGEST_LABEL, _MOST_FACTS = 30, 40, 20
+_MOST_LABELS, _LONGEST_LABEL, _MOST_FACTS = 12, 30, 20
 
 
 def show(context: CollectionContext) -> None:
@@ -25,12 +25,14 @@ def show(context: CollectionContext) -> None:
             st.info("This collection has no images yet; *Add* some.", icon=":material/photo_library:")
         return
     if info.labels:
-        labels = [
-            f"{markdown.plain(class_names.in_sentence(label, _LONGEST_LABEL))} ({count:,})"
-            for label, count in info.labels.items()
+        shown = list(info.labels)[:_MOST_LABELS]
+        counted = [
+            f"{markdown.plain(class_names.isolated(short))} ({info.labels[label]:,})"
+            for label, short in zip(shown, class_names.apart(shown, _LONGEST_LABEL), strict=True)
         ]
-        more = f" and {len(labels) - _MOST_LABELS:,} more" if len(labels) > _MOST_LABELS else ""
-        st.caption(f"{plural(len(labels), 'label')}: {', '.join(labels[:_MOST_LABELS])}{more}")
+        rest = len(info.labels) - len(shown)
+        more = f" and {rest:,} more" if rest else ""
+        st.caption(f"{plural(len(info.labels), 'label')}: {', '.join(counted)}{more}")
     page = context.page(info.images, _PER_PAGE)
     gallery.show(
         [context.tile(image) for image in context.collection.images(most=len(page), start=page.start)],

@@ -14,7 +14,7 @@ from core.experiments.store import DatasetGrid, Grid, Summary
 from core.imaging import transform
 from core.models import registry, weights
 from core.search import recommendation, shared_engine
-from core.search.query import Answer
+from core.search.query import Answer, Vote
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_picture import conditions, place_in_projection, query_panel, why_similar
@@ -35,6 +35,7 @@ from dashboard.widgets import (
 )
 from dashboard.widgets.sources import GridSource
 
+_MOST_VOTES, _LONGEST_LABEL = 5, 40
 _ABOUT = {"why": "Which regions?", "place": "Where is it?", "api": "Use the API"}
 
 
@@ -178,10 +179,7 @@ def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> No
         )
         return
     if answer.votes:
-        votes = " · ".join(
-            f"**{markdown.plain(class_names.in_sentence(vote.label))}** {vote.count}" for vote in answer.votes
-        )
-        st.markdown(f"They vote: {votes}")
+        st.markdown(f"They vote: {_votes(answer.votes)}")
     gallery.show(
         [
             gallery.tile(
@@ -203,6 +201,18 @@ def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> No
         announce=f"{len(answer.neighbors)} results for {asked.picture.name}",
     )
     query_panel.times(asked.picture, answer.features_ms, answer.search_ms)
+
+
+def _votes(votes: Sequence[Vote]) -> str:
+    """The labels with the most votes and their numbers, in Markdown."""
+    shown = votes[:_MOST_VOTES]
+    short = class_names.apart([vote.label for vote in shown], _LONGEST_LABEL)
+    told = [
+        f"**{markdown.plain(class_names.isolated(name))}** {vote.count}"
+        for name, vote in zip(short, shown, strict=True)
+    ]
+    rest = len(votes) - len(shown)
+    return " · ".join(told) + (f" and {rest} more" if rest else "")
 
 
 def _more(
