@@ -126,7 +126,9 @@ def read(address: Address, chosen: ChosenModel) -> ModelContext:
     network = architecture.read(chosen.model.name)
     # A layer of the grid is the key "layer", which other pages share; any other layer is "inner".
     key = url.INNER if url.INNER in address.asked else url.LAYER
-    default = network.grid_layers[:_FIRST_DEPTH][-1].name
+    # Channels and maps can be shown of layers with positions alone.
+    first = network.grid_layers[:_FIRST_DEPTH]
+    default = ([one for one in first if one.spatial] or first)[-1].name
     layer = network.layer(address.choice(key, [one.name for one in network.layers], default))
     channel = address.number_or_none(url.CHANNEL, 0, layer.channels - 1)
     names = Grid().dataset_names()
