@@ -4,6 +4,7 @@
 """
 
 import argparse
+import csv
 import io
 import os
 import tempfile
@@ -13,7 +14,10 @@ from pathlib import Path
 from PIL import Image
 from playwright.sync_api import Browser, Page, sync_playwright
 
-from core.collections import Collection
+from core.collections import Collection, labelled_dataset
+from core.experiments import runner
+from core.experiments.runner import Request
+from core.progress import Silent
 from scripts.ensure_chromium import HOW, find_chromium
 from tests.browser.conftest import ARGUMENTS, HEIGHT, wait_until_idle
 from tests.conftest import ROOT, serving
@@ -65,6 +69,13 @@ STATES = {
         )
     },
     "images-new": "/images?collection=new",
+    "many-search": "/search?dataset=collection-many&query=30",
+    "many-classes": "/compare?dataset=collection-many&section=classes",
+    "many-embeddings": "/embeddings?dataset=collection-many&query=30",
+    "many-selection": "/embeddings?dataset=collection-many&selected=0-120&panel=selection",
+    "many-place": "/live?dataset=collection-many&input=dataset/objects200/37&about=place",
+    "many-why": "/live?collection=many&input=collection/many/1",
+    "many-images": "/images?collection=many",
 }
 
 
@@ -125,6 +136,35 @@ def _collection(folder: Path) -> None:
     Collection.create("new", model="squeezenet", layer="fire9_concat", folder=folder).close()
 
 
+def _many_classes(folder: Path, grids: Path) -> None:
+    """A collection with a class for every four images, and experiments on it: names that are long, that begin alike, and of all scripts."""
+    for shipped in (ROOT / "precomputed").iterdir():
+        if (shipped / "dataset.json").is_file():
+            (grids / shipped.name).symlink_to(shipped)
+    images = sorted((ROOT / "precomputed").glob("*200/images/*.webp"))
+    names = [f"a class with a rather long name, which is number {place}" for place in range(len(images) // 4)]
+    names[:8] = [
+        "Apple",
+        "apple",
+        "كلب بحر صغير",
+        "🐶",
+        "12",
+        "<b>$x^2$</b> **bold**",
+        "m" * 200,
+        "many words " * 18,
+    ]
+    listed = folder / "many.csv"
+    with listed.open("w", newline="") as file:
+        csv.writer(file).writerows(
+            [("path", "label"), *((path, names[place // 4].strip()) for place, path in enumerate(images))]
+        )
+    with Collection.create("many", model="squeezenet", layer="fire9_concat", folder=folder) as made:
+        made.add([str(listed)])
+        dataset = labelled_dataset.dataset(made).dataset
+    request = Request(("squeezenet",), layers=("fire9_concat",), poolings=("avg",), metrics=("cosine",))
+    runner.run([dataset], request, grids, Silent())
+
+
 def main() -> None:
     """Take the pictures that the command line names."""
     parser = argparse.ArgumentParser(description=__doc__)
@@ -144,6 +184,11 @@ def main() -> None:
         place = Path(temporary)
         _collection(place)
         environment = {"PLAYGROUND_COLLECTIONS_DIR": str(place)}
+        if any(name.startswith("many-") for name in names):
+            grids = place / "grids"
+            grids.mkdir()
+            _many_classes(place, grids)
+            environment["PLAYGROUND_GRID_DIR"] = str(grids)
         with serving(place / "server.log", **environment) as server, sync_playwright() as playwright:
             browser = playwright.chromium.launch(
                 executable_path=path, args=ARGUMENTS, env={**os.environ, "HOME": temporary}
