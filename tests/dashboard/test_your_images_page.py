@@ -409,7 +409,10 @@ def test_without_labels_label_errors_say_what_is_needed(collections_dir, tmp_pat
     draw(tmp_path / "x" / "a.png", 1)
     pixels.create().add([str(tmp_path / "x")])
     assert "at least two labels" in navigation(collection="pets", part="labels").info[0].value
-    assert "two images" in navigation(collection="pets", part="outliers").info[0].value
+    page = navigation(collection="pets", part="outliers")
+    assert "two images" in page.info[0].value
+    # What is said of the neighbors holds only where there are some.
+    assert "nearest" not in told(page)
 
 
 @pytest.mark.slow

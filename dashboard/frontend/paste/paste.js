@@ -1,6 +1,10 @@
-// A box to paste an image into. A browser pastes only into what has the focus.
+// A box to paste an image into. It takes what is pasted anywhere on the page, except into a field for text.
 
-const PROMPT = "Click here, then paste an image (Ctrl+V or ⌘V)";
+const PROMPT = "Paste an image (Ctrl+V or ⌘V)";
+const FIELDS = "input:not([type=radio], [type=checkbox], [type=range]), textarea, [contenteditable]";
+
+// Whether what is pasted into an element is text for it.
+export const isField = (element) => Boolean(element?.matches?.(FIELDS));
 
 // The first image among the files of a clipboard, or why there is none.
 export const imageOf = (files, most) => {
@@ -14,7 +18,8 @@ export default function ({ data, parentElement, setTriggerValue }) {
   box.textContent = PROMPT;
   box.onclick = () => box.focus();
   const paste = (event) => {
-    if (box.getRootNode().activeElement !== box) return;
+    const [target] = event.composedPath();
+    if (target !== box && isField(target)) return;
     event.preventDefault();
     const { file, problem } = imageOf(event.clipboardData?.files ?? [], data.most);
     if (problem) {

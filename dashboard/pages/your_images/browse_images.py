@@ -22,7 +22,10 @@ def show(context: CollectionContext) -> None:
     info = context.source.info
     if not info.images:
         if collection_jobs.changing(context.name) is None:
-            st.info("This collection has no images yet; *Add* some.", icon=":material/photo_library:")
+            st.info(
+                "This collection has no images yet. Choose *Add* to bring some.",
+                icon=":material/photo_library:",
+            )
         return
     if info.labels:
         shown = list(info.labels)[:_MOST_LABELS]

@@ -77,10 +77,10 @@ def duplicates(context: CollectionContext) -> None:
 
 def outliers(context: CollectionContext) -> None:
     """Images that are far from all others."""
-    neighbors = plural(min(curation.NEIGHBORS, context.source.info.images - 1), "nearest neighbor")
-    st.caption(f"The images with the largest mean distance to their {neighbors}.")
     if _too_few(context):
         return
+    neighbors = plural(min(curation.NEIGHBORS, context.source.info.images - 1), "nearest neighbor")
+    st.caption(f"The images with the largest mean distance to their {neighbors}.")
     most = min(_MOST, max(_PER_PAGE, round(_OUTLYING * context.source.info.images)))
     found = _result(
         context,
