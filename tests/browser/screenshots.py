@@ -8,11 +8,11 @@ import csv
 import io
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from PIL import Image
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, FilePayload, Page, sync_playwright
 
 from core.collections import Collection, labelled_dataset
 from core.experiments import runner
@@ -31,7 +31,7 @@ LONGEST = 3000
 _PAIR = "model=efficientnet-lite0&model2=mobilenet"
 STATES = {
     "home": "/",
-    "home-nothing": "/?most-ms=1",
+    "home-nothing": "/?most-ms=5&least-score=90",
     "search": "/search",
     "search-query": "/search?query=37&class=birds",
     "search-side": "/search?query=37&side=1",
@@ -76,6 +76,48 @@ STATES = {
     "many-place": "/live?dataset=collection-many&input=dataset/objects200/37&about=place",
     "many-why": "/live?collection=many&input=collection/many/1",
     "many-images": "/images?collection=many",
+    "images-unknown": "/images?collection=nothing",
+    "images-damaged": "/images?collection=damaged",
+    "images-empty-outliers": "/images?collection=new&part=outliers",
+    "picture-empty": "/live?collection=new",
+    "picture-damaged": "/live?collection=damaged",
+    "embeddings-empty": "/embeddings?collection=new",
+    "embeddings-unknown": "/embeddings?dataset=nothing",
+    "embeddings-running": "/embeddings?collection=shop&method=umap&dimensions=3",
+    "models-running": "/models?part=channels&channel=7&model=squeezenet",
+    "images-index-measured": "/images?collection=shop&part=manage",
+    "picture-refused": "/live",
+    "images-refused": "/images?collection=shop&part=add",
+    "images-preview": "/images?collection=shop&part=add",
+}
+
+
+def _press(name: str) -> Callable[[Page], None]:
+    def press(page: Page) -> None:
+        button = page.get_by_role("button", name=name)
+        # A computation of the server may go on, or have ended, since the pictures of the other scheme.
+        if button.count():
+            button.click()
+            page.wait_for_timeout(1500)
+
+    return press
+
+
+def _send(*files: tuple[str, bytes]) -> Callable[[Page], None]:
+    sent = [
+        FilePayload(name=name, mimeType="application/octet-stream", buffer=content) for name, content in files
+    ]
+    return lambda page: page.locator("input[type=file]").set_input_files(sent)
+
+
+# What is done in a state before its pictures are taken.
+STEPS: dict[str, Callable[[Page], None]] = {
+    "embeddings-running": _press("Compute UMAP"),
+    "models-running": _press("Visualize"),
+    "images-index-measured": _press("Measure them"),
+    "picture-refused": _send(("broken.png", b"no image")),
+    "images-refused": _send(("broken.zip", b"no archive")),
+    "images-preview": _send(*((path.name, path.read_bytes()) for path in sorted(IMAGES.glob("*.webp"))[:20])),
 }
 
 
@@ -90,6 +132,9 @@ def take(
         )
         page = context.new_page()
         page.goto(STATES[name])
+        if name in STEPS:
+            wait_until_idle(page)
+            STEPS[name](page)
         for width in widths:
             shot = _whole(page, width)
             shot.save(folder / f"{name}-{scheme}-{width}.webp", quality=85)
@@ -123,7 +168,7 @@ def _sheet(shots: Sequence[Image.Image]) -> Image.Image:
 
 
 def _collection(folder: Path) -> None:
-    """A collection with images of every kind: labeled, copied, mislabeled, unreadable, removed."""
+    """A collection with images of every kind: labeled, copied, mislabeled, unreadable, removed; an empty one, and a damaged one."""
     listed = folder / "shop.csv"
     rows = [f"{path},{path.stem[:-3]}" for path in sorted(IMAGES.glob("*.webp"))[::3]]
     wrong = IMAGES / "birds-02.webp"
@@ -133,7 +178,9 @@ def _collection(folder: Path) -> None:
     with Collection.create("shop", model="squeezenet", layer="fire9_concat", folder=folder) as made:
         made.add([str(listed)])
         made.remove([str(IMAGES / "birds-01.webp")])
-    Collection.create("new", model="squeezenet", layer="fire9_concat", folder=folder).close()
+    for name in ("new", "damaged"):
+        Collection.create(name, model="squeezenet", layer="fire9_concat", folder=folder).close()
+    (folder / "damaged" / "catalog.sqlite").write_bytes(b"no database")
 
 
 def _many_classes(folder: Path, grids: Path) -> None:
