@@ -10,7 +10,7 @@ from core import jobs
 from core.errors import JobsError
 from core.jobs import Job
 from dashboard import url
-from dashboard.widgets import markdown
+from dashboard.widgets import glossary, markdown
 
 
 @contextmanager
@@ -51,7 +51,7 @@ def _running(job: Job, unit: str, cancel: bool) -> None:
     with st.container(border=True):
         st.markdown(f"**{markdown.plain(job.title)}**")
         st.progress(job.fraction, markdown.plain(_sentence(job, unit)))
-        if job.sentences:
+        if job.sentences and job.sentences[-1]:
             st.caption(markdown.plain(job.sentences[-1]))
         # A page may show several jobs, and their buttons have the same label.
         if (cancel or job.waiting) and st.button(
@@ -76,7 +76,9 @@ def _sentence(job: Job, unit: str) -> str:
         return "Stopping…"
     if job.waiting:
         return "Waiting for other computations to end"
-    parts = [job.stage_name or "Starting"]
+    counts = job.total > 1 or (job.done_steps and not job.total)
+    # "128 of 1,200 images" says what the stage is.
+    parts = [] if counts and job.stage_name == unit else [glossary.capital(job.stage_name or "Starting")]
     if job.total > 1:
         parts.append(f"{job.done_steps:,} of {job.total:,} {unit}".rstrip())
     elif job.done_steps and not job.total:

@@ -48,13 +48,15 @@ def test_the_bar_and_its_text_are_of_the_whole_job(monkeypatch):
     job.state = "running"
     computing, indexing = job.divide(1, 1)
     computing.stage("features", 8)
-    assert job_progress._sentence(job, "images") == "features · 0 of 8 images"
+    assert job_progress._sentence(job, "images") == "Features · 0 of 8 images"
     for _ in range(8):
         clock.now += 10
         computing.step()
-    assert job_progress._sentence(job, "images").startswith("features · 8 of 8 images · about 80 s")
+    assert job_progress._sentence(job, "images").startswith("Features · 8 of 8 images · about 80 s")
     indexing.stage("index", 0)
-    assert "index" in job_progress._sentence(job, "images") and job.fraction == 0.5
+    assert "Index" in job_progress._sentence(job, "images") and job.fraction == 0.5
+    indexing.stage("images", 8)
+    assert job_progress._sentence(job, "images").startswith("0 of 8 images")
 
 
 def test_a_failed_job_shows_its_sentence():

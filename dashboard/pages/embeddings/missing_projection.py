@@ -23,11 +23,13 @@ def compute(source: Source, method: str, dimensions: int) -> None:
         job_progress.watch(job)
     if job is not None and job.running:
         return
-    st.info(
-        f"{title} of the collection as it is now has not been computed yet. It is kept with the collection, so that "
-        "it is there at the next visit; meanwhile you may leave this page.",
-        icon=":material/scatter_plot:",
-    )
+    # What became of a computation says as much.
+    if job is None or job.state == "done":
+        st.info(
+            f"{title} of the collection as it is now has not been computed yet. It is kept with the collection, so that "
+            "it is there at the next visit; meanwhile you may leave this page.",
+            icon=":material/scatter_plot:",
+        )
     st.button(
         f"Compute {title} in {dimensions} dimensions",
         icon=":material/play_arrow:",

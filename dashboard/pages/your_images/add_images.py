@@ -136,7 +136,8 @@ def _show(preview: Preview, key: str) -> None:
                 {"Label": label.name, "Images": label.pictures, "Example": label.example}
                 for label in preview.labels
             ],
-            height="auto" if len(preview.labels) <= 8 else 320,
+            # The button that adds them is in view.
+            height="auto" if len(preview.labels) <= 5 else 214,
         )
 
 

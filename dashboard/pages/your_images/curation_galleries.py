@@ -95,7 +95,7 @@ def outliers(context: CollectionContext) -> None:
         found,
         "outliers",
         "mean distance",
-        lambda one: _named(one, f"mean distance {glossary.distance(one.value)}"),
+        lambda one: _named(one, f"distance {glossary.distance(one.value)}"),
     )
 
 
@@ -143,7 +143,7 @@ def label_errors(context: CollectionContext) -> None:
                 f"{one.suggestion}?",
                 f"{short_name(one)}, also labeled {one.suggestion}"
                 if one.same_content
-                else f"{glossary.percent(one.value)} of neighbors disagree",
+                else f"{glossary.percent(one.value)} disagree",
             ),
         ),
     )

@@ -42,7 +42,7 @@ def failures(context: CollectionContext) -> None:
     )
     with st.container(horizontal=True, vertical_alignment="center"):
         st.markdown(
-            f"**{context.source.info.failures:,}** can't be read. Adding them again reads them again."
+            f"**{plural(context.source.info.failures, 'file')}** can't be read. Adding the same source again tries again."
         )
         download_csv(lambda: table, f"{context.name}-unreadable.csv")
         st.button(

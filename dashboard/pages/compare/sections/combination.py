@@ -25,12 +25,10 @@ def show(context: ComparisonContext) -> None:
         "Join the vectors of several networks to one, and measure the result on this dataset. It then is a model as any other, on every page."
     )
     job = jobs.get(_key(context))
-    if job is not None:
+    if job is not None and job.running:
         job_progress.watch(job)
-        if job.running:
-            return
-        if job.state == "done":
-            _result(context, str(job.result))
+        return
+    last = st.container()
     best = best_of_each(context.grid.summaries)
     if len(best) < 2:
         st.info(
@@ -38,7 +36,12 @@ def show(context: ComparisonContext) -> None:
             icon=":material/info:",
         )
         return
-    _form(context, best)
+    # What a form lacks is said alone.
+    if not _form(context, best) and job is not None:
+        with last:
+            job_progress.watch(job)
+            if job.state == "done":
+                _result(context, str(job.result))
 
 
 def _result(context: ComparisonContext, name: str) -> None:
@@ -68,7 +71,8 @@ def best_of_each(summaries: tuple[Summary, ...]) -> dict[str, Summary]:
     return {name: one for name, one in found.items() if weights.availability(registry.get_model(name))[0]}
 
 
-def _form(context: ComparisonContext, best: dict[str, Summary]) -> None:
+def _form(context: ComparisonContext, best: dict[str, Summary]) -> bool:
+    """The form; whether it was sent, which begins the computation or says what it lacks."""
     with st.form("combine", border=False):
         chosen = st.multiselect(
             "Networks",
@@ -84,16 +88,17 @@ def _form(context: ComparisonContext, best: dict[str, Summary]) -> None:
             "Name",
             placeholder="lower case letters, digits, - and _",
             max_chars=63,
+            width=400,
             key="combine-name",
         )
         pressed = st.form_submit_button(
             "Add and measure", icon=":material/join_inner:", **read_only_notice.changing()
         )
     if not pressed:
-        return
+        return False
     if len(chosen) < 2 or not name:
         st.warning("Choose at least two networks and a name.", icon=":material/warning:")
-        return
+        return True
     parts = [Chosen(best[one].model, best[one].layer, best[one].pooling) for one in chosen]
     dataset = context.grid.dataset.name
 
