@@ -52,16 +52,21 @@ def forget(name: str) -> None:
     jobs.forget(_key(name))
 
 
-def watch(name: str) -> None:
-    """Show the running change, or the result of the last one."""
+def watch(name: str, shown: int) -> None:
+    """Show the running change, or the result of the last one; the page runs again when its first images are stored.
+
+    Parameters
+    ----------
+    shown : the number of images that the page shows.
+    """
     job = jobs.get(_key(name))
     if job is None:
         return
     if job.running:
         job_progress.watch(job, "images")
-        _so_far(name, job)
+        _so_far(name, job, shown)
         return
-    with st.container(horizontal=True, vertical_alignment="center"):
+    with st.container(horizontal=True, vertical_alignment="center", key="images-result"):
         if job.state == "done":
             st.success(markdown.plain(f"{job.title}: {_summary(job.result)}"), icon=":material/check_circle:")
         elif job.state == "cancelled":
@@ -124,12 +129,13 @@ def _key(name: str) -> tuple[str, str, str]:
 def _load(about: About, job: Job) -> Embedder:
     job.say("Loading the model: this takes some seconds.")
     loaded = embedder.load(about)
-    job.say("The model is loaded.")
+    # Nothing takes its place.
+    job.say("")
     return loaded
 
 
 @st.fragment(run_every=2)
-def _so_far(name: str, job: Job) -> None:
+def _so_far(name: str, job: Job, shown: int) -> None:
     """The number of images stored so far."""
     if not job.running:
         return
@@ -138,6 +144,8 @@ def _so_far(name: str, job: Job) -> None:
     except UserError:
         # The job shows the error.
         return
+    if info.images and not shown:
+        st.rerun()
     failed = f", {info.failures:,} that can't be read" if info.failures else ""
     st.caption(f"Stored so far: {plural(info.images, 'image')}{failed}. You can leave this page.")
 

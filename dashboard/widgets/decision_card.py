@@ -32,6 +32,11 @@ from dashboard.widgets.machine import Machine
 _FEWEST, _MOST = 100, 1_000_000_000
 _SHOWN = 5
 _SIZE = 84
+_KINDS = {
+    "weak": "A quarter of all searches score no higher.",
+    "typical": "Half of all searches score no higher.",
+    "strong": "A quarter of all searches score no lower.",
+}
 
 
 @dataclass(frozen=True)
@@ -99,15 +104,18 @@ def show(
     images = int(asked[url.PICTURES])
     costs = recommendation.costs(table, images)
     with st.container(border=True, key="decision"):
-        machine.show(grid, measured_on)
         found = _decide(table, costs, asked)
         if found is None:
             _nothing(table, costs)
-            return
-        _taken(grid, table, costs, found, images, shared)
-        _searches(grid, table, table.experiments[found.taken], shared)
-        if len(found.alike) > 1:
-            _alike(grid, table, costs, found, shared)
+        else:
+            one = table.experiments[found.taken]
+            _taken(grid, table, costs, found, images)
+            _searches(grid, table, one, shared)
+            with st.container(horizontal=True):
+                _buttons(one, None, "taken", shared)
+            if len(found.alike) > 1:
+                _alike(grid, table, costs, found, shared)
+        machine.show(grid, measured_on)
 
 
 def _decide(table: ExperimentTable, costs: Costs, asked: Mapping[url.Key, float]) -> decision.Decision | None:
@@ -169,7 +177,6 @@ def _taken(
     costs: Costs,
     found: decision.Decision,
     images: int,
-    shared: Mapping[url.Key, object],
 ) -> None:
     place = found.taken
     one, index = table.experiments[place], costs.indexes[place]
@@ -198,8 +205,6 @@ def _taken(
             width="content",
         )
     st.markdown(_reason(grid, table, found), help=glossary.BEST)
-    with st.container(horizontal=True):
-        _buttons(one, None, "taken", shared)
 
 
 def _reason(grid: DatasetGrid, table: ExperimentTable, found: decision.Decision) -> str:
@@ -232,8 +237,9 @@ def _searches(
         st.error(markdown.plain(str(error)), icon=":material/error:")
         return
     rows = decision.examples(found.scores, found.codes[found.queries])
-    kinds = ("weak", "typical", "strong")
-    for column, kind, row in zip(st.columns(len(kinds), gap="medium"), kinds, rows, strict=True):
+    for column, (kind, which), row in zip(
+        st.columns(len(_KINDS), gap="medium"), _KINDS.items(), rows, strict=True
+    ):
         query = grid.dataset.item(int(found.queries[row]))
         tiles = [gallery.tile(query, title=query.name, lines=("searched for",), selected=True)]
         for place, item in enumerate(found.ids[row, :_SHOWN].tolist()):
@@ -241,7 +247,10 @@ def _searches(
             mark = palette.mark(bool(found.same[row, place]))
             tiles.append(gallery.tile(near, title=near.name, rank=place + 1, mark=mark))
         with column:
-            st.markdown(f"A {kind} search: **{found.scores[row]:.0f}** of 100", help=glossary.SCORE)
+            st.markdown(
+                f"A {kind} search: **{found.scores[row]:.0f}** of 100",
+                help=f"{which} Click an image to search for it.\n\n{glossary.SCORE}",
+            )
             gallery.show(
                 tiles,
                 key=f"decision-gallery-{kind}",
@@ -252,9 +261,6 @@ def _searches(
                 columns=(1 + _SHOWN) // 2,
                 label=f"A {kind} search: the image that is searched for and its nearest",
             )
-    st.caption(
-        "A quarter of all searches score no higher than the weak one, and a quarter no lower than the strong one. Click an image to search for it."
-    )
 
 
 def _alike(

@@ -69,21 +69,37 @@ def choose(key: str, region: Box = url.WHOLE) -> None:
     url.change({url.INPUT: key, url.CROP: region})
 
 
-def show(sample: Sample | None, source: str, chosen: bool) -> None:
-    """The ways in; the page says with :func:`show_refused` what was refused.
+def first(sample: Sample | None, source: str) -> None:
+    """The ways to a first image; the page says with :func:`show_refused` what was refused.
 
     Parameters
     ----------
     sample : gives a few images to begin with, None where there are none.
     source : they are of: ``"dataset/NAME"`` or ``"collection/NAME"``.
-    chosen : there is an image to search with; without one, pages show the samples anyway.
     """
-    ways = ["Upload", "Address", "Paste", "Camera", "Sample"]
-    st.session_state.setdefault("live-way", ways[0])
+    _ways(None, source)
+    if sample is not None:
+        st.caption("Or begin with one of these:")
+        _samples(sample, source)
+
+
+def another(sample: Sample | None, source: str, picture: QueryImage) -> None:
+    """The ways to another image behind a button, as for :func:`first`."""
+    # Another image has another one, which is closed.
+    with st.popover(
+        "Another image", icon=":material/add_photo_alternate:", key=f"live-another-{picture.key}"
+    ):
+        _ways(sample, source)
+
+
+def _ways(sample: Sample | None, source: str) -> None:
+    ways = ["Upload", "Address", "Paste", "Camera", *(["Sample"] if sample else [])]
+    if st.session_state.get("live-way") not in ways:
+        st.session_state["live-way"] = ways[0]
     way = st.segmented_control("Where does your image come from?", ways, key="live-way", required=True)
     if way == "Upload":
         st.file_uploader(
-            "Your images",
+            f"Images of yours, up to {settings.MAX_IMAGE_BYTES / 1e6:g} MB each",
             type=[suffix.removeprefix(".") for suffix in sorted(file_types.SUFFIXES)],
             accept_multiple_files=True,
             max_upload_size=max(1, settings.MAX_IMAGE_BYTES // 1_000_000),
@@ -102,8 +118,8 @@ def show(sample: Sample | None, source: str, chosen: bool) -> None:
         paste.paste(key="live-paste", data={"most": settings.MAX_IMAGE_BYTES}, on_pasted_change=_pasted)
     elif way == "Camera":
         st.camera_input("Take a photo", key="live-camera", on_change=_photographed, width=480)
-    elif sample and chosen:
-        samples(sample, source)
+    elif sample:
+        _samples(sample, source)
 
 
 def show_refused() -> None:
@@ -112,8 +128,7 @@ def show_refused() -> None:
         st.error(sentence, icon=":material/error:")
 
 
-def samples(sample: Sample, source: str) -> None:
-    """A few images to begin with."""
+def _samples(sample: Sample, source: str) -> None:
     gallery.show(
         [gallery.tile(item, title=item.name) for item in sample(_SAMPLES)],
         key="live-samples",

@@ -72,7 +72,7 @@ def source_page(
         if isinstance(source, GridSource):
             draw(address, names, source)
             return
-        pickers.dataset(names, grid.dataset.name)
+        pickers.dataset(names, grid.dataset.name, hidden=True)
         st.info(source, icon=":material/info:")
         show_notices(st.container(), address.notices, grid.notices)
         url.write(page, {url.DATASET: grid.dataset.name})
@@ -97,14 +97,14 @@ def _dataset(
     try:
         grid = Grid().load(name)
     except UserError as error:
-        pickers.dataset(names, name)
+        pickers.dataset(names, name, hidden=True)
         show_error(error)
         url.write(page, {url.DATASET: name})
         return
     if grid.summaries:
         draw(address, names, grid)
         return
-    pickers.dataset(names, name)
+    pickers.dataset(names, name, hidden=True)
     _how_to_begin(
         f"No experiments of {markdown.quoted(grid.dataset.title)} can be shown yet. This computes them:", name
     )
@@ -123,7 +123,7 @@ def _collection(
     try:
         source = sources.load(name)
     except UserError as error:
-        pickers.dataset(names, labelled_dataset.PREFIX + name)
+        pickers.dataset(names, labelled_dataset.PREFIX + name, hidden=True)
         show_error(error)
     else:
         if len(source):
@@ -133,7 +133,7 @@ def _collection(
                 # Its storage went away after it was opened.
                 show_error(error)
             return
-        pickers.source(names, source)
+        pickers.source(names, source, hidden=True)
         st.info(
             f"There are no images in the collection {markdown.quoted(name)} yet. Add some on the page *Your images*, or with:",
             icon=":material/hourglass_empty:",

@@ -271,6 +271,26 @@ def segments(
     )
 
 
+def sections(
+    label: str, titles: Mapping[str, str], shown: str, chosen: url.Key | Callable[[Any], None], widget: str
+) -> None:
+    """Choose a section of a page by its title: all are visible in a wide window, a narrow one has a menu.
+
+    Parameters
+    ----------
+    shown, chosen, widget : as for :func:`bind`. The style sheet of all pages hides one of the two, by the name of the widget.
+    """
+    segments(label, titles, shown, chosen, widget, hidden=True)
+    st.selectbox(
+        label,
+        tuple(titles),
+        **bind(f"menu-{widget}", shown, chosen),
+        format_func=titles.__getitem__,
+        label_visibility="collapsed",
+        filter_mode=None,
+    )
+
+
 def select(
     label: str,
     options: Sequence[Any],

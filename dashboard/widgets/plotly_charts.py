@@ -20,6 +20,8 @@ if TYPE_CHECKING:
 # One hue that only gets darker (lighter on a dark page): reads the same with every kind of color vision.
 _LIGHT = ("#eef4fa", "#b9d3ea", "#6fa3d0", "#2f6ea8", "#0d3a66")
 _DARK = ("#1d2836", "#27486c", "#3a72a8", "#6ea9df", "#c4e1ff")
+# Sizes of text, in px: those of style.css, which charts do not read.
+SMALL, NORMAL = 12, 14
 _CONFIG = {"displayModeBar": False, "scrollZoom": False, "doubleClick": False}
 _ROW = 38
 _WIDE_COLUMNS = 12
@@ -53,7 +55,8 @@ def show(
     """
     figure.update_layout(dragmode=False, hoverlabel={"font": {"color": ink()}})
     # Streamlit's own grey for axes falls short of 4.5 : 1.
-    figure.update_xaxes(tickfont_color=ink(), title_font_color=ink())
+    # A name that lies slanted or in two lines beside another one can't be read.
+    figure.update_xaxes(tickfont_color=ink(), title_font_color=ink(), autotickangles=[0, 90])
     figure.update_yaxes(tickfont_color=ink(), title_font_color=ink())
 
     def picked() -> None:
@@ -157,7 +160,7 @@ def heat_map(
             insidetextanchor="middle",
             textangle=0,
             constraintext="inside",
-            insidetextfont={"color": _inks(shown, low, high, scale), "size": 13},
+            insidetextfont={"color": _inks(shown, low, high, scale), "size": SMALL},
             customdata=[data[r][c] for r, c in there],
             hovertext=[hover[r][c] for r, c in there],
             hovertemplate="%{hovertext}<extra></extra>",
@@ -182,8 +185,8 @@ def heat_map(
             "title": {"text": down},
             **axis,
         },
-        # Where cells are narrow, the numbers get smaller together; those that would be too small are left out.
-        uniformtext={"minsize": 7, "mode": "hide"},
+        # The numbers that have no room are left out.
+        uniformtext={"minsize": SMALL, "mode": "hide"},
         showlegend=False,
     )
     return figure

@@ -9,10 +9,16 @@ import streamlit as st
 _component = st.components.v2.component(
     "playground_drawing",
     html='<div class="drawing"></div>',
-    css=".drawing svg { display: block; width: 100%; height: auto; color: var(--st-text-color); font-family: var(--st-font); }",
+    # Text beside the drawing, which grows with its place: that in it would too.
+    css="""
+      .drawing { color: var(--st-text-color); font-family: var(--st-font); font-size: var(--text-small); }
+      .drawing svg { display: block; width: 100%; height: auto; }
+      .drawing p { display: flex; justify-content: space-between; position: relative; margin: 0; }
+      .drawing b { position: absolute; font-weight: inherit; transform: translateX(-50%); }
+    """,
     js="""export default ({ data, parentElement }) => {
       const place = parentElement.querySelector(".drawing");
-      if (place.drawn !== data.svg) place.innerHTML = place.drawn = data.svg;
+      if (place.drawn !== data.html) place.innerHTML = place.drawn = data.html;
       place.style.maxWidth = `${data.width}px`;
     }""",
 )
@@ -32,7 +38,7 @@ def strip(
     ----------
     description : what is to be seen, in a sentence, for those who don't see it.
     """
-    n_bins, width, height, foot = 20, 240.0, 48.0, 28.0
+    n_bins, width, height, foot = 20, 240.0, 48.0, 14.0
     counts = np.histogram(scores, bins=n_bins, range=(0, 100))[0]
     step = width / n_bins
     mine = min(int(here / 100 * n_bins), n_bins - 1)
@@ -44,17 +50,14 @@ def strip(
         for place, h in enumerate(heights)
     )
     x, low, middle, high = (width * value / 100 for value in (here, interval[0], mean, interval[1]))
-    label = min(max(middle, 44.0), width - 58.0)
-    svg = (
+    label = min(max(100 * (6 + middle) / (width + 12), 20.0), 76.0)
+    html = (
         f'<svg viewBox="-6 -12 {width + 12:.0f} {height + foot + 12:.0f}" role="img" aria-label="{escape(description)}" '
-        f'font-size="11.5" fill="currentColor">{bars}'
+        f'fill="currentColor">{bars}'
         f'<line x1="0" x2="{width}" y1="{height}" y2="{height}" stroke="currentColor" opacity="0.5"/>'
         f'<path d="M{x - 6:.1f} -11 h12 l-6 9 z" fill="{strong}"/>'
         f'<line x1="{low:.1f}" x2="{high:.1f}" y1="{height + 7}" y2="{height + 7}" stroke="currentColor" stroke-width="3"/>'
         f'<circle cx="{middle:.1f}" cy="{height + 7}" r="4"/>'
-        f'<text x="0" y="{height + 25}">0</text>'
-        f'<text x="{width}" y="{height + 25}" text-anchor="end">100</text>'
-        f'<text x="{label:.1f}" y="{height + 25}" text-anchor="middle">mean {mean:.1f}</text>'
-        "</svg>"
+        f'</svg><p aria-hidden="true"><span>0</span><b style="left:{label:.1f}%">mean {mean:.1f}</b><span>100</span></p>'
     )
-    _component(key=key, data={"svg": svg, "width": 340})
+    _component(key=key, data={"html": html, "width": 340})

@@ -1,4 +1,4 @@
-"""What holds for every page: nothing jumps while it loads, and an automated check finds no barrier."""
+"""What holds for every page: nothing jumps while it loads, an automated check finds no barrier, and text has four sizes."""
 
 from itertools import pairwise, product
 
@@ -40,6 +40,26 @@ FOCUSED = """() => {
 }"""
 
 
+# Text that is seen, and its size in px where it is none of the scale; icons are text too, and Streamlit draws the menu of its own.
+SIZES = """() => {
+  const found = [];
+  const look = (root) => {
+    const walker = document.createTreeWalker(root, NodeFilter.SHOW_ELEMENT | NodeFilter.SHOW_TEXT);
+    while (walker.nextNode()) {
+      const node = walker.currentNode;
+      if (node.shadowRoot) look(node.shadowRoot);
+      const parent = node.parentElement;
+      if (node.nodeType !== Node.TEXT_NODE || !node.textContent.trim() || !parent?.getClientRects().length) continue;
+      if (parent.closest("style, script, noscript, [data-testid$=Icon], [data-testid=stIconMaterial], [data-testid=stHeaderActionElements]")) continue;
+      const size = getComputedStyle(parent).fontSize;
+      if (!["12px", "14px", "20px", "28px"].includes(size)) found.push(`${size}: ${node.textContent.trim().slice(0, 40)}`);
+    }
+  };
+  look(document.body);
+  return found;
+}"""
+
+
 PATHS = [*(page.path for page in url.PAGES.values()), "embeddings?query=37"]
 # Charts move sideways in a narrow window.
 SECTIONS = [f"compare?section={section.name}" for section in sections.ALL]
@@ -49,7 +69,7 @@ SECTIONS = [f"compare?section={section.name}" for section in sections.ALL]
     ("path", "width"),
     [*product(PATHS, (1400, 400)), *((section, 400) for section in SECTIONS), ("compare?section=pair", 1400)],
 )
-def test_nothing_moves_while_a_page_loads_and_nothing_keeps_people_out(
+def test_nothing_moves_while_a_page_loads_nothing_keeps_people_out_and_text_is_on_the_scale(
     browser: Browser, dashboard_server: str, path: str, width: int
 ):
     scheme = "light" if width > 1000 else "dark"
@@ -65,9 +85,11 @@ def test_nothing_moves_while_a_page_loads_and_nothing_keeps_people_out(
     shifts = page.evaluate("() => window.shifts")
     page.evaluate(AXE.read_text("utf-8"))
     violations = page.evaluate(CHECK)
+    sizes = page.evaluate(SIZES)
     context.close()
     assert sum(value for value, _ in shifts) < 0.1, sorted(shifts)[-3:]
     assert violations == []
+    assert sizes == []
 
 
 @pytest.mark.parametrize("path", PATHS)

@@ -71,8 +71,6 @@ def test_a_broken_file_costs_a_sentence_and_the_page_goes_on(live: Page):
 
 
 def test_a_sample_and_then_a_result_are_searched_with(live: Page):
-    live.get_by_text("Sample", exact=True).click()
-    wait_until_idle(live)
     live.get_by_role("group", name="Sample images").get_by_role("button").nth(1).click()
     expect(results(live).first).to_be_visible(timeout=FIRST)
     wait_until_idle(live)
@@ -80,6 +78,10 @@ def test_a_sample_and_then_a_result_are_searched_with(live: Page):
     results(live).nth(1).click()
     wait_until_idle(live)
     assert found(live)[0] == second
+    # The samples are still at hand.
+    live.get_by_role("button", name="Another image").click()
+    live.get_by_role("radio", name="Sample").click()
+    expect(live.get_by_role("group", name="Sample images")).to_be_visible()
 
 
 def test_an_address_within_the_network_is_refused(live: Page):

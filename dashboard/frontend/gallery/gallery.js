@@ -78,7 +78,7 @@ const fill = (tile, data, small) => {
   set(
     tile,
     "className",
-    `tile${mark.sign ? " marked" : ""}${mark.dashed ? " dashed" : ""}${small ? " small" : ""}`,
+    `tile${mark.sign ? " marked" : ""}${mark.dashed ? " dashed" : ""}${small ? " small" : ""}${data.fills ? " fills" : ""}`,
   );
   tile.style.setProperty("--mark", mark.color || "currentColor");
   tile.dataset.id = data.id;
@@ -126,9 +126,11 @@ const moveFocus = (event, gallery) => {
   next.focus();
 };
 
-// Columns for CSS grid: as many tiles as fit, each at least `size` pixels wide; at most `columns` unless that is 0.
-export const gridColumns = (size, columns) => {
-  const width = columns ? `max(${size}px, (100% - ${columns - 1} * var(--space)) / ${columns})` : `${size}px`;
+// Columns for CSS grid: as many tiles as fit, each at least as wide as the style sheet says; at most `columns` unless that is 0.
+export const gridColumns = (columns) => {
+  const width = columns
+    ? `max(var(--least), (100% - ${columns - 1} * var(--space)) / ${columns})`
+    : "var(--least)";
   return `repeat(auto-fill, minmax(min(100%, ${width}), 1fr))`;
 };
 
@@ -136,7 +138,9 @@ export default function ({ data, parentElement, setTriggerValue }) {
   const gallery = parentElement.querySelector(".gallery");
   gallery.setAttribute("aria-label", data.label);
   set(parentElement.querySelector("[role=status]"), "textContent", data.announce);
-  gallery.style.gridTemplateColumns = gridColumns(data.size, data.columns);
+  gallery.style.setProperty("--wide", `${data.size}px`);
+  gallery.style.setProperty("--narrow", `${data.narrow}px`);
+  gallery.style.gridTemplateColumns = gridColumns(data.columns);
   while (gallery.children.length > data.tiles.length) gallery.lastChild.remove();
   data.tiles.forEach((tile, place) => {
     if (!gallery.children[place]) gallery.append(make(data.pick));

@@ -27,6 +27,12 @@ MISSING = "data:image/svg+xml," + quote(
 )
 
 
+RESULTS = 5
+"""Results in a row of a wide window."""
+LARGE, LARGE_NARROW = 110, 130
+"""Sizes of results: five in a row beside the query, and two in the window of a phone."""
+
+
 @dataclass(frozen=True)
 class Tile:
     """One image.
@@ -34,7 +40,7 @@ class Tile:
     alt : the image in words. title : the line below it. lines : smaller lines below that. detail : lines over the image while it is
     hovered over or has the focus. dot : what a dot in its corner means, none where it is empty.
     rank : a number in its corner. mark : a sign before the title and a line along the top.
-    selected : whether it is the one shown elsewhere on the page. frame : left, top, right and bottom of a region to frame, as
+    fills : it is no cut-out and needs no margin. selected : whether it is the one shown elsewhere on the page. frame : left, top, right and bottom of a region to frame, as
     shares of width and height.
     """
 
@@ -48,7 +54,13 @@ class Tile:
     rank: int | None = None
     mark: Mark | None = None
     selected: bool = False
+    fills: bool = False
     frame: tuple[float, float, float, float] | None = None
+
+
+def amount(results: int) -> str:
+    """How a key of results begins: the style sheet of all pages reserves two rows for many of them."""
+    return "many" if results > RESULTS else "few"
 
 
 def tile(item: SourceItem, **about: Any) -> Tile:
@@ -67,6 +79,7 @@ def show(
     size: int = 120,
     label: str = "",
     columns: int | None = None,
+    narrow: int = 0,
     announce: str = "",
     to_top: bool = False,
 ) -> None:
@@ -77,6 +90,7 @@ def show(
     size : least width of a tile, in CSS pixels; a row has as many tiles as fit.
     label : what these images are, for screen readers.
     columns : greatest number of tiles in a row.
+    narrow : least width in a window as narrow as that of a phone, where it is greater.
     announce : read out by screen readers whenever it changes.
     to_top : scroll to the top of the page when an image is chosen.
     """
@@ -95,6 +109,7 @@ def show(
             "size": size,
             "label": label,
             "columns": columns or 0,
+            "narrow": narrow,
             "pick": on_pick is not None,
             "announce": announce,
             "toTop": to_top,

@@ -38,7 +38,7 @@ def _compare(top: DeltaGenerator, address: Address, names: Sequence[str], grid: 
                 help=glossary.UNDIVIDED if context.measure.stored else glossary.HALVES,
             )
     titles = {name: part.title for name, part in _SECTIONS.items()}
-    pickers.segments("Section", titles, section, url.SECTION, "section", hidden=True)
+    pickers.sections("Section", titles, section, url.SECTION, "section")
     notices = st.container()
     if context.compared is None:
         st.error(

@@ -70,6 +70,7 @@ def _visualizations(context: ModelContext, shipped: Sequence[Visualization], cha
                 f"Feature visualization of channel {one.channel}",
                 title=f"channel {one.channel}",
                 selected=one.channel == channel,
+                fills=True,
             )
             for one in shipped
         ],
@@ -141,7 +142,10 @@ def _large(context: ModelContext, channel: int, source: str) -> None:
     gallery.show(
         [
             gallery.Tile(
-                channel, source, f"Feature visualization of channel {channel} of {context.layer.name}"
+                channel,
+                source,
+                f"Feature visualization of channel {channel} of {context.layer.name}",
+                fills=True,
             )
         ],
         key="channel-large",

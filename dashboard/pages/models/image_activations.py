@@ -36,21 +36,15 @@ def show(context: ModelContext) -> None:
     context.shown |= context.address.as_asked((url.SHEET, url.ALONE))
     context.shown[url.INPUT] = picture.key if picture else None
     image_input.show_refused()
-    image_input.show(None if dataset is None else dataset.sample, place, picture is not None)
+    sample = None if dataset is None else dataset.sample
     if picture is None:
-        st.info(
-            "No image yet: add one of your own, or start with one of these.",
-            icon=":material/add_photo_alternate:",
-        )
-        if dataset is not None:
-            image_input.samples(dataset.sample, place)
+        image_input.first(sample, place)
         return
     _switch(picture)
     if not model_context.computable(context):
         return
     outer = st.container(horizontal=True, gap="medium", key="search")
     with outer.container(width=245, key="search-query"):
-        st.header("The image")
         gallery.show(
             [gallery.Tile(0, region.data_url(picture.image, 480), picture.name, title=picture.name)],
             key="inspect-shown",
@@ -58,6 +52,7 @@ def show(context: ModelContext) -> None:
             columns=1,
             label="The image that goes through the network",
         )
+        image_input.another(sample, place, picture)
     with outer.container(key="search-results"):
         st.header(f"Activations of {markdown.plain(layer.name)}")
         _maps(context, picture)
@@ -115,6 +110,7 @@ def _maps(context: ModelContext, picture: QueryImage) -> None:
                 title=f"channel {channel}",
                 lines=(_extent(activation[:, :, channel]),),
                 selected=channel == context.channel,
+                fills=True,
             )
             for channel in shown
         ],

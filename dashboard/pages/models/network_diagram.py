@@ -47,7 +47,11 @@ def show(context: ModelContext) -> None:
             # Above, so that a narrow page keeps its width for the network.
             "colorbar": {
                 "orientation": "h",
-                "title": {"text": "channels", "side": "top", "font": {"color": ink, "size": 12}},
+                "title": {
+                    "text": "channels",
+                    "side": "top",
+                    "font": {"color": ink, "size": plotly_charts.SMALL},
+                },
                 "tickvals": list(powers),
                 "ticktext": [f"{2**power:,}" for power in powers],
                 "tickfont": {"color": ink},
@@ -159,7 +163,7 @@ def _marks(
             "opacity": 1,
         },
         text=[str(layer.depth or "•") for layer in marked],
-        textfont={"size": 13, "color": ["#ffffff" if one else ink for one in here]},
+        textfont={"size": plotly_charts.SMALL, "color": ["#ffffff" if one else ink for one in here]},
         customdata=[layer.name for layer in marked],
         hovertext=[_hover(layer) for layer in marked],
         hovertemplate="%{hovertext}<extra></extra>",

@@ -8,7 +8,7 @@ from dashboard import url
 from dashboard.frontend.gallery import gallery
 
 _MOST = 6
-_SIZE = 44
+_SIZE = 52
 
 
 def show(chosen: Summary) -> None:
@@ -26,6 +26,7 @@ def show(chosen: Summary) -> None:
                         one.channel,
                         gallery.channel_source(chosen.model, chosen.weights, chosen.layer, one),
                         f"Feature visualization of channel {one.channel}",
+                        fills=True,
                     )
                     for one in shipped
                 ],

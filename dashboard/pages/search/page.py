@@ -41,7 +41,7 @@ def _search(top: DeltaGenerator, address: Address, names: Sequence[str], grid: D
         two_results.switch(second is not None)
     notices = st.container()
     results = result_list.read(grid, chosen, k, query)
-    with st.container(key="search"):
+    with st.container(key="side" if second else "single"), st.container(key="search"):
         with st.container(key="search-query"):
             _query(dataset, query)
             if second is None and results.row is not None:

@@ -80,7 +80,7 @@ def show(results: Results, dots: Dots, narrow: bool = False, suffix: str = "") -
         st.header(f"{found.k} nearest")
         st.warning("This image was left out of the experiment. Choose another.")
     else:
-        st.header(f"{found.k} nearest  ·  score {found.scores[row]:.0f} of 100", help=glossary.SCORE)
+        st.header(f"{found.k} nearest  ·  score {found.scores[row]:.0f}", help=glossary.SCORE)
         _tiles(results, found, row, dots, narrow, suffix)
 
 
@@ -94,7 +94,7 @@ def _tiles(results: Results, found: Evaluation, row: int, dots: Dots, narrow: bo
         gallery.tile(
             item,
             # The class of one that shares the query's would be no news, and there is no room for it in half of the page.
-            title=item.name if same or narrow else f"{item.label}: {item.name}",
+            title=item.name if same or narrow else f"{item.name}, {item.label}",
             rank=rank,
             mark=sign,
             detail=(f"class: {item.label}", *(f"{what} {value}" for what, value in facts.items())),
@@ -102,20 +102,22 @@ def _tiles(results: Results, found: Evaluation, row: int, dots: Dots, narrow: bo
         )
         for rank, (item, same, sign, facts) in enumerate(zip(items, agree, marks, about, strict=True), 1)
     ]
-    gallery.show(
-        tiles,
-        key=f"results{suffix}",
-        on_pick=lambda item: url.change({url.QUERY: item}),
-        size=80 if narrow else 130,
-        columns=5,
-        label=f"The {found.k} nearest images, nearest first",
-        announce=f"Nearest to {grid.dataset.item(int(found.queries[row])).alt}: "
-        f"{sum(agree)} of {found.k} are of its class.",
-    )
+    with st.container(key=f"{gallery.amount(found.k)}-results{suffix}"):
+        gallery.show(
+            tiles,
+            key=f"results{suffix}",
+            on_pick=lambda item: url.change({url.QUERY: item}),
+            size=80 if narrow else gallery.LARGE,
+            narrow=0 if narrow else gallery.LARGE_NARROW,
+            columns=gallery.RESULTS,
+            label=f"The {found.k} nearest images, nearest first",
+            announce=f"Nearest to {grid.dataset.item(int(found.queries[row])).alt}: "
+            f"{sum(agree)} of {found.k} are of its class.",
+        )
     yes, no = palette.mark(True), palette.mark(False)
     legend = [f"{yes.sign} {yes.words}", f"{no.sign} {no.words}"]
     if dots.words:
-        legend.append(f"● {len(dots.ids) or 'none'} {dots.words}")
+        legend.append(f":violet[●] {len(dots.ids) or 'none'} {markdown.plain(dots.words)}")
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         st.caption(
             "  ·  ".join(legend),

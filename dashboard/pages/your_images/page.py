@@ -120,9 +120,9 @@ def _one(top: DeltaGenerator, address: Address, names: list[str], name: str) -> 
     busy = collection_jobs.changing(name) is not None
     first = "pictures" if source.info.images or busy else "add"
     part = address.choice(url.IMAGES_PART, list(_PARTS), first, _PARTS[first].title)
-    collection_jobs.watch(name)
+    collection_jobs.watch(name, source.info.images)
     titles = {one: _title(one, source) for one in _PARTS}
-    pickers.segments("Part", titles, part, lambda to: _go({url.IMAGES_PART: to}), "images-part", hidden=True)
+    pickers.sections("Part", titles, part, lambda to: _go({url.IMAGES_PART: to}), "images-part")
     try:
         _PARTS[part].show(context)
     except UserError as error:

@@ -101,9 +101,7 @@ def _page(top: DeltaGenerator, address: Address, names: Sequence[str], source: S
     if picture is None:
         _, entries = _under(address, source, k, most)
         shown |= entries
-        image_input.show(source.sample, place, chosen=False)
-        st.caption("Or begin with one of these:")
-        image_input.samples(source.sample, place)
+        image_input.first(source.sample, place)
     else:
         query = Query(picture, address.region(url.CROP))
         # What is shown of the results is kept while they are computed.
@@ -180,27 +178,33 @@ def _results(source: Source, asked: Query, answer: Answer, narrowed: bool) -> No
         return
     if answer.votes:
         st.markdown(f"They vote: {_votes(answer.votes)}")
-    gallery.show(
-        [
-            gallery.tile(
-                one.item,
-                rank=rank,
-                detail=(
-                    *one.item.details,
-                    *glossary.distance_lines(one.distance),
-                    *([f"and {one.copies} more of the same content"] if one.copies else []),
-                ),
-            )
-            for rank, one in enumerate(answer.neighbors, 1)
-        ],
-        key="live-results",
-        on_pick=lambda item: image_input.choose(f"{source.url_key}/{source.name}/{item}"),
-        size=130,
-        columns=5,
-        label=f"Images of the {source.url_key}, nearest first",
-        announce=f"{len(answer.neighbors)} results for {asked.picture.name}",
-    )
-    query_panel.times(asked.picture, answer.features_ms, answer.search_ms)
+    with st.container(key=f"{gallery.amount(len(answer.neighbors))}-live-results"):
+        gallery.show(
+            [
+                gallery.tile(
+                    one.item,
+                    rank=rank,
+                    detail=(
+                        *one.item.details,
+                        *glossary.distance_lines(one.distance),
+                        *([f"and {one.copies} more of the same content"] if one.copies else []),
+                    ),
+                )
+                for rank, one in enumerate(answer.neighbors, 1)
+            ],
+            key="live-results",
+            on_pick=lambda item: image_input.choose(f"{source.url_key}/{source.name}/{item}"),
+            size=gallery.LARGE,
+            narrow=gallery.LARGE_NARROW,
+            columns=gallery.RESULTS,
+            label=f"Images of the {source.url_key}, nearest first",
+            announce=f"{len(answer.neighbors)} results for {asked.picture.name}",
+        )
+    with st.container(horizontal=True, vertical_alignment="center", horizontal_alignment="distribute"):
+        query_panel.times(asked.picture, answer.features_ms, answer.search_ms)
+        download_button.show(
+            "Download the results (CSV)", lambda: download_button.csv(_table(answer)), "results.csv"
+        )
 
 
 def _votes(votes: Sequence[Vote]) -> str:
@@ -219,9 +223,6 @@ def _more(
     address: Address, source: Source, k: int, where: Sequence[str], asked: Query, answer: Answer
 ) -> str:
     """What else there is about the results; the part that is shown."""
-    download_button.show(
-        "Download the results (CSV)", lambda: download_button.csv(_table(answer)), "results.csv"
-    )
     placed = Capability.LAYER_PROJECTIONS in source.capabilities
     parts = [part for part in _ABOUT if placed or part != "place"]
     part = address.choice(url.ABOUT, parts, shown=_ABOUT["why"])

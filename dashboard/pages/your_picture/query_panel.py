@@ -40,7 +40,7 @@ def picture(source: Source, query: Query, place: str) -> None:
 
     Parameters
     ----------
-    place : of the source, as for :func:`dashboard.widgets.image_input.show`.
+    place : of the source, as for :func:`dashboard.widgets.image_input.first`.
     """
     _queries(query)
     region.show(
@@ -54,11 +54,7 @@ def picture(source: Source, query: Query, place: str) -> None:
         st.caption("Draw a frame to search with a region; drag it, or use the arrow keys.")
         if query.box != url.WHOLE:
             st.button("Search with the whole image", on_click=lambda: url.change({url.CROP: None}))
-        # Another image has another one, which is closed.
-        with st.popover(
-            "Another image", icon=":material/add_photo_alternate:", key=f"live-another-{query.picture.key}"
-        ):
-            image_input.show(source.sample, place, chosen=True)
+        image_input.another(source.sample, place, query.picture)
 
 
 def answer(source: Source, query: Query, loading: Job, k: int, where: Sequence[str]) -> Answer | None:
@@ -83,8 +79,9 @@ def answer(source: Source, query: Query, loading: Job, k: int, where: Sequence[s
 def times(picture: QueryImage, features_ms: float, search_ms: float) -> None:
     """How long it took, and what can be done with the results."""
     st.caption(
-        f"Decoding {picture.decode_ms:.0f} ms · features {features_ms:.0f} ms · search {search_ms:.2f} ms. "
-        "Click a result to search with it."
+        f"Decoding {picture.decode_ms:.0f} ms · features {features_ms:.0f} ms · search {search_ms:.{0 if search_ms >= 10 else 1}f} ms",
+        width="content",
+        help="Click a result to search with it.",
     )
 
 

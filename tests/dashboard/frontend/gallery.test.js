@@ -27,6 +27,6 @@ test("keys go through the tiles", () => {
 });
 
 test("as many tiles are in a row as fit, or at most so many", () => {
-  assert.equal(gridColumns(120, 0), "repeat(auto-fill, minmax(min(100%, 120px), 1fr))");
-  assert.match(gridColumns(120, 4), /max\(120px, \(100% - 3 \* var\(--space\)\) \/ 4\)/);
+  assert.equal(gridColumns(0), "repeat(auto-fill, minmax(min(100%, var(--least)), 1fr))");
+  assert.match(gridColumns(4), /max\(var\(--least\), \(100% - 3 \* var\(--space\)\) \/ 4\)/);
 });

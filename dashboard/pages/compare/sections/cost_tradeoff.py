@@ -158,7 +158,7 @@ def _chart(context: ComparisonContext, kind: str, front: np.ndarray) -> None:
         marker={"color": "rgba(0,0,0,0)", "size": 17, "line": {"color": ink, "width": 2}},
         text=list(groups),
         textposition="top center",
-        textfont={"size": 14, "color": ink},
+        textfont={"size": plotly_charts.NORMAL, "color": ink},
         cliponaxis=False,
         showlegend=False,
         customdata=marked,

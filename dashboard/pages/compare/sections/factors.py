@@ -10,6 +10,7 @@ from dashboard.pages.compare.comparison_context import ComparisonContext, Sectio
 from dashboard.widgets import glossary, markdown, palette, plotly_charts
 
 _NAMES = {"model": "Model", "layer": "Layer (depth)", "pooling": "Pooling", "metric": "Distance"}
+_SHORT = _NAMES | {"layer": "Layer"}
 
 
 def show(context: ComparisonContext) -> None:
@@ -128,11 +129,11 @@ def _plural(name: str, n: int) -> str:
 def _shares(found: comparison.Variation, varied: list[str]) -> list[tuple[str, float, bool]]:
     alone = [(_NAMES[name], found.main[name], True) for name in varied]
     pairs = [
-        (f"{_NAMES[a]} and {_NAMES[b].lower()} together", share, False)
+        (f"{_SHORT[a]} and {_SHORT[b].lower()}", share, False)
         for (a, b), share in found.pairs.items()
         if a in varied and b in varied
     ]
-    rest = [("Three or more together", found.rest, False)] if len(varied) > 2 else []
+    rest = [("Three or more", found.rest, False)] if len(varied) > 2 else []
     return sorted(alone, key=lambda row: -row[1]) + sorted(pairs, key=lambda row: -row[1]) + rest
 
 
@@ -144,7 +145,7 @@ def _chart(shares: list[tuple[str, float, bool]], sentence: str) -> None:
         go.Bar(
             orientation="h",
             x=[100 * share for _, share, _ in shares],
-            y=[name for name, _, _ in shares],
+            y=[plotly_charts.wrapped(name, 16) for name, _, _ in shares],
             marker={
                 "color": [strong if alone else weak for _, _, alone in shares],
                 "pattern": {"shape": ["" if alone else "/" for _, _, alone in shares]},

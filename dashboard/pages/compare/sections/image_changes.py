@@ -213,6 +213,7 @@ def _heat_map(
         sentence,
         numbers,
         {column: st.column_config.NumberColumn(format="%.1f%%") for column in columns},
+        wide=True,
     )
     if clicked is not None:
         context.open(rows[int(clicked)].one)
