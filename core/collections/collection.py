@@ -231,7 +231,9 @@ class Collection(Reader):
                 f"the collection holds vectors of {self.about.dimensions} numbers."
             )
         if not fits(vectors, self.about.dtype).all():
-            raise CollectionError(f"The vectors have numbers that are not finite as {self.about.dtype}.")
+            raise CollectionError(
+                f"The vectors have numbers that are not finite as {self.about.dtype}, or too small for it."
+            )
         new = [
             New(path, label=label and nfc(label), metadata=facts, vector=vector)
             for path, vector, label, facts in zip(

@@ -38,7 +38,7 @@ HIDDEN = "hidden or system file or folder"
 _REMOVED_BEFORE = "removed before"
 # Shorter than the operating system's.
 _SHORTER = {os.strerror(errno.ENOENT): "file not found"}
-_NOT_FINITE = "The model gives numbers that are not finite as {}."
+_NOT_FITTING = "The model gives numbers that are not finite as {}, or too small for it; create the collection with `--dtype float32`"
 
 Entries = Iterable[Entry | LeftOut | Problem]
 
@@ -416,7 +416,7 @@ class Ingester:
         for read in batch.reads:
             state = read.candidate.state
             if read.hash not in stored and read.hash not in self._vectors:
-                self._fail_read(read, _NOT_FINITE.format(self._writer.about.dtype))
+                self._fail_read(read, _NOT_FITTING.format(self._writer.about.dtype))
                 continue
             own = read.hash in fresh
             fresh.discard(read.hash)

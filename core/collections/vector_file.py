@@ -21,10 +21,11 @@ _CHUNK_BYTES = 8_000_000
 
 
 def fits(vectors: np.ndarray, dtype: str) -> np.ndarray:
-    """(n,) bool: which of some vectors (n, dimensions) are finite in the type of the file."""
+    """(n,) bool: which of some vectors (n, dimensions) are finite in the type of the file, and neither vanish there nor lose their digits."""
     with np.errstate(over="ignore"):
-        finite: np.ndarray = np.isfinite(vectors.astype(dtype)).all(axis=1)
-    return finite
+        finite = np.isfinite(vectors.astype(dtype)).all(axis=1)
+    largest = np.abs(vectors).max(axis=1, initial=0)
+    return np.asarray(finite & ((largest == 0) | (largest >= np.finfo(dtype).tiny)))
 
 
 class VectorFile:
