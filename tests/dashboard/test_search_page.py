@@ -3,14 +3,18 @@ import os
 import re
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from core.data import datasets
 from core.experiments.query_scores import evaluate
 from core.experiments.store import Configuration, Grid
+from core.settings import settings
 from tests.conftest import ROOT
-from tests.dashboard.conftest import DATASET, choose_layer, gallery_of, layers_of
+from tests.dashboard.conftest import DATASET, choose_layer, gallery_of, layers_of, write_run
+from tests.experiments.synthetic import draw_dataset
 
 RESULTS, BROWSE = 1, 2
 
@@ -403,3 +407,22 @@ def test_what_classes_allow_is_said_where_it_is_less_than_all(grid_dir, open_pag
     [sentence] = said(10)
     assert "At most 89.1 of 100" in sentence and "fewer than 11" in sentence
     assert said(7) == []
+
+
+def test_classes_that_begin_alike_differ_in_the_filter(tmp_path, monkeypatch, open_page):
+    drawn = draw_dataset(tmp_path / "alike" / "images", 3, 8)
+    names = {label: f"a class with a rather long name, of {label}" for label in drawn.classes}
+    items = tuple(replace(item, label=names[item.label]) for item in drawn.items)
+    described = replace(drawn, name="alike", classes=tuple(names.values()), items=items)
+    (tmp_path / "alike" / "dataset.json").write_text(datasets.describe(described, "images"))
+    dataset = datasets.load(tmp_path / "alike")
+    write_run(tmp_path, dataset, "good", "imagenet", 1.0, ("late",), ("avg",))
+    monkeypatch.setattr(settings, "GRID_DIR", tmp_path)
+    page = open_page("search", dataset="alike")
+    assert not page.exception
+    [chosen] = [one for one in page.selectbox if one.label == "Class"]
+    assert len(set(chosen.options)) == 4 and max(map(len, chosen.options)) <= 32
+    shown = open_page("search", dataset="alike", **{"class": dataset.classes[1]})
+    assert not shown.warning and {tile["title"] for tile in gallery_of(shown, BROWSE)["tiles"]} == {
+        item.title for item in dataset.items if item.label == dataset.classes[1]
+    }

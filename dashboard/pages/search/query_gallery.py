@@ -7,10 +7,11 @@ from core.data.datasets import Dataset
 from dashboard import url
 from dashboard.frontend.gallery import gallery
 from dashboard.url import Address
-from dashboard.widgets import pager, pickers
+from dashboard.widgets import class_names, pager, pickers
 
 PER_PAGE = 48
 _MAX_SHUFFLE = 9999
+_LONGEST_NAME = 32
 
 
 def show(address: Address, dataset: Dataset, query: int) -> dict[url.Key, object]:
@@ -22,6 +23,8 @@ def show(address: Address, dataset: Dataset, query: int) -> dict[url.Key, object
     pages = max(1, -(-len(ids) // PER_PAGE))
     page = address.number(url.GALLERY_PAGE, 1, pages, 1)
 
+    # Classes whose names begin alike can be told apart in the list.
+    short = dict(zip(dataset.classes, class_names.apart(dataset.classes, _LONGEST_NAME), strict=True))
     st.header("Choose another image")
     with st.container(horizontal=True, vertical_alignment="center"):
         st.selectbox(
@@ -30,9 +33,9 @@ def show(address: Address, dataset: Dataset, query: int) -> dict[url.Key, object
             **pickers.bind(
                 "browse-class", label, lambda to: url.change({url.GALLERY_PAGE: None, url.CLASS: to})
             ),
-            format_func=lambda name: name or f"All {len(dataset.classes)} classes",
+            format_func=lambda name: short.get(name, f"All {len(dataset.classes)} classes"),
             label_visibility="collapsed",
-            width=220,
+            width=300,
         )
         titles = {"class": "By class", "shuffled": "Shuffled"}
         pickers.segments("Order", titles, order, lambda to: _order(to, shuffle), "browse-order", hidden=True)

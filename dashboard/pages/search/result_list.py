@@ -13,10 +13,11 @@ from core.experiments.query_scores import Evaluation, evaluate
 from core.experiments.store import DatasetGrid, Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
-from dashboard.widgets import glossary, markdown, palette
+from dashboard.widgets import class_names, glossary, markdown, palette
 
 # A class is named beside all of them where its share differs by more than this.
 _NOTABLE = 0.1
+_LONGEST_NAME = 24
 
 
 @dataclass(frozen=True)
@@ -161,7 +162,7 @@ def _about(grid: DatasetGrid, chosen: Summary, found: Evaluation, row: int) -> l
             share = everywhere.at(distance)
             facts["same class"] = _of_100(share)
             if own is not None and abs((of_class := own.at(distance)).value - share.value) > _NOTABLE:
-                facts[f"of {label}:"] = _of_100(of_class)
+                facts[f"of {class_names.in_sentence(label, _LONGEST_NAME)}:"] = _of_100(of_class)
         about.append(facts)
     return about
 

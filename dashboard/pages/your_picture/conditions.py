@@ -10,6 +10,7 @@ from dashboard.url import Address
 from dashboard.widgets import class_names, pickers
 
 _MOST, _LONGEST = 10, 200
+_LONGEST_NAME = 28
 _HELP = (
     "Only images that meet all of these are searched. A condition compares one of the metadata, `label` or `size` (in bytes) with "
     "a value: `price<20`, `year>=2010`, `taken>2023-05`, `camera!=X100`. Numbers are compared with numbers and dates with dates; images "
@@ -40,15 +41,19 @@ def _read(address: Address) -> list[str]:
 
 
 def _label(source: Source, shown: str) -> None:
+    labels = list(source.labels)
+    short = dict(zip(labels, class_names.apart(labels, _LONGEST_NAME), strict=True))
+
+    def told(label: str) -> str:
+        return f"{class_names.isolated(short[label])} · {source.labels[label]:,}" if label else "All labels"
+
     st.selectbox(
         "Label",
-        ("", *source.labels),
+        ("", *labels),
         **pickers.bind("pick-label", shown, url.LABEL),
-        format_func=lambda label: (
-            f"{class_names.isolated(label)} · {source.labels[label]:,}" if label else "All labels"
-        ),
+        format_func=told,
         help="Only images with this label are found.",
-        width=200,
+        width=300,
     )
 
 
