@@ -118,6 +118,20 @@ def test_charts_place_values_where_they_belong():
     assert len(list(svg.iter("rect"))) == 3
 
 
+def test_long_names_beside_charts_are_whole_or_shortened_and_differ():
+    model = "two (EfficientNet-Lite 0 + SqueezeNet 1.1)"
+    names = [f"{model} · 1 combined · {pooling} · cosine" for pooling in ("avg", "flatten")]
+    svg = ElementTree.fromstring(
+        report_charts.intervals(names, [50.0, 40.0], [45.0, 30.0], [55.0, 50.0], [True, False], "d")
+    )
+    first, second = [one.text for one in svg.iter("text") if one.get("text-anchor") == "end"][::2]
+    assert first.endswith("· avg · cosine") and second.endswith("· flatten · cosine")
+    # As wide as the place for them.
+    assert max(map(len, (first, second))) < 60
+    svg = ElementTree.fromstring(report_charts.heat_map(np.ones((1, 1)), [model], ["c"], "d"))
+    assert len(next(one.text for one in svg.iter("text") if one.text.startswith("two"))) < 35
+
+
 def test_the_page_offers_the_files_or_the_command(grid_dir, open_page, monkeypatch):
     page = open_page("compare", section="export")
     assert not page.exception

@@ -5,10 +5,11 @@ from html import escape
 
 import numpy as np
 
-from dashboard.widgets import plotly_charts
+from dashboard.widgets import class_names, plotly_charts
 
 _INK, _LINE, _STRONG, _WEAK = "#1c2530", "#c5ccd4", "#1f5f99", "#8b97a5"
 _WIDTH = 860.0
+_LETTER = 6.2  # the mean width of a letter
 
 
 def _svg(height: float, description: str, parts: Sequence[str]) -> str:
@@ -21,6 +22,11 @@ def _svg(height: float, description: str, parts: Sequence[str]) -> str:
 def _text(x: float, y: float, text: str, anchor: str = "start", **style: str) -> str:
     styled = "".join(f' {name.replace("_", "-")}="{value}"' for name, value in style.items())
     return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{styled}>{escape(text)}</text>'
+
+
+def _beside(names: Sequence[str], width: float) -> list[str]:
+    """Names that fit into a width and differ where the whole ones do: much of a configuration's name is that of its model."""
+    return class_names.apart(names, int(width / _LETTER))
 
 
 def _ticks(low: float, high: float) -> list[float]:
@@ -54,11 +60,11 @@ def intervals(
         for tick in _ticks(low, high)
     ]
     for place, (name, mean, start, end, one) in enumerate(
-        zip(names, means, lows, highs, strong, strict=True)
+        zip(_beside(names, left - 12), means, lows, highs, strong, strict=True)
     ):
         y, color = row * (place + 0.5), _STRONG if one else _WEAK
         parts += [
-            _text(left - 12, y + 4, name if len(name) < 62 else name[:60] + "…", "end"),
+            _text(left - 12, y + 4, name, "end"),
             f'<line x1="{x(start):.1f}" x2="{x(end):.1f}" y1="{y}" y2="{y}" stroke="{color}" stroke-width="3"/>',
             f'<circle cx="{x(mean):.1f}" cy="{y}" r="5" fill="{color}"/>',
             _text(_WIDTH, y + 4, f"{mean:.1f}", "end"),
@@ -79,7 +85,7 @@ def heat_map(values: np.ndarray, rows: Sequence[str], columns: Sequence[str], de
     known = values[np.isfinite(values)]
     low, high = (float(known.min()), float(known.max())) if len(known) else (0.0, 1.0)
     fills, inks = plotly_charts.paper_colors(np.nan_to_num(values, nan=low), low, max(high, low + 1e-9))
-    for r, name in enumerate(rows):
+    for r, name in enumerate(_beside(rows, left - 10)):
         y = head + row * r
         parts.append(_text(left - 10, y + 20, name, "end"))
         for c, value in enumerate(values[r]):
