@@ -644,6 +644,18 @@ def test_the_page_shows_the_code_of_the_chosen_configuration(own_grid_dir, open_
     ]
 
 
+def test_weights_that_are_not_here_are_named_with_the_command_that_brings_them(
+    own_grid_dir, open_page, monkeypatch
+):
+    dataset = datasets.load(own_grid_dir / DATASET)
+    for model, layer in (("squeezenet", "fire9_concat"), ("xception", "block14_sepconv2_act")):
+        write_run(own_grid_dir, dataset, model, "imagenet", 1.0, (layer,), ("avg",))
+    monkeypatch.setenv("KERAS_HOME", str(own_grid_dir / "nothing"))
+    page = open_page("compare", section="use", model="xception")
+    assert "playground models fetch xception" in page.info[0].value and page.code
+    assert not open_page("compare", section="use", model="squeezenet").info
+
+
 @pytest.mark.slow
 def test_engines_without_the_distance_have_no_code(open_page):
     page = open_page("compare", section="use", dataset="objects200", metric="manhattan", engine="milvus")

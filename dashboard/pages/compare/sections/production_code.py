@@ -6,7 +6,7 @@ from core.collections.index import engines
 from core.evaluation.comparison import BYTES_PER_NUMBER
 from core.experiments import vector_import
 from core.experiments.store import LayerRun, Summary
-from core.models import combinations, registry
+from core.models import combinations, registry, weights
 from dashboard import url
 from dashboard.pages.compare import code_snippets
 from dashboard.pages.compare.comparison_context import ComparisonContext, Section, results_button
@@ -41,7 +41,14 @@ def show(context: ComparisonContext) -> None:
 
 
 def _about_weights(chosen: Summary, title: str) -> None:
-    """What to know of weights that are not the usual ones."""
+    """What to know of weights that are not the usual ones, or not here."""
+    if chosen.weights == weights.IMAGENET and chosen.model in registry.MODELS:
+        here, about = weights.availability(registry.MODELS[chosen.model])
+        if not here:
+            st.info(
+                f"The weights of {markdown.plain(title)} are not on this machine. {markdown.plain(about)}.",
+                icon=":material/download:",
+            )
     if chosen.weights.startswith("file-"):
         st.info(
             f"This experiment used weights of your own ({markdown.quoted(chosen.weights)}): put the path of their file into the code.",
