@@ -133,7 +133,7 @@ def _samples(sample: Sample, source: str) -> None:
         [gallery.tile(item, title=item.name) for item in sample(_SAMPLES)],
         key="live-samples",
         on_pick=lambda item: choose(f"{source}/{item}"),
-        size=88,
+        size=76,
         columns=_SAMPLES,
         label="Sample images",
     )

@@ -304,7 +304,7 @@ def test_hovering_a_point_shows_its_image_and_a_click_its_neighbors(page: Page):
     assert sum(lines) == 10
     assert "query=" in page.url
 
-    page.get_by_role("button", name="Open on the Search page").click()
+    page.get_by_role("button", name="Open in Search").click()
     wait_until_idle(page)
     expect(page.get_by_role("heading", name="Search", exact=True)).to_be_visible()
     assert all(part in page.url for part in ("query=", "model=efficientnet-lite0", "k=10"))

@@ -88,7 +88,7 @@ def _image(
         )
     with row.container(width="content"):
         if several:
-            if st.button("Open on the Search page", icon=":material/image_search:", key="open-search"):
+            if st.button("Open in Search", icon=":material/image_search:", key="open-search"):
                 k = len(neighbors) or None
                 url.open_page(url.SEARCH, url.configuration(several.chosen) | {url.QUERY: picked, url.K: k})
         elif st.button("Search with it", icon=":material/image_search:", key="open-live"):
