@@ -206,3 +206,20 @@ def test_charts_are_described_and_have_a_table(page: Page):
     page.get_by_text("The numbers").click()
     wait_until_idle(page)
     expect(page.get_by_test_id("stExpander").get_by_test_id("stDataFrame")).to_be_visible()
+
+
+@pytest.mark.parametrize("width", [400])
+def test_sections_are_a_menu_in_a_narrow_window(page: Page):
+    open_compare(page, "section=pair")
+    expect(page.get_by_role("radiogroup", name="Section")).to_be_hidden()
+    menu = page.get_by_role("combobox", name="Section")
+    menu.click()
+    page.get_by_role("option", name="What matters", exact=True).click()
+    wait_until_idle(page)
+    assert address_of(page)["section"] == "factors"
+    # By keys too.
+    menu.press("ArrowDown")
+    menu.press("ArrowDown")
+    menu.press("Enter")
+    wait_until_idle(page)
+    assert address_of(page)["section"] != "factors"
