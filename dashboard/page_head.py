@@ -1,6 +1,7 @@
-"""What the HTML of the pages has in its head: their style, which holds from the first paint, and where the server is."""
+"""What the HTML of the pages has in its head: their style, which holds from the first paint, where the server is, and keys for open panels."""
 
 from http import HTTPStatus
+from pathlib import Path
 from urllib.parse import quote
 
 from starlette.datastructures import MutableHeaders
@@ -19,10 +20,11 @@ _SERVER = """{
   const [, base] = location.pathname.match(/^(.*?)\\/*(?:\\/(?:PAGES))?\\/*$/);
   window.__streamlit = { BACKEND_BASE_URL: location.origin + base };
 }""".replace("PAGES", "|".join(url.PATHS.values()))
+_KEYS = (Path(__file__).parent / "frontend" / "panel_keys.js").read_text("utf-8")
 
 
 class PageHead:
-    """ASGI middleware that adds :data:`dashboard.widgets.style.RULES` and the address of the server to every HTML page.
+    """ASGI middleware that adds :data:`dashboard.widgets.style.RULES`, the address of the server and keys for panels to every HTML page.
 
     Streamlit answers every path with its page, whose scripts are found from one level below the base alone.
     Browsers that ask for a page below that level are led to it.
@@ -59,7 +61,7 @@ class PageHead:
                     ups = "../" * (path.count("/") - 1)
                     await RedirectResponse(f"{ups}{quote(first)}")(scope, receive, send)
                     return
-                added = f"<style>{style.RULES}</style><script>{_SERVER}</script>"
+                added = f"<style>{style.RULES}</style><script>{_SERVER}\n{_KEYS}</script>"
                 whole = body.replace(_END, added.encode() + _END, 1)
                 headers = MutableHeaders(scope=start)
                 headers["content-length"] = str(len(whole))

@@ -3,7 +3,7 @@
 from itertools import pairwise, product
 
 import pytest
-from playwright.sync_api import Browser
+from playwright.sync_api import Browser, expect
 
 from dashboard import url
 from dashboard.pages.compare import sections
@@ -110,6 +110,43 @@ def test_the_tab_key_goes_on_from_every_control_and_shows_where_it_is(
     stuck = [a for a, b in pairwise(visited) if a[0] == b[0] and "CANVAS" not in a[0]]
     assert stuck == []
     assert [name for name, outlined, wanted in visited if wanted and not outlined] == []
+
+
+def test_the_tab_key_goes_into_an_open_panel_and_out_of_it(browser: Browser, dashboard_server: str):
+    context = browser.new_context(base_url=dashboard_server, viewport={"width": 1400, "height": 900})
+    page = context.new_page()
+    page.goto("/embeddings")
+    wait_until_idle(page)
+    button = page.locator('[data-testid="stPopoverButton"]').first
+    button.focus()
+    page.keyboard.press("Enter")
+    panel = page.locator('[data-testid="stPopoverBody"]')
+    panel.wait_for()
+    within = "() => Boolean(document.activeElement.closest('[data-testid=\"stPopoverBody\"]'))"
+    visited = []
+    for _ in range(12):
+        page.keyboard.press("Tab")
+        visited.append(page.evaluate(within))
+    # Through all of its controls, then on to what follows the button, and not back into the panel.
+    count = visited.index(False)
+    assert count > 4 and not any(visited[count:])
+    # It closes where the focus leaves it.
+    expect(panel).to_be_hidden()
+    button.focus()
+    page.keyboard.press("Enter")
+    panel.wait_for()
+    page.keyboard.press("Tab")
+    assert page.evaluate(within)
+    page.keyboard.press("Shift+Tab")
+    expect(panel).to_be_hidden()
+    expect(button).to_be_focused()
+    page.keyboard.press("Enter")
+    panel.wait_for()
+    page.keyboard.press("Tab")
+    page.keyboard.press("Escape")
+    expect(panel).to_be_hidden()
+    expect(button).to_be_focused()
+    context.close()
 
 
 @pytest.mark.parametrize("chart", ["classes-models", "confusion"])
