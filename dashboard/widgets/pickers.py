@@ -265,24 +265,33 @@ def segments(
         tuple(options),
         **bind(widget, shown, chosen),
         format_func=options.__getitem__,
-        required=True,
+        # Nothing is chosen where the choice is among the options of another one.
+        required=shown is not None,
         help=help,
         label_visibility="collapsed" if hidden else "visible",
     )
 
 
 def sections(
-    label: str, titles: Mapping[str, str], shown: str, chosen: url.Key | Callable[[Any], None], widget: str
+    groups: Mapping[str, Mapping[str, str]],
+    shown: str,
+    chosen: url.Key | Callable[[Any], None],
+    widget: str,
 ) -> None:
     """Choose a section of a page by its title: all are visible in a wide window, a narrow one has a menu.
 
     Parameters
     ----------
+    groups : names and titles of the sections, by what they are for; a single group is not named.
     shown, chosen, widget : as for :func:`bind`. The style sheet of all pages hides one of the two, by the name of the widget.
     """
-    segments(label, titles, shown, chosen, widget, hidden=True)
+    with st.container(horizontal=True, key=widget):
+        for place, (label, group) in enumerate(groups.items()):
+            here = shown if shown in group else None
+            segments(label, group, here, chosen, f"{widget}-{place}", hidden=len(groups) == 1)
+    titles = {name: title for group in groups.values() for name, title in group.items()}
     st.selectbox(
-        label,
+        "Section",
         tuple(titles),
         **bind(f"menu-{widget}", shown, chosen),
         format_func=titles.__getitem__,

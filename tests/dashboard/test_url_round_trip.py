@@ -265,7 +265,7 @@ CASES = {
         | {url.MOST_TIME: "3", url.MOST_PARAMETERS: "800000"},
         {
             url.DATASET: DATASET_PICKER,
-            url.SECTION: widget("segmented_control", "section"),
+            url.SECTION: widget("selectbox", "menu-section"),
             url.K: NEIGHBORS,
             url.SHOW_UNTRAINED: toggle("pick-untrained"),
             url.HALVES: toggle("halves"),
@@ -407,7 +407,7 @@ CASES = {
         {url.COLLECTION: "pets", url.IMAGES_PART: "pictures", url.AT: "2"},
         {
             url.COLLECTION: widget("selectbox", "images-collection"),
-            url.IMAGES_PART: widget("segmented_control", "images-part"),
+            url.IMAGES_PART: widget("selectbox", "menu-images-part"),
             url.AT: label_of_gallery(r"(\d) to \d of"),
         },
         fixtures=("pets", "one_image_a_page"),

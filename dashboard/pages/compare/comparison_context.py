@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from enum import StrEnum
 from typing import Any
 
 import streamlit as st
@@ -20,14 +21,24 @@ from dashboard.widgets import configuration_name, glossary, machine, page_frame,
 from dashboard.widgets.machine import Machine
 
 
+class Group(StrEnum):
+    """What sections are for, in the order of the page."""
+
+    DECIDE = "Decide"
+    CLOSER = "Look closer"
+    HOLDS = "Does it hold?"
+    GO_ON = "Go on"
+
+
 @dataclass(frozen=True)
 class Section:
     """A section of the page.
 
-    name : in the address; place : among the sections, from 1; show : draws it; halves : whether it can choose
-    on one half of the images and report on the other; configuration : whether it is about the chosen configuration, which the page then shows above it.
+    name : in the address; place : in its group, from 1; show : draws it; halves : whether it can choose on one half of the images and
+    report on the other; configuration : whether it is about the chosen configuration, which the page then shows above it.
     """
 
+    group: Group
     name: str
     title: str
     place: int

@@ -9,7 +9,7 @@ from streamlit.delta_generator import DeltaGenerator
 from core.experiments.store import DatasetGrid
 from dashboard import url
 from dashboard.pages.compare import sections
-from dashboard.pages.compare.comparison_context import make_context
+from dashboard.pages.compare.comparison_context import Group, make_context
 from dashboard.url import Address
 from dashboard.widgets import configuration_bar, glossary, markdown, page_frame, pickers
 
@@ -37,8 +37,11 @@ def _compare(top: DeltaGenerator, address: Address, names: Sequence[str], grid: 
                 disabled=context.measure.stored,
                 help=glossary.UNDIVIDED if context.measure.stored else glossary.HALVES,
             )
-    titles = {name: part.title for name, part in _SECTIONS.items()}
-    pickers.sections("Section", titles, section, url.SECTION, "section")
+    groups = {
+        group.value: {part.name: part.title for part in sections.ALL if part.group == group}
+        for group in Group
+    }
+    pickers.sections(groups, section, url.SECTION, "section")
     notices = st.container()
     if context.compared is None:
         st.error(

@@ -122,7 +122,7 @@ def _one(top: DeltaGenerator, address: Address, names: list[str], name: str) -> 
     part = address.choice(url.IMAGES_PART, list(_PARTS), first, _PARTS[first].title)
     collection_jobs.watch(name, source.info.images)
     titles = {one: _title(one, source) for one in _PARTS}
-    pickers.sections("Part", titles, part, lambda to: _go({url.IMAGES_PART: to}), "images-part")
+    pickers.sections({"Part": titles}, part, lambda to: _go({url.IMAGES_PART: to}), "images-part")
     try:
         _PARTS[part].show(context)
     except UserError as error:

@@ -12,7 +12,7 @@ from core.evaluation import rankings
 from core.experiments.query_scores import Evaluation, Values, evaluate, values
 from core.experiments.store import Summary
 from dashboard import url
-from dashboard.pages.compare.comparison_context import ComparisonContext, Section
+from dashboard.pages.compare.comparison_context import ComparisonContext, Group, Section
 from dashboard.widgets import class_names, glossary, markdown, palette, pickers, plotly_charts
 
 if TYPE_CHECKING:
@@ -339,4 +339,4 @@ def _bars(context: ComparisonContext, found: Values, by_id: np.ndarray) -> None:
         context.open(context.chosen, int(clicked))
 
 
-SECTION = Section("classes", "Classes", 7, show, configuration=True)
+SECTION = Section(Group.CLOSER, "classes", "Classes", 3, show, configuration=True)

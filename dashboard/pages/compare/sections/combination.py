@@ -9,7 +9,7 @@ from core.experiments.store import Grid, Summary
 from core.jobs import Job
 from core.models import combinations, registry, weights
 from core.settings import settings
-from dashboard.pages.compare.comparison_context import ComparisonContext, Section
+from dashboard.pages.compare.comparison_context import ComparisonContext, Group, Section
 from dashboard.widgets import job_progress, markdown, read_only_notice
 
 _HELP = (
@@ -122,4 +122,4 @@ def _key(context: ComparisonContext) -> tuple[str, str]:
     return "combine", context.grid.dataset.name
 
 
-SECTION = Section("combine", "Combine", 9, show)
+SECTION = Section(Group.GO_ON, "combine", "Combine", 1, show)

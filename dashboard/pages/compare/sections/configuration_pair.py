@@ -10,7 +10,7 @@ from core.experiments.query_scores import Evaluation, Values, difference, evalua
 from core.experiments.store import Summary
 from dashboard import url
 from dashboard.frontend.gallery import gallery
-from dashboard.pages.compare.comparison_context import ComparisonContext, Section, open_search
+from dashboard.pages.compare.comparison_context import ComparisonContext, Group, Section, open_search
 from dashboard.widgets import configuration_bar, glossary, markdown, palette
 
 _MOST_DIFFERENT = 6
@@ -231,4 +231,4 @@ def _most_different(
     st.caption("Click an image to see both lists for it above.", help=glossary.MEASURES[context.by])
 
 
-SECTION = Section("pair", "Side by side", 5, show)
+SECTION = Section(Group.CLOSER, "pair", "Side by side", 1, show)

@@ -9,7 +9,7 @@ import streamlit as st
 
 from core.evaluation import comparison
 from dashboard import url
-from dashboard.pages.compare.comparison_context import ComparisonContext, Section, ratio
+from dashboard.pages.compare.comparison_context import ComparisonContext, Group, Section, ratio
 from dashboard.widgets import glossary, machine, markdown, palette, pickers, plotly_charts
 
 _MARGIN = 1.0
@@ -266,4 +266,4 @@ def _table(
     )
 
 
-SECTION = Section("cost", "Quality and cost", 3, show, halves=True)
+SECTION = Section(Group.DECIDE, "cost", "Quality and cost", 3, show, halves=True)

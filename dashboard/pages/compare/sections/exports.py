@@ -8,7 +8,7 @@ import streamlit as st
 from core.experiments import neighbor_export
 from core.experiments.store import Summary
 from dashboard.pages.compare import report
-from dashboard.pages.compare.comparison_context import ComparisonContext, Section
+from dashboard.pages.compare.comparison_context import ComparisonContext, Group, Section
 from dashboard.widgets import download_button
 
 
@@ -52,4 +52,4 @@ def _files(context: ComparisonContext, key: str, some: Sequence[Summary], name: 
             )
 
 
-SECTION = Section("export", "Export", 10, show, halves=True, configuration=True)
+SECTION = Section(Group.GO_ON, "export", "Export", 3, show, halves=True, configuration=True)

@@ -6,7 +6,7 @@ import streamlit as st
 
 from core.evaluation import comparison
 from core.experiments.store import Summary
-from dashboard.pages.compare.comparison_context import ComparisonContext, Section
+from dashboard.pages.compare.comparison_context import ComparisonContext, Group, Section
 from dashboard.widgets import glossary, markdown, palette, plotly_charts
 
 _NAMES = {"model": "Model", "layer": "Layer (depth)", "pooling": "Pooling", "metric": "Distance"}
@@ -215,4 +215,4 @@ def _levels(
             )
 
 
-SECTION = Section("factors", "What matters", 4, show)
+SECTION = Section(Group.DECIDE, "factors", "What matters", 4, show)

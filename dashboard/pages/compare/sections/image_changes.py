@@ -14,7 +14,7 @@ from core.experiments.robustness_file import UNCHANGED
 from core.experiments.store import Grid, Summary
 from core.imaging.changes import CHANGES, STRENGTHS
 from dashboard import url
-from dashboard.pages.compare.comparison_context import ComparisonContext, Section
+from dashboard.pages.compare.comparison_context import ComparisonContext, Group, Section
 from dashboard.widgets import download_button, glossary, markdown, pickers, plotly_charts
 
 Found = Mapping[tuple[str, int], Recognition]
@@ -236,4 +236,4 @@ def _hover(context: ComparisonContext, row: _Row, change: str | None) -> str:
     return "<br>".join(lines)
 
 
-SECTION = Section("robustness", "Robustness", 8, show)
+SECTION = Section(Group.HOLDS, "robustness", "Robustness", 1, show)

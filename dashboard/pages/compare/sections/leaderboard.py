@@ -13,6 +13,7 @@ from core.experiments.store import Summary
 from dashboard import url
 from dashboard.pages.compare.comparison_context import (
     ComparisonContext,
+    Group,
     Section,
     results_button,
     section_button,
@@ -263,4 +264,4 @@ def _act(context: ComparisonContext, one: Summary) -> None:
         section_button("Use it", ":material/code:", "row-use", one, "use")
 
 
-SECTION = Section("leaderboard", "Leaderboard", 2, show, halves=True)
+SECTION = Section(Group.DECIDE, "leaderboard", "Leaderboard", 2, show, halves=True)

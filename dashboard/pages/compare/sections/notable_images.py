@@ -8,7 +8,7 @@ from core.errors import GridError
 from core.evaluation import rankings
 from core.experiments.query_scores import evaluate
 from dashboard.frontend.gallery import gallery
-from dashboard.pages.compare.comparison_context import ComparisonContext, Section, open_search
+from dashboard.pages.compare.comparison_context import ComparisonContext, Group, Section, open_search
 from dashboard.widgets import markdown, plotly_charts
 
 _SHOWN = 10
@@ -170,4 +170,4 @@ def _gallery(
     )
 
 
-SECTION = Section("pictures", "Images", 6, show, configuration=True)
+SECTION = Section(Group.CLOSER, "pictures", "Images", 2, show, configuration=True)

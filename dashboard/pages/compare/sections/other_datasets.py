@@ -13,7 +13,7 @@ from core.evaluation.agreement import Correlation
 from core.experiments import experiment_table
 from core.experiments.experiment_table import ExperimentTable
 from core.experiments.store import Grid
-from dashboard.pages.compare.comparison_context import ComparisonContext, Section
+from dashboard.pages.compare.comparison_context import ComparisonContext, Group, Section
 from dashboard.widgets import download_button, glossary, markdown
 
 _FEWEST = 3
@@ -160,4 +160,4 @@ def _columns() -> dict[str, Any]:
     }
 
 
-SECTION = Section("carry", "Other datasets", 8, show)
+SECTION = Section(Group.HOLDS, "carry", "Other datasets", 2, show)

@@ -10,6 +10,7 @@ from core.models import registry
 from dashboard import url
 from dashboard.pages.compare.comparison_context import (
     ComparisonContext,
+    Group,
     Section,
 )
 from dashboard.pages.compare.sections import cost_tradeoff
@@ -147,4 +148,4 @@ def _models_by_layers(context: ComparisonContext) -> None:
         context.open(table.experiments[int(clicked)])
 
 
-SECTION = Section("overview", "Overview", 1, show, halves=True)
+SECTION = Section(Group.DECIDE, "overview", "Overview", 1, show, halves=True)

@@ -9,7 +9,7 @@ from core.experiments.store import LayerRun, Summary
 from core.models import combinations, registry, weights
 from dashboard import url
 from dashboard.pages.compare import code_snippets
-from dashboard.pages.compare.comparison_context import ComparisonContext, Section, results_button
+from dashboard.pages.compare.comparison_context import ComparisonContext, Group, Section, results_button
 from dashboard.widgets import glossary, markdown, pickers
 
 _LARGE = 10_000
@@ -117,4 +117,4 @@ def _code(context: ComparisonContext) -> None:
     st.code(code_snippets.measuring(chosen.configuration), language="bash", wrap_lines=True)
 
 
-SECTION = Section("use", "Use it", 9, show, configuration=True)
+SECTION = Section(Group.GO_ON, "use", "Use it", 2, show, configuration=True)
