@@ -67,7 +67,7 @@ def test_a_choice_is_one_step(page: Page):
     open_first(page, "/compare")
     wait_for_key(page, url.MODEL)
     before = page.url
-    page.get_by_role("radiogroup", name="Section").get_by_role("radio", name="Images", exact=True).click()
+    page.get_by_role("radiogroup", name="Look closer").get_by_role("radio", name="Images", exact=True).click()
     wait_for_key(page, url.SECTION)
     wait_until_idle(page)
     go_back(page)
@@ -83,7 +83,7 @@ def test_a_notice_about_the_address_is_shown_once(page: Page):
     notice = page.get_by_test_id("stAlert").filter(has_text="7000")
     expect(notice).to_contain_text("nonsense")
     assert not {"nonsense"} & set(parse_qs(urlsplit(page.url).query))
-    page.get_by_role("radiogroup", name="Section").get_by_role("radio", name="Images", exact=True).click()
+    page.get_by_role("radiogroup", name="Look closer").get_by_role("radio", name="Images", exact=True).click()
     wait_for_key(page, url.SECTION)
     wait_until_idle(page)
     expect(notice).to_have_count(0)

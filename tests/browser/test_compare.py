@@ -54,7 +54,12 @@ def go_to(page: Page, name: str) -> None:
 
 
 def section(page: Page, name: str) -> None:
-    page.get_by_role("radiogroup", name="Section").get_by_role("radio", name=name, exact=True).click()
+    visible = page.locator(".st-key-section")
+    if visible.is_visible():
+        visible.get_by_role("radio", name=name, exact=True).click()
+    else:
+        page.locator(".st-key-menu-section").get_by_role("combobox").click()
+        page.get_by_role("option", name=name, exact=True).click()
     wait_until_idle(page)
 
 
