@@ -63,19 +63,19 @@ class Report:
         )
 
     def summary(self) -> str:
-        """All counts in one line."""
-        parts = [
-            f"{self.added:,} added",
-            f"{self.changed:,} changed",
-            f"{self.unchanged:,} already there",
-            *([f"{self.removed:,} removed"] if self.removed else []),
-            *([f"{self.restored:,} restored"] if self.restored else []),
-        ]
-        left_out = f"{self.left_out:,} left out"
-        if self.reasons:
-            reasons = sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
-            named = [f"{reason}: {count:,}" for reason, count in reasons[:_MOST_REASONS]]
-            if others := sum(count for _, count in reasons[_MOST_REASONS:]):
-                named.append(f"other reasons: {others:,}")
-            left_out += f" ({'; '.join(named)})"
-        return f"{self.read:,} read, {', '.join([*parts, left_out])}."
+        """All counts but those of nothing in one line, with the reasons for what was left out."""
+        counts = {
+            "added": self.added,
+            "changed": self.changed,
+            "already there": self.unchanged,
+            "removed": self.removed,
+            "restored": self.restored,
+            "left out": self.left_out,
+        }
+        parts = [f"{self.read:,} read", *(f"{count:,} {what}" for what, count in counts.items() if count)]
+        reasons = sorted(self.reasons.items(), key=lambda item: (-item[1], item[0]))
+        named = [f"{reason} ({count:,})" for reason, count in reasons[:_MOST_REASONS]]
+        if others := sum(count for _, count in reasons[_MOST_REASONS:]):
+            named.append(f"other reasons ({others:,})")
+        why = f": {'; '.join(named)}" if named else ""
+        return f"{', '.join(parts)}{why}."
