@@ -379,6 +379,13 @@ def test_swapping_turns_the_two_around(grid_dir, open_page):
     assert address(page)["layer2"] == "second"
 
 
+def test_a_configuration_is_not_compared_with_itself(grid_dir, open_page):
+    page = open_page(
+        "compare", section="pair", model="plain", layer="second", model2="plain", layer2="second"
+    )
+    assert len(page.info) == 1 and not page.metric
+
+
 def test_both_lists_say_where_the_other_has_the_same_image(grid_dir, open_page):
     page = open_page(
         "compare", section="pair", model="plain", layer="second", metric="cosine", metric2="euclidean", model2="plain", layer2="second", query=3

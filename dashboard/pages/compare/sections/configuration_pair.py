@@ -41,6 +41,9 @@ def show(context: ComparisonContext) -> None:
         key="swap",
         on_click=lambda: _swap(context.chosen, second),
     )
+    if second.configuration == context.chosen.configuration:
+        st.info("A and B are the same configuration; change one of them.", icon=":material/info:")
+        return
     try:
         k = min(context.k, context.grid.run(second).about.top)
         a = evaluate(context.grid, context.chosen.configuration, k)
@@ -57,8 +60,6 @@ def show(context: ComparisonContext) -> None:
     if not len(queries):
         st.info("These two have no images in common.", icon=":material/info:")
         return
-    if second.configuration == context.chosen.configuration:
-        st.info("A and B are the same configuration; change one of them.", icon=":material/info:")
     reached_a, reached_b = of_a.values[rows_a], of_b.values[rows_b]
     overlap = rankings.rank_biased_overlap(a.ids[rows_a, : a.k], b.ids[rows_b, : b.k])
     both = rankings.shared(a.ids[rows_a, : a.k], b.ids[rows_b, : b.k])
