@@ -1,4 +1,4 @@
-"""What the HTML of the pages has in its head: their style, which holds from the first paint, where the server is, and keys for open panels."""
+"""What the HTML of the pages has in its head: their style, which holds from the first paint, where the server is, and keys for panels and dialogs."""
 
 from http import HTTPStatus
 from pathlib import Path
@@ -20,11 +20,14 @@ _SERVER = """{
   const [, base] = location.pathname.match(/^(.*?)\\/*(?:\\/(?:PAGES))?\\/*$/);
   window.__streamlit = { BACKEND_BASE_URL: location.origin + base };
 }""".replace("PAGES", "|".join(url.PATHS.values()))
-_KEYS = (Path(__file__).parent / "frontend" / "panel_keys.js").read_text("utf-8")
+_KEYS = "\n".join(
+    (Path(__file__).parent / "frontend" / name).read_text("utf-8")
+    for name in ("panel_keys.js", "dialog_focus.js")
+)
 
 
 class PageHead:
-    """ASGI middleware that adds :data:`dashboard.widgets.style.RULES`, the address of the server and keys for panels to every HTML page.
+    """ASGI middleware that adds :data:`dashboard.widgets.style.RULES`, the address of the server and keys for panels and dialogs to every HTML page.
 
     Streamlit answers every path with its page, whose scripts are found from one level below the base alone.
     Browsers that ask for a page below that level are led to it.

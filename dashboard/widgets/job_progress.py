@@ -73,7 +73,11 @@ def watch_line(job: Job) -> None:
 def _sentence(job: Job, unit: str) -> str:
     """The stage, how much of it is done, and the time left of the whole job."""
     if job.cancelling:
-        return "Stopping…"
+        return (
+            f"Stopping at the next step · {glossary.capital(job.stage_name)}"
+            if job.stage_name
+            else "Stopping…"
+        )
     if job.waiting:
         return "Waiting for other computations to end"
     counts = job.total > 1 or (job.done_steps and not job.total)

@@ -104,6 +104,12 @@ def test_a_zip_becomes_a_collection_while_the_page_is_left_and_its_galleries_sho
     wrong.click()
     dialog = page.get_by_role("dialog")
     expect(dialog).to_contain_text("mine/flowers/birds-01")
+    # The keyboard closes it, is back at the image, and opens it again.
+    page.keyboard.press("Escape")
+    expect(dialog).to_be_hidden()
+    expect(wrong).to_be_focused()
+    page.keyboard.press("Enter")
+    expect(dialog).to_contain_text("send it again")
     dialog.get_by_role("button", name="Remove it from the collection").click()
     expect(dialog).to_be_hidden()
     expect(page.get_by_text("59 images").first).to_be_visible()

@@ -16,6 +16,7 @@ from core.search import collection_source, shared_engine
 from core.search.collection_source import CollectionSource
 from core.server import projections
 from core.settings import settings
+from tests.collections.pixels import draw
 from tests.conftest import ROOT
 from tests.dashboard.conftest import gallery_of, http_get
 from tests.dashboard.test_compare_page import words
@@ -167,3 +168,27 @@ def test_points_are_colored_by_metadata(collections_dir, photos, tmp_path, open_
     stored = collection_projection.read(made, "pca", 2)
     by_title = {path.name: color or "not known" for path, color in rows}
     assert [groups["styles"][code]["name"] for code in codes] == [by_title[title] for title in stored.titles]
+
+
+def test_numbers_color_in_their_order_also_among_a_few_words(collections_dir, tmp_path, open_page):
+    prices = ["n/a" if place % 8 == 0 else str(place) for place in range(40)]
+    paths = [draw(tmp_path / f"{place:02}.png", place) for place in range(40)]
+    rows = [
+        f"{path},{price},{place % 12}" for place, (path, price) in enumerate(zip(paths, prices, strict=True))
+    ]
+    listed = tmp_path / "list.csv"
+    listed.write_text("\n".join(["path,price,stars", *rows]))
+    made = Collection.create(
+        "pets", model="squeezenet", layer="conv1_activation", load=shared_engine.engine()._embedder
+    )
+    made.add([str(listed)])
+    collection_projection.compute(made, "pca", 2, Silent())
+
+    groups = chart(open_page("embeddings", **ADDRESS, color="of-price"))["groups"]
+    codes = np.frombuffer(base64.b64decode(groups["codes"]), "<u2")
+    titles = collection_projection.read(made, "pca", 2).titles
+    unknown = {title for title, code in zip(titles, codes, strict=True) if code == 5}
+    assert len(groups["styles"]) == 6 and unknown == {f"{place:02}.png" for place in range(0, 40, 8)}
+
+    groups = chart(open_page("embeddings", **ADDRESS, color="of-stars"))["groups"]
+    assert [style["name"] for style in groups["styles"]] == [str(stars) for stars in range(12)]

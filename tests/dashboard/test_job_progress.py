@@ -57,6 +57,10 @@ def test_the_bar_and_its_text_are_of_the_whole_job(monkeypatch):
     assert "Index" in job_progress._sentence(job, "images") and job.fraction == 0.5
     indexing.stage("images", 8)
     assert job_progress._sentence(job, "images").startswith("0 of 8 images")
+    # One step can take long; what it is at stays there.
+    job.stage("loading the model", 0)
+    job.cancel()
+    assert "Loading the model" in job_progress._sentence(job, "images")
 
 
 def test_a_failed_job_shows_its_sentence():

@@ -1,6 +1,7 @@
 """What the points of the chart are colored by: their class, the score of a search for them, a cluster, or one of their metadata."""
 
 import itertools
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,6 +10,7 @@ import numpy as np
 import streamlit as st
 
 from core import projection as projections_
+from core.collections import filters
 from core.data.source import Projection, Source
 from core.errors import GridError, UserError
 from core.experiments.query_scores import evaluate
@@ -90,15 +92,22 @@ def _by_field(field: str, source: Source, projection: Projection) -> Groups:
     by_number: list[Any] = [None] * len(projection.images)
     for item, number in projection.by_id.items():
         by_number[number] = stored.get(item, {}).get(field)
-    numbers = np.array(
-        [np.nan if type(one) not in (int, float) else float(one) for one in by_number], np.float64
-    )
+    numbers = np.array([_number(one) for one in by_number], np.float64)
     known = np.isfinite(numbers)
-    if known.sum() > _MOST_GROUPS and len(np.unique(numbers[known])) > _MOST_GROUPS:
+    # A few words among numbers, such as n/a, are values that are not known.
+    words = sum(one not in (None, "") for one in by_number) - known.sum()
+    if known.sum() > words and len(np.unique(numbers[known])) > _MOST_GROUPS:
         return _by_number(
             projection, field, numbers, np.quantile(numbers[known], np.linspace(0, 1, _STEPS + 1))
         )
     return _by_name(projection, ["" if one is None else str(one) for one in by_number])
+
+
+def _number(value: Any) -> float:
+    """A value as a number, also where it is written as text; not a number where it is none."""
+    if isinstance(value, str):
+        value = filters.Value.of(value).number
+    return float(value) if type(value) in (int, float) else math.nan
 
 
 def _by_number(projection: Projection, name: str, numbers: np.ndarray, edges: np.ndarray) -> Groups:
@@ -114,13 +123,19 @@ def _by_number(projection: Projection, name: str, numbers: np.ndarray, edges: np
 def _by_name(projection: Projection, values: Sequence[str]) -> Groups:
     """A group for each of the most frequent values."""
     counts = Counter(value for value in values if value)
-    names = sorted(value for value, _ in counts.most_common(_MOST_GROUPS))
+    names = sorted((value for value, _ in counts.most_common(_MOST_GROUPS)), key=_order)
     places = {name: place for place, name in enumerate(names)}
     styles = list(palette.class_styles(tuple(names)).items())
     if len(counts) > len(names):
         styles.append((_OTHERS, palette.no_group()))
     codes = [places.get(value, len(names)) if value else len(styles) for value in values]
     return _groups(projection, styles, np.array(codes), named=len(names))
+
+
+def _order(name: str) -> tuple[bool, float, str]:
+    """Numbers by their size, then all others by code point."""
+    number = _number(name)
+    return (True, 0.0, name) if math.isnan(number) else (False, number, name)
 
 
 def _by_cluster(projection: Projection, found: np.ndarray) -> Groups:

@@ -6,6 +6,7 @@ import streamlit as st
 
 from core.data import image_sources
 from core.errors import UserError
+from core.imaging import servable_files
 from dashboard.frontend.gallery import gallery
 from dashboard.pages.your_images.collection_context import CollectionContext
 from dashboard.widgets import class_names, collection_jobs, glossary, markdown, read_only_notice
@@ -14,6 +15,8 @@ from dashboard.widgets.glossary import plural
 
 _PER_PAGE = 48
 _PICKED = "images-picked"
+_RELABEL = "To change its label, move the file to another folder or edit its list. Then press *Update* under *Manage*."
+_RELABEL_UPLOAD = "To change its label, send it again in a folder named after the new label."
 _MOST_LABELS, _LONGEST_LABEL, _MOST_FACTS = 12, 30, 20
 
 
@@ -76,6 +79,7 @@ def facts(context: CollectionContext, image: Any) -> str:
 def _details(context: CollectionContext, image: Any) -> None:
     gallery.show([context.tile(image)], key="images-detail", size=240, columns=1, label="The image")
     st.markdown(facts(context, image))
+    st.caption(_RELABEL_UPLOAD if servable_files.is_upload(image.path) else _RELABEL)
     if st.button(
         "Remove it from the collection",
         icon=":material/delete:",

@@ -103,9 +103,8 @@ def label_errors(context: CollectionContext) -> None:
     """Images whose neighbors have another label."""
     st.caption(
         f"Images whose content has several labels, then images most of whose nearest labeled neighbors (up to {curation.NEIGHBORS}) "
-        "have another label. Each shows its label, then the suggested one. Some of these labels are right.",
-        help="To change a label, move the file to another folder or edit its list, and press *Update* under *Manage*. Uploads have the label "
-        "of the folder that they were sent with last: send them again.",
+        "have another label. Each shows its label, then the suggested one. Some of these labels are right. Click one to see how its label "
+        "is changed.",
     )
     if len(context.source.info.labels) < 2:
         st.info(
