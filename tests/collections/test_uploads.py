@@ -132,6 +132,15 @@ def test_a_image_that_comes_again_without_a_folder_keeps_its_label_and_name(fold
     assert ("photos/cat/1.png", "cat") in {(image.metadata["name"], image.label) for image in pets.images()}
 
 
+def test_an_image_that_comes_again_alone_in_a_folder_has_its_name_as_label_where_the_level_is_chosen(folder):
+    pets = create()
+    add(pets, archive(photos()))
+    again = archive({"duck/1.png": png(1)})
+    assert pets.add_uploads([sent("again.zip", again)]).unchanged == 1
+    assert pets.add_uploads([sent("again.zip", again)], label_level=1).changed == 1
+    assert ("photos/cat/1.png", "duck") in {(image.metadata["name"], image.label) for image in pets.images()}
+
+
 def test_purging_and_deleting_take_the_files_along(anywhere):
     pets = create()
     add(pets, archive(photos()))
