@@ -51,14 +51,17 @@ class SourceItem:
 
     @property
     def name(self) -> str:
-        """Its title, or its label where it has none."""
-        return self.title or self.label or ""
+        """Its title, or its label where it has none; of a title that is a path only what comes after the folders."""
+        title = self.title.rpartition("/")[2] if self.title == self.path else self.title
+        return title or self.label or ""
 
     @property
     def alt(self) -> str:
         """The image in words."""
         return (
-            f"{self.title} ({self.label})" if self.label and self.title not in ("", self.label) else self.name
+            f"{self.title} ({self.label})"
+            if self.label and self.title not in ("", self.label)
+            else self.title or self.name
         )
 
 

@@ -60,6 +60,14 @@ def test_the_labelled_images_are_the_dataset_and_the_others_are_counted(pets, ph
         assert reason in message
 
 
+def test_an_upload_in_folders_goes_by_its_own_name_and_keeps_its_path(folder):
+    with create() as sent:
+        sent.add_uploads([Upload(f"pets/{name}.png", png(n)) for n, name in enumerate(("cat/a", "dog/b"))])
+        item = labelled_dataset.dataset(sent).dataset.item(0)
+    assert (item.name, item.title, item.path) == ("a.png", "pets/cat/a.png", "pets/cat/a.png")
+    assert item.alt == "pets/cat/a.png (cat)"
+
+
 def test_the_fingerprint_is_that_of_the_files(pets):
     dataset = labelled_dataset.dataset(pets).dataset
     read = datasets.fingerprint(dataset.labels, [dataset.path(item.id) for item in dataset.items])

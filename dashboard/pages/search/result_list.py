@@ -125,7 +125,7 @@ def _tiles(results: Results, found: Evaluation, row: int, dots: Dots, narrow: bo
             help=glossary.DISTANCE if found.distances is not None else glossary.NO_DISTANCES,
         )
         with st.popover("As a table", type="tertiary", icon=":material/table_rows:", key=f"as-table{suffix}"):
-            names = [(item.name, item.label or "") for item in items]
+            names = [(item.title or item.name, item.label or "") for item in items]
             st.html(_table(names, [sign.sign for sign in marks], about))
 
 
