@@ -17,7 +17,7 @@ _PER_PAGE = 48
 _PICKED = "images-picked"
 _RELABEL = "To change its label, move the file to another folder or edit its list. Then press *Update* under *Manage*."
 _RELABEL_UPLOAD = "To change its label, send it again in a zip, in a folder named after the new label. Choose the level of that folder under *Labels*."
-_MOST_LABELS, _LONGEST_LABEL, _MOST_FACTS = 12, 30, 20
+_MOST_LABELS, _LONGEST_LABEL, _MOST_FACTS = 12, 40, 20
 
 
 def show(context: CollectionContext) -> None:
