@@ -279,8 +279,8 @@ def test_what_is_left_out_is_counted_by_reason(folder, here):
     }
     assert (report.read, report.added, report.failed) == (7, 1, 4)
     assert report.summary() == (
-        "7 read, 1 added, 0 changed, 0 already there, 6 left out (file not found: 2; row without a path: 2; "
-        "it has 3 cells, the header has 2: 1; the file is empty: 1)."
+        "7 read, 1 added, 6 left out: file not found (2); row without a path (2); "
+        "it has 3 cells, the header has 2 (1); the file is empty (1)."
     )
     failed = {image.path: image.reason for image in open_().images("failed")}
     assert failed[f"{here / 'l.csv'}, row 8"] == "it has 3 cells, the header has 2"
