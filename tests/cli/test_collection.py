@@ -100,7 +100,7 @@ def test_removing_undoing_and_purging(tmp_path, capsys, monkeypatch):
 
     assert run("add", "pets", str(photos)) == 0
     out = capsys.readouterr().out
-    assert "removed before: 3" in out and "--restore-removed" in out
+    assert "removed before (3)" in out and "--restore-removed" in out
     assert (added()["kept_out"], added()["unchanged"]) == (3, 1)
     assert run("remove", "pets", str(photos / "cat" / "0.png"), "--undo") == 0
     assert "1 restored" in capsys.readouterr().out
