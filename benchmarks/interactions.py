@@ -45,7 +45,7 @@ def _next_layer(page: "Page", turn: int) -> None:
 
 def _section(page: "Page", turn: int) -> None:
     name = ("Leaderboard", "Overview")[turn % 2]
-    page.get_by_role("radiogroup", name="Section").get_by_role("radio", name=name, exact=True).click()
+    page.get_by_role("radiogroup", name="Decide").get_by_role("radio", name=name, exact=True).click()
 
 
 INTERACTIONS = (

@@ -216,7 +216,8 @@ def test_charts_are_described_and_have_a_table(page: Page):
 @pytest.mark.parametrize("width", [400])
 def test_sections_are_a_menu_in_a_narrow_window(page: Page):
     open_compare(page, "section=pair")
-    expect(page.get_by_role("radiogroup", name="Section")).to_be_hidden()
+    expect(page.locator(".st-key-section")).to_be_attached()
+    expect(page.locator(".st-key-section")).to_be_hidden()
     menu = page.get_by_role("combobox", name="Section")
     menu.click()
     page.get_by_role("option", name="What matters", exact=True).click()
