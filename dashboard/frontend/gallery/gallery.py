@@ -40,8 +40,8 @@ class Tile:
     alt : the image in words. title : the line below it. lines : smaller lines below that. detail : lines over the image while it is
     hovered over or has the focus. dot : what a dot in its corner means, none where it is empty.
     rank : a number in its corner. mark : a sign before the title and a line along the top.
-    fills : it is no cut-out and needs no margin. selected : whether it is the one shown elsewhere on the page. frame : left, top, right and bottom of a region to frame, as
-    shares of width and height.
+    fills : it is no cut-out and needs no margin. selected : whether it is the one shown elsewhere on the page.
+    frame : left, top, right and bottom of a region to frame, as shares of width and height.
     """
 
     id: int
